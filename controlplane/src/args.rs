@@ -1,0 +1,251 @@
+//! The command line: what was typed, not yet what it means. The doc comments are the help.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use translator::ConnectTo;
+
+use crate::settings::parse_connect_to;
+
+/// What `--version` prints.
+const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), "\nmade for Envoy ", include_str!("../../.envoy-version"));
+
+/// A Gateway API control plane with AI backends, for unmodified Envoy.
+#[derive(Debug, Parser)]
+#[command(name = "chancery", version = VERSION, max_term_width = 100)]
+pub struct Args {
+    /// What to log on stderr: a level (error, warn, info, debug, trace) or a filter such as
+    /// `info,xds=debug`. Keys and tokens are never logged.
+    #[arg(long, global = true, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the Gateways of YAML files from this machine.
+    ///
+    /// Starts one Envoy per Gateway, prints what is served where, follows every save, and drains the
+    /// Envoys on Ctrl-C (a second Ctrl-C ends them at once).
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Box<RunArgs>),
+
+    /// Print Envoy's configuration and every status, without running anything.
+    ///
+    /// The same input gives the same output. Secrets are not shown.
+    #[command(after_help = TRANSLATE_EXAMPLES)]
+    Translate(TranslateArgs),
+
+    /// Say what is wrong with YAML files, one line per problem.
+    ///
+    /// Exits with 0 if nothing is wrong and with 1 if something is.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+
+    /// Becomes an Envoy that ends with its parent (internal).
+    #[command(hide = true)]
+    ExecEnvoy(ExecEnvoyArgs),
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  chancery run gateway.yaml routes/            serve on 127.0.0.1
+  chancery run --bind 0.0.0.0 .                serve on every IPv4 address
+  chancery run --connect-to api.openai.com:443:127.0.0.1:8443 --upstream-ca ca.pem .
+                                               replace a provider by a local one";
+
+const TRANSLATE_EXAMPLES: &str = "\
+Examples:
+  chancery translate routes/
+  kubectl get gateways,httproutes,services -A -o yaml | chancery translate -";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  chancery check routes/ && echo fine
+  chancery check -                             read standard input";
+
+/// `chancery run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// Files and folders of YAML or JSON (folders with all below them: *.yaml, *.yml, *.json).
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// How to translate.
+    #[command(flatten)]
+    pub translation: TranslationArgs,
+
+    /// The Envoy binary. Without it: the one in .tools/, then the one in PATH.
+    #[arg(long, env = "CHANCERY_ENVOY", value_name = "FILE")]
+    pub envoy: Option<PathBuf>,
+
+    /// Worker threads of each Envoy [default: 2, or fewer on a smaller machine].
+    #[arg(long, value_name = "N")]
+    pub envoy_concurrency: Option<NonZeroU32>,
+
+    /// Where to keep sockets, bootstraps and Envoy's logs [default: a temporary folder].
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Address of health (/healthz, /readyz), Prometheus metrics (/metrics) and statuses (/status),
+    /// or `off`.
+    #[arg(long, value_name = "ADDR:PORT|off", default_value = "127.0.0.1:15000")]
+    pub admin: AdminAddress,
+
+    /// How long requests may take to finish on Ctrl-C.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
+    pub drain_timeout: Duration,
+}
+
+/// `chancery translate`.
+#[derive(Debug, clap::Args)]
+pub struct TranslateArgs {
+    /// Files and folders of YAML or JSON; `-` for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// How to translate.
+    #[command(flatten)]
+    pub translation: TranslationArgs,
+
+    /// The form of the output.
+    #[arg(short, long, value_enum, value_name = "FORM", default_value = "yaml")]
+    pub output: OutputForm,
+}
+
+/// `chancery check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Files and folders of YAML or JSON; `-` for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// How to translate.
+    #[command(flatten)]
+    pub translation: TranslationArgs,
+}
+
+/// What the translation depends on beside the objects.
+#[derive(Clone, Debug, clap::Args)]
+pub struct TranslationArgs {
+    /// The address that listeners bind [default: 127.0.0.1, and 127.0.0.2 … for Gateways that want
+    /// the same port].
+    #[arg(long, value_name = "ADDR")]
+    pub bind: Option<IpAddr>,
+
+    /// Connect to HOST2:PORT2 for HOST:PORT, as curl's flag: TLS and Host header stay. An empty part
+    /// fits all, or changes nothing; IPv6 addresses stand in brackets. May be repeated, the first
+    /// that fits wins.
+    #[arg(long, value_name = "HOST:PORT:HOST2:PORT2", value_parser = parse_connect_to)]
+    pub connect_to: Vec<ConnectTo>,
+
+    /// Certificate authorities (PEM) that may sign the certificates of providers and backends
+    /// [default: the system's]. Followed when it changes.
+    #[arg(long, value_name = "FILE")]
+    pub upstream_ca: Option<PathBuf>,
+
+    /// Write an access log to this file, or to standard output with `-`.
+    #[arg(long, value_name = "FILE|-")]
+    pub access_log: Option<PathBuf>,
+}
+
+/// The hidden command that an Envoy is started through.
+#[derive(Debug, clap::Args)]
+pub struct ExecEnvoyArgs {
+    /// The process that must live on.
+    #[arg(long)]
+    pub parent: i32,
+
+    /// The Envoy binary and its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// The form of `translate`'s output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputForm {
+    /// YAML.
+    Yaml,
+    /// JSON.
+    Json,
+}
+
+/// Where the admin server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// There.
+    At(SocketAddr),
+    /// Nowhere.
+    Off,
+}
+
+impl FromStr for AdminAddress {
+    type Err = String;
+
+    /// `off`, `ADDR:PORT`, or a port of 127.0.0.1.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        if let Ok(port) = text.trim_start_matches(':').parse() {
+            return Ok(Self::At((Ipv4Addr::LOCALHOST, port).into()));
+        }
+        text.parse().map(Self::At).map_err(|_| "not an address with a port, such as 127.0.0.1:15000, nor `off`".to_owned())
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.trim_end_matches('s').parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn admin_addresses_are_read() {
+        let rows = [
+            ("off", Ok(AdminAddress::Off)),
+            ("127.0.0.1:9", Ok(AdminAddress::At("127.0.0.1:9".parse().unwrap()))),
+            ("[::1]:9", Ok(AdminAddress::At("[::1]:9".parse().unwrap()))),
+            ("9", Ok(AdminAddress::At("127.0.0.1:9".parse().unwrap()))),
+            (":9", Ok(AdminAddress::At("127.0.0.1:9".parse().unwrap()))),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(text.parse::<AdminAddress>(), expected, "{text}");
+        }
+        assert!("localhost".parse::<AdminAddress>().is_err());
+    }
+
+    #[test]
+    fn the_version_names_the_envoy_that_it_is_made_for() {
+        assert!(VERSION.contains(proto_version()), "{VERSION}");
+    }
+
+    fn proto_version() -> &'static str {
+        include_str!("../../.envoy-version").trim()
+    }
+
+    #[test]
+    fn run_needs_a_path() {
+        let error = Args::try_parse_from(["chancery", "run"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+    }
+}

@@ -1,0 +1,100 @@
+//! Where objects come from: a folder of YAML, later a cluster. Both end in the same [`Change`]s.
+
+pub mod file;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crds::{Object, ObjectRef};
+use tokio::sync::mpsc;
+
+/// A place that objects come from.
+pub trait Source {
+    /// Starts to watch. The first [`Update`] holds every object that there is; nothing is translated
+    /// before it has come. The source ends when the receiver is dropped.
+    ///
+    /// # Errors
+    /// The place cannot be read or watched at all.
+    fn start(self) -> anyhow::Result<mpsc::Receiver<Update>>;
+}
+
+/// Changes that belong together: they are translated as one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Update {
+    /// What changed since the last update.
+    pub changes: Vec<Change>,
+    /// What a person should know about the input as it is now, in the order of the input; replaces
+    /// what was said before.
+    pub findings: Vec<Finding>,
+}
+
+/// One object came, changed or went.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// It is new, or different from before.
+    Apply(Object),
+    /// It is no longer there.
+    Delete(ObjectRef),
+}
+
+/// Something in the input that a person should know, in one line.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// Where it is.
+    pub place: Place,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is: object and field first. Never holds a value that may be secret.
+    pub message: String,
+}
+
+/// How bad a [`Finding`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The input is wrong, and a part of it has no effect.
+    Problem,
+    /// Nothing is wrong: something was left aside that is none of our business.
+    Notice,
+}
+
+/// A place in the input.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file, as the user named it or found below the folder that the user named.
+    pub file: PathBuf,
+    /// The document within the file and the line; `None` for the file as a whole.
+    pub document: Option<DocumentPlace>,
+}
+
+/// A place within a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DocumentPlace {
+    /// Counted from 1; documents without content are not counted.
+    pub number: usize,
+    /// Counted from 1 from the start of the file.
+    pub line: usize,
+}
+
+impl Place {
+    /// A file as a whole.
+    pub fn file(file: impl Into<PathBuf>) -> Self {
+        Self { file: file.into(), document: None }
+    }
+}
+
+impl fmt::Display for Place {
+    /// `routes.yaml:12: document 3`, of which terminals make a link.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        match self.document {
+            Some(DocumentPlace { number, line }) => write!(f, ":{line}: document {number}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}

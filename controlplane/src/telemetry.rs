@@ -1,0 +1,87 @@
+//! Logs and metrics of the control plane itself.
+
+use std::io::{self, IsTerminal as _};
+
+use anyhow::{Context as _, Result};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use tracing_subscriber::EnvFilter;
+
+/// Sends logs to stderr: for people on a terminal, as JSON otherwise.
+///
+/// # Errors
+/// The filter is not valid, or logging was set up before.
+pub fn init_logs(filter: &str) -> Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("--log: `{filter}` is not a filter"))?;
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let result = match io::stderr().is_terminal() {
+        true => logs.compact().with_target(false).try_init(),
+        false => logs.json().flatten_event(true).try_init(),
+    };
+    result.map_err(|error| anyhow::anyhow!("cannot set up logs: {error}"))
+}
+
+/// The metrics of the pipeline and the proxies. A clone is the same metrics.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Seconds that a translation took.
+    pub translation_seconds: Histogram,
+    /// Translations whose output was equal to the one before.
+    pub translations_unchanged: Counter,
+    /// What is wrong with the input now: problems of files and of objects.
+    pub input_problems: Gauge,
+    /// Gateways that are served now.
+    pub gateways: Gauge,
+    /// Envoys that ended without being asked to, per Gateway.
+    pub proxy_restarts: Family<GatewayLabel, Counter>,
+}
+
+/// The label of what is counted per Gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct GatewayLabel {
+    /// `namespace/name`.
+    pub gateway: String,
+}
+
+impl Metrics {
+    /// Registers all metrics.
+    pub fn register(registry: &mut Registry) -> Self {
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("chancery_build", "The version of the control plane", version);
+        let metrics = Self {
+            // 0.1 ms to 13 s.
+            translation_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 18)),
+            translations_unchanged: Counter::default(),
+            input_problems: Gauge::default(),
+            gateways: Gauge::default(),
+            proxy_restarts: Family::default(),
+        };
+        registry.register(
+            "chancery_translation_duration_seconds",
+            "Time that a translation of all objects took",
+            metrics.translation_seconds.clone(),
+        );
+        registry.register(
+            "chancery_translations_unchanged",
+            "Translations that changed nothing",
+            metrics.translations_unchanged.clone(),
+        );
+        registry.register(
+            "chancery_input_problems",
+            "Problems of files and objects at this time",
+            metrics.input_problems.clone(),
+        );
+        registry.register("chancery_gateways", "Gateways served at this time", metrics.gateways.clone());
+        registry.register(
+            "chancery_proxy_restarts",
+            "Envoys that ended unexpectedly and were started again",
+            metrics.proxy_restarts.clone(),
+        );
+        metrics
+    }
+}

@@ -1,0 +1,44 @@
+//! What the rest of the control plane hears about clients, to write it into statuses.
+
+use std::sync::Arc;
+
+use crate::cache::NodeGroup;
+use crate::observation::Rejection;
+use crate::resource::{ResourceType, ResourceVersion};
+
+/// One stream of one Envoy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// The group whose snapshot it gets.
+    pub group: NodeGroup,
+    /// The `node.id` it claims. A label for people; nothing may depend on it.
+    pub node: String,
+    /// Distinguishes the streams of this process.
+    pub stream: u64,
+}
+
+/// Something worth a status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientEvent {
+    /// The client rejected a response and goes on with what it had.
+    Nack {
+        /// Who.
+        client: Arc<Client>,
+        /// What, and why.
+        rejection: Rejection,
+    },
+    /// The client holds everything it asked for of a type: earlier rejections of that type are overcome.
+    Ack {
+        /// Who.
+        client: Arc<Client>,
+        /// The type.
+        resource_type: ResourceType,
+        /// The snapshot's version of that type.
+        version: ResourceVersion,
+    },
+    /// The stream is over; what it said last no longer holds.
+    Disconnected {
+        /// Who.
+        client: Arc<Client>,
+    },
+}

@@ -1,0 +1,460 @@
+//! What one stream wants, holds, was sent and refused, of one resource type.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::resource::{Resource, ResourceType, ResourceVersion};
+use crate::snapshot::ResourceSet;
+use crate::subscription::{Change, Subscription};
+
+/// Responses of one type that may await their acknowledgement; beyond it the stream holds back, so that a
+/// client that never answers costs a bounded amount of memory.
+pub(crate) const MAX_IN_FLIGHT: usize = 64;
+
+/// Bookkeeping for one type on one stream. It decides nothing about order or time; `Session` does.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) subscription: Subscription,
+    /// Whether the client has sent a request of this type.
+    pub(crate) opened: bool,
+    /// What the client has, as far as was said or sent.
+    pub(crate) held: BTreeMap<Arc<str>, Held>,
+    /// The refused version of a resource, while the snapshot still has that version.
+    pub(crate) rejected: BTreeMap<Arc<str>, ResourceVersion>,
+    /// Responses without an answer, oldest first.
+    pub(crate) in_flight: VecDeque<InFlight>,
+    /// Names to send because the snapshot differs from what is held.
+    pub(crate) outstanding: BTreeSet<Arc<str>>,
+    /// Names to answer for, whatever is held: the client asked, or a cluster that uses them was sent.
+    pub(crate) owed: BTreeSet<Arc<str>>,
+    /// Names held that the snapshot no longer has, and how far their removal is.
+    pub(crate) retiring: BTreeMap<Arc<str>, Retirement>,
+    /// Names whose removal is to be sent now.
+    pub(crate) removals: BTreeSet<Arc<str>>,
+    /// Whether a wildcard (or a list in full) has been answered at all; the first answer may be empty.
+    pub(crate) answered: bool,
+    /// The version that a state-of-the-world client says it holds in full.
+    pub(crate) resume: Option<ResourceVersion>,
+    /// The snapshot's version of this type for which `outstanding` was last computed.
+    scanned: Option<ResourceVersion>,
+    /// The version last reported as held in full.
+    pub(crate) announced: Option<ResourceVersion>,
+}
+
+/// A version of a resource; the resource itself is unknown when only the client has told us of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Revision {
+    /// `None`: a version that this server never issued, hence never current.
+    version: Option<ResourceVersion>,
+    pub(crate) resource: Option<Arc<Resource>>,
+}
+
+impl Revision {
+    fn of(resource: &Arc<Resource>) -> Self {
+        Self { version: Some(resource.version()), resource: Some(resource.clone()) }
+    }
+}
+
+/// One resource at the client.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) sent: Revision,
+    /// The response that carried `sent`; 0 for what the client brought along.
+    pub(crate) serial: u64,
+    /// The last accepted revision, to which the client falls back when it rejects `sent`.
+    good: Option<Revision>,
+    /// The response that carried `good`.
+    good_serial: u64,
+}
+
+impl Held {
+    /// What the client brought along.
+    fn adopted(sent: Revision) -> Self {
+        Self { good: Some(sent.clone()), sent, serial: 0, good_serial: 0 }
+    }
+
+    /// The response by which the client accepted the resource, in its present or an earlier version.
+    pub(crate) fn accepted_by(&self) -> Option<u64> {
+        self.good.as_ref().map(|_| self.good_serial)
+    }
+}
+
+/// How much of a type may be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Only what the client just asked for.
+    Owed,
+    /// That, and whatever changed.
+    Everything,
+}
+
+/// What is to be sent.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Resources, by name.
+    pub(crate) changed: Vec<Arc<Resource>>,
+    /// Names asked for that do not exist.
+    pub(crate) absent: Vec<Arc<str>>,
+}
+
+/// A response that awaits its acknowledgement.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    pub(crate) serial: u64,
+    version: ResourceVersion,
+    pub(crate) sent_at: Instant,
+    /// What was new in it.
+    entries: Vec<Arc<Resource>>,
+}
+
+/// How far the removal of a resource is: **make before break** wants it gone from the client only after
+/// nothing there refers to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retirement {
+    /// Listeners or routes that may refer to it have not been replaced yet.
+    Referenced,
+    /// They were, by responses up to this serial, which await their acknowledgement.
+    AwaitingAck(u64),
+    /// Unused since then; requests in progress may still finish.
+    Draining(Instant),
+}
+
+/// The client's answer to a response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Verdict<'a> {
+    Accepted,
+    /// With the client's message.
+    Rejected(&'a str),
+}
+
+/// What an answer settled.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub(crate) serial: u64,
+    /// The version of the response.
+    pub(crate) version: ResourceVersion,
+    /// From sending to the answer.
+    pub(crate) latency: Duration,
+    /// What the response brought.
+    pub(crate) entries: Vec<Arc<Resource>>,
+}
+
+impl Ledger {
+    pub(crate) fn new(kind: ResourceType) -> Self {
+        Self {
+            subscription: Subscription::new(kind),
+            opened: false,
+            held: BTreeMap::new(),
+            rejected: BTreeMap::new(),
+            in_flight: VecDeque::new(),
+            outstanding: BTreeSet::new(),
+            owed: BTreeSet::new(),
+            retiring: BTreeMap::new(),
+            removals: BTreeSet::new(),
+            answered: false,
+            resume: None,
+            scanned: None,
+            announced: None,
+        }
+    }
+
+    // --- What the client asks ---
+
+    /// Takes note of a changed subscription. What is asked for anew is answered whatever is held, and gets
+    /// another chance if it was rejected.
+    pub(crate) fn apply(&mut self, change: Change) {
+        for name in change.asked {
+            if self.subscription.covers(&name) {
+                self.rejected.remove(&name);
+                self.owed.insert(name);
+            }
+        }
+        for name in change.dropped {
+            self.forget(&name);
+            if self.subscription.covers(&name) {
+                // Still wanted through the wildcard, but thrown away: say again what it is now.
+                self.owed.insert(name);
+            }
+        }
+        if change.wildcard_off {
+            let lost: Vec<Arc<str>> =
+                self.held.keys().filter(|name| !self.subscription.covers(name)).cloned().collect();
+            lost.iter().for_each(|name| self.forget(name));
+            self.scanned = None;
+        }
+        if change.wildcard_on {
+            self.scanned = None;
+            self.answered = false;
+        }
+    }
+
+    /// Believes what a reconnecting delta client says it has, as far as it still asks for it.
+    pub(crate) fn adopt<'a>(&mut self, versions: impl Iterator<Item = (&'a String, &'a String)>) {
+        for (name, version) in versions.filter(|(name, _)| self.subscription.covers(name)) {
+            let sent = Revision { version: version.parse().ok(), resource: None };
+            self.owed.remove(name.as_str());
+            self.held.insert(name.as_str().into(), Held::adopted(sent));
+            // Whoever has something has had its first answer.
+            self.answered = true;
+        }
+        self.scanned = None;
+    }
+
+    fn forget(&mut self, name: &str) {
+        self.held.remove(name);
+        self.rejected.remove(name);
+        self.outstanding.remove(name);
+        self.owed.remove(name);
+        self.retiring.remove(name);
+        self.removals.remove(name);
+    }
+
+    // --- What the snapshot says ---
+
+    /// Compares what is held with `set`, unless that was done.
+    pub(crate) fn scan(&mut self, set: &ResourceSet) {
+        if !self.opened || self.scanned == Some(set.version()) {
+            return;
+        }
+        self.scanned = Some(set.version());
+        self.rejected.retain(|name, version| set.get(name).is_some_and(|r| r.version() == *version));
+        self.resume_with(set);
+        self.outstanding =
+            self.wanted(set).filter(|r| self.is_news(r)).map(|r| r.name().clone()).collect();
+
+        let gone: BTreeSet<Arc<str>> =
+            self.held.keys().filter(|name| set.get(name).is_none()).cloned().collect();
+        self.retiring.retain(|name, _| gone.contains(name));
+        self.removals.retain(|name| gone.contains(name));
+        for name in gone {
+            self.retiring.entry(name).or_insert(Retirement::Referenced);
+        }
+    }
+
+    /// Takes over everything a state-of-the-world client says it holds, if that is all there is now.
+    fn resume_with(&mut self, set: &ResourceSet) {
+        let Some(version) = self.resume.take() else { return };
+        let wanted: Vec<Arc<Resource>> = self.wanted(set).cloned().collect();
+        if ResourceVersion::of_set(wanted.iter()) != version {
+            return;
+        }
+        for resource in wanted {
+            self.owed.remove(resource.name());
+            self.held.insert(resource.name().clone(), Held::adopted(Revision::of(&resource)));
+        }
+        self.answered = true;
+    }
+
+    /// The part of `set` that the client subscribed to, by name.
+    pub(crate) fn wanted<'a>(
+        &'a self,
+        set: &'a ResourceSet,
+    ) -> Box<dyn Iterator<Item = &'a Arc<Resource>> + 'a> {
+        match self.subscription.is_wildcard() {
+            true => Box::new(set.iter()),
+            false => Box::new(self.subscription.names().iter().filter_map(|name| set.get(name))),
+        }
+    }
+
+    fn is_news(&self, resource: &Arc<Resource>) -> bool {
+        !self.is_rejected(resource)
+            && self
+                .held
+                .get(resource.name())
+                .is_none_or(|held| held.sent.version != Some(resource.version()))
+    }
+
+    /// Whether the client refused exactly this version.
+    pub(crate) fn is_rejected(&self, resource: &Resource) -> bool {
+        self.rejected.get(resource.name()) == Some(&resource.version())
+    }
+
+    /// Whether something is to be sent.
+    pub(crate) fn has_unsent(&self) -> bool {
+        let first_answer = !self.answered && self.subscription.is_wildcard();
+        !self.outstanding.is_empty() || !self.owed.is_empty() || !self.removals.is_empty() || first_answer
+    }
+
+    /// Whether the client holds all it wants, and refused nothing.
+    pub(crate) fn is_in_sync(&self) -> bool {
+        self.opened
+            && !self.subscription.is_empty()
+            && !self.has_unsent()
+            && self.in_flight.is_empty()
+            && self.rejected.is_empty()
+    }
+
+    // --- What goes out and comes back ---
+
+    /// Takes what is to be sent of `set`, by name.
+    pub(crate) fn take_changes(&mut self, extent: Extent, set: &ResourceSet) -> Changes {
+        let mut changes = Changes::default();
+        let mut changed = BTreeMap::new();
+        for name in std::mem::take(&mut self.owed) {
+            self.outstanding.remove(&name);
+            match set.get(&name) {
+                Some(resource) if self.is_rejected(resource) => {}
+                Some(resource) => {
+                    changed.insert(name, resource.clone());
+                }
+                None if self.held.contains_key(&name) => {} // It is retiring.
+                None => changes.absent.push(name),
+            }
+        }
+        if extent == Extent::Everything {
+            for name in std::mem::take(&mut self.outstanding) {
+                if let Some(resource) = set.get(&name).filter(|resource| self.is_news(resource)) {
+                    changed.insert(name, resource.clone());
+                }
+            }
+        }
+        changes.changed = changed.into_values().collect();
+        changes
+    }
+
+    /// The whole list for a state-of-the-world client, by name: what it wants, with the last good version
+    /// of what it rejected, and what is still to be taken away.
+    pub(crate) fn listing(&self, set: &ResourceSet) -> Vec<Arc<Resource>> {
+        let held = |name: &Arc<str>| self.held.get(name).and_then(|held| held.sent.resource.clone());
+        let mut listing: BTreeMap<Arc<str>, Arc<Resource>> = BTreeMap::new();
+        for resource in self.wanted(set) {
+            let shown = if self.is_rejected(resource) { held(resource.name()) } else { Some(resource.clone()) };
+            listing.extend(shown.map(|shown| (resource.name().clone(), shown)));
+        }
+        for name in self.retiring.keys() {
+            listing.extend(held(name).map(|resource| (name.clone(), resource)));
+        }
+        listing.into_values().collect()
+    }
+
+    /// Notes that response `serial` brings `entries`.
+    pub(crate) fn record_sent(
+        &mut self,
+        serial: u64,
+        version: ResourceVersion,
+        entries: Vec<Arc<Resource>>,
+        sent_at: Instant,
+    ) {
+        for resource in &entries {
+            let sent = Revision::of(resource);
+            let held = match self.held.remove(resource.name()) {
+                Some(before) => Held { sent, serial, ..before },
+                None => Held { sent, serial, good: None, good_serial: 0 },
+            };
+            self.held.insert(resource.name().clone(), held);
+        }
+        self.answered = true;
+        self.in_flight.push_back(InFlight { serial, version, sent_at, entries });
+    }
+
+    /// Takes the names whose removal is due, and holds them no more.
+    pub(crate) fn take_removals(&mut self) -> Vec<Arc<str>> {
+        let removed: Vec<Arc<str>> = std::mem::take(&mut self.removals).into_iter().collect();
+        removed.iter().for_each(|name| self.forget(name));
+        removed
+    }
+
+    /// Settles response `serial` and all before it (a client may answer only the last of several); `None`
+    /// if it awaits no answer: a stale nonce.
+    pub(crate) fn settle(&mut self, serial: u64, verdict: Verdict<'_>, now: Instant) -> Option<Settled> {
+        if !self.in_flight.iter().any(|response| response.serial == serial) {
+            return None;
+        }
+        while let Some(response) = self.in_flight.pop_front() {
+            match verdict {
+                Verdict::Rejected(message) if response.serial == serial => self.reject(&response, message),
+                Verdict::Accepted | Verdict::Rejected(_) => {
+                    response.entries.iter().for_each(|resource| self.accept(resource, response.serial));
+                }
+            }
+            if response.serial == serial {
+                let latency = now.saturating_duration_since(response.sent_at);
+                let InFlight { version, entries, .. } = response;
+                return Some(Settled { serial, version, latency, entries });
+            }
+        }
+        None
+    }
+
+    fn accept(&mut self, resource: &Arc<Resource>, serial: u64) {
+        if let Some(held) = self.held.get_mut(resource.name()) {
+            held.good = Some(Revision::of(resource));
+            held.good_serial = serial;
+        }
+    }
+
+    /// The client refused `response`: it keeps its last good version of the culprits. What the message does
+    /// not blame has been applied, if it blames anything at all.
+    fn reject(&mut self, response: &InFlight, message: &str) {
+        let blamed = blamed(&response.entries, message);
+        for resource in &response.entries {
+            if !blamed.contains(resource.name()) {
+                self.accept(resource, response.serial);
+                continue;
+            }
+            self.rejected.insert(resource.name().clone(), resource.version());
+            let Some(held) = self.held.get_mut(resource.name()) else { continue };
+            if held.serial != response.serial {
+                continue; // A newer version is on its way.
+            }
+            match held.good.clone() {
+                Some(good) => held.sent = good,
+                None => {
+                    self.held.remove(resource.name());
+                    self.retiring.remove(resource.name());
+                }
+            }
+        }
+        // The snapshot may have moved on meanwhile, and then the rejection is history.
+        self.scanned = None;
+        self.announced = None;
+    }
+
+    /// Whether every response up to `serial` has its answer.
+    pub(crate) fn is_settled(&self, serial: u64) -> bool {
+        self.in_flight.front().is_none_or(|oldest| oldest.serial > serial)
+    }
+
+    /// Until when the oldest unanswered response counts as being worked on.
+    pub(crate) fn busy_until(&self, patience: Duration) -> Option<Instant> {
+        self.in_flight.front().map(|oldest| oldest.sent_at + patience)
+    }
+}
+
+/// The resources that a rejection is about: those whose name is a word of the message, or else all.
+pub(crate) fn blamed(entries: &[Arc<Resource>], message: &str) -> BTreeSet<Arc<str>> {
+    let all = || entries.iter().map(|resource| resource.name().clone());
+    let named: BTreeSet<Arc<str>> = all().filter(|name| mentions(message, name)).collect();
+    if named.is_empty() { all().collect() } else { named }
+}
+
+/// Whether `name` stands in `message` as a word of its own, not as part of a longer name.
+fn mentions(message: &str, name: &str) -> bool {
+    let in_a_name = |c: char| c.is_alphanumeric() || "-_/|".contains(c);
+    !name.is_empty()
+        && message.match_indices(name).any(|(at, _)| {
+            let before = message.get(..at).and_then(|text| text.trim_end_matches('.').chars().next_back());
+            let after = message.get(at + name.len()..).and_then(|text| text.trim_start_matches('.').chars().next());
+            !before.is_some_and(in_a_name) && !after.is_some_and(in_a_name)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(name: &str) -> Arc<Resource> {
+        Arc::new(Resource::new(name, ResourceType::Cluster, b"", vec![]))
+    }
+
+    #[test]
+    fn a_message_blames_the_resources_it_names_or_else_all() {
+        let entries = [cluster("a"), cluster("a-b"), cluster("c")];
+        let blamed = |message| blamed(&entries, message).iter().map(|n| n.to_string()).collect::<Vec<_>>();
+        assert_eq!(blamed("Error adding/updating cluster(s) a-b: bad"), ["a-b"]);
+        assert_eq!(blamed("Error adding/updating cluster(s) a: bad, c: worse"), ["a", "c"]);
+        assert_eq!(blamed("trouble with c."), ["c"]);
+        assert_eq!(blamed("no idea, x.c"), ["a", "a-b", "c"]);
+    }
+}

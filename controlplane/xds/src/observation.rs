@@ -1,0 +1,49 @@
+//! What a stream learns about its client.
+
+use std::time::Duration;
+
+use crate::resource::{ResourceType, ResourceVersion};
+
+/// What a stream learned about its client, for status and metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// A response was accepted.
+    Acked {
+        /// Its type.
+        resource_type: ResourceType,
+        /// From sending to the answer.
+        latency: Duration,
+    },
+    /// A response was rejected; the client keeps what it had.
+    Nacked(Rejection),
+    /// The client holds everything it asked for of a type, and nothing of it is rejected. Said once per
+    /// version, and again after a rejection was overcome.
+    InSync {
+        /// The type.
+        resource_type: ResourceType,
+        /// The snapshot's version of that type.
+        version: ResourceVersion,
+    },
+    /// Listeners or routes went out although these clusters were not acknowledged in time.
+    GateTimeout {
+        /// Names of the clusters.
+        clusters: Vec<String>,
+    },
+}
+
+/// A response that the client refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Its type.
+    pub resource_type: ResourceType,
+    /// Its version.
+    pub version: ResourceVersion,
+    /// Its nonce.
+    pub nonce: u64,
+    /// The client's message.
+    pub message: String,
+    /// The resources that were new in it, with their versions.
+    pub resources: Vec<(String, ResourceVersion)>,
+    /// Those of them that the message names, or all if it names none.
+    pub culprits: Vec<String>,
+}

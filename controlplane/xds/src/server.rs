@@ -1,0 +1,181 @@
+//! The gRPC service: it carries messages between sockets and connections, and keeps the clock for them.
+
+mod drive;
+mod serve;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response as HttpResponse, header};
+use http_body::Body;
+use tokio::sync::{mpsc, watch};
+use tonic::body::Body as GrpcBody;
+use tonic::codec::Streaming;
+use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
+use tonic::{Code, Status};
+
+use self::drive::{Connection, Decode, Stream};
+pub use self::serve::{serve_tcp, serve_unix};
+use crate::cache::SnapshotCache;
+use crate::delta::DeltaConnection;
+use crate::event::{Client, ClientEvent};
+use crate::identity::Identify;
+use crate::metrics::Metrics;
+use crate::session::Settings;
+use crate::sotw::SotwConnection;
+use crate::wire::MessageBody;
+
+const DELTA_PATH: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+const SOTW_PATH: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+
+/// The largest request accepted: a reconnecting Envoy names every resource that it holds.
+const MAX_REQUEST_LEN: usize = 16 * 1024 * 1024;
+
+/// The aggregated discovery service, as a tower service for tonic's transport. Cheap to clone.
+///
+/// The generated service trait is not used, because its codec would encode every message anew for every
+/// client.
+pub struct AdsServer {
+    cache: SnapshotCache,
+    identify: Arc<dyn Identify>,
+    settings: Settings,
+    metrics: Metrics,
+    events: Option<mpsc::UnboundedSender<ClientEvent>>,
+    /// True once streams are to end.
+    closing: Arc<watch::Sender<bool>>,
+}
+
+impl AdsServer {
+    /// Serves the snapshots of `cache` to those whom `identify` lets in.
+    pub fn new(cache: SnapshotCache, identify: impl Identify) -> Self {
+        Self {
+            cache,
+            identify: Arc::new(identify),
+            settings: Settings::default(),
+            metrics: Metrics::default(),
+            events: None,
+            closing: Arc::new(watch::Sender::new(false)),
+        }
+    }
+
+    /// Uses these waits instead of the default ones.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Counts into these metrics.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Tells `events` about clients. The channel has no bound, but a client causes at most one event per
+    /// response that it was sent; the receiver must keep up or be dropped.
+    #[must_use]
+    pub fn with_events(mut self, events: mpsc::UnboundedSender<ClientEvent>) -> Self {
+        self.events = Some(events);
+        self
+    }
+
+    /// Ends all streams, present and future, with "unavailable".
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    fn answer<B>(&self, request: Request<B>) -> Result<HttpResponse<GrpcBody>, Status>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        match request.uri().path() {
+            DELTA_PATH => self.open(DeltaConnection::new(self.settings), request),
+            SOTW_PATH => self.open(SotwConnection::new(self.settings), request),
+            _ => Err(Status::unimplemented("only the aggregated discovery service is served")),
+        }
+    }
+
+    /// Starts a stream, as a task of its own that ends with the call.
+    fn open<C, B>(&self, connection: C, request: Request<B>) -> Result<HttpResponse<GrpcBody>, Status>
+    where
+        C: Connection,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        /// Gives every stream of the process its number.
+        static STREAMS: AtomicU64 = AtomicU64::new(1);
+
+        let (parts, body) = request.into_parts();
+        let metadata = MetadataMap::from_headers(parts.headers);
+        let group = self.identify.identify(&metadata, &parts.extensions).inspect_err(|status| {
+            self.metrics.refuse_stream();
+            tracing::warn!(code = ?status.code(), "refused an xDS stream");
+        })?;
+
+        // One message waits while another is being written; more is never prepared ahead.
+        let (sender, receiver) = mpsc::channel(1);
+        let stream = Stream {
+            connection,
+            requests: Streaming::new_request(Decode::new(), body, None, Some(MAX_REQUEST_LEN)),
+            snapshots: self.cache.subscribe(&group),
+            messages: sender,
+            closing: self.closing.subscribe(),
+            metrics: self.metrics.clone(),
+            events: self.events.clone(),
+            client: Arc::new(Client {
+                group,
+                node: String::new(),
+                stream: STREAMS.fetch_add(1, Ordering::Relaxed),
+            }),
+        };
+        tokio::spawn(stream.run());
+
+        let mut response = HttpResponse::new(GrpcBody::new(MessageBody::new(receiver)));
+        response.headers_mut().insert(header::CONTENT_TYPE, GRPC_CONTENT_TYPE);
+        Ok(response)
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for AdsServer
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+{
+    type Response = HttpResponse<GrpcBody>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        ready(Ok(self.answer(request).unwrap_or_else(Status::into_http)))
+    }
+}
+
+impl Clone for AdsServer {
+    fn clone(&self) -> Self {
+        Self {
+            cache: self.cache.clone(),
+            identify: self.identify.clone(),
+            settings: self.settings,
+            metrics: self.metrics.clone(),
+            events: self.events.clone(),
+            closing: self.closing.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for AdsServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdsServer").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,307 @@
+//! What to send on one stream, and when: the same for both protocols.
+//!
+//! A change of the snapshot is brought to the client as a **transaction** that never lets a route point at
+//! something that cannot answer ("make before break"):
+//!
+//! ```text
+//!  clusters added or changed ─► endpoints, secrets ─► (gate) ─► listeners ─► routes ─► (drain) ─► removals
+//! ```
+//! * The *gate* holds listeners and routes back until every cluster sent is acknowledged and so is what it
+//!   [needs](crate::Resource::needs). Envoy withholds the acknowledgement of a cluster until it is warm, and a
+//!   changed cluster is warmed anew, so its endpoints are sent again.
+//! * The *drain* leaves what is gone in place until listeners and routes without it are acknowledged, plus a
+//!   delay for requests in progress. A rejected listener or route may go on using it: then it stays.
+//!
+//! There is no queue of transactions. Each step compares what the client holds with the newest snapshot, so a
+//! later snapshot simply joins in. Both waits are bounded, and endpoints and secrets never wait at all.
+
+mod drain;
+mod gate;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::ledger::{Extent, Ledger, MAX_IN_FLIGHT, Verdict, blamed};
+use crate::observation::{Observation, Rejection};
+use crate::resource::{PerType, Resource, ResourceType, ResourceVersion};
+use crate::response::Response;
+use crate::snapshot::Snapshot;
+
+/// How patient a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long listeners and routes wait at most for new clusters (and routes for listeners) to be
+    /// acknowledged.
+    pub gate_timeout: Duration,
+    /// How long a resource that is gone from the snapshot stays at the client after its last reference.
+    pub drain_delay: Duration,
+}
+
+impl Default for Settings {
+    /// 5 s and 2 s.
+    fn default() -> Self {
+        Self { gate_timeout: Duration::from_secs(5), drain_delay: Duration::from_secs(2) }
+    }
+}
+
+/// Which of the two forms of the protocol a stream speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// Increments, with removals.
+    Delta,
+    /// State of the world.
+    Sotw,
+}
+
+/// The state of one stream.
+#[derive(Debug)]
+pub(crate) struct Session {
+    protocol: Protocol,
+    settings: Settings,
+    snapshot: Option<Arc<Snapshot>>,
+    ledgers: PerType<Ledger>,
+    /// Clusters sent and not yet known to be usable.
+    warming: BTreeMap<Arc<str>, Warming>,
+    /// Since when something waits at the gate.
+    held_since: Option<Instant>,
+    last_serial: u64,
+    /// When [`Session::advance`] last ran: whatever was due until then has been acted on.
+    advanced_at: Option<Instant>,
+    responses: Vec<Response>,
+    observations: Vec<Observation>,
+    unknown_types: BTreeSet<String>,
+}
+
+/// A cluster that was sent and is not yet known to be usable.
+#[derive(Debug)]
+struct Warming {
+    /// The response that carried it.
+    serial: u64,
+    since: Instant,
+    cluster: Arc<Resource>,
+}
+
+/// What traffic is sent to; it never waits.
+const FOUNDATION: [ResourceType; 3] =
+    [ResourceType::Cluster, ResourceType::Endpoint, ResourceType::Secret];
+/// What sends traffic there; it waits at the gate.
+const TRAFFIC: [ResourceType; 2] = [ResourceType::Listener, ResourceType::Route];
+
+/// Unknown type URLs remembered so that each is logged once.
+const MAX_UNKNOWN_TYPES: usize = 16;
+
+impl Session {
+    pub(crate) fn new(protocol: Protocol, settings: Settings) -> Self {
+        Self {
+            protocol,
+            settings,
+            snapshot: None,
+            ledgers: PerType::new(Ledger::new),
+            warming: BTreeMap::new(),
+            held_since: None,
+            last_serial: 0,
+            advanced_at: None,
+            responses: Vec::new(),
+            observations: Vec::new(),
+            unknown_types: BTreeSet::new(),
+        }
+    }
+
+    // --- Surface shared by both connections ---
+
+    pub(crate) fn on_snapshot(&mut self, snapshot: Arc<Snapshot>, now: Instant) {
+        self.snapshot = Some(snapshot);
+        self.advance(now);
+    }
+
+    pub(crate) fn take_responses(&mut self) -> Vec<Response> {
+        std::mem::take(&mut self.responses)
+    }
+
+    pub(crate) fn take_observations(&mut self) -> Vec<Observation> {
+        std::mem::take(&mut self.observations)
+    }
+
+    pub(crate) fn ledger(&mut self, kind: ResourceType) -> &mut Ledger {
+        self.ledgers.get_mut(kind)
+    }
+
+    /// The type that a request is about. One that is not served gets no answer; the stream stays, because a
+    /// newer client may well ask for more than we know.
+    pub(crate) fn served_type(&mut self, url: &str) -> Option<ResourceType> {
+        let kind = ResourceType::from_type_url(url);
+        if kind.is_none()
+            && self.unknown_types.len() < MAX_UNKNOWN_TYPES
+            && self.unknown_types.insert(url.to_owned())
+        {
+            tracing::info!(type_url = url, "client asks for a resource type that is not served");
+        }
+        kind
+    }
+
+    /// Takes the client's answer to the response with `nonce`; a stale or unknown nonce says nothing.
+    pub(crate) fn settle(&mut self, kind: ResourceType, nonce: &str, verdict: Verdict<'_>, now: Instant) {
+        let Ok(serial) = nonce.parse() else { return };
+        let ledger = self.ledgers.get_mut(kind);
+        let Some(settled) = ledger.settle(serial, verdict, now) else { return };
+        self.observations.push(match verdict {
+            Verdict::Accepted => Observation::Acked { resource_type: kind, latency: settled.latency },
+            Verdict::Rejected(message) => Observation::Nacked(Rejection {
+                resource_type: kind,
+                version: settled.version,
+                nonce: settled.serial,
+                message: message.to_owned(),
+                resources: settled.entries.iter().map(|r| (r.name().to_string(), r.version())).collect(),
+                culprits: blamed(&settled.entries, message).iter().map(|n| n.to_string()).collect(),
+            }),
+        });
+    }
+
+    /// Takes note of the first request of a type.
+    pub(crate) fn open(&mut self, kind: ResourceType) {
+        self.ledgers.get_mut(kind).opened = true;
+        match kind {
+            // Whatever the client has already, a cluster being warmed waits to hear it again.
+            ResourceType::Endpoint => {
+                let warming: Vec<Arc<Resource>> = self.warming.values().map(|w| w.cluster.clone()).collect();
+                warming.iter().for_each(|cluster| self.owe_endpoints(cluster));
+            }
+            // It may bring along listeners and routes that refer to what we thought unused.
+            ResourceType::Listener | ResourceType::Route => self.postpone_retirement(),
+            ResourceType::Cluster | ResourceType::Secret => {}
+        }
+    }
+
+    // --- Steps ---
+
+    /// Sends whatever may be sent now.
+    pub(crate) fn advance(&mut self, now: Instant) {
+        let Some(snapshot) = self.snapshot.clone() else { return };
+        for kind in ResourceType::ALL {
+            self.ledgers.get_mut(kind).scan(snapshot.resources(kind));
+        }
+        self.retire(&snapshot, now);
+        for kind in FOUNDATION {
+            self.push(kind, Extent::Everything, &snapshot, now);
+        }
+        if self.is_gate_open(&snapshot, now) {
+            self.push(ResourceType::Listener, Extent::Everything, &snapshot, now);
+            // A client asks for a table because it has the listener; an update of a table that it has
+            // waits until the listeners are in place.
+            let waits = self.is_busy(ResourceType::Listener, now);
+            let extent = if waits { Extent::Owed } else { Extent::Everything };
+            self.push(ResourceType::Route, extent, &snapshot, now);
+        }
+        self.report_sync(&snapshot);
+        self.advanced_at = Some(now);
+    }
+
+    /// When [`advance`](Self::advance) has something to do even if nothing happens.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let busy = ResourceType::ALL.into_iter().filter_map(|kind| self.unblocked_at(kind));
+        let deadlines = self.drained_at().into_iter().chain(self.gate_opens_at()).chain(busy);
+        // What was due when `advance` last ran waits for something else than time.
+        deadlines.filter(|at| self.advanced_at.is_some_and(|last| last < *at)).min()
+    }
+
+    fn is_busy(&self, kind: ResourceType, now: Instant) -> bool {
+        self.ledgers.get(kind).busy_until(self.settings.gate_timeout).is_some_and(|until| now < until)
+    }
+
+    /// Whether responses list everything of a type.
+    fn lists_in_full(&self, kind: ResourceType) -> bool {
+        self.protocol == Protocol::Sotw && kind.is_listed_in_full()
+    }
+
+    /// When unsent resources of a type stop waiting for the answer to an earlier response.
+    fn unblocked_at(&self, kind: ResourceType) -> Option<Instant> {
+        let waits_for = match kind {
+            ResourceType::Route => ResourceType::Listener,
+            kind if self.lists_in_full(kind) => kind,
+            _ => return None,
+        };
+        let unsent = self.ledgers.get(kind).has_unsent();
+        unsent.then(|| self.ledgers.get(waits_for).busy_until(self.settings.gate_timeout)).flatten()
+    }
+
+    // --- Sending ---
+
+    fn push(&mut self, kind: ResourceType, extent: Extent, snapshot: &Snapshot, now: Instant) {
+        let ledger = self.ledgers.get(kind);
+        if !ledger.opened || ledger.in_flight.len() >= MAX_IN_FLIGHT {
+            return;
+        }
+        if !self.lists_in_full(kind) {
+            self.push_changes(kind, extent, snapshot, now);
+        } else if !self.is_busy(kind, now) {
+            // Lists in full go out one at a time: while one is being worked on, newer snapshots merge.
+            self.push_listing(kind, snapshot, now);
+        }
+    }
+
+    fn push_changes(&mut self, kind: ResourceType, extent: Extent, snapshot: &Snapshot, now: Instant) {
+        let version = snapshot.version(kind);
+        let ledger = self.ledgers.get_mut(kind);
+        let first_answer = !ledger.answered && ledger.subscription.is_wildcard();
+        let mut changes = ledger.take_changes(extent, snapshot.resources(kind));
+        let mut removed = ledger.take_removals();
+        match (self.protocol, kind) {
+            (Protocol::Sotw, _) => removed.clear(), // There is no way to say so.
+            // Envoy that was told "no such endpoints" does not listen when they appear
+            // (go-control-plane issue 488); silence keeps it waiting.
+            (Protocol::Delta, ResourceType::Endpoint) => {}
+            (Protocol::Delta, _) => removed.append(&mut changes.absent),
+        }
+        if kind.travels_alone() {
+            let room = MAX_IN_FLIGHT.saturating_sub(self.ledgers.get(kind).in_flight.len());
+            let later = changes.changed.split_off(room.min(changes.changed.len()));
+            self.ledgers.get_mut(kind).owed.extend(later.iter().map(|resource| resource.name().clone()));
+            for resource in changes.changed.drain(..) {
+                let alone = vec![resource];
+                self.send(Response::new(kind, version, alone.clone()), alone, now);
+            }
+        }
+        if first_answer || !changes.changed.is_empty() || !removed.is_empty() {
+            let mut response = Response::new(kind, version, changes.changed.clone());
+            response.removed = removed;
+            self.send(response, changes.changed, now);
+        }
+    }
+
+    fn push_listing(&mut self, kind: ResourceType, snapshot: &Snapshot, now: Instant) {
+        let set = snapshot.resources(kind);
+        let ledger = self.ledgers.get_mut(kind);
+        let first_answer = !ledger.answered && !ledger.subscription.is_empty();
+        let changes = ledger.take_changes(Extent::Everything, set);
+        let removed = ledger.take_removals();
+        if first_answer || !changes.changed.is_empty() || !changes.absent.is_empty() || !removed.is_empty() {
+            let listing = ledger.listing(set);
+            let version = ResourceVersion::of_set(listing.iter());
+            self.send(Response::new(kind, version, listing), changes.changed, now);
+        }
+    }
+
+    /// Queues a response of which `news` is new to the client.
+    fn send(&mut self, mut response: Response, news: Vec<Arc<Resource>>, now: Instant) {
+        self.last_serial += 1;
+        response.nonce = self.last_serial;
+        let kind = response.resource_type;
+        if kind == ResourceType::Cluster {
+            self.begin_warming(&news, now);
+        }
+        self.ledgers.get_mut(kind).record_sent(self.last_serial, response.version, news, now);
+        self.responses.push(response);
+    }
+
+    fn report_sync(&mut self, snapshot: &Snapshot) {
+        for kind in ResourceType::ALL {
+            let version = snapshot.version(kind);
+            let ledger = self.ledgers.get_mut(kind);
+            if ledger.is_in_sync() && ledger.announced != Some(version) {
+                ledger.announced = Some(version);
+                self.observations.push(Observation::InSync { resource_type: kind, version });
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The API objects that Chancery reads: our own CRDs (in the dialects of kgateway and Gloo), the Gateway
+//! API, and the few built-in kinds that a route needs.
+//!
+//! Types and pure functions only. This crate may not depend on a Kubernetes client, on tokio, or do IO:
+//! it turns a parsed document into a typed [`Object`], and the AI dialects into one [`ai::AiBackendSpec`].
+
+pub mod ai;
+pub mod auth_token;
+pub mod backend;
+pub mod core;
+pub mod gateway_api;
+pub mod object;
+pub mod object_ref;
+pub mod upstream;
+
+mod schema;
+mod sensitive;
+mod string_or;
+
+pub use k8s_openapi::ByteString;
+pub use object::{DecodeError, Decoded, InvalidObject, KINDS, KindInfo, Object, decode_all};
+pub use object_ref::{GroupKind, NamespacedName, ObjectRef};
+pub use schema::{Manifest, custom_resource_definitions, manifests};
+pub use sensitive::{Opaque, SensitiveString};
+pub use string_or::StringOr;

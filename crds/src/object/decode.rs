@@ -1,0 +1,295 @@
+//! Strict decoding of one already parsed document.
+//!
+//! Two rules shape the messages. A field is named by its full path. The *value* of a field is never
+//! repeated where it may be a credential: `serde` quotes what it did not expect
+//! (`invalid type: string "sk-…"`), so every message passes through [`redact`].
+
+use std::{error, fmt};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{KINDS, KindInfo, Object, secret};
+use crate::object_ref::ObjectRef;
+
+/// Namespace of a namespaced object that names none, as `kubectl` uses without further configuration.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// A decoded object, and what in its document was not understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    /// The object. A namespaced object always has a namespace.
+    pub object: Object,
+    /// Paths of fields that its type does not have, sorted within one object.
+    pub unknown_fields: Vec<String>,
+}
+
+/// Why a document is not one of our objects. No variant repeats the value of a possibly secret field.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DecodeError {
+    /// Not a Kubernetes object at all; says what is missing.
+    NotAnObject(&'static str),
+    /// An object of a kind or version that is not in [`KINDS`].
+    UnknownKind {
+        /// `apiVersion` as written.
+        api_version: String,
+        /// `kind` as written.
+        kind: String,
+    },
+    /// An object of a known kind that does not fit its type.
+    Invalid(Box<InvalidObject>),
+}
+
+/// An object of a known kind that does not fit its type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InvalidObject {
+    /// The kind it claims to be.
+    pub kind: KindInfo,
+    /// Its key, if it could be read.
+    pub object: Option<ObjectRef>,
+    /// Path of the offending field, such as `spec.rules[0].matches[1].path.type`.
+    pub path: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAnObject(message) => f.write_str(message),
+            Self::UnknownKind { api_version, kind } => {
+                write!(f, "{kind} of {api_version} is not a kind that Chancery reads")?;
+                let (group, _) = split_api_version(api_version);
+                match find_kind(group, kind) {
+                    Some(known) => write!(f, "; use version {}", known.versions.join(" or ")),
+                    None => Ok(()),
+                }
+            }
+            Self::Invalid(invalid) => invalid.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for InvalidObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.object {
+            Some(object) => object.fmt(f)?,
+            None => f.write_str(self.kind.kind)?,
+        }
+        write!(f, ": {}: {}", self.path, self.message)
+    }
+}
+
+impl error::Error for DecodeError {}
+
+/// Decodes one parsed document into all the objects it holds: none for an empty document, the items of
+/// a `List` (however nested), or the one object. An item that fails leaves the others standing.
+pub fn decode_all(document: Value) -> Vec<Result<Decoded, DecodeError>> {
+    let is_list = document.get("kind").is_some_and(|kind| kind == "List")
+        && document.get("apiVersion").is_some_and(|version| version == "v1");
+    match document {
+        Value::Null => Vec::new(),
+        Value::Object(mut list) if is_list => match list.remove("items") {
+            Some(Value::Array(items)) => items.into_iter().flat_map(decode_all).collect(),
+            Some(Value::Null) | None => Vec::new(),
+            Some(_) => vec![Err(DecodeError::NotAnObject("the `items` of the List are not a list"))],
+        },
+        document => vec![decode(document)],
+    }
+}
+
+pub(super) fn decode(mut document: Value) -> Result<Decoded, DecodeError> {
+    let api_version = take_string(&mut document, "apiVersion").ok_or(DecodeError::NotAnObject(
+        "not a Kubernetes object: `apiVersion` is missing or not a string",
+    ))?;
+    let kind = take_string(&mut document, "kind")
+        .ok_or(DecodeError::NotAnObject("not a Kubernetes object: `kind` is missing or not a string"))?;
+    let (group, version) = split_api_version(&api_version);
+    let known = find_kind(group, &kind).filter(|known| known.versions.contains(&version));
+    let Some((known, decoder)) = known.zip(super::decoder(group, &kind)) else {
+        return Err(DecodeError::UnknownKind { api_version, kind });
+    };
+    let reference = claimed_ref(known, &document);
+    decode_known(known, decoder, document).map_err(|FieldError { path, message }| {
+        DecodeError::Invalid(Box::new(InvalidObject { kind: *known, object: reference, path, message }))
+    })
+}
+
+fn decode_known(known: &KindInfo, decoder: Decoder, mut document: Value) -> Result<Decoded, FieldError> {
+    check_and_complete_metadata(known, &mut document)?;
+    if known.kind == "Secret" {
+        secret::nulls_to_empty(&mut document);
+    }
+    let mut unknown_fields = Vec::new();
+    match decoder(document, &mut unknown_fields) {
+        Ok(object) => Ok(Decoded { object, unknown_fields }),
+        Err(FieldError { path, message }) => Err(FieldError { path, message: redact(known, message) }),
+    }
+}
+
+// --- the steps ---
+
+/// What is wrong with one field.
+#[derive(Debug)]
+pub(super) struct FieldError {
+    path: String,
+    message: String,
+}
+
+impl FieldError {
+    fn new(path: &str, message: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), message: message.into() }
+    }
+}
+
+/// Decodes a document into its type and collects the paths of fields unknown to that type.
+pub(super) type Decoder = fn(Value, &mut Vec<String>) -> Result<Object, FieldError>;
+
+/// The decoder of a type.
+pub(super) fn decoder<T: DeserializeOwned + Into<Object>>() -> Decoder {
+    |document, unknown_fields| {
+        let mut on_unknown = |path: serde_ignored::Path<'_>| unknown_fields.push(render_path(&path));
+        let deserializer = serde_ignored::Deserializer::new(document, &mut on_unknown);
+        serde_path_to_error::deserialize::<_, T>(deserializer).map(Into::into).map_err(|error| {
+            let path = error.path().to_string();
+            field_error(if path == "." { "" } else { &path }, &error.into_inner().to_string())
+        })
+    }
+}
+
+/// `serde` reports a missing field at its parent; we report it where it should have been.
+fn field_error(path: &str, message: &str) -> FieldError {
+    match message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        Some(field) if path.is_empty() => FieldError::new(field, "is required"),
+        Some(field) => FieldError::new(&format!("{path}.{field}"), "is required"),
+        None => FieldError::new(path, message),
+    }
+}
+
+/// A path as users write it: `spec.rules[0].name`.
+fn render_path(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", render_path(parent)),
+        Path::Map { parent, key } => match render_path(parent) {
+            parent if parent.is_empty() => key.clone(),
+            parent => format!("{parent}.{key}"),
+        },
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            render_path(parent)
+        }
+    }
+}
+
+/// Removes from a `serde` message the value that it quotes.
+///
+/// Everywhere for a wrong type (the path says enough); for kinds that carry credentials, everything but
+/// what was expected. An HTTPRoute's unknown enum value is kept: it is the typo that the user looks for.
+fn redact(known: &KindInfo, message: String) -> String {
+    let carries_credentials = matches!(known.kind, "Secret" | "Backend" | "Upstream");
+    // The last one: an earlier one may be inside the quoted value.
+    let expected = message.rsplit_once(", expected ").map(|(_, expected)| expected);
+    let unexpected = ["invalid type: ", "invalid value: "].iter().find_map(|prefix| {
+        let value = message.strip_prefix(prefix)?;
+        // The forms are: string "x" / integer `5` / floating point `1.5` / map, expected …
+        let noun = value.split(['"', '`', ',']).next()?.trim_end();
+        Some(format!("{prefix}{noun}"))
+    });
+    match (unexpected, expected) {
+        (Some(unexpected), Some(expected)) => format!("{unexpected}, expected {expected}"),
+        (_, Some(expected)) if carries_credentials => format!("is not valid, expected {expected}"),
+        (_, None) if carries_credentials && message != "is required" => "is not valid".to_owned(),
+        _ => message,
+    }
+}
+
+/// Checks what an API server checks of any object's name and scope, and adds the default namespace.
+fn check_and_complete_metadata(known: &KindInfo, document: &mut Value) -> Result<(), FieldError> {
+    let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return Err(FieldError::new("metadata.name", "is required"));
+    };
+    match metadata.get("name") {
+        Some(Value::String(name)) => check_name(known, name)?,
+        Some(Value::Null) | None => return Err(FieldError::new("metadata.name", "is required")),
+        Some(_) => return Err(FieldError::new("metadata.name", "is not a string")),
+    }
+    match metadata.get("namespace") {
+        Some(Value::String(namespace)) if !namespace.is_empty() => {
+            if !known.namespaced {
+                let message = format!("must not be set: a {} does not live in a namespace", known.kind);
+                return Err(FieldError::new("metadata.namespace", message));
+            }
+            check_label("metadata.namespace", namespace)
+        }
+        Some(Value::String(_) | Value::Null) | None => {
+            if known.namespaced {
+                metadata.insert("namespace".to_owned(), Value::String(DEFAULT_NAMESPACE.to_owned()));
+            } else {
+                metadata.remove("namespace");
+            }
+            Ok(())
+        }
+        Some(_) => Err(FieldError::new("metadata.namespace", "is not a string")),
+    }
+}
+
+fn check_name(known: &KindInfo, name: &str) -> Result<(), FieldError> {
+    if known.kind == "Namespace" {
+        return check_label("metadata.name", name);
+    }
+    let is_subdomain = name.len() <= 253 && name.split('.').all(is_dns_label_text);
+    if is_subdomain {
+        return Ok(());
+    }
+    let rule = "is not a DNS-1123 subdomain: lower-case letters, digits, `-` and `.`, beginning and ending \
+                with a letter or digit, at most 253 characters";
+    Err(FieldError::new("metadata.name", rule))
+}
+
+fn check_label(path: &str, label: &str) -> Result<(), FieldError> {
+    if label.len() <= 63 && is_dns_label_text(label) {
+        return Ok(());
+    }
+    let rule = "is not a DNS-1123 label: lower-case letters, digits and `-`, beginning and ending with a \
+                letter or digit, at most 63 characters";
+    Err(FieldError::new(path, rule))
+}
+
+/// The characters of a DNS-1123 label, without its length limit (a subdomain limits only the whole).
+fn is_dns_label_text(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !text.is_empty() && !text.starts_with('-') && !text.ends_with('-') && text.chars().all(inner)
+}
+
+// --- reading the head of a document ---
+
+fn take_string(document: &mut Value, field: &str) -> Option<String> {
+    match document.as_object_mut()?.remove(field)? {
+        Value::String(value) => Some(value),
+        _ => None,
+    }
+}
+
+/// Group (empty for core) and version.
+fn split_api_version(api_version: &str) -> (&str, &str) {
+    api_version.split_once('/').unwrap_or(("", api_version))
+}
+
+fn find_kind(group: &str, kind: &str) -> Option<&'static KindInfo> {
+    KINDS.iter().find(|known| known.group == group && known.kind == kind)
+}
+
+/// The key that an object claims, read before it is known to be valid.
+fn claimed_ref(known: &KindInfo, document: &Value) -> Option<ObjectRef> {
+    let metadata = document.get("metadata")?;
+    let name = metadata.get("name")?.as_str()?;
+    let namespace =
+        metadata.get("namespace").and_then(Value::as_str).filter(|namespace| !namespace.is_empty());
+    Some(match (known.namespaced, namespace) {
+        (true, namespace) => {
+            ObjectRef::namespaced(known.group, known.kind, namespace.unwrap_or(DEFAULT_NAMESPACE), name)
+        }
+        (false, _) => ObjectRef::cluster(known.group, known.kind, name),
+    })
+}

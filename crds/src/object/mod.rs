@@ -1,0 +1,136 @@
+//! [`Object`]: any object that the translator reads, and the table of kinds that we accept.
+
+mod decode;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::{
+    backend::Backend,
+    core::{EndpointSlice, Namespace, ObjectMeta, Secret, Service},
+    gateway_api::{Gateway, GatewayClass, HttpRoute, ReferenceGrant},
+    object_ref::{GroupKind, ObjectRef},
+    upstream::Upstream,
+};
+
+pub use decode::{DecodeError, Decoded, InvalidObject, decode_all};
+
+/// What we know about a kind of object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KindInfo {
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// Versions accepted, preferred first. All are read with the same types.
+    pub versions: &'static [&'static str],
+    /// Kind, in its singular CamelCase form.
+    pub kind: &'static str,
+    /// Plural, as in the API's paths and in a CRD's name.
+    pub plural: &'static str,
+    /// Whether its objects live in a namespace.
+    pub namespaced: bool,
+}
+
+impl KindInfo {
+    /// The kind with its group.
+    pub fn group_kind(&self) -> GroupKind {
+        GroupKind::new(self.group, self.kind)
+    }
+
+    /// The preferred `apiVersion`, as written in a manifest.
+    pub fn api_version(&self) -> String {
+        match (self.group, self.versions.first()) {
+            ("", Some(version)) => (*version).to_owned(),
+            (group, version) => format!("{group}/{}", version.unwrap_or(&"")),
+        }
+    }
+}
+
+/// One row per kind: variant, type, group, versions, kind, plural, scope. Everything that must know
+/// all kinds is made from this one list.
+macro_rules! kinds {
+    ($( $variant:ident($ty:ty): $group:literal [$($version:literal)+] $kind:literal $plural:literal namespaced=$namespaced:literal; )+) => {
+        /// An object that the translator reads. Cheap to clone.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs, reason = "each variant is named after its kind")]
+        pub enum Object {
+            $( $variant(Arc<$ty>), )+
+        }
+
+        /// Every kind that the translator reads.
+        pub const KINDS: &[KindInfo] = &[
+            $( KindInfo { group: $group, versions: &[$($version),+], kind: $kind, plural: $plural, namespaced: $namespaced }, )+
+        ];
+
+        impl Object {
+            /// The object's metadata.
+            pub fn metadata(&self) -> &ObjectMeta {
+                match self { $( Self::$variant(object) => &object.metadata, )+ }
+            }
+
+            /// The row of [`KINDS`] of the object's kind.
+            pub fn kind(&self) -> &'static KindInfo {
+                match self {
+                    $( Self::$variant(_) => &KindInfo {
+                        group: $group, versions: &[$($version),+], kind: $kind, plural: $plural, namespaced: $namespaced,
+                    }, )+
+                }
+            }
+        }
+
+        $( impl From<$ty> for Object {
+            fn from(object: $ty) -> Self {
+                Self::$variant(Arc::new(object))
+            }
+        } )+
+
+        /// The typed decoder of a kind: takes the document without its `apiVersion` and `kind`.
+        fn decoder(group: &str, kind: &str) -> Option<decode::Decoder> {
+            match (group, kind) {
+                $( ($group, $kind) => Some(decode::decoder::<$ty>()), )+
+                _ => None,
+            }
+        }
+    };
+}
+
+kinds! {
+    Namespace(Namespace): "" ["v1"] "Namespace" "namespaces" namespaced=false;
+    Secret(Secret): "" ["v1"] "Secret" "secrets" namespaced=true;
+    Service(Service): "" ["v1"] "Service" "services" namespaced=true;
+    EndpointSlice(EndpointSlice): "discovery.k8s.io" ["v1"] "EndpointSlice" "endpointslices" namespaced=true;
+    GatewayClass(GatewayClass): "gateway.networking.k8s.io" ["v1" "v1beta1"] "GatewayClass" "gatewayclasses" namespaced=false;
+    Gateway(Gateway): "gateway.networking.k8s.io" ["v1" "v1beta1"] "Gateway" "gateways" namespaced=true;
+    HttpRoute(HttpRoute): "gateway.networking.k8s.io" ["v1" "v1beta1"] "HTTPRoute" "httproutes" namespaced=true;
+    ReferenceGrant(ReferenceGrant): "gateway.networking.k8s.io" ["v1" "v1beta1"] "ReferenceGrant" "referencegrants" namespaced=true;
+    Backend(Backend): "gateway.kgateway.dev" ["v1alpha1"] "Backend" "backends" namespaced=true;
+    Upstream(Upstream): "gloo.solo.io" ["v1"] "Upstream" "upstreams" namespaced=true;
+}
+
+impl Object {
+    /// Decodes one parsed document, strictly: see [`Decoded`] and [`DecodeError`].
+    ///
+    /// # Errors
+    /// When the document is not an object of a kind in [`KINDS`], or does not fit its kind's type.
+    pub fn decode(document: serde_json::Value) -> Result<Decoded, DecodeError> {
+        decode::decode(document)
+    }
+
+    /// The object's key.
+    pub fn object_ref(&self) -> ObjectRef {
+        let KindInfo { group, kind, .. } = *self.kind();
+        let metadata = self.metadata();
+        ObjectRef {
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            namespace: metadata.namespace.clone(),
+            name: metadata.name.clone().unwrap_or_default(),
+        }
+    }
+
+    /// `metadata.generation`: the version of the spec. Absent outside a cluster.
+    pub fn generation(&self) -> Option<i64> {
+        self.metadata().generation
+    }
+}

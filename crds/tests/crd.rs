@@ -1,0 +1,336 @@
+//! The generated CRDs: an API server accepts them, the seeds fit them, and the committed files are current.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use crds::{Object, ai, custom_resource_definitions, manifests};
+use kube::core::cel;
+use serde_json::{Value, json};
+
+/// The schema of each CRD, by kind.
+fn schemas() -> Vec<(String, Value)> {
+    custom_resource_definitions()
+        .into_iter()
+        .map(|crd| {
+            let value = serde_json::to_value(&crd).unwrap();
+            (crd.spec.names.kind, value["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone())
+        })
+        .collect()
+}
+
+fn seed(name: &str) -> Vec<Value> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/seeds").join(name);
+    serde_saphyr::from_multiple(&fs::read_to_string(file).unwrap()).unwrap()
+}
+
+#[test]
+fn committed_crds_are_current() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../helm/crds");
+    let ours: BTreeSet<String> =
+        manifests().unwrap().into_iter().map(|manifest| manifest.file_name).collect();
+    for manifest in manifests().unwrap() {
+        let committed = fs::read_to_string(folder.join(&manifest.file_name)).unwrap_or_default();
+        // Not assert_eq: its message would be two whole files.
+        let hint = "run `cargo run -p crds --bin crd-yaml -- --out helm/crds`";
+        assert!(committed == manifest.yaml, "{} is out of date: {hint}", manifest.file_name);
+    }
+    for group in ["gateway.kgateway.dev", "gloo.solo.io"] {
+        let of_group =
+            fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        for name in of_group.filter(|name| name.ends_with(&format!("{group}.yaml"))) {
+            assert!(ours.contains(&name), "{name} is no longer generated");
+        }
+    }
+}
+
+#[test]
+fn the_yaml_reads_back_as_the_crd() {
+    for (manifest, crd) in manifests().unwrap().iter().zip(custom_resource_definitions()) {
+        let read: k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition =
+            serde_saphyr::from_str(&manifest.yaml).unwrap();
+        assert_eq!(read, crd, "{}", manifest.file_name);
+    }
+}
+
+// --- structural schemas ---
+
+/// The rules of a structural schema that an API server enforces on a CRD, and our own on top of them
+/// (nothing nullable, no default, every property described).
+fn check_structural(path: &str, schema: &Value, problems: &mut Vec<String>) {
+    const KEYWORDS: &[&str] = &[
+        "description",
+        "enum",
+        "format",
+        "items",
+        "maxItems",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minimum",
+        "properties",
+        "required",
+        "type",
+        "x-kubernetes-list-map-keys",
+        "x-kubernetes-list-type",
+        "x-kubernetes-preserve-unknown-fields",
+        "x-kubernetes-validations",
+    ];
+    const FORMATS: &[&str] = &["date-time", "int32", "int64"];
+    let members = schema.as_object().unwrap();
+    let mut problem = |text: String| problems.push(format!("{path}: {text}"));
+    for keyword in members.keys().filter(|keyword| !KEYWORDS.contains(&keyword.as_str())) {
+        problem(format!("keyword {keyword} is not one that we use"));
+    }
+    let preserves = schema["x-kubernetes-preserve-unknown-fields"] == json!(true);
+    let kind = schema["type"].as_str();
+    match kind {
+        None if preserves && members.keys().all(|k| k == "description" || k.starts_with("x-")) => {}
+        None => problem("has no type".to_owned()),
+        Some("object") if preserves && members.contains_key("properties") => {
+            problem("is opaque and has properties".to_owned());
+        }
+        Some("object") => {}
+        Some(_) if members.contains_key("properties") => {
+            problem("has properties but is no object".to_owned())
+        }
+        Some("array") if !schema["items"].is_object() => {
+            problem("is an array without one items schema".to_owned())
+        }
+        Some(kind) => {
+            if !["array", "string", "integer", "boolean"].contains(&kind) {
+                problem(format!("has the type {kind}"));
+            }
+        }
+    }
+    if let Some(format) = schema["format"].as_str().filter(|format| !FORMATS.contains(format)) {
+        problem(format!("has the format {format}, which an API server warns about"));
+    }
+    let texts = schema["enum"].as_array().into_iter().flatten();
+    if texts.filter(|value| !value.is_string()).count() > 0 {
+        problem("has an enum value that is no string".to_owned());
+    }
+    for required in schema["required"].as_array().into_iter().flatten() {
+        if schema["properties"].get(required.as_str().unwrap()).is_none() {
+            problem(format!("requires {required}, which is no property"));
+        }
+    }
+    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        if kind.is_none() || preserves || rule["message"].as_str().is_none_or(str::is_empty) {
+            problem(format!("the rule {rule} has no message, or nothing to look at"));
+        }
+    }
+    if path.contains('.') && schema["description"].as_str().is_none_or(str::is_empty) {
+        problem("has no description".to_owned());
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        check_structural(&format!("{path}.{name}"), property, problems);
+    }
+    if schema["items"].is_object() {
+        check_structural(&format!("{path}[]"), &schema["items"], problems);
+    }
+}
+
+#[test]
+fn schemas_are_structural() {
+    for (kind, schema) in schemas() {
+        let mut problems = Vec::new();
+        check_structural(&kind, &schema, &mut problems);
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
+    }
+}
+
+#[test]
+fn the_structural_check_sees_what_an_api_server_would_refuse() {
+    let described = |schema: Value| json!({"type": "object", "properties": {"a": schema}});
+    let rows = [
+        (json!({"description": "d"}), "has no type"),
+        (json!({"description": "d", "$ref": "x"}), "keyword $ref"),
+        (json!({"description": "d", "type": "string", "nullable": true}), "keyword nullable"),
+        (json!({"description": "d", "anyOf": []}), "keyword anyOf"),
+        (json!({"description": "d", "type": "integer", "format": "uint16"}), "uint16"),
+        (json!({"description": "d", "type": "array"}), "without one items schema"),
+        (json!({"description": "d", "type": "string", "enum": ["a", null]}), "is no string"),
+        (json!({"description": "d", "type": "object", "required": ["b"]}), "is no property"),
+        (json!({"type": "string"}), "has no description"),
+    ];
+    for (schema, expected) in rows {
+        let mut problems = Vec::new();
+        check_structural("Kind", &described(schema), &mut problems);
+        assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:?}");
+    }
+}
+
+// --- documents against schemas ---
+
+/// What strict server-side validation of a document would refuse, CEL rules aside.
+fn refusals(path: &str, schema: &Value, value: &Value) -> Vec<String> {
+    let at = |text: &str| format!("{path}: {text}");
+    let mut found = Vec::new();
+    if schema["type"].is_null() {
+        return found;
+    }
+    let preserves = schema["x-kubernetes-preserve-unknown-fields"] == json!(true);
+    match (schema["type"].as_str().unwrap(), value) {
+        ("object", Value::Object(members)) => {
+            for (name, member) in members {
+                match schema["properties"].get(name) {
+                    Some(property) => found.extend(refusals(&format!("{path}.{name}"), property, member)),
+                    None if preserves => {}
+                    None => found.push(at(&format!("unknown field {name}"))),
+                }
+            }
+            let required =
+                schema["required"].as_array().into_iter().flatten().map(|name| name.as_str().unwrap());
+            found.extend(
+                required.filter(|name| !members.contains_key(*name)).map(|name| at(&format!("no {name}"))),
+            );
+        }
+        ("array", Value::Array(items)) => {
+            if schema["minItems"].as_u64().is_some_and(|min| (items.len() as u64) < min) {
+                found.push(at("too few items"));
+            }
+            found
+                .extend(items.iter().flat_map(|item| refusals(&format!("{path}[]"), &schema["items"], item)));
+        }
+        ("string", Value::String(text)) => {
+            if schema["minLength"].as_u64().is_some_and(|min| (text.len() as u64) < min) {
+                found.push(at("too short"));
+            }
+            if schema["enum"].as_array().is_some_and(|values| !values.contains(value)) {
+                found.push(at("not in the enum"));
+            }
+        }
+        ("integer", Value::Number(number)) => {
+            let number = number.as_f64().unwrap();
+            let in_bounds = schema["minimum"].as_f64().is_none_or(|min| min <= number)
+                && schema["maximum"].as_f64().is_none_or(|max| number <= max);
+            if !in_bounds {
+                found.push(at("out of bounds"));
+            }
+        }
+        ("boolean", Value::Bool(_)) => {}
+        (expected, _) => found.push(at(&format!("is no {expected}"))),
+    }
+    found
+}
+
+fn schema_of(kind: &str) -> Value {
+    schemas().into_iter().find(|(name, _)| name == kind).unwrap().1
+}
+
+/// What an API server would refuse in the spec of an object of this kind, CEL rules included.
+fn refused(kind: &str, spec: &Value) -> Vec<String> {
+    let schema = schema_of(kind);
+    let mut found = refusals("spec", &schema["properties"]["spec"], spec);
+    let object = match kind {
+        "Backend" => json!({"apiVersion": "gateway.kgateway.dev/v1alpha1"}),
+        _ => json!({"apiVersion": "gloo.solo.io/v1"}),
+    };
+    let mut object = object;
+    object["kind"] = json!(kind);
+    object["metadata"] = json!({"name": "a"});
+    object["spec"] = spec.clone();
+    let Ok(decoded) = Object::decode(object) else {
+        found.push("does not decode".to_owned());
+        return found;
+    };
+    let rules = match decoded.object {
+        Object::Backend(backend) => cel::validate_cel(&*backend),
+        Object::Upstream(upstream) => cel::validate_cel(&*upstream),
+        other => panic!("{other:?} is not ours"),
+    };
+    found.extend(rules.err().map(|errors| errors.to_string()));
+    found
+}
+
+#[test]
+fn seeds_fit_the_schema_and_mean_what_they_say() {
+    for (file, namespace) in [("kgateway.yaml", "kgateway-system"), ("gloo.yaml", "gloo-system")] {
+        let documents = seed(file);
+        assert_eq!(documents.len(), 3, "{file}");
+        for document in documents {
+            let decoded = Object::decode(document.clone()).unwrap();
+            assert_eq!(decoded.unknown_fields, [] as [&str; 0], "{file}");
+            assert_eq!(decoded.object.metadata().namespace.as_deref(), Some(namespace));
+            let canonical = match &decoded.object {
+                Object::Backend(backend) => ai::canonical_backend(backend),
+                Object::Upstream(upstream) => ai::canonical_upstream(upstream),
+                _ => continue,
+            };
+            assert_eq!(refused(decoded.object.kind().kind, &document["spec"]), [] as [&str; 0], "{file}");
+            let expected = ai::AiBackendSpec {
+                provider: ai::Provider::Gemini {
+                    model: "gemini-1.5-flash-latest".to_owned(),
+                    api_version: "v1beta".to_owned(),
+                },
+                auth: ai::AuthToken::SecretRef(crds::NamespacedName::new(namespace, "google-secret")),
+                overrides: ai::Overrides::default(),
+            };
+            let expected = ai::Canonical { target: ai::Target::Ai(expected), warnings: vec![] };
+            assert_eq!(canonical, Ok(expected), "{file}");
+        }
+    }
+}
+
+#[test]
+fn the_api_server_accepts_every_shape() {
+    let token = json!({"secretRef": {"name": "s"}});
+    let gemini = json!({"model": "m", "apiVersion": "v1", "authToken": token});
+    let llm = |llm: Value| json!({"type": "AI", "ai": {"llm": llm}});
+    let rows = [
+        ("Backend", llm(json!({"provider": {"gemini": gemini}, "hostOverride": {"host": "h", "port": 1}}))),
+        ("Backend", llm(json!({"gemini": gemini, "host": "h", "port": 1, "path": {"full": "/"}}))),
+        ("Backend", llm(json!({"gemini": gemini, "hostOverride": "h", "pathOverride": "/p"}))),
+        ("Backend", llm(json!({"gemini": gemini, "authHeader": {"prefix": ""}}))),
+        ("Backend", llm(json!({"openai": {}, "authToken": token}))),
+        ("Backend", llm(json!({"provider": {"bedrock": {"any": ["thing"]}}}))),
+        ("Backend", json!({"type": "AI", "ai": {"priorityGroups": [{"providers": [{"name": "a"}]}]}})),
+        ("Backend", json!({"type": "AI", "ai": {"multipool": {"priorities": []}}})),
+        ("Backend", json!({"type": "AWS", "aws": {"any": "thing"}})),
+        ("Backend", json!({"type": "Static", "static": {"hosts": [{"host": "a", "port": 1}]}})),
+        ("Upstream", json!({"ai": {"openai": {"authToken": {"kind": "Passthrough"}}}})),
+        ("Upstream", json!({"ai": {"gemini": {"authToken": {"inline": "k"}}}})),
+        ("Upstream", json!({"kube": {"serviceName": "a"}})),
+    ];
+    for (kind, spec) in rows {
+        assert_eq!(refused(kind, &spec), [] as [&str; 0], "{kind} {spec}");
+    }
+}
+
+#[test]
+fn the_api_server_refuses_what_makes_no_sense() {
+    let llm = |llm: Value| json!({"type": "AI", "ai": {"llm": llm}});
+    let token = |token: Value| llm(json!({"openai": {"authToken": token}}));
+    let openai = json!({"authToken": {"inline": "k"}});
+    let rows = [
+        ("Backend", json!({"type": "AI", "static": {"hosts": [{"host": "a", "port": 1}]}}), "ai must be set"),
+        (
+            "Backend",
+            json!({"type": "AI", "ai": {"llm": {"openai": openai}}, "mcp": {}}),
+            "exactly one of ai, static",
+        ),
+        (
+            "Backend",
+            json!({"type": "Static", "static": {"hosts": [{"host": "a", "port": 70000}]}}),
+            "out of bounds",
+        ),
+        ("Backend", json!({"type": "Static", "static": {"hosts": []}}), "too few items"),
+        ("Backend", json!({"type": "AI", "ai": {}}), "exactly one of llm"),
+        ("Backend", llm(json!({})), "exactly one provider"),
+        ("Backend", llm(json!({"provider": {"openai": openai, "bedrock": {}}})), "exactly one provider"),
+        ("Backend", llm(json!({"provider": {"openai": openai}, "openai": openai})), "exactly one provider"),
+        ("Backend", llm(json!({"openai": openai, "host": "h"})), "host and port"),
+        ("Backend", llm(json!({"openai": openai, "authHeader": {}})), "prefix or headerName"),
+        ("Backend", llm(json!({"gemini": {"apiVersion": "v1"}})), "no model"),
+        ("Backend", llm(json!({"openia": openai})), "unknown field openia"),
+        ("Backend", token(json!({})), "exactly one of inline, secretRef and passthrough"),
+        ("Backend", token(json!({"kind": "Inline", "secretRef": {"name": "s"}})), "named by kind"),
+        ("Backend", token(json!({"inline": "k", "passthrough": {}})), "exactly one of inline"),
+        ("Backend", token(json!({"kind": "Passthrough", "inline": "k"})), "exactly one of inline"),
+        ("Upstream", json!({}), "exactly one type of upstream"),
+        ("Upstream", json!({"ai": {"openai": openai, "multi": {}}}), "exactly one provider"),
+    ];
+    for (kind, spec, expected) in rows {
+        let found = refused(kind, &spec).join("\n");
+        assert!(found.contains(expected), "{kind} {spec}: {expected} is not in {found:?}");
+    }
+}

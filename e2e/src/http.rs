@@ -1,0 +1,157 @@
+//! A small HTTP/1.1 client for loopback addresses, and polling with a deadline.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// How long one exchange may take before it counts as failed.
+const EXCHANGE_LIMIT: Duration = Duration::from_secs(15);
+
+/// An answer with its whole body.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status code, for example 200.
+    pub status: u16,
+    /// The header fields in the order of arrival.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Response {
+    /// The first value of the header `name`, if it is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body as text; what is not UTF-8 is replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// The body is not JSON; the error shows status and body.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_slice(&self.body)
+            .with_context(|| format!("not JSON (status {}): {}", self.status, self.text()))
+    }
+}
+
+/// Sends `GET path` to `address` with `host` as the Host header.
+///
+/// # Errors
+/// No connection, no answer within 15 s, or not HTTP.
+pub async fn get(address: SocketAddr, host: &str, path: &str) -> Result<Response> {
+    send(address, request(Method::GET, host, path, &[], Bytes::new())?).await
+}
+
+/// Sends `body` as JSON with `POST path` to `address` with `host` as the Host header.
+///
+/// # Errors
+/// No connection, no answer within 15 s, or not HTTP.
+pub async fn post_json(
+    address: SocketAddr,
+    host: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> Result<Response> {
+    let mut all = vec![("content-type", "application/json")];
+    all.extend_from_slice(headers);
+    send(address, request(Method::POST, host, path, &all, body.to_string().into())?).await
+}
+
+/// Builds a request with an origin-form target (`/path?query`) and a Host header.
+///
+/// # Errors
+/// A path or a header that HTTP does not allow.
+pub fn request(
+    method: Method,
+    host: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>> {
+    let mut builder = Request::builder().method(method).uri(path).header("host", host);
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    Ok(builder.body(Full::new(body))?)
+}
+
+/// Sends one request over a new TCP connection.
+///
+/// # Errors
+/// No connection, no answer within 15 s, or not HTTP.
+pub async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Result<Response> {
+    let io = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
+    exchange(io, request).await
+}
+
+/// Sends one request over `io`, which is a fresh connection of any kind (TCP, TLS, Unix socket).
+///
+/// # Errors
+/// No answer within 15 s, or not HTTP.
+pub async fn exchange<S>(io: S, request: Request<Full<Bytes>>) -> Result<Response>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let what = format!("{} {}", request.method(), request.uri());
+    let exchange = async {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io)).await?;
+        // Its error reaches us through the request as well.
+        let driver = tokio::spawn(connection);
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        driver.abort();
+        anyhow::Ok(Response { status: head.status.as_u16(), headers: head.headers, body })
+    };
+    match tokio::time::timeout(EXCHANGE_LIMIT, exchange).await {
+        Ok(answer) => answer.with_context(|| format!("{what} failed")),
+        Err(_) => bail!("{what}: no answer within {EXCHANGE_LIMIT:?}"),
+    }
+}
+
+/// Repeats `attempt` until it succeeds, and returns what it returned.
+///
+/// # Errors
+/// `deadline` passes: the error is the last attempt's, with the number of attempts.
+pub async fn eventually<T, E, F, Fut>(deadline: Duration, mut attempt: F) -> Result<T>
+where
+    E: Into<anyhow::Error> + Debug,
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    let started = Instant::now();
+    let mut pause = Duration::from_millis(2);
+    let mut attempts = 0_u32;
+    loop {
+        attempts += 1;
+        let left = deadline.saturating_sub(started.elapsed());
+        // An attempt that hangs must not outlive the deadline for ever; it gets one more second.
+        let failure = match tokio::time::timeout(left + Duration::from_secs(1), attempt()).await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => error.into(),
+            Err(_) => anyhow::anyhow!("the attempt itself hung"),
+        };
+        if started.elapsed() + pause > deadline {
+            return Err(failure).with_context(|| format!("not within {deadline:?} ({attempts} attempts)"));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}

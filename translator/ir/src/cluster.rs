@@ -1,0 +1,109 @@
+//! Backends: where they are, how they are spoken to, and what they need in a request.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ClusterName, SecretName};
+
+/// One backend: a port of a Service, a Backend or an Upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterIr {
+    /// Derived from the backend's identity, never from a route.
+    pub name: ClusterName,
+    /// Where its endpoints come from.
+    pub discovery: Discovery,
+    /// TLS towards it; `None` is plain text.
+    pub tls: Option<UpstreamTls>,
+    /// How HTTP is spoken to it.
+    pub http: UpstreamHttp,
+}
+
+/// Where a cluster's endpoints come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Discovery {
+    /// From a list of addresses, delivered apart from the cluster so that a change of endpoints
+    /// does not touch the cluster. Sorted. Empty: requests are answered with 503.
+    Endpoints(Vec<Endpoint>),
+    /// From DNS: Envoy resolves the names and uses every address. Never empty.
+    Dns(Vec<HostPort>),
+}
+
+/// One address of a backend.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its IP address.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// Whether it is on its way out: it takes new requests only when no other endpoint can.
+    pub draining: bool,
+}
+
+/// A host (name or IP address) and a port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HostPort {
+    /// A DNS name or an IP address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// TLS towards a backend. The certificate is always verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamTls {
+    /// The server name to ask for.
+    pub sni: String,
+    /// The DNS names of which the certificate must carry one. Never empty.
+    pub subject_alt_names: Vec<String>,
+    /// Who may have signed the certificate.
+    pub trust: SecretName,
+}
+
+/// How HTTP is spoken to a backend, and what each request to it gets or loses on the way,
+/// whichever route it came by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamHttp {
+    /// The protocol version.
+    pub protocol: UpstreamProtocol,
+    /// Request headers that must not reach the backend (a client's own credentials), lower case.
+    pub remove_request_headers: Vec<String>,
+    /// Query parameters that must not reach the backend.
+    pub remove_query_params: Vec<String>,
+    /// Response headers that must not reach the client, lower case.
+    pub remove_response_headers: Vec<String>,
+    /// The credential that each request gets.
+    pub credential: Option<Credential>,
+    /// Whether single messages are large (AI prompts and answers): buffers are sized for it.
+    pub large_messages: bool,
+}
+
+/// The HTTP version spoken to a backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2, without negotiation.
+    Http2,
+    /// HTTP/2 or HTTP/1.1, as the TLS handshake negotiates.
+    Alpn,
+}
+
+/// A credential header. Its value travels by SDS alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// The header's name, lower case.
+    pub header: String,
+    /// The secret that holds the header's whole value.
+    pub secret: SecretName,
+}
+
+/// Who may have signed a backend's certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trust {
+    /// The certificate authorities in this file, as the proxy sees it.
+    File(String),
+    /// These certificate authorities, PEM.
+    Pem(String),
+}

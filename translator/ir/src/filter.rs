@@ -1,0 +1,89 @@
+//! What happens to a request or response on its way: header edits, rewrites, redirects.
+
+use serde::{Deserialize, Serialize};
+
+/// Edits of headers. Names are lower case; each list is in the order in which it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HeaderModifier {
+    /// Replace the header, whatever it held.
+    pub set: Vec<(String, String)>,
+    /// Append to what the header holds.
+    pub add: Vec<(String, String)>,
+    /// Drop the header.
+    pub remove: Vec<String>,
+}
+
+impl HeaderModifier {
+    /// Whether nothing is edited.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
+    }
+}
+
+/// Changes of the request's target before it goes upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Rewrite {
+    /// The `Host` to send.
+    pub host: Option<HostRewrite>,
+    /// The path to send. The query stays as it is.
+    pub path: Option<PathRewrite>,
+}
+
+/// The `Host` to send upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum HostRewrite {
+    /// This name.
+    Literal(String),
+}
+
+/// The path to send upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PathRewrite {
+    /// This path instead of the whole path.
+    Full(String),
+    /// `to` instead of the leading path elements `from`, with Gateway API's rules for slashes
+    /// (`HTTPPathModifier`, field `replacePrefixMatch`).
+    Prefix {
+        /// The prefix that the route matched, without trailing slash unless it is `/`.
+        from: String,
+        /// What replaces it.
+        to: String,
+    },
+    /// Every match of the RE2 expression `pattern` in the path, by `substitution` (`\1` … refer to
+    /// groups).
+    Regex {
+        /// What is looked for.
+        pattern: String,
+        /// What replaces it.
+        substitution: String,
+    },
+}
+
+/// An answer that sends the client elsewhere. What is `None` stays as in the request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Redirect {
+    /// The scheme, `http` or `https`.
+    pub scheme: Option<String>,
+    /// The host name.
+    pub host: Option<String>,
+    /// The port to show; `None` leaves it out, which means the scheme's own.
+    pub port: Option<u16>,
+    /// The path.
+    pub path: Option<RedirectPath>,
+    /// The status code: 301, 302, 303, 307 or 308.
+    pub status: u16,
+}
+
+/// The path of a redirect.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RedirectPath {
+    /// This path instead of the whole path.
+    Full(String),
+    /// As [`PathRewrite::Prefix`].
+    Prefix {
+        /// The prefix that the route matched.
+        from: String,
+        /// What replaces it.
+        to: String,
+    },
+}

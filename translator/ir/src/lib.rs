@@ -1,0 +1,36 @@
+//! The intermediate representation: all that one Envoy fleet needs, fully resolved.
+//!
+//! The translator's first half turns Kubernetes objects into these types, its second half turns
+//! these types into Envoy's messages. Nothing here is looked up any more: a name that stands here
+//! exists, a match that stands here is valid, a secret that stands here may be used.
+//!
+//! May not depend on anything but std and serde: no Kubernetes type, so that a second source of
+//! routes needs no change here; no Envoy type, so that routing can be tested without protobuf.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+mod cluster;
+mod filter;
+mod gateway;
+mod hostname;
+mod infra;
+mod matcher;
+mod name;
+mod route;
+mod secret;
+
+pub use cluster::{
+    ClusterIr, Credential, Discovery, Endpoint, HostPort, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+};
+pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite};
+pub use gateway::{GatewayIr, ListenerIr, VirtualHost};
+pub use hostname::Hostname;
+pub use infra::{InfraPort, ProxyInfra};
+pub use matcher::{HeaderMatch, PathMatch, QueryParamMatch, RouteMatch, StringMatch};
+pub use name::{
+    ClusterName, GatewayName, ListenerName, RouteConfigName, RouteName, SecretName, VirtualHostName,
+};
+pub use route::{Destination, DirectResponse, Forward, RouteAction, RouteIr, Target, Timeouts};
+pub use secret::{Redacted, SecretIr, SecretValue};

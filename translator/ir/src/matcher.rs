@@ -1,0 +1,158 @@
+//! What a request must look like for a route to take it; precedence is `Ord`.
+
+use std::cmp::{Ordering, Reverse};
+
+use serde::{Deserialize, Serialize};
+
+/// One match of a rule. All parts must hold.
+///
+/// The order is Gateway API's precedence (`HTTPRouteRule`, field `matches`): what sorts first is
+/// tried first. Exact path, then regular expression (implementation-specific; we put it between),
+/// then prefix; longer paths first; then a method; then more headers; then more query parameters.
+/// Matches that are equal in all of these are ordered by their content, so that the order is total.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RouteMatch {
+    /// On the path, without query.
+    pub path: PathMatch,
+    /// On the method, upper case.
+    pub method: Option<String>,
+    /// On headers; sorted, at most one per name.
+    pub headers: Vec<HeaderMatch>,
+    /// On query parameters; sorted, at most one per name.
+    pub query_params: Vec<QueryParamMatch>,
+}
+
+/// On the path, without query. Case-sensitive.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PathMatch {
+    /// The whole path.
+    Exact(String),
+    /// The whole path, as an RE2 expression.
+    Regex(String),
+    /// By path element: `/v2` matches `/v2` and `/v2/x`, not `/v2x`. Without trailing slash,
+    /// except for `/` itself, which matches every path.
+    Prefix(String),
+}
+
+/// How a header's or query parameter's value must look.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum StringMatch {
+    /// The whole value, case-sensitive.
+    Exact(String),
+    /// The whole value, as an RE2 expression.
+    Regex(String),
+}
+
+/// On one header.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HeaderMatch {
+    /// The header's name, lower case.
+    pub name: String,
+    /// Its value.
+    pub value: StringMatch,
+}
+
+/// On one query parameter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct QueryParamMatch {
+    /// The parameter's name, case-sensitive.
+    pub name: String,
+    /// Its value.
+    pub value: StringMatch,
+}
+
+impl PathMatch {
+    fn rank(&self) -> (u8, Reverse<usize>) {
+        match self {
+            Self::Exact(path) => (0, Reverse(path.len())),
+            Self::Regex(path) => (1, Reverse(path.len())),
+            Self::Prefix(path) => (2, Reverse(path.len())),
+        }
+    }
+}
+
+impl Default for RouteMatch {
+    /// Every request: Gateway API's default of a rule without matches.
+    fn default() -> Self {
+        Self {
+            path: PathMatch::Prefix("/".to_owned()),
+            method: None,
+            headers: Vec::new(),
+            query_params: Vec::new(),
+        }
+    }
+}
+
+impl RouteMatch {
+    /// The specification's precedence alone: equal for matches between which it sees a tie, which
+    /// the route's age and name then break.
+    pub fn precedence(&self) -> impl Ord + use<> {
+        (
+            self.path.rank(),
+            self.method.is_none(),
+            Reverse(self.headers.len()),
+            Reverse(self.query_params.len()),
+        )
+    }
+}
+
+impl Ord for RouteMatch {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.precedence()
+            .cmp(&other.precedence())
+            .then_with(|| self.path.cmp(&other.path))
+            .then_with(|| self.method.cmp(&other.method))
+            .then_with(|| self.headers.cmp(&other.headers))
+            .then_with(|| self.query_params.cmp(&other.query_params))
+    }
+}
+
+impl PartialOrd for RouteMatch {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(path: &str) -> RouteMatch {
+        RouteMatch { path: PathMatch::Prefix(path.to_owned()), ..RouteMatch::default() }
+    }
+
+    fn header(name: &str) -> HeaderMatch {
+        HeaderMatch { name: name.to_owned(), value: StringMatch::Exact("1".to_owned()) }
+    }
+
+    #[test]
+    fn precedence_follows_the_specification() {
+        let exact = RouteMatch { path: PathMatch::Exact("/a".to_owned()), ..RouteMatch::default() };
+        let regex = RouteMatch { path: PathMatch::Regex("/a.*".to_owned()), ..RouteMatch::default() };
+        let method = RouteMatch { method: Some("GET".to_owned()), ..prefix("/a") };
+        let two_headers = RouteMatch { headers: vec![header("x"), header("y")], ..prefix("/a") };
+        let one_header = RouteMatch { headers: vec![header("x")], ..prefix("/a") };
+        let query = RouteMatch {
+            query_params: vec![QueryParamMatch {
+                name: "q".to_owned(),
+                value: StringMatch::Exact("1".to_owned()),
+            }],
+            ..prefix("/a")
+        };
+        let expected = vec![
+            exact,
+            regex,
+            prefix("/a/long"),
+            method,
+            two_headers,
+            one_header,
+            query,
+            prefix("/a"),
+            prefix("/"),
+        ];
+        let mut sorted = expected.clone();
+        sorted.reverse();
+        sorted.sort();
+        assert_eq!(sorted, expected);
+    }
+}

@@ -1,0 +1,133 @@
+//! Newtypes for every emitted name, one constructor per kind of thing that is named.
+//!
+//! A name must be stable (an edit elsewhere never renames it, or Envoy would delete and create)
+//! and free of collisions. Kubernetes names hold no `/`, so parts joined by it cannot collide.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as Envoy sees it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+/// Which Gateway an output belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GatewayName {
+    /// The Gateway's namespace.
+    pub namespace: String,
+    /// The Gateway's name.
+    pub name: String,
+}
+
+impl fmt::Display for GatewayName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+name!(
+    /// An Envoy cluster: one per backend and port, never one per route.
+    ClusterName
+);
+name!(
+    /// An Envoy listener: one per protocol and port of a Gateway.
+    ListenerName
+);
+name!(
+    /// An Envoy route configuration.
+    RouteConfigName
+);
+name!(
+    /// An Envoy virtual host.
+    VirtualHostName
+);
+name!(
+    /// An Envoy route, as it appears in access logs and config dumps.
+    RouteName
+);
+name!(
+    /// An Envoy secret, delivered by SDS.
+    SecretName
+);
+
+impl ClusterName {
+    /// The cluster of one port of a Service.
+    pub fn service(namespace: &str, name: &str, port: u16) -> Self {
+        Self(format!("service/{namespace}/{name}/{port}"))
+    }
+
+    /// The cluster of a kgateway Backend.
+    pub fn backend(namespace: &str, name: &str) -> Self {
+        Self(format!("backend/{namespace}/{name}"))
+    }
+
+    /// The cluster of a Gloo Upstream.
+    pub fn upstream(namespace: &str, name: &str) -> Self {
+        Self(format!("upstream/{namespace}/{name}"))
+    }
+}
+
+impl ListenerName {
+    /// The listener for plain HTTP on a port.
+    pub fn http(port: u16) -> Self {
+        Self(format!("http/{port}"))
+    }
+}
+
+impl RouteConfigName {
+    /// The route table of the plain HTTP listener on a port.
+    pub fn http(port: u16) -> Self {
+        Self(format!("http/{port}"))
+    }
+}
+
+impl VirtualHostName {
+    /// The virtual host of one hostname (`*` for every host) in a route table.
+    pub fn new(domain: &str) -> Self {
+        Self(domain.to_owned())
+    }
+}
+
+impl RouteName {
+    /// One match of one rule of an HTTPRoute, under one of its hostnames' virtual hosts.
+    pub fn http_route(namespace: &str, name: &str, rule: usize, rule_match: usize) -> Self {
+        Self(format!("httproute/{namespace}/{name}/{rule}/{rule_match}"))
+    }
+
+    /// The same route for one share of its traffic (see `Destination`).
+    #[must_use]
+    pub fn share(&self, index: usize) -> Self {
+        Self(format!("{}/{index}", self.0))
+    }
+}
+
+impl SecretName {
+    /// The credential of the backend that a cluster stands for.
+    pub fn credential(cluster: &ClusterName) -> Self {
+        Self(format!("credential/{cluster}"))
+    }
+
+    /// The certificate authorities that upstream connections trust by default.
+    pub fn default_trust() -> Self {
+        Self("trust/default".to_owned())
+    }
+}

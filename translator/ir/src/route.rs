@@ -1,0 +1,89 @@
+//! Routes: a match and what is done with the requests that it takes.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ClusterName, HeaderModifier, Redirect, Rewrite, RouteMatch, RouteName};
+
+/// One match of one rule. Routes stand in their virtual host in the order in which they are tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteIr {
+    /// Shown in access logs and config dumps.
+    pub name: RouteName,
+    /// The requests it takes.
+    pub matches: RouteMatch,
+    /// Edits of the request's headers.
+    pub request_headers: HeaderModifier,
+    /// Edits of the response's headers.
+    pub response_headers: HeaderModifier,
+    /// What is done with them.
+    pub action: RouteAction,
+}
+
+/// What is done with a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RouteAction {
+    /// It goes to a backend.
+    Forward(Forward),
+    /// The client is sent elsewhere.
+    Redirect(Redirect),
+    /// It is answered here.
+    Respond(DirectResponse),
+}
+
+/// An answer from the gateway itself, without contacting a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DirectResponse {
+    /// The status code.
+    pub status: u16,
+}
+
+/// Forwarding to one or more destinations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward {
+    /// Where to, by weight; never empty, and at least one weight is above zero.
+    pub destinations: Vec<Destination>,
+    /// The rule's own rewrite. A destination's own rewrite has precedence, part by part.
+    pub rewrite: Rewrite,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+}
+
+/// A share of a rule's traffic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    /// Its part of the sum of all weights of the rule.
+    pub weight: u32,
+    /// Where it goes.
+    pub target: Target,
+}
+
+/// Where a share of a rule's traffic goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// To a cluster.
+    Cluster {
+        /// Which one; it exists in the same [`crate::GatewayIr`].
+        name: ClusterName,
+        /// Edits of the request's headers for this destination alone, after the route's.
+        request_headers: HeaderModifier,
+        /// Edits of the response's headers for this destination alone, before the route's.
+        response_headers: HeaderModifier,
+        /// What this destination needs, whatever the rule says (an AI provider's host and path).
+        rewrite: Rewrite,
+    },
+    /// Nowhere: the reference did not resolve, and this share is answered with an error.
+    Respond(DirectResponse),
+}
+
+/// Time limits of a forwarded request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// From the request's end to the response's end; `None` is no limit.
+    pub request: Option<Duration>,
+    /// One attempt's limit; `None` is no limit of its own.
+    pub backend_request: Option<Duration>,
+    /// The longest time without any byte in either direction; `None` leaves the listener's.
+    pub idle: Option<Duration>,
+}

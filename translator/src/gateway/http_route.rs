@@ -1,0 +1,350 @@
+//! HTTPRoute → routes of the IR.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crds::gateway_api::HttpRoute;
+use crds::gateway_api::httproutes::{HttpRouteRules as Rule, HttpRouteRulesTimeouts as TimeoutsSpec};
+use crds::{NamespacedName, gateway_api};
+use ir::{
+    Destination, DirectResponse, Forward, Hostname, RouteAction, RouteIr, RouteMatch, RouteName, Target, Timeouts,
+};
+
+use super::backend::{self, BackendRef, RefError, ResolvedBackend};
+use super::context::Context;
+use super::filter::{self, Filters};
+use super::http_match;
+use super::listener::Rejection;
+use super::validate;
+use crate::reference_grant::Party;
+use crate::status::{Condition, ConditionType, Reason};
+
+/// How long a request may take if its route does not say (Envoy's own default, made explicit).
+const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long an AI request may be silent: models think, and a stream may pause.
+const AI_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What a request is answered with whose rule cannot be carried out.
+const RULE_BROKEN: DirectResponse = DirectResponse { status: 500 };
+
+/// An HTTPRoute, translated for one port; the same for every listener on it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TranslatedRoute {
+    /// In the order of the spec.
+    pub routes: Vec<OrderedRoute>,
+    /// The backends that the routes name.
+    pub backends: Vec<ResolvedBackend>,
+    /// References that do not resolve.
+    pub ref_errors: Vec<RefError>,
+    /// Rules that are not carried out as written.
+    pub broken: Vec<Rejection>,
+    /// Whether every rule is broken.
+    pub all_broken: bool,
+}
+
+/// A route with its place among the others of its HTTPRoute.
+#[derive(Clone, Debug)]
+pub(crate) struct OrderedRoute {
+    pub rule: usize,
+    pub rule_match: usize,
+    pub route: RouteIr,
+}
+
+/// The hostnames of an HTTPRoute; those that are no hostnames are left out and reported.
+pub(crate) fn hostnames(route: &HttpRoute) -> (Vec<Hostname>, Vec<String>) {
+    let written = route.spec.hostnames.iter().flatten().enumerate();
+    let parsed = written.map(|(index, text)| {
+        validate::hostname(text).map_err(|error| format!("spec.hostnames[{index}]: {error}"))
+    });
+    let (good, bad): (Vec<_>, Vec<_>) = parsed.partition(Result::is_ok);
+    (good.into_iter().flatten().collect(), bad.into_iter().filter_map(Result::err).collect())
+}
+
+/// Translates every rule for a listener port.
+pub(crate) fn translate(context: &Context<'_>, key: &NamespacedName, route: &HttpRoute, port: u16) -> TranslatedRoute {
+    let mut translated = TranslatedRoute::default();
+    let default_rule = [Rule::default()];
+    let rules = route.spec.rules.as_deref().filter(|rules| !rules.is_empty()).unwrap_or(&default_rule);
+    let mut broken_rules = 0;
+    for (index, rule) in rules.iter().enumerate() {
+        let field = format!("spec.rules[{index}]");
+        let translator = RuleTranslator { context, key, port, field };
+        let errors_before = translated.broken.len();
+        for (rule_match, matches, action) in translator.translate(rule, &mut translated) {
+            let name = RouteName::http_route(&key.namespace, &key.name, index, rule_match);
+            let route = RouteIr {
+                name,
+                matches,
+                request_headers: action.request_headers,
+                response_headers: action.response_headers,
+                action: action.action,
+            };
+            translated.routes.push(OrderedRoute { rule: index, rule_match, route });
+        }
+        broken_rules += usize::from(translated.broken.len() > errors_before);
+    }
+    translated.all_broken = broken_rules == rules.len();
+    translated
+}
+
+impl TranslatedRoute {
+    /// The conditions of the route at a parent that accepts it.
+    pub(crate) fn conditions(&self) -> Vec<Condition> {
+        let messages: Vec<_> = self.broken.iter().map(|rejection| rejection.message.as_str()).collect();
+        let message = messages.join("; ");
+        let mut conditions = match self.broken.first() {
+            Some(first) if self.all_broken => {
+                vec![Condition::bad(ConditionType::Accepted, first.reason, message)]
+            }
+            first => {
+                let mut conditions =
+                    vec![Condition::good(ConditionType::Accepted, Reason::Accepted, "the route is valid")];
+                conditions.extend(first.map(|first| {
+                    let message = format!("Dropped Rule(s): {message}");
+                    Condition::bad(ConditionType::PartiallyInvalid, first.reason, message)
+                }));
+                conditions
+            }
+        };
+        conditions.push(self.resolved_refs());
+        conditions
+    }
+
+    /// Whether the route's references resolve. Told also at a parent that does not accept it.
+    pub(crate) fn resolved_refs(&self) -> Condition {
+        match self.ref_errors.first() {
+            None => Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves"),
+            Some(first) => {
+                let messages: BTreeSet<_> = self.ref_errors.iter().map(|error| error.message.as_str()).collect();
+                let message = messages.into_iter().collect::<Vec<_>>().join("; ");
+                Condition::bad(ConditionType::ResolvedRefs, first.reason, message)
+            }
+        }
+    }
+}
+
+/// What a route does, with the header edits that go with it.
+struct Action {
+    request_headers: ir::HeaderModifier,
+    response_headers: ir::HeaderModifier,
+    action: RouteAction,
+}
+
+impl Action {
+    fn broken() -> Self {
+        Self {
+            request_headers: ir::HeaderModifier::default(),
+            response_headers: ir::HeaderModifier::default(),
+            action: RouteAction::Respond(RULE_BROKEN),
+        }
+    }
+}
+
+/// One rule on its way into the IR.
+struct RuleTranslator<'a> {
+    context: &'a Context<'a>,
+    key: &'a NamespacedName,
+    port: u16,
+    field: String,
+}
+
+impl RuleTranslator<'_> {
+    /// The matches of the rule, each with what is done. A match that is not valid is dropped, since
+    /// nobody knows which requests it meant; a rule whose filters cannot be carried out answers 500,
+    /// since without them it would do what nobody asked for.
+    fn translate(&self, rule: &Rule, out: &mut TranslatedRoute) -> Vec<(usize, RouteMatch, Action)> {
+        let matches = self.matches(rule, out);
+        let destinations = self.destinations(rule, out);
+        let prepared = self.prepare(rule);
+        let mut actions = Vec::new();
+        for (index, matched) in matches {
+            let action = prepared
+                .as_ref()
+                .map_err(Clone::clone)
+                .and_then(|(filters, timeouts)| self.action(filters, timeouts, &destinations, &matched));
+            let action = action.unwrap_or_else(|rejection| {
+                out.broken.push(rejection);
+                Action::broken()
+            });
+            actions.push((index, matched, action));
+        }
+        out.broken.dedup();
+        actions
+    }
+
+    fn matches(&self, rule: &Rule, out: &mut TranslatedRoute) -> Vec<(usize, RouteMatch)> {
+        let Some(matches) = rule.matches.as_ref().filter(|matches| !matches.is_empty()) else {
+            return vec![(0, RouteMatch::default())];
+        };
+        let read = matches.iter().enumerate().filter_map(|(index, spec)| {
+            match http_match::read(spec, &format!("{}.matches[{index}]", self.field)) {
+                Ok(matched) => Some((index, matched)),
+                Err(message) => {
+                    out.broken.push(Rejection::new(Reason::UnsupportedValue, message));
+                    None
+                }
+            }
+        });
+        read.collect()
+    }
+
+    /// What does not depend on the match.
+    fn prepare(&self, rule: &Rule) -> Result<(Filters, Limits), Rejection> {
+        let field = &self.field;
+        let unsupported = [("retry", rule.retry.is_some()), ("sessionPersistence", rule.session_persistence.is_some())];
+        if let Some((name, _)) = unsupported.iter().find(|(_, present)| *present) {
+            let message = format!("{field}.{name}: is not supported yet");
+            return Err(Rejection::new(Reason::UnsupportedValue, message));
+        }
+        let filters = filter::read(rule.filters.as_deref().unwrap_or_default(), &format!("{field}.filters"))?;
+        let has_backends = rule.backend_refs.as_ref().is_some_and(|refs| !refs.is_empty());
+        if filters.is_redirect() && has_backends {
+            let message = format!("{field}: a RequestRedirect and backendRefs exclude each other");
+            return Err(Rejection::new(Reason::IncompatibleFilters, message));
+        }
+        Ok((filters, limits(rule.timeouts.as_ref(), &format!("{field}.timeouts"))?))
+    }
+
+    fn action(
+        &self,
+        filters: &Filters,
+        limits: &Limits,
+        destinations: &Destinations,
+        matched: &RouteMatch,
+    ) -> Result<Action, Rejection> {
+        let action = if let Some(redirect) = filters.redirect(&matched.path, self.port) {
+            RouteAction::Redirect(redirect?)
+        } else if let Some(broken) = &destinations.broken {
+            return Err(broken.clone());
+        } else if destinations.list.iter().all(|(destination, _)| destination.weight == 0 || is_error(destination)) {
+            RouteAction::Respond(RULE_BROKEN)
+        } else {
+            let mut list = Vec::new();
+            for (destination, filters) in &destinations.list {
+                list.push(with_rewrite(destination, filters, matched)?);
+            }
+            let timeouts = limits.timeouts(destinations.any_ai);
+            RouteAction::Forward(Forward { destinations: list, rewrite: filters.rewrite(&matched.path)?, timeouts })
+        };
+        Ok(Action {
+            request_headers: filters.request_headers.clone(),
+            response_headers: filters.response_headers.clone(),
+            action,
+        })
+    }
+
+    fn destinations(&self, rule: &Rule, out: &mut TranslatedRoute) -> Destinations {
+        let mut destinations = Destinations::default();
+        for (index, backend_ref) in rule.backend_refs.iter().flatten().enumerate() {
+            let field = format!("{}.backendRefs[{index}]", self.field);
+            let weight = u32::try_from(backend_ref.weight.unwrap_or(1)).unwrap_or_default();
+            let filters = backend_ref.filters.as_deref().unwrap_or_default();
+            let filters = filter::read_backend(filters, &format!("{field}.filters")).unwrap_or_else(|rejection| {
+                destinations.broken.get_or_insert(rejection);
+                Filters::default()
+            });
+            let reference = BackendRef {
+                group: backend_ref.group.as_deref().unwrap_or_default(),
+                kind: backend_ref.kind.as_deref().unwrap_or("Service"),
+                namespace: backend_ref.namespace.as_deref().unwrap_or(&self.key.namespace),
+                name: &backend_ref.name,
+                port: backend_ref.port,
+            };
+            let referrer = Party::new(gateway_api::GROUP, "HTTPRoute", &self.key.namespace);
+            let target = match backend::resolve(self.context, &referrer, &reference) {
+                Ok(backend) => {
+                    destinations.any_ai |= backend.is_ai;
+                    let target = Target::Cluster {
+                        name: backend.cluster.name.clone(),
+                        request_headers: filters.request_headers.clone(),
+                        response_headers: filters.response_headers.clone(),
+                        rewrite: backend.rewrite.clone(),
+                    };
+                    if weight > 0 {
+                        out.backends.push(backend);
+                    }
+                    target
+                }
+                Err(error) => {
+                    out.ref_errors.push(error.within(&field));
+                    Target::Respond(RULE_BROKEN)
+                }
+            };
+            if weight > 0 {
+                destinations.list.push((Destination { weight, target }, filters));
+            }
+        }
+        destinations
+    }
+}
+
+/// The destinations of a rule, each with the filters of its reference.
+#[derive(Default)]
+struct Destinations {
+    list: Vec<(Destination, Filters)>,
+    any_ai: bool,
+    /// A filter of a reference that cannot be carried out.
+    broken: Option<Rejection>,
+}
+
+fn is_error(destination: &Destination) -> bool {
+    matches!(destination.target, Target::Respond(_))
+}
+
+/// The destination with its reference's URLRewrite; what the backend itself needs wins.
+fn with_rewrite(destination: &Destination, filters: &Filters, matched: &RouteMatch) -> Result<Destination, Rejection> {
+    let mut destination = destination.clone();
+    if let Target::Cluster { rewrite, .. } = &mut destination.target {
+        let own = filters.rewrite(&matched.path)?;
+        rewrite.host = rewrite.host.take().or(own.host);
+        rewrite.path = rewrite.path.take().or(own.path);
+    }
+    Ok(destination)
+}
+
+/// The time limits that a rule writes. The outer `None` is "not said", the inner one "no limit".
+#[derive(Clone, Debug, Default)]
+struct Limits {
+    request: Option<Option<Duration>>,
+    backend_request: Option<Option<Duration>>,
+}
+
+impl Limits {
+    fn timeouts(&self, is_ai: bool) -> Timeouts {
+        let backend_request = self.backend_request.flatten();
+        let default = (!is_ai && backend_request.is_none()).then_some(DEFAULT_REQUEST_TIMEOUT);
+        let request = self.request.unwrap_or(default);
+        // A limit that the user wrote is the only one that counts.
+        let idle = (is_ai && self.request.is_none()).then_some(AI_IDLE_TIMEOUT);
+        Timeouts { request, backend_request, idle }
+    }
+}
+
+fn limits(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, Rejection> {
+    let Some(spec) = spec else { return Ok(Limits::default()) };
+    let read = |text: Option<&String>, name: &str| {
+        let parsed = text.map(|text| text.parse::<gateway_api_duration::Duration>());
+        let parsed = parsed.transpose().map_err(|error| {
+            Rejection::new(Reason::UnsupportedValue, format!("{field}.{name}: {error}"))
+        })?;
+        let duration = parsed.map(|parsed| Duration::from_millis(parsed.as_millis().try_into().unwrap_or(u64::MAX)));
+        Ok(duration.map(|duration| (!duration.is_zero()).then_some(duration)))
+    };
+    let limits = Limits {
+        request: read(spec.request.as_ref(), "request")?,
+        backend_request: read(spec.backend_request.as_ref(), "backendRequest")?,
+    };
+    if let (Some(Some(request)), Some(Some(backend_request))) = (limits.request, limits.backend_request)
+        && backend_request > request
+    {
+        let message = format!("{field}.backendRequest: is longer than timeouts.request");
+        return Err(Rejection::new(Reason::UnsupportedValue, message));
+    }
+    Ok(limits)
+}
+
+/// Gateway API's own duration type, the one thing of that crate that `crds` does not re-export.
+mod gateway_api_duration {
+    pub(super) use gateway_api::Duration;
+}

@@ -1,0 +1,119 @@
+//! From Kubernetes objects to the intermediate representation: validity, attachment, references.
+//!
+//! The passes, in order: which classes are ours; which listeners are valid; which addresses they
+//! get; which routes attach where; what the routes mean; what each Gateway serves.
+
+mod address;
+mod attach;
+mod backend;
+mod class;
+mod context;
+mod filter;
+mod http_match;
+mod http_route;
+mod infra;
+mod listener;
+mod output;
+mod service;
+mod validate;
+mod virtual_host;
+
+use std::collections::BTreeMap;
+
+use crds::gateway_api::httproutes::HttpRouteParentRefs;
+use crds::gateway_api::{self, HttpRoute};
+use crds::{NamespacedName, ObjectRef};
+use ir::{GatewayIr, GatewayName, ProxyInfra};
+use serde_json::json;
+
+use crate::status::{Condition, ConditionType, Facts, ParentFacts, Reason, Report};
+use crate::{Resources, Settings};
+use attach::RouteKey;
+use context::Context;
+use http_route::TranslatedRoute;
+use listener::Rejection;
+use output::GatewayPass;
+
+/// What the objects mean: what each Gateway serves and needs, and what to tell about every object.
+pub(crate) struct Meaning {
+    pub gateways: BTreeMap<GatewayName, (GatewayIr, ProxyInfra)>,
+    pub reports: Vec<Report>,
+}
+
+/// Reads every object.
+pub(crate) fn read(resources: &Resources, settings: &Settings) -> Meaning {
+    let context = Context::new(resources, settings);
+    let mut passes = output::gateway_passes(&context);
+    let mut reports = class::report_classes(&context);
+    for (key, route) in &resources.http_routes {
+        reports.extend(attach_route(&context, &mut passes, key, route));
+    }
+    let mut gateways = BTreeMap::new();
+    for pass in passes.into_values() {
+        reports.push(pass.report());
+        if let Some((ir, infra)) = pass.output() {
+            gateways.insert(ir.name.clone(), (ir, infra));
+        }
+    }
+    reports.extend(backend::report_backends(&context));
+    reports.sort_by(|left, right| left.object.cmp(&right.object));
+    Meaning { gateways, reports }
+}
+
+/// Attaches a route to the listeners that it names, and tells how that went. `None` if no parent
+/// is ours.
+fn attach_route<'a>(
+    context: &Context<'a>,
+    passes: &mut BTreeMap<NamespacedName, GatewayPass<'a>>,
+    key: &'a NamespacedName,
+    route: &'a HttpRoute,
+) -> Option<Report> {
+    let (hostnames, hostname_errors) = http_route::hostnames(route);
+    // A route whose hostnames are all invalid must not become a route for every host.
+    let nowhere = hostnames.is_empty() && !hostname_errors.is_empty();
+    let mut by_port: BTreeMap<u16, TranslatedRoute> = BTreeMap::new();
+    let mut parents = Vec::new();
+    for parent in route.spec.parent_refs.iter().flatten() {
+        let Some(gateway) = attach::parent_gateway(parent, &key.namespace) else { continue };
+        let Some(pass) = passes.get_mut(&gateway) else { continue };
+        let route_key = RouteKey { kind: "HTTPRoute", namespace: &key.namespace, hostnames: &hostnames };
+        let attached = if nowhere {
+            Err(Rejection::new(Reason::UnsupportedValue, hostname_errors.join("; ")))
+        } else {
+            attach::attach(context, &gateway, &pass.listeners, parent, &route_key)
+        };
+        let mut conditions = match attached {
+            Ok(attachments) => {
+                let mut conditions = Vec::new();
+                for attachment in attachments {
+                    let port = pass.port_of(attachment.listener);
+                    let translated =
+                        by_port.entry(port).or_insert_with(|| http_route::translate(context, key, route, port));
+                    conditions = translated.conditions();
+                    pass.attach(attachment, key, route, translated);
+                }
+                conditions
+            }
+            Err(Rejection { reason, message }) => {
+                let translated = by_port.entry(0).or_insert_with(|| http_route::translate(context, key, route, 0));
+                vec![Condition::bad(ConditionType::Accepted, reason, message), translated.resolved_refs()]
+            }
+        };
+        if !nowhere && !hostname_errors.is_empty() {
+            let message = format!("Dropped hostname(s): {}", hostname_errors.join("; "));
+            conditions.retain(|condition| condition.kind != ConditionType::PartiallyInvalid);
+            conditions.push(Condition::bad(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, message));
+        }
+        parents.push(ParentFacts { parent_ref: parent_json(parent), conditions });
+    }
+    (!parents.is_empty()).then(|| Report {
+        object: ObjectRef::namespaced(gateway_api::GROUP, "HTTPRoute", &key.namespace, &key.name),
+        generation: route.metadata.generation.unwrap_or_default(),
+        facts: Facts::Route(parents),
+    })
+}
+
+/// A parentRef as its route writes it.
+fn parent_json(parent: &HttpRouteParentRefs) -> serde_json::Value {
+    serde_json::to_value(parent).unwrap_or_else(|_| json!({"name": parent.name}))
+}

@@ -1,0 +1,126 @@
+//! A port of a Service as a cluster, its EndpointSlices as endpoints.
+
+use std::net::IpAddr;
+
+use crds::NamespacedName;
+use crds::core::{EndpointPort, EndpointSlice, Service, ServicePort};
+use ir::{ClusterIr, ClusterName, Discovery, Endpoint, HostPort, UpstreamHttp, UpstreamProtocol};
+
+use super::backend::{RefError, ResolvedBackend};
+use super::context::Context;
+use crate::status::Reason;
+use crate::{Addressing, Settings};
+
+/// Resolves one port of a Service.
+pub(crate) fn resolve(context: &Context<'_>, key: &NamespacedName, port: u16) -> Result<ResolvedBackend, RefError> {
+    let not_found = |message: String| RefError::new(Reason::BackendNotFound, message);
+    let Some(service) = context.resources.services.get(key) else {
+        return Err(not_found(format!("Service {key} does not exist")));
+    };
+    let spec = service.spec.as_ref();
+    if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
+        // An external name would let a tenant point the proxy at any host, its own admin port included.
+        let message = format!("Service {key} is of type ExternalName, which is refused as a backend");
+        return Err(RefError::new(Reason::UnsupportedValue, message));
+    }
+    let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
+    let Some(service_port) = ports.iter().find(|candidate| candidate.port == i32::from(port)) else {
+        return Err(not_found(format!("Service {key} has no port {port}")));
+    };
+    let protocol = protocol(key, service_port)?;
+    let endpoints = endpoints(context, key, service, service_port);
+    let cluster = ClusterIr {
+        name: ClusterName::service(&key.namespace, &key.name, port),
+        discovery: Discovery::Endpoints(endpoints),
+        tls: None,
+        http: UpstreamHttp {
+            protocol,
+            remove_request_headers: Vec::new(),
+            remove_query_params: Vec::new(),
+            remove_response_headers: Vec::new(),
+            credential: None,
+            large_messages: false,
+        },
+    };
+    Ok(ResolvedBackend::plain(cluster))
+}
+
+/// The protocol that `appProtocol` asks for (KEP-3726 names).
+fn protocol(key: &NamespacedName, port: &ServicePort) -> Result<UpstreamProtocol, RefError> {
+    match port.app_protocol.as_deref() {
+        Some("kubernetes.io/h2c" | "grpc" | "http2") => Ok(UpstreamProtocol::Http2),
+        Some(other @ ("kubernetes.io/ws" | "kubernetes.io/wss" | "https" | "tls")) => {
+            let message = format!("Service {key} port {}: appProtocol {other} is not supported yet", port.port);
+            Err(RefError::new(Reason::UnsupportedProtocol, message))
+        }
+        Some(_) | None => Ok(UpstreamProtocol::Http1),
+    }
+}
+
+fn endpoints(context: &Context<'_>, key: &NamespacedName, service: &Service, port: &ServicePort) -> Vec<Endpoint> {
+    let mut endpoints: Vec<_> = context
+        .slices_of(key)
+        .iter()
+        .flat_map(|slice| slice_endpoints(slice, service, port))
+        .filter(|endpoint| is_allowed_address(endpoint.address, context.settings))
+        .map(|endpoint| replace_address(endpoint, context.settings))
+        .collect();
+    // An endpoint may stand in two slices while Kubernetes moves it; one that is ready wins.
+    endpoints.sort();
+    endpoints.dedup_by(|later, earlier| (later.address, later.port) == (earlier.address, earlier.port));
+    endpoints
+}
+
+fn slice_endpoints(slice: &EndpointSlice, service: &Service, port: &ServicePort) -> Vec<Endpoint> {
+    let Some(number) = slice.ports.iter().flatten().find(|candidate| is_port(candidate, port)).and_then(port_number)
+    else {
+        return Vec::new();
+    };
+    let ours = |endpoint: &&crds::core::Endpoint| {
+        // A slice written by hand could name a pod of another namespace (CVE-2021-25740).
+        let target = endpoint.target_ref.as_ref().and_then(|target| target.namespace.as_ref());
+        target.is_none_or(|namespace| Some(namespace) == service.metadata.namespace.as_ref())
+    };
+    let addresses = slice.endpoints.iter().flatten().filter(ours).filter_map(|endpoint| {
+        let conditions = endpoint.conditions.as_ref();
+        let ready = conditions.and_then(|c| c.ready).unwrap_or(true);
+        let serving = conditions.and_then(|c| c.serving).unwrap_or(ready);
+        let terminating = conditions.and_then(|c| c.terminating).unwrap_or(false);
+        let draining = !ready && serving && terminating;
+        (ready || draining).then_some((endpoint, draining))
+    });
+    addresses
+        .flat_map(|(endpoint, draining)| {
+            let parsed = endpoint.addresses.iter().filter_map(|address| address.parse::<IpAddr>().ok());
+            parsed.map(move |address| Endpoint { address, port: number, draining })
+        })
+        .collect()
+}
+
+/// A slice's port belongs to the Service's port of the same name (`EndpointPort.name`).
+fn is_port(candidate: &EndpointPort, port: &ServicePort) -> bool {
+    candidate.name.as_deref().unwrap_or_default() == port.name.as_deref().unwrap_or_default()
+}
+
+fn port_number(port: &EndpointPort) -> Option<u16> {
+    port.port.and_then(|number| u16::try_from(number).ok()).filter(|number| *number > 0)
+}
+
+/// Whether a proxy may be pointed at an address. Link-local ones hold metadata services; loopback
+/// is the proxy itself, except on a laptop, where it is where backends live.
+pub(crate) fn is_allowed_address(address: IpAddr, settings: &Settings) -> bool {
+    let address = address.to_canonical();
+    let link_local = match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    let loopback_is_self = settings.addressing == Addressing::AllInterfaces;
+    !(link_local || address.is_unspecified() || address.is_multicast() || (address.is_loopback() && loopback_is_self))
+}
+
+/// Applies `connect_to`, as far as it names an IP address.
+fn replace_address(endpoint: Endpoint, settings: &Settings) -> Endpoint {
+    let target = settings.connect(HostPort { host: endpoint.address.to_string(), port: endpoint.port });
+    let address = target.host.parse().unwrap_or(endpoint.address);
+    Endpoint { address, port: target.port, ..endpoint }
+}

@@ -1,0 +1,86 @@
+//! What the control plane decides once, for every Gateway: plain data, no environment.
+
+use std::net::IpAddr;
+
+use ir::{HostPort, Trust};
+
+/// The controller name that our GatewayClasses carry.
+pub const CONTROLLER_NAME: &str = "chancery.dev/gateway-controller";
+
+/// How to translate; the other input of [`crate::translate`] beside the objects.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// GatewayClasses with this `controllerName` are ours, and our status entries carry it.
+    pub controller_name: String,
+    /// Names of GatewayClasses that are ours even where no such object exists (standalone mode,
+    /// in which nobody installs a class).
+    pub implied_classes: Vec<String>,
+    /// Which addresses listeners bind.
+    pub addressing: Addressing,
+    /// The lowest port that the proxies may bind.
+    pub lowest_port: u16,
+    /// Replacements of upstream addresses, the first that fits wins.
+    pub connect_to: Vec<ConnectTo>,
+    /// Who may have signed the certificates of backends that say nothing else.
+    pub trust: Trust,
+    /// The file that proxies write their access log to; `None` for no log.
+    pub access_log: Option<String>,
+}
+
+/// Which addresses listeners bind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressing {
+    /// Every interface, IPv4 and IPv6: each proxy has a network of its own.
+    AllInterfaces,
+    /// 127.0.0.1; a Gateway that wants a port that an earlier one (by name) has there gets the
+    /// next loopback address.
+    Loopback,
+    /// This one address; a Gateway that wants a port that an earlier one has there does not get it.
+    Fixed(IpAddr),
+}
+
+/// curl's `--connect-to`: connections for one host and port go to another, while TLS, `Host` and
+/// everything else stay as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectTo {
+    /// The host it is about; `None` for every host.
+    pub host: Option<String>,
+    /// The port it is about; `None` for every port.
+    pub port: Option<u16>,
+    /// The host to connect to instead; `None` for the same.
+    pub to_host: Option<String>,
+    /// The port to connect to instead; `None` for the same.
+    pub to_port: Option<u16>,
+}
+
+impl Default for Settings {
+    /// The settings of a cluster: our own class only, every interface, the proxy image's trust.
+    fn default() -> Self {
+        Self {
+            controller_name: CONTROLLER_NAME.to_owned(),
+            implied_classes: Vec::new(),
+            addressing: Addressing::AllInterfaces,
+            lowest_port: 1,
+            connect_to: Vec::new(),
+            trust: Trust::File("/etc/ssl/certs/ca-certificates.crt".to_owned()),
+            access_log: Some("/dev/stdout".to_owned()),
+        }
+    }
+}
+
+impl Settings {
+    /// Where connections for `target` really go.
+    pub fn connect(&self, target: HostPort) -> HostPort {
+        let fits = |rule: &&ConnectTo| {
+            rule.host.as_ref().is_none_or(|host| host.eq_ignore_ascii_case(&target.host))
+                && rule.port.is_none_or(|port| port == target.port)
+        };
+        match self.connect_to.iter().find(fits) {
+            Some(rule) => HostPort {
+                host: rule.to_host.clone().unwrap_or(target.host),
+                port: rule.to_port.unwrap_or(target.port),
+            },
+            None => target,
+        }
+    }
+}

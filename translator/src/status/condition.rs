@@ -1,0 +1,138 @@
+//! Conditions as typed facts: which types and reasons exist, and which value is the good one.
+
+use std::fmt;
+
+macro_rules! names {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            /// The name as it stands in a status.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant)),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+names!(
+    /// The type of a condition, in Gateway API's words.
+    ConditionType {
+        /// The object is valid and taken.
+        Accepted,
+        /// Everything that it refers to exists and may be used.
+        ResolvedRefs,
+        /// The proxies have it.
+        Programmed,
+        /// It stands in conflict with another one (a bad sign when true).
+        Conflicted,
+        /// A part of it is not used (a bad sign when true).
+        PartiallyInvalid,
+    }
+);
+
+names!(
+    /// Why a condition is as it is, in Gateway API's words where it has one.
+    Reason {
+        /// Good: taken.
+        Accepted,
+        /// Good: every reference resolves.
+        ResolvedRefs,
+        /// Good: on the proxies.
+        Programmed,
+        /// Good: no conflict.
+        NoConflicts,
+        /// The address is taken or cannot be had.
+        AddressNotUsable,
+        /// A referenced backend does not exist.
+        BackendNotFound,
+        /// Two listeners want the same hosts on one port.
+        HostnameConflict,
+        /// Filters that exclude each other.
+        IncompatibleFilters,
+        /// The object cannot be used, as its message says.
+        Invalid,
+        /// A certificate cannot be used.
+        InvalidCertificateRef,
+        /// A reference to a kind that is not known here.
+        InvalidKind,
+        /// Parameters that cannot be used.
+        InvalidParameters,
+        /// A listener allows a kind of route that it cannot have.
+        InvalidRouteKinds,
+        /// At least one listener is not valid.
+        ListenersNotValid,
+        /// No listener of the parent allows this route.
+        NotAllowedByListeners,
+        /// No listener of the parent has a common hostname with this route.
+        NoMatchingListenerHostname,
+        /// The parent has no such listener.
+        NoMatchingParent,
+        /// The proxy cannot bind the port.
+        PortUnavailable,
+        /// Two listeners want different protocols on one port.
+        ProtocolConflict,
+        /// The reference crosses namespaces and no ReferenceGrant permits it.
+        RefNotPermitted,
+        /// A proxy refused the configuration.
+        RejectedByProxy,
+        /// A referenced Secret does not exist.
+        SecretNotFound,
+        /// A referenced Secret does not hold what is needed.
+        SecretInvalid,
+        /// An address of a type that cannot be served.
+        UnsupportedAddress,
+        /// A protocol that cannot be served.
+        UnsupportedProtocol,
+        /// A field or value that is not supported yet.
+        UnsupportedValue,
+    }
+);
+
+/// One condition of a status, without its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// What it is about.
+    pub kind: ConditionType,
+    /// `True` or `False`.
+    pub status: bool,
+    /// Why.
+    pub reason: Reason,
+    /// What to tell a person: object and field, and what to do.
+    pub message: String,
+}
+
+impl ConditionType {
+    /// The value that this condition has when all is well.
+    pub fn good(self) -> bool {
+        match self {
+            Self::Accepted | Self::ResolvedRefs | Self::Programmed => true,
+            Self::Conflicted | Self::PartiallyInvalid => false,
+        }
+    }
+}
+
+impl Condition {
+    /// A condition that says that all is well.
+    pub fn good(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind, status: kind.good(), reason, message: message.into() }
+    }
+
+    /// A condition that says that something is wrong.
+    pub fn bad(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind, status: !kind.good(), reason, message: message.into() }
+    }
+
+    /// Whether it says that something is wrong.
+    pub fn is_problem(&self) -> bool {
+        self.status != self.kind.good()
+    }
+}

@@ -1,0 +1,11 @@
+//! Status as data: the translation reports facts, [`render_status`] makes a status of them.
+
+mod condition;
+mod render;
+mod report;
+#[cfg(test)]
+mod tests;
+
+pub use condition::{Condition, ConditionType, Reason};
+pub use render::render_status;
+pub use report::{Facts, GatewayFacts, ListenerFacts, ParentFacts, Problem, Report};

@@ -1,0 +1,121 @@
+//! Facts and the previous status become the new status.
+//!
+//! Only our own entries change: conditions of other types on the same object, and other
+//! controllers' parents of a route, stay as they are. A condition keeps its transition time while
+//! its value stays; so the status of unchanged facts is equal to the previous one, and writing it
+//! can be skipped.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::{Map, Value, json};
+
+use super::{Condition, Facts, GatewayFacts, ListenerFacts, ParentFacts, Report};
+
+/// The status of an object: `.status` as it shall be, given what it was.
+///
+/// `now` stamps the conditions whose value changes. The result equals `previous` when nothing
+/// changes.
+pub fn render_status(report: &Report, previous: Option<&Value>, controller: &str, now: &Time) -> Value {
+    let stamp = Stamp { generation: report.generation, now };
+    let mut status = previous.and_then(Value::as_object).cloned().unwrap_or_default();
+    match &report.facts {
+        Facts::Conditions(conditions) => {
+            let before = status.remove("conditions");
+            status.insert("conditions".to_owned(), stamp.merge(before.as_ref(), conditions));
+        }
+        Facts::Gateway(gateway) => render_gateway(&mut status, gateway, &stamp),
+        Facts::Route(parents) => {
+            let before = status.remove("parents");
+            status.insert("parents".to_owned(), render_parents(before.as_ref(), parents, controller, &stamp));
+        }
+    }
+    Value::Object(status)
+}
+
+/// What every condition that is written carries.
+struct Stamp<'a> {
+    generation: i64,
+    now: &'a Time,
+}
+
+impl Stamp<'_> {
+    /// The previous list with our conditions put in place; others stay.
+    fn merge(&self, previous: Option<&Value>, conditions: &[Condition]) -> Value {
+        let previous = list(previous);
+        let ours = |condition: &Value| {
+            conditions.iter().any(|own| condition.get("type").and_then(Value::as_str) == Some(own.kind.as_str()))
+        };
+        let foreign = previous.iter().filter(|condition| !ours(condition)).cloned();
+        let own = conditions.iter().map(|condition| {
+            let before = previous
+                .iter()
+                .find(|old| old.get("type").and_then(Value::as_str) == Some(condition.kind.as_str()));
+            self.render(before, condition)
+        });
+        Value::Array(own.chain(foreign).collect())
+    }
+
+    fn render(&self, previous: Option<&Value>, condition: &Condition) -> Value {
+        let status = if condition.status { "True" } else { "False" };
+        let since = previous
+            .filter(|old| old.get("status").and_then(Value::as_str) == Some(status))
+            .and_then(|old| old.get("lastTransitionTime"))
+            .cloned()
+            .unwrap_or_else(|| json!(self.now));
+        json!({
+            "type": condition.kind.as_str(),
+            "status": status,
+            "reason": condition.reason.as_str(),
+            "message": condition.message,
+            "observedGeneration": self.generation,
+            "lastTransitionTime": since,
+        })
+    }
+}
+
+fn render_gateway(status: &mut Map<String, Value>, gateway: &GatewayFacts, stamp: &Stamp<'_>) {
+    let addresses = gateway.addresses.iter().map(|address| json!({"type": "IPAddress", "value": address}));
+    status.insert("addresses".to_owned(), Value::Array(addresses.collect()));
+    let before = status.remove("conditions");
+    status.insert("conditions".to_owned(), stamp.merge(before.as_ref(), &gateway.conditions));
+    let before = status.remove("listeners");
+    let before = list(before.as_ref());
+    let listeners = gateway.listeners.iter().map(|listener| {
+        let old = before.iter().find(|old| old.get("name").and_then(Value::as_str) == Some(&listener.name));
+        render_listener(old, listener, stamp)
+    });
+    status.insert("listeners".to_owned(), Value::Array(listeners.collect()));
+}
+
+fn render_listener(previous: Option<&Value>, listener: &ListenerFacts, stamp: &Stamp<'_>) -> Value {
+    let kinds: Vec<_> =
+        listener.supported_kinds.iter().map(|(group, kind)| json!({"group": group, "kind": kind})).collect();
+    json!({
+        "name": listener.name,
+        "supportedKinds": kinds,
+        "attachedRoutes": listener.attached_routes,
+        "conditions": stamp.merge(previous.and_then(|old| old.get("conditions")), &listener.conditions),
+    })
+}
+
+fn render_parents(previous: Option<&Value>, parents: &[ParentFacts], controller: &str, stamp: &Stamp<'_>) -> Value {
+    let previous = list(previous);
+    let is_ours = |entry: &Value| entry.get("controllerName").and_then(Value::as_str) == Some(controller);
+    let foreign = previous.iter().filter(|entry| !is_ours(entry)).cloned();
+    let own = parents.iter().map(|parent| {
+        let before = previous
+            .iter()
+            .find(|entry| is_ours(entry) && entry.get("parentRef") == Some(&parent.parent_ref))
+            .and_then(|entry| entry.get("conditions"));
+        json!({
+            "parentRef": parent.parent_ref,
+            "controllerName": controller,
+            "conditions": stamp.merge(before, &parent.conditions),
+        })
+    });
+    Value::Array(own.chain(foreign).collect())
+}
+
+/// The elements of an array, or none.
+fn list(value: Option<&Value>) -> &[Value] {
+    value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}

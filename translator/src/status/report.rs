@@ -1,0 +1,134 @@
+//! What the translation found out about each object.
+
+use std::fmt;
+
+use crds::ObjectRef;
+
+use super::{Condition, ConditionType};
+
+/// The facts about one object that its status shall tell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Whose status it is.
+    pub object: ObjectRef,
+    /// The generation of the object that these facts are about.
+    pub generation: i64,
+    /// The facts.
+    pub facts: Facts,
+}
+
+/// The facts, in the shape that the kind's status has.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Facts {
+    /// A list of conditions (GatewayClass, Backend, Upstream).
+    Conditions(Vec<Condition>),
+    /// A Gateway.
+    Gateway(GatewayFacts),
+    /// A route: one entry per parent of ours.
+    Route(Vec<ParentFacts>),
+}
+
+/// The facts about a Gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewayFacts {
+    /// Where it can be reached; IP addresses.
+    pub addresses: Vec<String>,
+    /// About the Gateway as a whole.
+    pub conditions: Vec<Condition>,
+    /// About each of its listeners, in the order of the spec.
+    pub listeners: Vec<ListenerFacts>,
+}
+
+/// The facts about one listener of a Gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenerFacts {
+    /// The listener's name.
+    pub name: String,
+    /// The kinds of routes that may attach, as (group, kind).
+    pub supported_kinds: Vec<(String, String)>,
+    /// How many routes are attached and accepted.
+    pub attached_routes: i32,
+    /// About the listener.
+    pub conditions: Vec<Condition>,
+}
+
+/// The facts about a route at one of its parents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParentFacts {
+    /// The parent reference exactly as the route writes it.
+    pub parent_ref: serde_json::Value,
+    /// About the route at this parent.
+    pub conditions: Vec<Condition>,
+}
+
+/// One thing that is wrong with an object, in one line for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The object.
+    pub object: ObjectRef,
+    /// The part of the object: a listener, a parent; empty for the whole.
+    pub part: String,
+    /// What is wrong.
+    pub condition: Condition,
+}
+
+impl Report {
+    /// Every condition with the part of the object that it is about (empty for the whole).
+    pub fn conditions(&self) -> impl Iterator<Item = (String, &Condition)> {
+        let mut all: Vec<(String, &Condition)> = Vec::new();
+        match &self.facts {
+            Facts::Conditions(conditions) => all.extend(conditions.iter().map(|c| (String::new(), c))),
+            Facts::Gateway(gateway) => {
+                all.extend(gateway.conditions.iter().map(|c| (String::new(), c)));
+                for listener in &gateway.listeners {
+                    let part = format!("listener {}", listener.name);
+                    all.extend(listener.conditions.iter().map(|c| (part.clone(), c)));
+                }
+            }
+            Facts::Route(parents) => {
+                for parent in parents {
+                    let part = format!("parent {}", parent_name(&parent.parent_ref));
+                    all.extend(parent.conditions.iter().map(|c| (part.clone(), c)));
+                }
+            }
+        }
+        all.into_iter()
+    }
+
+    /// What is wrong with the object.
+    pub fn problems(&self) -> Vec<Problem> {
+        self.conditions()
+            .filter(|(_, condition)| condition.is_problem())
+            .map(|(part, condition)| Problem { object: self.object.clone(), part, condition: condition.clone() })
+            .collect()
+    }
+
+    /// The object's own condition of a type (not a listener's or a parent's).
+    pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
+        let conditions = match &self.facts {
+            Facts::Conditions(conditions) => conditions,
+            Facts::Gateway(gateway) => &gateway.conditions,
+            Facts::Route(_) => return None,
+        };
+        conditions.iter().find(|condition| condition.kind == kind)
+    }
+}
+
+/// `ai-gateway` or `ai-gateway/http`, for messages.
+fn parent_name(parent_ref: &serde_json::Value) -> String {
+    let field = |name: &str| parent_ref.get(name).and_then(serde_json::Value::as_str);
+    let name = field("name").unwrap_or_default();
+    field("sectionName").map_or_else(|| name.to_owned(), |section| format!("{name}/{section}"))
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { object, part, condition } = self;
+        write!(f, "{object}: ")?;
+        if !part.is_empty() {
+            write!(f, "{part}: ")?;
+        }
+        let status = if condition.status { "True" } else { "False" };
+        write!(f, "{}={status} ({}): {}", condition.kind, condition.reason, condition.message)
+    }
+}

@@ -1,0 +1,215 @@
+//! Forwarding, by weight, to destinations that may differ in more than their cluster.
+//!
+//! Envoy's weighted clusters share one path rewrite, and none of them can be an answer of its own.
+//! Destinations that agree in that become one route. Otherwise each gets a route of its own, with the
+//! same match and a share of the random numbers: Envoy draws one number per request and compares every
+//! route's fraction with it, so that cumulative fractions divide the traffic exactly.
+//!
+//! ```text
+//! 50/30/20   match, number < 500000 ──► first
+//!            match, number < 800000 ──► second
+//!            match                  ──► third
+//! ```
+
+use std::time::Duration;
+
+use ir::{ClusterName, Destination, DirectResponse, Forward, HostRewrite, PathRewrite, RouteIr, Target, Timeouts};
+use proto::route::route_action::{ClusterSpecifier, HostRewriteSpecifier};
+use proto::route::weighted_cluster::ClusterWeight;
+use proto::route::{Route, RouteAction, RouteMatch, WeightedCluster, route};
+use proto::{duration, u32_value};
+
+use super::header::HeaderEdits;
+use super::matcher::{FRACTION_DENOMINATOR, below_fraction, build_match};
+use super::rewrite::{self, EnvoyRewrite};
+use super::route::direct_response;
+
+/// The Envoy routes of a forwarding rule.
+pub(super) fn build_routes(ir: &RouteIr, forward: &Forward) -> Vec<Route> {
+    let weighted = forward.destinations.iter().enumerate().filter(|(_, destination)| destination.weight > 0);
+    let shares: Vec<_> = weighted.map(|(index, destination)| Share::new(index, destination, ir, forward)).collect();
+    let matches = build_match(&ir.matches);
+    match shares.as_slice() {
+        [] => Vec::new(),
+        [first, rest @ ..] if rest.iter().all(|share| share.outcome == first.outcome) => {
+            vec![first.route(ir.name.to_string(), matches, &forward.timeouts)]
+        }
+        _ => match weighted_route(ir, &matches, &forward.timeouts, &shares) {
+            Some(route) => vec![route],
+            None => split_routes(ir, &matches, &forward.timeouts, &shares),
+        },
+    }
+}
+
+/// One destination with all that its requests get, from the rule and from itself.
+struct Share<'a> {
+    /// Its place among the rule's destinations.
+    index: usize,
+    weight: u32,
+    outcome: Outcome<'a>,
+}
+
+#[derive(PartialEq)]
+enum Outcome<'a> {
+    Cluster { name: &'a ClusterName, request: HeaderEdits, response: HeaderEdits, target: RequestTarget<'a> },
+    Respond { response: &'a DirectResponse, edits: HeaderEdits },
+}
+
+/// The request's target as it goes upstream: what destinations of one Envoy route must agree in.
+#[derive(Clone, PartialEq)]
+struct RequestTarget<'a> {
+    host: Option<String>,
+    path: Option<&'a PathRewrite>,
+}
+
+impl<'a> Share<'a> {
+    fn new(index: usize, destination: &'a Destination, ir: &'a RouteIr, forward: &'a Forward) -> Self {
+        let outcome = match &destination.target {
+            Target::Cluster { name, request_headers, response_headers, rewrite } => {
+                let mut request = HeaderEdits::compose([&ir.request_headers, request_headers]);
+                let rewritten = rewrite.host.as_ref().or(forward.rewrite.host.as_ref());
+                let edited = request.host.take();
+                let target = RequestTarget {
+                    host: rewritten.map(|HostRewrite::Literal(host)| host.clone()).or(edited),
+                    path: rewrite.path.as_ref().or(forward.rewrite.path.as_ref()),
+                };
+                let response = HeaderEdits::compose([response_headers, &ir.response_headers]);
+                Outcome::Cluster { name, request, response, target }
+            }
+            Target::Respond(response) => {
+                Outcome::Respond { response, edits: HeaderEdits::compose([&ir.response_headers]) }
+            }
+        };
+        Self { index, weight: destination.weight, outcome }
+    }
+
+    /// A route that sends everything here.
+    fn route(&self, name: String, matches: RouteMatch, timeouts: &Timeouts) -> Route {
+        match &self.outcome {
+            Outcome::Cluster { name: cluster, request, response, target } => {
+                let specifier = ClusterSpecifier::Cluster(cluster.to_string());
+                let action = route_action(specifier, target, timeouts);
+                route(name, matches, action, request.clone(), response.clone())
+            }
+            Outcome::Respond { response, edits } => {
+                route(name, matches, direct_response(response), HeaderEdits::default(), edits.clone())
+            }
+        }
+    }
+}
+
+/// One route for all shares, if they are clusters and agree in the request's target.
+fn weighted_route(
+    ir: &RouteIr,
+    matches: &RouteMatch,
+    timeouts: &Timeouts,
+    shares: &[Share<'_>],
+) -> Option<Route> {
+    // Envoy rejects weights whose sum does not fit.
+    u32::try_from(shares.iter().map(|share| u64::from(share.weight)).sum::<u64>()).ok()?;
+    let mut common: Option<&RequestTarget<'_>> = None;
+    let mut clusters = Vec::with_capacity(shares.len());
+    for share in shares {
+        let Outcome::Cluster { name, request, response, target } = &share.outcome else { return None };
+        if **common.get_or_insert(target) != *target {
+            return None;
+        }
+        clusters.push(ClusterWeight {
+            name: name.to_string(),
+            weight: Some(u32_value(share.weight)),
+            request_headers_to_add: request.add.clone(),
+            request_headers_to_remove: request.remove.clone(),
+            response_headers_to_add: response.add.clone(),
+            response_headers_to_remove: response.remove.clone(),
+            ..ClusterWeight::default()
+        });
+    }
+    let weighted = WeightedCluster { clusters, ..WeightedCluster::default() };
+    let action = route_action(ClusterSpecifier::WeightedClusters(weighted), common?, timeouts);
+    let none = HeaderEdits::default;
+    Some(route(ir.name.to_string(), matches.clone(), action, none(), none()))
+}
+
+/// A route for each share, the last without a fraction.
+fn split_routes(
+    ir: &RouteIr,
+    matches: &RouteMatch,
+    timeouts: &Timeouts,
+    shares: &[Share<'_>],
+) -> Vec<Route> {
+    let total = shares.iter().map(|share| u64::from(share.weight)).sum::<u64>();
+    let mut before = 0;
+    let build = |share: &Share<'_>| {
+        before += u64::from(share.weight);
+        let matches = match fraction(before, total) {
+            FRACTION_DENOMINATOR.. => matches.clone(),
+            numerator => below_fraction(matches.clone(), numerator),
+        };
+        share.route(ir.name.share(share.index).to_string(), matches, timeouts)
+    };
+    shares.iter().map(build).collect()
+}
+
+/// `part` of `total` as a numerator over [`FRACTION_DENOMINATOR`], rounded to the nearest; less than
+/// the whole as long as `part` is.
+fn fraction(part: u64, total: u64) -> u32 {
+    if part >= total {
+        return FRACTION_DENOMINATOR;
+    }
+    let (part, total, denominator) = (u128::from(part), u128::from(total), u128::from(FRACTION_DENOMINATOR));
+    let rounded = (part * denominator + total / 2) / total;
+    u32::try_from(rounded).unwrap_or(FRACTION_DENOMINATOR).min(FRACTION_DENOMINATOR - 1)
+}
+
+fn route(
+    name: String,
+    matches: RouteMatch,
+    action: route::Action,
+    request: HeaderEdits,
+    response: HeaderEdits,
+) -> Route {
+    Route {
+        name,
+        r#match: Some(matches),
+        request_headers_to_add: request.add,
+        request_headers_to_remove: request.remove,
+        response_headers_to_add: response.add,
+        response_headers_to_remove: response.remove,
+        action: Some(action),
+        ..Route::default()
+    }
+}
+
+fn route_action(
+    cluster: ClusterSpecifier,
+    target: &RequestTarget<'_>,
+    timeouts: &Timeouts,
+) -> route::Action {
+    let mut action = RouteAction {
+        cluster_specifier: Some(cluster),
+        host_rewrite_specifier: target.host.clone().map(HostRewriteSpecifier::HostRewriteLiteral),
+        // Zero is no limit; unset would be Envoy's 15 seconds.
+        timeout: Some(duration(total_timeout(timeouts).unwrap_or_default())),
+        idle_timeout: timeouts.idle.map(duration),
+        ..RouteAction::default()
+    };
+    match target.path.map(envoy_rewrite) {
+        Some(EnvoyRewrite::Prefix(to)) => action.prefix_rewrite = to,
+        Some(EnvoyRewrite::Regex(rewrite)) => action.regex_rewrite = Some(rewrite),
+        None => {}
+    }
+    route::Action::Route(action)
+}
+
+fn envoy_rewrite(ir: &PathRewrite) -> EnvoyRewrite {
+    match ir {
+        PathRewrite::Full(to) => rewrite::replace_full(to),
+        PathRewrite::Prefix { from, to } => rewrite::replace_prefix(from, to),
+        PathRewrite::Regex { pattern, substitution } => rewrite::replace_regex(pattern, substitution),
+    }
+}
+
+/// The limit of a request. Without retries there is one attempt, so its limit is the request's too.
+fn total_timeout(ir: &Timeouts) -> Option<Duration> {
+    [ir.request, ir.backend_request].into_iter().flatten().filter(|limit| !limit.is_zero()).min()
+}

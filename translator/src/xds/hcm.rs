@@ -1,0 +1,113 @@
+//! The HTTP connection manager: what the gateway accepts from clients, and for how long.
+//!
+//! The values are those of a gateway that faces clients which nobody vouches for. They are the same
+//! for every listener, so that a route never changes a listener.
+
+use std::time::Duration;
+
+use ir::ListenerIr;
+use proto::core::{CidrRange, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions};
+use proto::core::http_protocol_options::HeadersWithUnderscoresAction;
+use proto::hcm::http_connection_manager::{
+    CodecType, InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier, ServerHeaderTransformation,
+};
+use proto::hcm::{HttpConnectionManager, HttpFilter, Rds, http_filter};
+use proto::router::Router;
+use proto::types::Percent;
+use proto::{bool_value, duration, pack, u32_value};
+
+use super::access_log::build_access_log;
+use super::config_source::ads;
+use crate::Settings;
+
+/// From a request's first byte to the end of its headers (slow clients, on purpose or not).
+const REQUEST_HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Without a byte in either direction, for routes that say nothing else.
+const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// For a client to take the rest of a response that is ready.
+const STREAM_FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection without a request.
+const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// A connection at all, so that clients come to new proxies in the end.
+const MAX_CONNECTION_DURATION: Duration = Duration::from_secs(60 * 60);
+/// Added at random, so that connections made together do not end together.
+const MAX_CONNECTION_DURATION_JITTER_PERCENT: f64 = 10.0;
+const MAX_REQUEST_HEADERS_KB: u32 = 32;
+const MAX_HEADERS: u32 = 100;
+const MAX_CONCURRENT_STREAMS: u32 = 100;
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// The connection manager of a listener.
+pub(super) fn build_connection_manager(ir: &ListenerIr, settings: &Settings) -> HttpConnectionManager {
+    HttpConnectionManager {
+        // HTTP/1.1 and HTTP/2, the latter with prior knowledge.
+        codec_type: CodecType::Auto.into(),
+        stat_prefix: ir.name.to_string(),
+        route_specifier: Some(RouteSpecifier::Rds(Rds {
+            config_source: Some(ads()),
+            route_config_name: ir.route_config.to_string(),
+        })),
+        http_filters: vec![router()],
+        access_log: settings.access_log.iter().map(|path| build_access_log(path)).collect(),
+        common_http_protocol_options: Some(connection_limits()),
+        // At the end of a connection's time, HTTP/1 clients are told with a response instead of being
+        // cut off between two requests.
+        http1_safe_max_connection_duration: true,
+        http_protocol_options: Some(Http1ProtocolOptions::default()),
+        http2_protocol_options: Some(http2_limits()),
+        max_request_headers_kb: Some(u32_value(MAX_REQUEST_HEADERS_KB)),
+        request_headers_timeout: Some(duration(REQUEST_HEADERS_TIMEOUT)),
+        stream_idle_timeout: Some(duration(STREAM_IDLE_TIMEOUT)),
+        stream_flush_timeout: Some(duration(STREAM_FLUSH_TIMEOUT)),
+        // Routes see one form of each path; what stays ambiguous goes back to the client.
+        normalize_path: Some(bool_value(true)),
+        merge_slashes: true,
+        path_with_escaped_slashes_action: PathWithEscapedSlashesAction::UnescapeAndRedirect.into(),
+        strip_trailing_host_dot: true,
+        // The client is who connects, whatever `x-forwarded-for` says, and nobody is internal: Envoy
+        // drops the headers by which internal clients steer it (`x-envoy-retry-on` and others).
+        use_remote_address: Some(bool_value(true)),
+        internal_address_config: Some(nobody_internal()),
+        server_header_transformation: ServerHeaderTransformation::PassThrough.into(),
+        ..HttpConnectionManager::default()
+    }
+}
+
+fn router() -> HttpFilter {
+    let router = Router { suppress_envoy_headers: true, ..Router::default() };
+    HttpFilter {
+        name: "envoy.filters.http.router".to_owned(),
+        config_type: Some(http_filter::ConfigType::TypedConfig(pack(&router))),
+        ..HttpFilter::default()
+    }
+}
+
+fn connection_limits() -> HttpProtocolOptions {
+    HttpProtocolOptions {
+        idle_timeout: Some(duration(CONNECTION_IDLE_TIMEOUT)),
+        max_connection_duration: Some(duration(MAX_CONNECTION_DURATION)),
+        max_connection_duration_jitter: Some(Percent { value: MAX_CONNECTION_DURATION_JITTER_PERCENT }),
+        max_headers_count: Some(u32_value(MAX_HEADERS)),
+        // Some backends read `a_b` and `a-b` as one header.
+        headers_with_underscores_action: HeadersWithUnderscoresAction::RejectRequest.into(),
+        ..HttpProtocolOptions::default()
+    }
+}
+
+fn http2_limits() -> Http2ProtocolOptions {
+    Http2ProtocolOptions {
+        max_concurrent_streams: Some(u32_value(MAX_CONCURRENT_STREAMS)),
+        initial_stream_window_size: Some(u32_value(STREAM_WINDOW_BYTES)),
+        initial_connection_window_size: Some(u32_value(CONNECTION_WINDOW_BYTES)),
+        ..Http2ProtocolOptions::default()
+    }
+}
+
+/// A range in which no client can be. An empty list would not do: Envoy 1.40 takes it for the default,
+/// by which loopback and private addresses are internal.
+fn nobody_internal() -> InternalAddressConfig {
+    let broadcast =
+        CidrRange { address_prefix: "255.255.255.255".to_owned(), prefix_len: Some(u32_value(32)) };
+    InternalAddressConfig { unix_sockets: false, cidr_ranges: vec![broadcast] }
+}

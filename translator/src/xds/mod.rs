@@ -1,0 +1,67 @@
+//! From the intermediate representation to Envoy's messages.
+//!
+//! Total and pure: whatever stands in the representation is valid, so nothing here can fail, and the
+//! same input always gives the same bytes ([`XdsResources::encode`]).
+//!
+//! ```text
+//! ListenerIr ──► Listener ─── HttpConnectionManager ─── access log
+//!        └─────► RouteConfiguration ─── VirtualHost (the unit) ─── Route*
+//! ClusterIr  ──► Cluster ─── upstream filters, TLS
+//!        └─────► ClusterLoadAssignment
+//! SecretIr   ──► Secret
+//! ```
+
+mod access_log;
+mod cluster;
+mod config_source;
+mod endpoint;
+mod forward;
+mod hcm;
+mod header;
+mod listener;
+mod matcher;
+mod redirect;
+mod references;
+mod resources;
+mod rewrite;
+mod route;
+mod secret;
+mod static_config;
+mod upstream_filter;
+mod upstream_tls;
+
+#[cfg(test)]
+mod tests;
+
+pub use references::dangling_references;
+pub use resources::{EncodedResource, XdsKind, XdsResources};
+pub use route::build_virtual_host;
+pub use static_config::to_static_bootstrap;
+
+use ir::{Discovery, GatewayIr};
+
+use crate::Settings;
+
+/// Translates all that one Envoy fleet needs.
+pub fn build(gateway: &GatewayIr, settings: &Settings) -> XdsResources {
+    let mut resources = XdsResources::default();
+    for listener in gateway.listeners.values() {
+        let built = listener::build_listener(listener, settings);
+        resources.listeners.insert(built.name.clone(), built);
+        let built = route::build_route_configuration(listener);
+        resources.routes.insert(built.name.clone(), built);
+    }
+    for cluster in gateway.clusters.values() {
+        let built = cluster::build_cluster(cluster);
+        if let Discovery::Endpoints(endpoints) = &cluster.discovery {
+            let assignment = endpoint::build_load_assignment(&cluster.name, endpoints);
+            resources.endpoints.insert(built.name.clone(), assignment);
+        }
+        resources.clusters.insert(built.name.clone(), built);
+    }
+    for secret in gateway.secrets.values() {
+        let built = secret::build_secret(secret);
+        resources.secrets.insert(built.name.clone(), built);
+    }
+    resources
+}

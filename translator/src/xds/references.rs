@@ -1,0 +1,109 @@
+//! What resources name, read back from the messages themselves.
+
+use std::collections::BTreeSet;
+
+use proto::cluster::Cluster;
+use proto::core::transport_socket;
+use proto::credential_injector::CredentialInjector;
+use proto::generic_credential::Generic;
+use proto::hcm::http_connection_manager::RouteSpecifier;
+use proto::hcm::{HttpConnectionManager, HttpFilter, http_filter};
+use proto::listener::{Listener, filter};
+use proto::route::route_action::ClusterSpecifier;
+use proto::route::{RouteAction, RouteConfiguration, route};
+use proto::tls::UpstreamTlsContext;
+use proto::tls::common_tls_context::ValidationContextType;
+use proto::unpack;
+use proto::upstream_http::HttpProtocolOptions;
+
+use super::{XdsKind, XdsResources};
+
+type Reference = (XdsKind, String);
+
+/// One line for every resource that is named and does not exist. Empty for all that
+/// [`build`](super::build) gives.
+pub fn dangling_references(resources: &XdsResources) -> Vec<String> {
+    let missing = |kind, name: &str, needs: Vec<Reference>| {
+        let missing = needs.into_iter().filter(|(kind, name)| !resources.contains(*kind, name));
+        let line = move |(needed, needed_name)| format!("{kind:?} {name} names {needed:?} {needed_name}");
+        missing.map(line).collect::<Vec<_>>()
+    };
+    let clusters =
+        resources.clusters.iter().flat_map(|(name, message)| missing(XdsKind::Cluster, name, of_cluster(message)));
+    let listeners = resources
+        .listeners
+        .iter()
+        .flat_map(|(name, message)| missing(XdsKind::Listener, name, of_listener(message)));
+    let routes = resources
+        .routes
+        .iter()
+        .flat_map(|(name, message)| missing(XdsKind::Route, name, of_route_configuration(message)));
+    clusters.chain(listeners).chain(routes).collect()
+}
+
+/// The endpoints and secrets of a cluster.
+pub(super) fn of_cluster(cluster: &Cluster) -> Vec<Reference> {
+    let endpoints = cluster.eds_cluster_config.iter().map(|eds| (XdsKind::Endpoint, eds.service_name.clone()));
+    let options = cluster.typed_extension_protocol_options.values();
+    let filters = options.filter_map(|any| unpack::<HttpProtocolOptions>(any).ok());
+    let credentials = filters
+        .flat_map(|options| options.http_filters)
+        .filter_map(|filter| credential(&filter))
+        .map(|name| (XdsKind::Secret, name));
+    let trust = trust(cluster).map(|name| (XdsKind::Secret, name));
+    sorted(endpoints.chain(credentials).chain(trust))
+}
+
+/// The route tables of a listener.
+pub(super) fn of_listener(listener: &Listener) -> Vec<Reference> {
+    let filters = listener.filter_chains.iter().flat_map(|chain| &chain.filters);
+    let route_table = |filter: &proto::listener::Filter| {
+        let Some(filter::ConfigType::TypedConfig(any)) = &filter.config_type else { return None };
+        match unpack::<HttpConnectionManager>(any).ok()?.route_specifier? {
+            RouteSpecifier::Rds(rds) => Some((XdsKind::Route, rds.route_config_name)),
+            _ => None,
+        }
+    };
+    sorted(filters.filter_map(route_table))
+}
+
+/// The clusters of a route table.
+pub(super) fn of_route_configuration(table: &RouteConfiguration) -> Vec<Reference> {
+    let routes = table.virtual_hosts.iter().flat_map(|host| &host.routes);
+    let actions = routes.filter_map(|route| match &route.action {
+        Some(route::Action::Route(action)) => Some(action),
+        _ => None,
+    });
+    sorted(actions.flat_map(clusters_of).map(|name| (XdsKind::Cluster, name.to_owned())))
+}
+
+fn clusters_of(action: &RouteAction) -> Vec<&str> {
+    match &action.cluster_specifier {
+        Some(ClusterSpecifier::Cluster(name)) => vec![name],
+        Some(ClusterSpecifier::WeightedClusters(weighted)) => {
+            weighted.clusters.iter().map(|cluster| cluster.name.as_str()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn credential(filter: &HttpFilter) -> Option<String> {
+    let Some(http_filter::ConfigType::TypedConfig(any)) = &filter.config_type else { return None };
+    let credential = unpack::<CredentialInjector>(any).ok()?.credential?.typed_config?;
+    Some(unpack::<Generic>(&credential).ok()?.credential?.name)
+}
+
+fn trust(cluster: &Cluster) -> Option<String> {
+    let transport_socket::ConfigType::TypedConfig(any) =
+        cluster.transport_socket.as_ref()?.config_type.as_ref()?;
+    match unpack::<UpstreamTlsContext>(any).ok()?.common_tls_context?.validation_context_type? {
+        ValidationContextType::CombinedValidationContext(combined) => {
+            Some(combined.validation_context_sds_secret_config?.name)
+        }
+        _ => None,
+    }
+}
+
+fn sorted(references: impl Iterator<Item = Reference>) -> Vec<Reference> {
+    references.collect::<BTreeSet<_>>().into_iter().collect()
+}

@@ -1,0 +1,62 @@
+//! Route tables. The virtual host is the unit: each is built from its own part of the representation.
+
+use ir::{Hostname, ListenerIr, RouteAction, RouteIr};
+use proto::bool_value;
+use proto::route::{DirectResponseAction, Route, RouteConfiguration, VirtualHost, route};
+
+use super::header::HeaderEdits;
+use super::matcher::build_match;
+use super::{forward, redirect};
+
+/// The route table of one listener.
+pub(super) fn build_route_configuration(listener: &ListenerIr) -> RouteConfiguration {
+    RouteConfiguration {
+        name: listener.route_config.to_string(),
+        virtual_hosts: listener.virtual_hosts.iter().map(build_virtual_host).collect(),
+        // `Host: a.com:8080` is for a.com, and goes upstream as it came.
+        ignore_port_in_host_matching: true,
+        // A cluster that is not there yet costs its own routes a 503, not the whole table.
+        validate_clusters: Some(bool_value(false)),
+        ..RouteConfiguration::default()
+    }
+}
+
+/// The routes of one hostname.
+pub fn build_virtual_host(ir: &ir::VirtualHost) -> VirtualHost {
+    VirtualHost {
+        name: ir.name.to_string(),
+        domains: vec![ir.hostname.to_string()],
+        routes: ir.routes.iter().flat_map(|route| build_routes(route, &ir.hostname)).collect(),
+        ..VirtualHost::default()
+    }
+}
+
+/// The Envoy routes of one match of one rule: one, where Envoy can say it all in one.
+fn build_routes(ir: &RouteIr, hostname: &Hostname) -> Vec<Route> {
+    match &ir.action {
+        RouteAction::Forward(forward) => forward::build_routes(ir, forward),
+        RouteAction::Redirect(redirect) => redirect::build_routes(ir, redirect, hostname),
+        RouteAction::Respond(response) => vec![local_route(ir, direct_response(response))],
+    }
+}
+
+/// A route that the gateway answers itself; only the response's edits mean anything to it.
+pub(super) fn local_route(ir: &RouteIr, action: route::Action) -> Route {
+    let response = HeaderEdits::compose([&ir.response_headers]);
+    Route {
+        name: ir.name.to_string(),
+        r#match: Some(build_match(&ir.matches)),
+        response_headers_to_add: response.add,
+        response_headers_to_remove: response.remove,
+        action: Some(action),
+        ..Route::default()
+    }
+}
+
+/// An answer without a body.
+pub(super) fn direct_response(ir: &ir::DirectResponse) -> route::Action {
+    route::Action::DirectResponse(DirectResponseAction {
+        status: ir.status.into(),
+        ..DirectResponseAction::default()
+    })
+}

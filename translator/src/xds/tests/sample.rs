@@ -1,0 +1,251 @@
+//! Constructors for the representation, and one gateway with a bit of everything.
+
+use std::time::Duration;
+
+use ir::{
+    ClusterIr, ClusterName, Credential, Destination, DirectResponse, Discovery, Endpoint, Forward, GatewayIr,
+    GatewayName, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname, ListenerIr, ListenerName,
+    PathMatch, PathRewrite, QueryParamMatch, Redacted, Redirect, RedirectPath, Rewrite, RouteAction,
+    RouteConfigName, RouteIr, RouteMatch, RouteName, SecretIr, SecretName, SecretValue, StringMatch, Target,
+    Timeouts, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls, VirtualHost, VirtualHostName,
+};
+
+pub(super) const CREDENTIAL: &str = "the-provider-key";
+
+pub(super) fn service(name: &str) -> ClusterName {
+    ClusterName::service("default", name, 80)
+}
+
+pub(super) fn to_cluster(weight: u32, name: ClusterName) -> Destination {
+    to_rewritten(weight, name, Rewrite::default())
+}
+
+pub(super) fn to_rewritten(weight: u32, name: ClusterName, rewrite: Rewrite) -> Destination {
+    let target = Target::Cluster {
+        name,
+        request_headers: HeaderModifier::default(),
+        response_headers: HeaderModifier::default(),
+        rewrite,
+    };
+    Destination { weight, target }
+}
+
+pub(super) fn to_error(weight: u32) -> Destination {
+    Destination { weight, target: Target::Respond(DirectResponse { status: 500 }) }
+}
+
+pub(super) fn provider_rewrite(host: &str, path: &str) -> Rewrite {
+    Rewrite {
+        host: Some(HostRewrite::Literal(host.to_owned())),
+        path: Some(PathRewrite::Full(path.to_owned())),
+    }
+}
+
+pub(super) fn forward(destinations: Vec<Destination>) -> RouteAction {
+    RouteAction::Forward(Forward {
+        destinations,
+        rewrite: Rewrite::default(),
+        timeouts: Timeouts::default(),
+    })
+}
+
+pub(super) fn set(name: &str, value: &str) -> HeaderModifier {
+    HeaderModifier { set: vec![(name.to_owned(), value.to_owned())], ..HeaderModifier::default() }
+}
+
+/// A route for a path prefix.
+pub(super) fn route(prefix: &str, action: RouteAction) -> RouteIr {
+    RouteIr {
+        name: RouteName::http_route("default", "sample", 0, 0),
+        matches: RouteMatch { path: PathMatch::Prefix(prefix.to_owned()), ..RouteMatch::default() },
+        request_headers: HeaderModifier::default(),
+        response_headers: HeaderModifier::default(),
+        action,
+    }
+}
+
+pub(super) fn redirect_to(scheme: Option<&str>, host: Option<&str>, port: Option<u16>) -> Redirect {
+    Redirect {
+        scheme: scheme.map(str::to_owned),
+        host: host.map(str::to_owned),
+        port,
+        path: None,
+        status: 302,
+    }
+}
+
+pub(super) fn virtual_host(hostname: &str, routes: Vec<RouteIr>) -> VirtualHost {
+    let hostname = Hostname::parse(hostname);
+    VirtualHost { name: VirtualHostName::new(&hostname.to_string()), hostname, routes }
+}
+
+pub(super) fn listener(port: u16, virtual_hosts: Vec<VirtualHost>) -> ListenerIr {
+    ListenerIr {
+        name: ListenerName::http(port),
+        addresses: vec!["127.0.0.1".parse().unwrap()],
+        port,
+        route_config: RouteConfigName::http(port),
+        virtual_hosts,
+    }
+}
+
+pub(super) fn plain_http(protocol: UpstreamProtocol) -> UpstreamHttp {
+    UpstreamHttp {
+        protocol,
+        remove_request_headers: Vec::new(),
+        remove_query_params: Vec::new(),
+        remove_response_headers: Vec::new(),
+        credential: None,
+        large_messages: false,
+    }
+}
+
+pub(super) fn plain_cluster(name: ClusterName, endpoints: Vec<Endpoint>) -> ClusterIr {
+    let http = plain_http(UpstreamProtocol::Http1);
+    ClusterIr { name, discovery: Discovery::Endpoints(endpoints), tls: None, http }
+}
+
+pub(super) fn provider_cluster(name: ClusterName, host: &str) -> ClusterIr {
+    let strings = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    ClusterIr {
+        discovery: Discovery::Dns(vec![HostPort { host: host.to_owned(), port: 443 }]),
+        tls: Some(UpstreamTls {
+            sni: host.to_owned(),
+            subject_alt_names: vec![host.to_owned()],
+            trust: SecretName::default_trust(),
+        }),
+        http: UpstreamHttp {
+            protocol: UpstreamProtocol::Alpn,
+            remove_request_headers: strings(&["authorization", "x-api-key", "x-goog-api-key", "cookie"]),
+            remove_query_params: strings(&["key"]),
+            remove_response_headers: strings(&["server", "set-cookie"]),
+            credential: Some(Credential {
+                header: "x-goog-api-key".to_owned(),
+                secret: SecretName::credential(&name),
+            }),
+            large_messages: true,
+        },
+        name,
+    }
+}
+
+pub(super) fn endpoint(address: &str, port: u16) -> Endpoint {
+    Endpoint { address: address.parse().unwrap(), port, draining: false }
+}
+
+pub(super) fn gemini() -> ClusterName {
+    ClusterName::backend("default", "gemini")
+}
+
+/// A bit of everything.
+pub(super) fn gateway() -> GatewayIr {
+    let listeners = [
+        listener(80, vec![virtual_host("", Vec::new())]),
+        listener(8080, vec![
+            virtual_host("a.example.com", matches_and_edits()),
+            virtual_host("*.example.com", redirects()),
+            virtual_host("", forwards()),
+        ]),
+    ];
+    let endpoints = vec![
+        endpoint("10.0.0.1", 80),
+        Endpoint { draining: true, ..endpoint("10.0.0.2", 80) },
+        endpoint("2001:db8::1", 80),
+    ];
+    let mut h2 = plain_cluster(service("h2"), vec![endpoint("10.0.0.3", 80)]);
+    h2.http.protocol = UpstreamProtocol::Http2;
+    let clusters = [
+        plain_cluster(service("web"), endpoints),
+        plain_cluster(service("empty"), Vec::new()),
+        h2,
+        provider_cluster(gemini(), "generativelanguage.googleapis.com"),
+    ];
+    let secrets = [
+        SecretIr {
+            name: SecretName::credential(&gemini()),
+            value: SecretValue::Credential(Redacted::new(CREDENTIAL.to_owned())),
+        },
+        SecretIr {
+            name: SecretName::default_trust(),
+            value: SecretValue::Trust(Trust::File("/etc/ssl/certs/ca-certificates.crt".to_owned())),
+        },
+    ];
+    GatewayIr {
+        name: GatewayName { namespace: "default".to_owned(), name: "sample".to_owned() },
+        listeners: listeners.into_iter().map(|listener| (listener.name.clone(), listener)).collect(),
+        clusters: clusters.into_iter().map(|cluster| (cluster.name.clone(), cluster)).collect(),
+        secrets: secrets.into_iter().map(|secret| (secret.name.clone(), secret)).collect(),
+    }
+}
+
+fn matches_and_edits() -> Vec<RouteIr> {
+    let to_web = || forward(vec![to_cluster(1, service("web"))]);
+    let header = |name: &str, value| HeaderMatch { name: name.to_owned(), value };
+    let param = |name: &str, value| QueryParamMatch { name: name.to_owned(), value };
+    let text = |text: &str| StringMatch::Exact(text.to_owned());
+    let regex = |text: &str| StringMatch::Regex(text.to_owned());
+    let mut all = route("/", to_web());
+    all.matches = RouteMatch {
+        path: PathMatch::Exact("/exact".to_owned()),
+        method: Some("GET".to_owned()),
+        headers: vec![header("x-a", text("1")), header("x-b", regex("2.*"))],
+        query_params: vec![param("c", text("3")), param("d", regex("4.*"))],
+    };
+    let mut by_regex = route("/", to_web());
+    by_regex.matches.path = PathMatch::Regex("/v[0-9]+/.*".to_owned());
+    let mut edited = route("/edited", to_web());
+    edited.request_headers = HeaderModifier {
+        set: vec![("host".to_owned(), "b.example.com".to_owned()), ("x-set".to_owned(), "100%".to_owned())],
+        add: vec![("x-add".to_owned(), "%REQ(authorization)%".to_owned())],
+        remove: vec!["x-remove".to_owned(), "host".to_owned()],
+    };
+    edited.response_headers = HeaderModifier { remove: vec!["server".to_owned()], ..set("x-answer", "1%") };
+    vec![all, by_regex, edited]
+}
+
+fn redirects() -> Vec<RouteIr> {
+    let moved = Redirect {
+        path: Some(RedirectPath::Prefix { from: "/old".to_owned(), to: "/".to_owned() }),
+        status: 301,
+        ..redirect_to(Some("https"), None, None)
+    };
+    let elsewhere = Redirect {
+        path: Some(RedirectPath::Full("/else".to_owned())),
+        ..redirect_to(None, Some("example.org"), Some(8443))
+    };
+    vec![
+        route("/old", RouteAction::Redirect(moved)),
+        route("/there", RouteAction::Redirect(elsewhere)),
+        route("/gone", RouteAction::Respond(DirectResponse { status: 410 })),
+    ]
+}
+
+fn forwards() -> Vec<RouteIr> {
+    let rewritten = RouteAction::Forward(Forward {
+        destinations: vec![to_cluster(1, service("empty"))],
+        rewrite: Rewrite {
+            host: None,
+            path: Some(PathRewrite::Prefix { from: "/strip".to_owned(), to: "/".to_owned() }),
+        },
+        timeouts: Timeouts {
+            request: Some(Duration::from_secs(10)),
+            backend_request: Some(Duration::from_millis(500)),
+            idle: Some(Duration::from_secs(60)),
+        },
+    });
+    let google = provider_rewrite("generativelanguage.googleapis.com", "/v1beta/models/m:generateContent");
+    vec![
+        route("/weighted", forward(vec![to_cluster(70, service("web")), to_cluster(30, service("h2"))])),
+        route(
+            "/mixed",
+            forward(vec![
+                to_rewritten(1, gemini(), google.clone()),
+                to_cluster(1, service("web")),
+                to_error(1),
+            ]),
+        ),
+        route("/gemini", forward(vec![to_rewritten(1, gemini(), google)])),
+        route("/strip", rewritten),
+        route("/", forward(vec![to_error(1)])),
+    ]
+}

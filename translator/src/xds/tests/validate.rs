@@ -1,0 +1,23 @@
+//! The real Envoy's opinion of the sample. Needs `CHANCERY_ENVOY`, the path of its binary.
+
+use std::process::Command;
+
+use prost::Message as _;
+
+use super::build_sample;
+use crate::xds::to_static_bootstrap;
+
+#[test]
+fn the_real_envoy_accepts_the_sample() {
+    let Some(envoy) = std::env::var_os("CHANCERY_ENVOY") else {
+        eprintln!("SKIPPED: CHANCERY_ENVOY does not name an Envoy binary");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("bootstrap.pb");
+    std::fs::write(&config, to_static_bootstrap(&build_sample()).encode_to_vec()).unwrap();
+    let output = Command::new(envoy).args(["--mode", "validate", "--config-path"]).arg(&config).output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{log}");
+    assert!(!log.contains("deprecated"), "{log}");
+}

@@ -1,0 +1,64 @@
+//! TLS towards backends. The certificate is always verified, and so is the name in it.
+
+use ir::{UpstreamProtocol, UpstreamTls};
+use proto::core::{TransportSocket, transport_socket};
+use proto::pack;
+use proto::tls::common_tls_context::{CombinedCertificateValidationContext, ValidationContextType};
+use proto::tls::subject_alt_name_matcher::SanType;
+use proto::tls::tls_parameters::TlsProtocol;
+use proto::tls::{
+    CertificateValidationContext, CommonTlsContext, SubjectAltNameMatcher, TlsParameters, UpstreamTlsContext,
+};
+
+use super::config_source::sds;
+use super::matcher::exact;
+
+/// Under this name Envoy finds TLS.
+const TLS: &str = "envoy.transport_sockets.tls";
+
+/// The transport socket of a cluster.
+pub(super) fn build_transport_socket(ir: &UpstreamTls, protocol: UpstreamProtocol) -> TransportSocket {
+    let context = UpstreamTlsContext {
+        common_tls_context: Some(CommonTlsContext {
+            tls_params: Some(TlsParameters {
+                tls_minimum_protocol_version: TlsProtocol::TlSv12.into(),
+                tls_maximum_protocol_version: TlsProtocol::TlSv13.into(),
+                ..TlsParameters::default()
+            }),
+            alpn_protocols: alpn_protocols(protocol),
+            validation_context_type: Some(ValidationContextType::CombinedValidationContext(validation(ir))),
+            ..CommonTlsContext::default()
+        }),
+        sni: ir.sni.clone(),
+        ..UpstreamTlsContext::default()
+    };
+    TransportSocket {
+        name: TLS.to_owned(),
+        config_type: Some(transport_socket::ConfigType::TypedConfig(pack(&context))),
+    }
+}
+
+/// The names stand in the cluster, the authorities come by SDS: one secret serves all clusters.
+fn validation(ir: &UpstreamTls) -> CombinedCertificateValidationContext {
+    let matcher = |name: &String| SubjectAltNameMatcher {
+        san_type: SanType::Dns.into(),
+        matcher: Some(exact(name)),
+        ..SubjectAltNameMatcher::default()
+    };
+    CombinedCertificateValidationContext {
+        default_validation_context: Some(CertificateValidationContext {
+            match_typed_subject_alt_names: ir.subject_alt_names.iter().map(matcher).collect(),
+            ..CertificateValidationContext::default()
+        }),
+        validation_context_sds_secret_config: Some(sds(&ir.trust)),
+        ..CombinedCertificateValidationContext::default()
+    }
+}
+
+/// What the handshake offers. For negotiation Envoy offers what the cluster's HTTP options allow.
+fn alpn_protocols(protocol: UpstreamProtocol) -> Vec<String> {
+    match protocol {
+        UpstreamProtocol::Http2 => vec!["h2".to_owned()],
+        UpstreamProtocol::Http1 | UpstreamProtocol::Alpn => Vec::new(),
+    }
+}

@@ -1,0 +1,151 @@
+//! Golden translations: `NAME.in.yaml` → `NAME.xds.yaml` and `NAME.status.yaml`.
+//!
+//! `make golden` (`UPDATE_GOLDEN=1`) rewrites the outputs and deletes those without an input.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::{Value, json};
+use support::{Case, cases};
+use translator::status::render_status;
+use translator::{Resources, Settings, Translation, translate};
+
+#[test]
+fn every_case_translates_to_its_golden_output() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let (resources, settings) = case.resources();
+        let translation = translate(&resources, &settings);
+        for (ending, text) in [("xds.yaml", xds(&translation)), ("status.yaml", statuses(&translation, &settings))] {
+            let path = case.beside(ending);
+            if update {
+                fs::write(&path, &text).unwrap();
+            } else if fs::read_to_string(&path).unwrap_or_default() != text {
+                wrong.push(format!("{}.{ending}:\n{}", case.name, first_difference(&path, &text)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}\nIf this is as wanted: make golden", wrong.join("\n"));
+}
+
+#[test]
+fn no_golden_output_is_left_without_its_input() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let cases = cases();
+    let folders: std::collections::BTreeSet<_> = cases.iter().filter_map(|case| case.input.parent()).collect();
+    let known: Vec<_> = cases.iter().flat_map(|case| [case.beside("xds.yaml"), case.beside("status.yaml")]).collect();
+    for entry in folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
+        let path = entry.unwrap().path();
+        let text = path.to_str().unwrap();
+        let is_output = text.ends_with(".xds.yaml") || text.ends_with(".status.yaml");
+        if is_output && !known.contains(&path) {
+            assert!(update, "{text} has no input; make golden removes it");
+            fs::remove_file(&path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn there_are_at_least_forty_short_cases() {
+    let cases = cases();
+    assert!(cases.len() >= 40, "{} cases", cases.len());
+    for Case { input, name } in &cases {
+        let lines = fs::read_to_string(input).unwrap().lines().count();
+        assert!(lines < 80, "{name} has {lines} lines");
+    }
+}
+
+#[test]
+fn no_case_emits_a_deprecated_field() {
+    for case in cases() {
+        let (resources, settings) = case.resources();
+        for (gateway, output) in translate(&resources, &settings).gateways {
+            for resource in output.xds.encode() {
+                let deprecated = proto::deprecated_fields(&resource.kind.type_url(), &resource.bytes).unwrap();
+                assert!(deprecated.is_empty(), "{} {gateway} {}: {deprecated:?}", case.name, resource.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_golden_output_holds_a_credential() {
+    // Every credential in the inputs contains this word.
+    const CANARY: &str = "canary";
+    for case in cases() {
+        for ending in ["xds.yaml", "status.yaml"] {
+            let text = fs::read_to_string(case.beside(ending)).unwrap_or_default();
+            assert!(!text.to_lowercase().contains(CANARY), "{}.{ending} shows a credential", case.name);
+        }
+    }
+}
+
+#[test]
+fn rendering_a_status_again_changes_nothing() {
+    for case in cases() {
+        let (resources, settings): (Resources, Settings) = case.resources();
+        for report in translate(&resources, &settings).reports {
+            let first = render_status(&report, None, &settings.controller_name, &epoch());
+            let later: Time = serde_json::from_value(json!("2030-01-01T00:00:00Z")).unwrap();
+            let second = render_status(&report, Some(&first), &settings.controller_name, &later);
+            assert_eq!(first, second, "{} {}", case.name, report.object);
+        }
+    }
+}
+
+/// What every Gateway's Envoys get: per Gateway and type, the resources by name.
+fn xds(translation: &Translation) -> String {
+    let mut gateways = BTreeMap::new();
+    for (name, output) in &translation.gateways {
+        let mut kinds: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
+        for resource in output.xds.encode() {
+            let json = proto::to_json(&resource.kind.type_url(), &resource.bytes).unwrap();
+            kinds.entry(format!("{:?}", resource.kind)).or_default().insert(resource.name, json);
+        }
+        gateways.insert(name.to_string(), kinds);
+    }
+    yaml(&gateways)
+}
+
+fn statuses(translation: &Translation, settings: &Settings) -> String {
+    let render = |report| {
+        let mut status = render_status(report, None, &settings.controller_name, &epoch());
+        strip_times(&mut status);
+        (report.object.to_string(), status)
+    };
+    yaml(&translation.reports.iter().map(render).collect::<BTreeMap<String, Value>>())
+}
+
+/// The same time in every condition says nothing and takes a line.
+fn strip_times(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.remove("lastTransitionTime");
+            map.values_mut().for_each(strip_times);
+        }
+        Value::Array(list) => list.iter_mut().for_each(strip_times),
+        _ => {}
+    }
+}
+
+fn epoch() -> Time {
+    serde_json::from_value(json!("1970-01-01T00:00:00Z")).unwrap()
+}
+
+fn yaml(value: &impl serde::Serialize) -> String {
+    serde_saphyr::to_string(value).unwrap()
+}
+
+fn first_difference(path: &Path, text: &str) -> String {
+    let golden = fs::read_to_string(path).unwrap_or_default();
+    let pairs = golden.lines().map(Some).chain(std::iter::repeat(None)).zip(text.lines().map(Some).chain([None]));
+    let found = pairs.enumerate().find(|(_, (left, right))| left != right);
+    found.map_or_else(String::new, |(line, (left, right))| {
+        format!("  line {}: golden {:?}, now {:?}", line + 1, left.unwrap_or("(end)"), right.unwrap_or("(end)"))
+    })
+}

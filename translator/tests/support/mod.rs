@@ -1,0 +1,109 @@
+//! Golden cases: where they are and how they are read. Also used by `e2e`, which shows every case
+//! to the real Envoy.
+#![allow(dead_code, reason = "not every test uses all of it")]
+
+use std::path::{Path, PathBuf};
+
+use crds::Object;
+use serde_json::Value;
+use translator::{Addressing, ConnectTo, Resources, Settings};
+
+/// One case: `NAME.in.yaml`, with the expected output beside it.
+pub struct Case {
+    /// The input file.
+    pub input: PathBuf,
+    /// Area and name, for messages.
+    pub name: String,
+}
+
+/// Every case below `translator/tests/golden`, sorted.
+pub fn cases() -> Vec<Case> {
+    // `e2e` and `translator` both stand in the workspace's top folder.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../translator/tests/golden");
+    let mut cases: Vec<Case> = folders(&root).iter().flat_map(|folder| files(folder)).filter_map(case).collect();
+    cases.sort_by(|left, right| left.name.cmp(&right.name));
+    assert!(!cases.is_empty(), "no golden cases below {}", root.display());
+    cases
+}
+
+fn folders(root: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root).expect("the golden folder").map(|entry| entry.expect("an entry").path());
+    entries.filter(|path| path.is_dir()).collect()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries.filter(|path| path.is_file()).collect()
+}
+
+fn case(input: PathBuf) -> Option<Case> {
+    let file = input.file_name()?.to_str()?;
+    let stem = file.strip_suffix(".in.yaml")?;
+    let area = input.parent()?.file_name()?.to_str()?;
+    Some(Case { name: format!("{area}/{stem}"), input: input.clone() })
+}
+
+impl Case {
+    /// The file beside the input with another ending, such as `xds.yaml`.
+    pub fn beside(&self, ending: &str) -> PathBuf {
+        let stem = self.input.to_str().expect("UTF-8").strip_suffix("in.yaml").expect("an input");
+        PathBuf::from(format!("{stem}{ending}"))
+    }
+
+    /// The objects of the case after those of its folder's `_defaults.yaml`, and its settings.
+    pub fn read(&self) -> (Vec<Object>, Settings) {
+        let text = std::fs::read_to_string(&self.input).expect("the input");
+        let defaults = self.input.with_file_name("_defaults.yaml");
+        let defaults = std::fs::read_to_string(defaults).unwrap_or_default();
+        let objects = objects(&defaults).into_iter().chain(objects(&text));
+        (objects.collect(), settings(&text))
+    }
+
+    /// The objects of the case, indexed.
+    pub fn resources(&self) -> (Resources, Settings) {
+        let (objects, settings) = self.read();
+        (objects.into_iter().collect(), settings)
+    }
+}
+
+/// Reads every document of a text.
+pub fn objects(text: &str) -> Vec<Object> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).expect("YAML");
+    let decode = |document: Value| {
+        let decoded = Object::decode(document).expect("an object that is known");
+        assert!(decoded.unknown_fields.is_empty(), "unknown fields {:?}", decoded.unknown_fields);
+        decoded.object
+    };
+    documents.into_iter().filter(|document| !document.is_null()).map(decode).collect()
+}
+
+/// The settings of a case: the cluster's, changed by a first line such as
+/// `# settings: {"addressing": "loopback", "lowestPort": 1024, "connectTo": "a.com:443:127.0.0.1:1"}`.
+fn settings(text: &str) -> Settings {
+    let mut settings = Settings::default();
+    let Some(line) = text.lines().next().and_then(|line| line.strip_prefix("# settings: ")) else {
+        return settings;
+    };
+    let wanted: serde_json::Map<String, Value> = serde_json::from_str(line).expect("settings are JSON");
+    for (key, value) in wanted {
+        let text = value.as_str().unwrap_or_default();
+        match key.as_str() {
+            "addressing" if text == "loopback" => settings.addressing = Addressing::Loopback,
+            "addressing" => settings.addressing = Addressing::Fixed(text.parse().expect("an address")),
+            "lowestPort" => settings.lowest_port = value.as_u64().expect("a port") as u16,
+            "impliedClass" => settings.implied_classes = vec![text.to_owned()],
+            "accessLog" => settings.access_log = value.as_str().map(str::to_owned),
+            "connectTo" => settings.connect_to = vec![connect_to(text)],
+            other => panic!("unknown setting {other}"),
+        }
+    }
+    settings
+}
+
+fn connect_to(text: &str) -> ConnectTo {
+    let parts: Vec<&str> = text.split(':').collect();
+    let [host, port, to_host, to_port] = parts[..] else { panic!("HOST:PORT:HOST2:PORT2") };
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let port_of = |text: &str| (!text.is_empty()).then(|| text.parse().expect("a port"));
+    ConnectTo { host: some(host), port: port_of(port), to_host: some(to_host), to_port: port_of(to_port) }
+}
