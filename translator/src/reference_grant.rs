@@ -97,9 +97,25 @@ mod tests {
             ("another object", false, one.permits(&route("routes"), &service("backends"), "db")),
             ("another source namespace", false, all.permits(&route("other"), &service("backends"), "web")),
             ("another target namespace", false, all.permits(&route("routes"), &service("other"), "web")),
-            ("another source kind", false, all.permits(&Party::new("gateway.networking.k8s.io", "GRPCRoute", "routes"), &service("backends"), "web")),
-            ("another source group", false, all.permits(&Party::new("", "HTTPRoute", "routes"), &service("backends"), "web")),
-            ("another target kind", false, all.permits(&route("routes"), &Party::new("", "Secret", "backends"), "web")),
+            (
+                "another source kind",
+                false,
+                all.permits(
+                    &Party::new("gateway.networking.k8s.io", "GRPCRoute", "routes"),
+                    &service("backends"),
+                    "web",
+                ),
+            ),
+            (
+                "another source group",
+                false,
+                all.permits(&Party::new("", "HTTPRoute", "routes"), &service("backends"), "web"),
+            ),
+            (
+                "another target kind",
+                false,
+                all.permits(&route("routes"), &Party::new("", "Secret", "backends"), "web"),
+            ),
             ("same namespace needs none", true, all.permits(&route("backends"), &service("backends"), "db")),
         ] {
             assert_eq!(permitted, expected, "{says}");

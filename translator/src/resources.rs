@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crds::backend::Backend;
 use crds::core::{EndpointSlice, Namespace, Secret, Service};
 use crds::gateway_api::{Gateway, GatewayClass, HttpRoute, ReferenceGrant};
-use crds::backend::Backend;
 use crds::upstream::Upstream;
 use crds::{NamespacedName, Object, ObjectRef};
 
@@ -48,8 +48,10 @@ impl Resources {
 
     /// Takes an object out; says whether it was there.
     pub fn delete(&mut self, object: &ObjectRef) -> bool {
-        let key =
-            NamespacedName { namespace: object.namespace.clone().unwrap_or_default(), name: object.name.clone() };
+        let key = NamespacedName {
+            namespace: object.namespace.clone().unwrap_or_default(),
+            name: object.name.clone(),
+        };
         match object.kind.as_str() {
             "GatewayClass" => self.gateway_classes.remove(&key.name).is_some(),
             "Gateway" => self.gateways.remove(&key).is_some(),

@@ -21,7 +21,9 @@ fn every_case_translates_to_its_golden_output() {
     for case in cases() {
         let (resources, settings) = case.resources();
         let translation = translate(&resources, &settings);
-        for (ending, text) in [("xds.yaml", xds(&translation)), ("status.yaml", statuses(&translation, &settings))] {
+        for (ending, text) in
+            [("xds.yaml", xds(&translation)), ("status.yaml", statuses(&translation, &settings))]
+        {
             let path = case.beside(ending);
             if update {
                 fs::write(&path, &text).unwrap();
@@ -37,8 +39,10 @@ fn every_case_translates_to_its_golden_output() {
 fn no_golden_output_is_left_without_its_input() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let cases = cases();
-    let folders: std::collections::BTreeSet<_> = cases.iter().filter_map(|case| case.input.parent()).collect();
-    let known: Vec<_> = cases.iter().flat_map(|case| [case.beside("xds.yaml"), case.beside("status.yaml")]).collect();
+    let folders: std::collections::BTreeSet<_> =
+        cases.iter().filter_map(|case| case.input.parent()).collect();
+    let known: Vec<_> =
+        cases.iter().flat_map(|case| [case.beside("xds.yaml"), case.beside("status.yaml")]).collect();
     for entry in folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
         let path = entry.unwrap().path();
         let text = path.to_str().unwrap();
@@ -66,7 +70,8 @@ fn no_case_emits_a_deprecated_field() {
         let (resources, settings) = case.resources();
         for (gateway, output) in translate(&resources, &settings).gateways {
             for resource in output.xds.encode() {
-                let deprecated = proto::deprecated_fields(&resource.kind.type_url(), &resource.bytes).unwrap();
+                let deprecated =
+                    proto::deprecated_fields(&resource.kind.type_url(), &resource.bytes).unwrap();
                 assert!(deprecated.is_empty(), "{} {gateway} {}: {deprecated:?}", case.name, resource.name);
             }
         }
@@ -143,9 +148,15 @@ fn yaml(value: &impl serde::Serialize) -> String {
 
 fn first_difference(path: &Path, text: &str) -> String {
     let golden = fs::read_to_string(path).unwrap_or_default();
-    let pairs = golden.lines().map(Some).chain(std::iter::repeat(None)).zip(text.lines().map(Some).chain([None]));
+    let pairs =
+        golden.lines().map(Some).chain(std::iter::repeat(None)).zip(text.lines().map(Some).chain([None]));
     let found = pairs.enumerate().find(|(_, (left, right))| left != right);
     found.map_or_else(String::new, |(line, (left, right))| {
-        format!("  line {}: golden {:?}, now {:?}", line + 1, left.unwrap_or("(end)"), right.unwrap_or("(end)"))
+        format!(
+            "  line {}: golden {:?}, now {:?}",
+            line + 1,
+            left.unwrap_or("(end)"),
+            right.unwrap_or("(end)")
+        )
     })
 }

@@ -36,6 +36,8 @@ pub(crate) struct Ledger {
     pub(crate) answered: bool,
     /// The version that a state-of-the-world client says it holds in full.
     pub(crate) resume: Option<ResourceVersion>,
+    /// Something was taken over from the client's own account, and nobody looked at it yet.
+    adopted: bool,
     /// The snapshot's version of this type for which `outstanding` was last computed.
     scanned: Option<ResourceVersion>,
     /// The version last reported as held in full.
@@ -154,6 +156,7 @@ impl Ledger {
             removals: BTreeSet::new(),
             answered: false,
             resume: None,
+            adopted: false,
             scanned: None,
             announced: None,
         }
@@ -197,6 +200,7 @@ impl Ledger {
             self.held.insert(name.as_str().into(), Held::adopted(sent));
             // Whoever has something has had its first answer.
             self.answered = true;
+            self.adopted = true;
         }
         self.scanned = None;
     }
@@ -244,6 +248,19 @@ impl Ledger {
             self.held.insert(resource.name().clone(), Held::adopted(Revision::of(&resource)));
         }
         self.answered = true;
+        self.adopted = true;
+    }
+
+    /// Takes the resources that the client brought along and that are current, once.
+    pub(crate) fn take_adopted(&mut self, set: &ResourceSet) -> Vec<Arc<Resource>> {
+        if !std::mem::take(&mut self.adopted) {
+            return Vec::new();
+        }
+        let is_adopted = |held: &Held| held.serial == 0;
+        self.wanted(set)
+            .filter(|r| self.held.get(r.name()).is_some_and(is_adopted) && !self.is_news(r))
+            .cloned()
+            .collect()
     }
 
     /// The part of `set` that the client subscribed to, by name.

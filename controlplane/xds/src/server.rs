@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response as HttpResponse, header};
+use http::{Request, Response as HttpResponse, header};
 use http_body::Body;
 use tokio::sync::{mpsc, watch};
 use tonic::body::Body as GrpcBody;
+use tonic::codegen::Service;
 use tonic::codec::Streaming;
 use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
-use tonic::{Code, Status};
+use tonic::Status;
 
 use self::drive::{Connection, Decode, Stream};
 pub use self::serve::{serve_tcp, serve_unix};
@@ -143,14 +144,14 @@ impl AdsServer {
     }
 }
 
-impl<B> tower_service::Service<Request<B>> for AdsServer
+impl<B> Service<Request<B>> for AdsServer
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
 {
     type Response = HttpResponse<GrpcBody>;
     type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
+    type Future = Ready<Result<HttpResponse<GrpcBody>, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))

@@ -164,7 +164,8 @@ impl Session {
         match kind {
             // Whatever the client has already, a cluster being warmed waits to hear it again.
             ResourceType::Endpoint => {
-                let warming: Vec<Arc<Resource>> = self.warming.values().map(|w| w.cluster.clone()).collect();
+                let sent = self.warming.values().filter(|warming| warming.serial > 0);
+                let warming: Vec<Arc<Resource>> = sent.map(|warming| warming.cluster.clone()).collect();
                 warming.iter().for_each(|cluster| self.owe_endpoints(cluster));
             }
             // It may bring along listeners and routes that refer to what we thought unused.
@@ -181,6 +182,9 @@ impl Session {
         for kind in ResourceType::ALL {
             self.ledgers.get_mut(kind).scan(snapshot.resources(kind));
         }
+        let clusters = self.ledgers.get_mut(ResourceType::Cluster);
+        let adopted = clusters.take_adopted(snapshot.resources(ResourceType::Cluster));
+        self.resume_warming(adopted, now);
         self.retire(&snapshot, now);
         for kind in FOUNDATION {
             self.push(kind, Extent::Everything, &snapshot, now);

@@ -1,10 +1,11 @@
 use e2e::echo::{DELAY_HEADER, Echo, EchoBackend, STATUS_HEADER};
-use e2e::http::{get, post_json};
+use e2e::http::{Response, get, post_json};
 use http::{Request, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
 
 #[tokio::test]
 async fn echoes_the_request_and_its_own_identity() {
@@ -53,6 +54,34 @@ async fn records_only_once_asked_to() {
     let seen = recording.wait_for(1, Duration::from_secs(5)).await.unwrap();
     assert_eq!(seen.iter().map(|request| request.path()).collect::<Vec<_>>(), ["/after"]);
     assert_eq!(backend.served(), 2);
+}
+
+/// Starts an exchange that takes `delay_ms`, and returns once the backend has seen it.
+async fn open_exchange(
+    backend: &EchoBackend,
+    delay_ms: &'static str,
+) -> JoinHandle<anyhow::Result<Response>> {
+    let (address, recording) = (backend.address(), backend.record());
+    let headers = [(DELAY_HEADER, delay_ms)];
+    let exchange = tokio::spawn(async move { post_json(address, "a", "/", &headers, &json!({})).await });
+    recording.wait_for(1, Duration::from_secs(5)).await.unwrap();
+    exchange
+}
+
+#[tokio::test]
+async fn a_stop_lets_open_exchanges_end() {
+    let backend = EchoBackend::start("blue").await.unwrap();
+    let exchange = open_exchange(&backend, "100").await;
+    backend.stop().await;
+    assert_eq!(exchange.await.unwrap().unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_drop_cuts_open_exchanges_off() {
+    let backend = EchoBackend::start("blue").await.unwrap();
+    let exchange = open_exchange(&backend, "2000").await;
+    drop(backend);
+    assert!(exchange.await.unwrap().is_err());
 }
 
 #[tokio::test]

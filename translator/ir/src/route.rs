@@ -60,6 +60,7 @@ pub struct Destination {
 }
 
 /// Where a share of a rule's traffic goes.
+#[allow(clippy::large_enum_variant, reason = "nearly every target is a cluster")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// To a cluster.

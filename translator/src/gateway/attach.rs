@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crds::core::LabelSelectorRequirement;
 use crds::gateway_api::gateways::{
-    GatewayListenersAllowedRoutesNamespacesFrom as From, GatewayListenersAllowedRoutesNamespacesSelector as Selector,
+    GatewayListenersAllowedRoutesNamespacesFrom as From,
+    GatewayListenersAllowedRoutesNamespacesSelector as Selector,
 };
 use crds::gateway_api::httproutes::HttpRouteParentRefs;
 use crds::{NamespacedName, gateway_api};
@@ -51,7 +52,8 @@ pub(crate) fn attach(
     parent: &HttpRouteParentRefs,
     route: &RouteKey<'_>,
 ) -> Result<Vec<Attachment>, Rejection> {
-    let meant: Vec<_> = listeners.iter().enumerate().filter(|(_, listener)| is_meant(listener, parent)).collect();
+    let meant: Vec<_> =
+        listeners.iter().enumerate().filter(|(_, listener)| is_meant(listener, parent)).collect();
     if meant.is_empty() {
         let message = format!("Gateway {gateway} has no listener {}", describe(parent));
         return Err(Rejection::new(Reason::NoMatchingParent, message));
@@ -59,12 +61,15 @@ pub(crate) fn attach(
     let allowed: Vec<_> = meant
         .into_iter()
         .filter(|(_, listener)| {
-            is_kind_allowed(listener, route.kind) && is_namespace_allowed(context, gateway, listener, route.namespace)
+            is_kind_allowed(listener, route.kind)
+                && is_namespace_allowed(context, gateway, listener, route.namespace)
         })
         .collect();
     if allowed.is_empty() {
-        let message =
-            format!("no listener of Gateway {gateway} allows a {} from namespace {}", route.kind, route.namespace);
+        let message = format!(
+            "no listener of Gateway {gateway} allows a {} from namespace {}",
+            route.kind, route.namespace
+        );
         return Err(Rejection::new(Reason::NotAllowedByListeners, message));
     }
     let attachments: Vec<_> = allowed

@@ -14,7 +14,8 @@ pub(crate) fn our_classes(context: &Context<'_>) -> BTreeSet<String> {
         .iter()
         .filter(|(_, class)| class.spec.controller_name == context.settings.controller_name)
         .map(|(name, _)| name.clone());
-    let implied = context.settings.implied_classes.iter().filter(|name| !classes.contains_key(*name)).cloned();
+    let implied =
+        context.settings.implied_classes.iter().filter(|name| !classes.contains_key(*name)).cloned();
     ours.chain(implied).collect()
 }
 

@@ -46,7 +46,9 @@ impl<'a> Context<'a> {
 fn index_slices(resources: &Resources) -> BTreeMap<NamespacedName, Vec<&EndpointSlice>> {
     let mut index: BTreeMap<NamespacedName, Vec<&EndpointSlice>> = BTreeMap::new();
     for (key, slice) in &resources.endpoint_slices {
-        if let Some(service) = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME_LABEL)) {
+        if let Some(service) =
+            slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME_LABEL))
+        {
             let service = NamespacedName { namespace: key.namespace.clone(), name: service.clone() };
             index.entry(service).or_default().push(slice);
         }

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use crds::gateway_api::httproutes::{
     HttpRouteRulesBackendRefsFilters as BackendFilter, HttpRouteRulesFilters as Filter,
-    HttpRouteRulesFiltersRequestRedirect as RedirectSpec, HttpRouteRulesFiltersRequestRedirectPathType as RedirectPathType,
+    HttpRouteRulesFiltersRequestRedirect as RedirectSpec,
+    HttpRouteRulesFiltersRequestRedirectPathType as RedirectPathType,
     HttpRouteRulesFiltersRequestRedirectScheme as Scheme, HttpRouteRulesFiltersType as FilterType,
-    HttpRouteRulesFiltersUrlRewrite as RewriteSpec, HttpRouteRulesFiltersUrlRewritePathType as RewritePathType,
+    HttpRouteRulesFiltersUrlRewrite as RewriteSpec,
+    HttpRouteRulesFiltersUrlRewritePathType as RewritePathType,
 };
 use ir::{HeaderModifier, HostRewrite, PathMatch, PathRewrite, Redirect, RedirectPath, Rewrite};
 use serde_json::Value;
@@ -63,9 +65,9 @@ pub(crate) fn read(filters: &[Filter], field: &str) -> Result<Filters, Rejection
 
 /// Reads the filters of a backend reference. They have the same form as a rule's under other names.
 pub(crate) fn read_backend(filters: &[BackendFilter], field: &str) -> Result<Filters, Rejection> {
-    let same_form: Result<Vec<Filter>, _> =
-        serde_json::to_value(filters).and_then(serde_json::from_value);
-    let filters = same_form.map_err(|error| Rejection::new(Reason::UnsupportedValue, format!("{field}: {error}")))?;
+    let same_form: Result<Vec<Filter>, _> = serde_json::to_value(filters).and_then(serde_json::from_value);
+    let filters =
+        same_form.map_err(|error| Rejection::new(Reason::UnsupportedValue, format!("{field}: {error}")))?;
     let read = read(&filters, field)?;
     if read.redirect.is_some() {
         let message = format!("{field}: a RequestRedirect of a backend reference is not supported yet");
@@ -78,13 +80,16 @@ impl Filters {
     fn add(&mut self, filter: &Filter, field: &str) -> Result<(), Rejection> {
         match filter.r#type {
             FilterType::RequestHeaderModifier => {
-                let modifier = member(filter.request_header_modifier.as_ref(), field, "requestHeaderModifier")?;
+                let modifier =
+                    member(filter.request_header_modifier.as_ref(), field, "requestHeaderModifier")?;
                 self.request_headers = header_modifier(modifier, &format!("{field}.requestHeaderModifier"))?;
                 refuse_host(&self.request_headers, field)
             }
             FilterType::ResponseHeaderModifier => {
-                let modifier = member(filter.response_header_modifier.as_ref(), field, "responseHeaderModifier")?;
-                self.response_headers = header_modifier(modifier, &format!("{field}.responseHeaderModifier"))?;
+                let modifier =
+                    member(filter.response_header_modifier.as_ref(), field, "responseHeaderModifier")?;
+                self.response_headers =
+                    header_modifier(modifier, &format!("{field}.responseHeaderModifier"))?;
                 Ok(())
             }
             FilterType::UrlRewrite => {
@@ -96,7 +101,10 @@ impl Filters {
                 self.redirect = Some(redirect(spec, &format!("{field}.requestRedirect"))?);
                 Ok(())
             }
-            FilterType::RequestMirror | FilterType::ExtensionRef | FilterType::Cors | FilterType::ExternalAuth => {
+            FilterType::RequestMirror
+            | FilterType::ExtensionRef
+            | FilterType::Cors
+            | FilterType::ExternalAuth => {
                 let message = format!("{field}: {} is not supported yet", type_name(&filter.r#type));
                 Err(Rejection::new(Reason::UnsupportedValue, message))
             }
@@ -111,7 +119,9 @@ impl Filters {
         if let Some(path) = &spec.path {
             let (member, value) = match path.r#type {
                 RewritePathType::ReplaceFullPath => ("replaceFullPath", path.replace_full_path.as_ref()),
-                RewritePathType::ReplacePrefixMatch => ("replacePrefixMatch", path.replace_prefix_match.as_ref()),
+                RewritePathType::ReplacePrefixMatch => {
+                    ("replacePrefixMatch", path.replace_prefix_match.as_ref())
+                }
             };
             let is_full = path.r#type == RewritePathType::ReplaceFullPath;
             self.path = Some(path_change(is_full, value, &format!("{field}.path.{member}"))?);
@@ -179,7 +189,9 @@ fn prefix_of(matched: &PathMatch, field: &str) -> Result<String, Rejection> {
 
 /// The member that a filter's type names.
 fn member<'a, T>(member: Option<&'a T>, field: &str, name: &str) -> Result<&'a T, Rejection> {
-    member.ok_or_else(|| Rejection::new(Reason::UnsupportedValue, format!("{field}.{name}: is required by the type")))
+    member.ok_or_else(|| {
+        Rejection::new(Reason::UnsupportedValue, format!("{field}.{name}: is required by the type"))
+    })
 }
 
 /// Reads a header modifier; the generated types of requests and responses differ in name only.
@@ -203,9 +215,10 @@ fn header_modifier(modifier: &impl serde::Serialize, field: &str) -> Result<Head
         entries.iter().map(pair).filter_map(Result::transpose).collect()
     };
     let removed = value.get("remove").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let remove = removed.iter().filter_map(Value::as_str).map(|name| {
-        validate::header_name(name).map_err(|error| refuse(format!("{field}.remove: {error}")))
-    });
+    let remove = removed
+        .iter()
+        .filter_map(Value::as_str)
+        .map(|name| validate::header_name(name).map_err(|error| refuse(format!("{field}.remove: {error}"))));
     Ok(HeaderModifier { set: pairs("set")?, add: pairs("add")?, remove: remove.collect::<Result<_, _>>()? })
 }
 
@@ -213,7 +226,9 @@ fn header_modifier(modifier: &impl serde::Serialize, field: &str) -> Result<Head
 fn refuse_host(modifier: &HeaderModifier, field: &str) -> Result<(), Rejection> {
     let edited = modifier.set.iter().chain(&modifier.add).map(|(name, _)| name).chain(&modifier.remove);
     if edited.into_iter().any(|name| name == "host") {
-        let message = format!("{field}.requestHeaderModifier: Host is changed by a URLRewrite, not by a header modifier");
+        let message = format!(
+            "{field}.requestHeaderModifier: Host is changed by a URLRewrite, not by a header modifier"
+        );
         return Err(Rejection::new(Reason::UnsupportedValue, message));
     }
     Ok(())
@@ -223,7 +238,9 @@ fn redirect(spec: &RedirectSpec, field: &str) -> Result<RedirectFilter, Rejectio
     let path = spec.path.as_ref().map(|path| {
         let (member, value) = match path.r#type {
             RedirectPathType::ReplaceFullPath => ("replaceFullPath", path.replace_full_path.as_ref()),
-            RedirectPathType::ReplacePrefixMatch => ("replacePrefixMatch", path.replace_prefix_match.as_ref()),
+            RedirectPathType::ReplacePrefixMatch => {
+                ("replacePrefixMatch", path.replace_prefix_match.as_ref())
+            }
         };
         let is_full = path.r#type == RedirectPathType::ReplaceFullPath;
         path_change(is_full, value, &format!("{field}.path.{member}"))
@@ -262,7 +279,8 @@ fn path_change(is_full: bool, value: Option<&String>, field: &str) -> Result<Pat
 }
 
 fn plain_hostname(hostname: &str, field: &str) -> Result<String, Rejection> {
-    let refuse = |error: String| Rejection::new(Reason::UnsupportedValue, format!("{field}.hostname: {error}"));
+    let refuse =
+        |error: String| Rejection::new(Reason::UnsupportedValue, format!("{field}.hostname: {error}"));
     match validate::hostname(hostname).map_err(refuse)? {
         ir::Hostname::Exact(name) => Ok(name),
         ir::Hostname::Wildcard(_) | ir::Hostname::Any => Err(refuse("a wildcard names no host".to_owned())),

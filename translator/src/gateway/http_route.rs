@@ -7,7 +7,8 @@ use crds::gateway_api::HttpRoute;
 use crds::gateway_api::httproutes::{HttpRouteRules as Rule, HttpRouteRulesTimeouts as TimeoutsSpec};
 use crds::{NamespacedName, gateway_api};
 use ir::{
-    Destination, DirectResponse, Forward, Hostname, RouteAction, RouteIr, RouteMatch, RouteName, Target, Timeouts,
+    Destination, DirectResponse, Forward, Hostname, RouteAction, RouteIr, RouteMatch, RouteName, Target,
+    Timeouts,
 };
 
 use super::backend::{self, BackendRef, RefError, ResolvedBackend};
@@ -62,7 +63,12 @@ pub(crate) fn hostnames(route: &HttpRoute) -> (Vec<Hostname>, Vec<String>) {
 }
 
 /// Translates every rule for a listener port.
-pub(crate) fn translate(context: &Context<'_>, key: &NamespacedName, route: &HttpRoute, port: u16) -> TranslatedRoute {
+pub(crate) fn translate(
+    context: &Context<'_>,
+    key: &NamespacedName,
+    route: &HttpRoute,
+    port: u16,
+) -> TranslatedRoute {
     let mut translated = TranslatedRoute::default();
     let default_rule = [Rule::default()];
     let rules = route.spec.rules.as_deref().filter(|rules| !rules.is_empty()).unwrap_or(&default_rule);
@@ -114,9 +120,12 @@ impl TranslatedRoute {
     /// Whether the route's references resolve. Told also at a parent that does not accept it.
     pub(crate) fn resolved_refs(&self) -> Condition {
         match self.ref_errors.first() {
-            None => Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves"),
+            None => {
+                Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
+            }
             Some(first) => {
-                let messages: BTreeSet<_> = self.ref_errors.iter().map(|error| error.message.as_str()).collect();
+                let messages: BTreeSet<_> =
+                    self.ref_errors.iter().map(|error| error.message.as_str()).collect();
                 let message = messages.into_iter().collect::<Vec<_>>().join("; ");
                 Condition::bad(ConditionType::ResolvedRefs, first.reason, message)
             }
@@ -192,7 +201,8 @@ impl RuleTranslator<'_> {
     /// What does not depend on the match.
     fn prepare(&self, rule: &Rule) -> Result<(Filters, Limits), Rejection> {
         let field = &self.field;
-        let unsupported = [("retry", rule.retry.is_some()), ("sessionPersistence", rule.session_persistence.is_some())];
+        let unsupported =
+            [("retry", rule.retry.is_some()), ("sessionPersistence", rule.session_persistence.is_some())];
         if let Some((name, _)) = unsupported.iter().find(|(_, present)| *present) {
             let message = format!("{field}.{name}: is not supported yet");
             return Err(Rejection::new(Reason::UnsupportedValue, message));
@@ -217,7 +227,11 @@ impl RuleTranslator<'_> {
             RouteAction::Redirect(redirect?)
         } else if let Some(broken) = &destinations.broken {
             return Err(broken.clone());
-        } else if destinations.list.iter().all(|(destination, _)| destination.weight == 0 || is_error(destination)) {
+        } else if destinations
+            .list
+            .iter()
+            .all(|(destination, _)| destination.weight == 0 || is_error(destination))
+        {
             RouteAction::Respond(RULE_BROKEN)
         } else {
             let mut list = Vec::new();
@@ -225,7 +239,11 @@ impl RuleTranslator<'_> {
                 list.push(with_rewrite(destination, filters, matched)?);
             }
             let timeouts = limits.timeouts(destinations.any_ai);
-            RouteAction::Forward(Forward { destinations: list, rewrite: filters.rewrite(&matched.path)?, timeouts })
+            RouteAction::Forward(Forward {
+                destinations: list,
+                rewrite: filters.rewrite(&matched.path)?,
+                timeouts,
+            })
         };
         Ok(Action {
             request_headers: filters.request_headers.clone(),
@@ -240,10 +258,11 @@ impl RuleTranslator<'_> {
             let field = format!("{}.backendRefs[{index}]", self.field);
             let weight = u32::try_from(backend_ref.weight.unwrap_or(1)).unwrap_or_default();
             let filters = backend_ref.filters.as_deref().unwrap_or_default();
-            let filters = filter::read_backend(filters, &format!("{field}.filters")).unwrap_or_else(|rejection| {
-                destinations.broken.get_or_insert(rejection);
-                Filters::default()
-            });
+            let filters =
+                filter::read_backend(filters, &format!("{field}.filters")).unwrap_or_else(|rejection| {
+                    destinations.broken.get_or_insert(rejection);
+                    Filters::default()
+                });
             let reference = BackendRef {
                 group: backend_ref.group.as_deref().unwrap_or_default(),
                 kind: backend_ref.kind.as_deref().unwrap_or("Service"),
@@ -293,7 +312,11 @@ fn is_error(destination: &Destination) -> bool {
 }
 
 /// The destination with its reference's URLRewrite; what the backend itself needs wins.
-fn with_rewrite(destination: &Destination, filters: &Filters, matched: &RouteMatch) -> Result<Destination, Rejection> {
+fn with_rewrite(
+    destination: &Destination,
+    filters: &Filters,
+    matched: &RouteMatch,
+) -> Result<Destination, Rejection> {
     let mut destination = destination.clone();
     if let Target::Cluster { rewrite, .. } = &mut destination.target {
         let own = filters.rewrite(&matched.path)?;
@@ -325,10 +348,11 @@ fn limits(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, Rejection>
     let Some(spec) = spec else { return Ok(Limits::default()) };
     let read = |text: Option<&String>, name: &str| {
         let parsed = text.map(|text| text.parse::<gateway_api_duration::Duration>());
-        let parsed = parsed.transpose().map_err(|error| {
-            Rejection::new(Reason::UnsupportedValue, format!("{field}.{name}: {error}"))
-        })?;
-        let duration = parsed.map(|parsed| Duration::from_millis(parsed.as_millis().try_into().unwrap_or(u64::MAX)));
+        let parsed = parsed
+            .transpose()
+            .map_err(|error| Rejection::new(Reason::UnsupportedValue, format!("{field}.{name}: {error}")))?;
+        let duration =
+            parsed.map(|parsed| Duration::from_millis(parsed.as_millis().try_into().unwrap_or(u64::MAX)));
         Ok(duration.map(|duration| (!duration.is_zero()).then_some(duration)))
     };
     let limits = Limits {

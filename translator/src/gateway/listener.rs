@@ -87,19 +87,27 @@ impl<'a> Listener<'a> {
             Some(Rejection { reason, message }) => Condition::bad(ConditionType::Accepted, *reason, message),
         };
         let resolved = match &self.invalid_kinds {
-            None => Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves"),
+            None => {
+                Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
+            }
             Some(message) => Condition::bad(ConditionType::ResolvedRefs, Reason::InvalidRouteKinds, message),
         };
         let programmed = match (rejection, &self.unbound) {
             (Some(Rejection { message, .. }), _) => {
                 Condition::bad(ConditionType::Programmed, Reason::Invalid, message)
             }
-            (None, Some(message)) => Condition::bad(ConditionType::Programmed, Reason::PortUnavailable, message),
-            (None, None) => Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy"),
+            (None, Some(message)) => {
+                Condition::bad(ConditionType::Programmed, Reason::PortUnavailable, message)
+            }
+            (None, None) => {
+                Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy")
+            }
         };
         let conflicted = match &self.conflict {
             None => Condition::good(ConditionType::Conflicted, Reason::NoConflicts, "no conflict"),
-            Some(Rejection { reason, message }) => Condition::bad(ConditionType::Conflicted, *reason, message),
+            Some(Rejection { reason, message }) => {
+                Condition::bad(ConditionType::Conflicted, *reason, message)
+            }
         };
         vec![accepted, resolved, programmed, conflicted]
     }
@@ -129,7 +137,11 @@ fn allowed_kinds(
     let (valid, invalid): (Vec<_>, Vec<_>) = wanted.partition(|kind| supported.contains(kind));
     let names: Vec<_> = invalid.iter().map(|(group, kind)| format!("{kind}.{group}")).collect();
     let error = (!names.is_empty()).then(|| {
-        format!("allowedRoutes.kinds: a listener of protocol {} cannot have {}", spec.protocol, names.join(", "))
+        format!(
+            "allowedRoutes.kinds: a listener of protocol {} cannot have {}",
+            spec.protocol,
+            names.join(", ")
+        )
     });
     (valid, error)
 }
@@ -143,16 +155,20 @@ fn find_conflicts(listeners: &mut [Listener<'_>]) {
     }
     let mut found = Vec::new();
     for (port, indexes) in by_port {
-        let same_port: Vec<_> = indexes.iter().filter_map(|&index| Some((index, listeners.get(index)?))).collect();
+        let same_port: Vec<_> =
+            indexes.iter().filter_map(|&index| Some((index, listeners.get(index)?))).collect();
         let protocols: BTreeSet<_> = same_port.iter().map(|(_, listener)| &listener.spec.protocol).collect();
         for (index, listener) in &same_port {
-            let twin = same_port.iter().find(|(other, twin)| other != index && twin.hostname == listener.hostname);
+            let twin =
+                same_port.iter().find(|(other, twin)| other != index && twin.hostname == listener.hostname);
             if protocols.len() > 1 {
                 let message = format!("port {port} is wanted for several protocols");
                 found.push((*index, Rejection::new(Reason::ProtocolConflict, message)));
             } else if let Some((_, twin)) = twin {
-                let message =
-                    format!("listener {} has the same hostname {} on port {port}", twin.spec.name, twin.hostname);
+                let message = format!(
+                    "listener {} has the same hostname {} on port {port}",
+                    twin.spec.name, twin.hostname
+                );
                 found.push((*index, Rejection::new(Reason::HostnameConflict, message)));
             }
         }

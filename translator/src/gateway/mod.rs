@@ -87,22 +87,28 @@ fn attach_route<'a>(
                 let mut conditions = Vec::new();
                 for attachment in attachments {
                     let port = pass.port_of(attachment.listener);
-                    let translated =
-                        by_port.entry(port).or_insert_with(|| http_route::translate(context, key, route, port));
+                    let translated = by_port
+                        .entry(port)
+                        .or_insert_with(|| http_route::translate(context, key, route, port));
                     conditions = translated.conditions();
                     pass.attach(attachment, key, route, translated);
                 }
                 conditions
             }
             Err(Rejection { reason, message }) => {
-                let translated = by_port.entry(0).or_insert_with(|| http_route::translate(context, key, route, 0));
+                let translated =
+                    by_port.entry(0).or_insert_with(|| http_route::translate(context, key, route, 0));
                 vec![Condition::bad(ConditionType::Accepted, reason, message), translated.resolved_refs()]
             }
         };
         if !nowhere && !hostname_errors.is_empty() {
             let message = format!("Dropped hostname(s): {}", hostname_errors.join("; "));
             conditions.retain(|condition| condition.kind != ConditionType::PartiallyInvalid);
-            conditions.push(Condition::bad(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, message));
+            conditions.push(Condition::bad(
+                ConditionType::PartiallyInvalid,
+                Reason::UnsupportedValue,
+                message,
+            ));
         }
         parents.push(ParentFacts { parent_ref: parent_json(parent), conditions });
     }

@@ -60,7 +60,8 @@ fn unsupported(gateway: &Gateway) -> Option<Rejection> {
     if spec.addresses.as_ref().is_some_and(|addresses| !addresses.is_empty()) {
         return Some(Rejection::new(Reason::UnsupportedAddress, "spec.addresses: is not supported yet"));
     }
-    let parameters = spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref());
+    let parameters =
+        spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref());
     if let Some(parameters) = parameters {
         let message = format!("spec.infrastructure.parametersRef: {} is not supported yet", parameters.kind);
         return Some(Rejection::new(Reason::InvalidParameters, message));
@@ -182,9 +183,10 @@ impl<'a> GatewayPass<'a> {
 
     /// Routes that are accepted at a listener, whatever the listener's own state.
     fn attached_routes(&self, listener: usize) -> i32 {
-        let accepted = self.attached.iter().filter(|attached| {
-            attached.attachment.listener == listener && !attached.translated.all_broken
-        });
+        let accepted = self
+            .attached
+            .iter()
+            .filter(|attached| attached.attachment.listener == listener && !attached.translated.all_broken);
         i32::try_from(accepted.count()).unwrap_or(i32::MAX)
     }
 
@@ -202,8 +204,12 @@ impl<'a> GatewayPass<'a> {
         }
         let is_valid = |listener: &&Listener<'_>| listener.rejected.is_none() && listener.conflict.is_none();
         let valid = self.listeners.iter().filter(is_valid).count();
-        let invalid: Vec<_> =
-            self.listeners.iter().filter(|l| !is_valid(l)).map(|listener| listener.spec.name.as_str()).collect();
+        let invalid: Vec<_> = self
+            .listeners
+            .iter()
+            .filter(|l| !is_valid(l))
+            .map(|listener| listener.spec.name.as_str())
+            .collect();
         let accepted = if invalid.is_empty() {
             Condition::good(ConditionType::Accepted, Reason::Accepted, "the Gateway is valid")
         } else {
@@ -211,15 +217,22 @@ impl<'a> GatewayPass<'a> {
             let condition = Condition::good(ConditionType::Accepted, Reason::ListenersNotValid, message);
             Condition { status: valid > 0, ..condition }
         };
-        let unbound: Vec<_> = self.listeners.iter().filter_map(|listener| listener.unbound.as_deref()).collect();
+        let unbound: Vec<_> =
+            self.listeners.iter().filter_map(|listener| listener.unbound.as_deref()).collect();
         let programmed = match (self.listeners.iter().any(Listener::is_served), unbound.first()) {
-            (true, None) => Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy"),
+            (true, None) => {
+                Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy")
+            }
             (true, Some(first)) => {
                 let message = format!("some ports cannot be had: {first}");
                 Condition::good(ConditionType::Programmed, Reason::Programmed, message)
             }
-            (false, Some(first)) => Condition::bad(ConditionType::Programmed, Reason::AddressNotUsable, *first),
-            (false, None) => Condition::bad(ConditionType::Programmed, Reason::Invalid, "no listener is valid"),
+            (false, Some(first)) => {
+                Condition::bad(ConditionType::Programmed, Reason::AddressNotUsable, *first)
+            }
+            (false, None) => {
+                Condition::bad(ConditionType::Programmed, Reason::Invalid, "no listener is valid")
+            }
         };
         vec![accepted, programmed]
     }

@@ -12,7 +12,11 @@ use crate::status::Reason;
 use crate::{Addressing, Settings};
 
 /// Resolves one port of a Service.
-pub(crate) fn resolve(context: &Context<'_>, key: &NamespacedName, port: u16) -> Result<ResolvedBackend, RefError> {
+pub(crate) fn resolve(
+    context: &Context<'_>,
+    key: &NamespacedName,
+    port: u16,
+) -> Result<ResolvedBackend, RefError> {
     let not_found = |message: String| RefError::new(Reason::BackendNotFound, message);
     let Some(service) = context.resources.services.get(key) else {
         return Err(not_found(format!("Service {key} does not exist")));
@@ -50,14 +54,20 @@ fn protocol(key: &NamespacedName, port: &ServicePort) -> Result<UpstreamProtocol
     match port.app_protocol.as_deref() {
         Some("kubernetes.io/h2c" | "grpc" | "http2") => Ok(UpstreamProtocol::Http2),
         Some(other @ ("kubernetes.io/ws" | "kubernetes.io/wss" | "https" | "tls")) => {
-            let message = format!("Service {key} port {}: appProtocol {other} is not supported yet", port.port);
+            let message =
+                format!("Service {key} port {}: appProtocol {other} is not supported yet", port.port);
             Err(RefError::new(Reason::UnsupportedProtocol, message))
         }
         Some(_) | None => Ok(UpstreamProtocol::Http1),
     }
 }
 
-fn endpoints(context: &Context<'_>, key: &NamespacedName, service: &Service, port: &ServicePort) -> Vec<Endpoint> {
+fn endpoints(
+    context: &Context<'_>,
+    key: &NamespacedName,
+    service: &Service,
+    port: &ServicePort,
+) -> Vec<Endpoint> {
     let mut endpoints: Vec<_> = context
         .slices_of(key)
         .iter()
@@ -72,7 +82,8 @@ fn endpoints(context: &Context<'_>, key: &NamespacedName, service: &Service, por
 }
 
 fn slice_endpoints(slice: &EndpointSlice, service: &Service, port: &ServicePort) -> Vec<Endpoint> {
-    let Some(number) = slice.ports.iter().flatten().find(|candidate| is_port(candidate, port)).and_then(port_number)
+    let Some(number) =
+        slice.ports.iter().flatten().find(|candidate| is_port(candidate, port)).and_then(port_number)
     else {
         return Vec::new();
     };
@@ -115,7 +126,10 @@ pub(crate) fn is_allowed_address(address: IpAddr, settings: &Settings) -> bool {
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
     };
     let loopback_is_self = settings.addressing == Addressing::AllInterfaces;
-    !(link_local || address.is_unspecified() || address.is_multicast() || (address.is_loopback() && loopback_is_self))
+    !(link_local
+        || address.is_unspecified()
+        || address.is_multicast()
+        || (address.is_loopback() && loopback_is_self))
 }
 
 /// Applies `connect_to`, as far as it names an IP address.

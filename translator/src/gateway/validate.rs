@@ -41,7 +41,8 @@ pub(crate) fn regex(text: &str) -> Result<(), String> {
         }
     }
     let parsed = ParserBuilder::new().unicode(false).utf8(false).build().parse(text);
-    let hir = parsed.map_err(|error| format!("the expression {text:?} is not valid: {}", last_line(&error)))?;
+    let hir =
+        parsed.map_err(|error| format!("the expression {text:?} is not valid: {}", last_line(&error)))?;
     if size(&hir) > MAX_REGEX_SIZE {
         return Err(format!("the expression {text:?} is too complex (more than {MAX_REGEX_SIZE} steps)"));
     }
@@ -148,6 +149,8 @@ mod tests {
     fn header_names_are_tokens_and_values_hold_no_control_characters() {
         assert_eq!(header_name("X-Custom").as_deref(), Ok("x-custom"));
         assert!(header_name("a b").is_err() && header_name("").is_err() && header_name(":path").is_err());
-        assert!(header_value("ok %").is_ok() && header_value("a\r\nb").is_err() && header_value("\0").is_err());
+        assert!(
+            header_value("ok %").is_ok() && header_value("a\r\nb").is_err() && header_value("\0").is_err()
+        );
     }
 }

@@ -49,7 +49,8 @@ struct Precedence<'a, M> {
 pub(crate) fn virtual_hosts(listeners: &[ListenerRoutes<'_>]) -> Vec<VirtualHost> {
     let mut hosts = BTreeMap::new();
     for listener in listeners {
-        let effective = listener.routes.iter().flat_map(|route| route.hostnames).map(|hostname| &hostname.effective);
+        let effective =
+            listener.routes.iter().flat_map(|route| route.hostnames).map(|hostname| &hostname.effective);
         let served: BTreeSet<_> = effective.chain([&listener.hostname]).collect();
         for hostname in served.into_iter().filter(|hostname| owns(listener, hostname, listeners)) {
             hosts.insert(hostname.clone(), routes_of(listener, hostname));

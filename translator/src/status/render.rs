@@ -42,7 +42,9 @@ impl Stamp<'_> {
     fn merge(&self, previous: Option<&Value>, conditions: &[Condition]) -> Value {
         let previous = list(previous);
         let ours = |condition: &Value| {
-            conditions.iter().any(|own| condition.get("type").and_then(Value::as_str) == Some(own.kind.as_str()))
+            conditions
+                .iter()
+                .any(|own| condition.get("type").and_then(Value::as_str) == Some(own.kind.as_str()))
         };
         let foreign = previous.iter().filter(|condition| !ours(condition)).cloned();
         let own = conditions.iter().map(|condition| {
@@ -97,7 +99,12 @@ fn render_listener(previous: Option<&Value>, listener: &ListenerFacts, stamp: &S
     })
 }
 
-fn render_parents(previous: Option<&Value>, parents: &[ParentFacts], controller: &str, stamp: &Stamp<'_>) -> Value {
+fn render_parents(
+    previous: Option<&Value>,
+    parents: &[ParentFacts],
+    controller: &str,
+    stamp: &Stamp<'_>,
+) -> Value {
     let previous = list(previous);
     let is_ours = |entry: &Value| entry.get("controllerName").and_then(Value::as_str) == Some(controller);
     let foreign = previous.iter().filter(|entry| !is_ours(entry)).cloned();

@@ -99,7 +99,11 @@ impl Report {
     pub fn problems(&self) -> Vec<Problem> {
         self.conditions()
             .filter(|(_, condition)| condition.is_problem())
-            .map(|(part, condition)| Problem { object: self.object.clone(), part, condition: condition.clone() })
+            .map(|(part, condition)| Problem {
+                object: self.object.clone(),
+                part,
+                condition: condition.clone(),
+            })
             .collect()
     }
 

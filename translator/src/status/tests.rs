@@ -56,7 +56,8 @@ fn entries_of_other_controllers_stay_and_our_stale_ones_go() {
     let stale = json!({"parentRef": {"name": "gone"}, "controllerName": "ours", "conditions": []});
     let previous = json!({"parents": [foreign, stale]});
     let rendered = render(&route(vec![parent("a", true)]), Some(&previous), NEW);
-    let names: Vec<_> = rendered["parents"].as_array().unwrap().iter().map(|p| &p["parentRef"]["name"]).collect();
+    let names: Vec<_> =
+        rendered["parents"].as_array().unwrap().iter().map(|p| &p["parentRef"]["name"]).collect();
     assert_eq!(names, ["a", "x"]);
     assert_eq!(rendered["parents"][1], previous["parents"][0]);
 }

@@ -13,7 +13,9 @@
 
 use std::time::Duration;
 
-use ir::{ClusterName, Destination, DirectResponse, Forward, HostRewrite, PathRewrite, RouteIr, Target, Timeouts};
+use ir::{
+    ClusterName, Destination, DirectResponse, Forward, HostRewrite, PathRewrite, RouteIr, Target, Timeouts,
+};
 use proto::route::route_action::{ClusterSpecifier, HostRewriteSpecifier};
 use proto::route::weighted_cluster::ClusterWeight;
 use proto::route::{Route, RouteAction, RouteMatch, WeightedCluster, route};
@@ -27,7 +29,8 @@ use super::route::direct_response;
 /// The Envoy routes of a forwarding rule.
 pub(super) fn build_routes(ir: &RouteIr, forward: &Forward) -> Vec<Route> {
     let weighted = forward.destinations.iter().enumerate().filter(|(_, destination)| destination.weight > 0);
-    let shares: Vec<_> = weighted.map(|(index, destination)| Share::new(index, destination, ir, forward)).collect();
+    let shares: Vec<_> =
+        weighted.map(|(index, destination)| Share::new(index, destination, ir, forward)).collect();
     let matches = build_match(&ir.matches);
     match shares.as_slice() {
         [] => Vec::new(),
@@ -131,12 +134,7 @@ fn weighted_route(
 }
 
 /// A route for each share, the last without a fraction.
-fn split_routes(
-    ir: &RouteIr,
-    matches: &RouteMatch,
-    timeouts: &Timeouts,
-    shares: &[Share<'_>],
-) -> Vec<Route> {
+fn split_routes(ir: &RouteIr, matches: &RouteMatch, timeouts: &Timeouts, shares: &[Share<'_>]) -> Vec<Route> {
     let total = shares.iter().map(|share| u64::from(share.weight)).sum::<u64>();
     let mut before = 0;
     let build = |share: &Share<'_>| {
@@ -180,11 +178,7 @@ fn route(
     }
 }
 
-fn route_action(
-    cluster: ClusterSpecifier,
-    target: &RequestTarget<'_>,
-    timeouts: &Timeouts,
-) -> route::Action {
+fn route_action(cluster: ClusterSpecifier, target: &RequestTarget<'_>, timeouts: &Timeouts) -> route::Action {
     let mut action = RouteAction {
         cluster_specifier: Some(cluster),
         host_rewrite_specifier: target.host.clone().map(HostRewriteSpecifier::HostRewriteLiteral),

@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use ir::ListenerIr;
-use proto::core::{CidrRange, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions};
 use proto::core::http_protocol_options::HeadersWithUnderscoresAction;
+use proto::core::{CidrRange, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions};
 use proto::hcm::http_connection_manager::{
-    CodecType, InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier, ServerHeaderTransformation,
+    CodecType, InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier,
+    ServerHeaderTransformation,
 };
 use proto::hcm::{HttpConnectionManager, HttpFilter, Rds, http_filter};
 use proto::router::Router;

@@ -21,7 +21,8 @@ const CONNECTION_BUFFER_BYTES: u32 = 32 * 1024;
 pub(super) fn build_listener(ir: &ListenerIr, settings: &Settings) -> Listener {
     let mut addresses = ir.addresses.iter().map(|&ip| listen_address(ip, ir));
     let main = addresses.next();
-    let more = addresses.map(|address| AdditionalAddress { address: Some(address), ..AdditionalAddress::default() });
+    let more =
+        addresses.map(|address| AdditionalAddress { address: Some(address), ..AdditionalAddress::default() });
     let connection_manager = Filter {
         name: "envoy.filters.network.http_connection_manager".to_owned(),
         config_type: Some(filter::ConfigType::TypedConfig(pack(&build_connection_manager(ir, settings)))),
@@ -42,7 +43,7 @@ pub(super) fn build_listener(ir: &ListenerIr, settings: &Settings) -> Listener {
 fn listen_address(ip: IpAddr, ir: &ListenerIr) -> Address {
     let mut socket = socket_address(ip, ir.port);
     // Every interface in both families by one socket, unless IPv4 has a socket of its own.
-    socket.ipv4_compat = ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
-        && !ir.addresses.contains(&IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    socket.ipv4_compat =
+        ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && !ir.addresses.contains(&IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     address(socket)
 }

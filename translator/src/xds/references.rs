@@ -28,8 +28,10 @@ pub fn dangling_references(resources: &XdsResources) -> Vec<String> {
         let line = move |(needed, needed_name)| format!("{kind:?} {name} names {needed:?} {needed_name}");
         missing.map(line).collect::<Vec<_>>()
     };
-    let clusters =
-        resources.clusters.iter().flat_map(|(name, message)| missing(XdsKind::Cluster, name, of_cluster(message)));
+    let clusters = resources
+        .clusters
+        .iter()
+        .flat_map(|(name, message)| missing(XdsKind::Cluster, name, of_cluster(message)));
     let listeners = resources
         .listeners
         .iter()
@@ -43,7 +45,8 @@ pub fn dangling_references(resources: &XdsResources) -> Vec<String> {
 
 /// The endpoints and secrets of a cluster.
 pub(super) fn of_cluster(cluster: &Cluster) -> Vec<Reference> {
-    let endpoints = cluster.eds_cluster_config.iter().map(|eds| (XdsKind::Endpoint, eds.service_name.clone()));
+    let endpoints =
+        cluster.eds_cluster_config.iter().map(|eds| (XdsKind::Endpoint, eds.service_name.clone()));
     let options = cluster.typed_extension_protocol_options.values();
     let filters = options.filter_map(|any| unpack::<HttpProtocolOptions>(any).ok());
     let credentials = filters

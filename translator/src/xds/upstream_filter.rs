@@ -39,7 +39,8 @@ fn remove_headers(request: &[String], response: &[String]) -> Option<HttpFilter>
     if request.is_empty() && response.is_empty() {
         return None;
     }
-    let remove = |name: &String| mutation_rules::HeaderMutation { action: Some(Action::Remove(name.clone())) };
+    let remove =
+        |name: &String| mutation_rules::HeaderMutation { action: Some(Action::Remove(name.clone())) };
     let mutations = Mutations {
         request_mutations: request.iter().map(remove).collect(),
         response_mutations: response.iter().map(remove).collect(),

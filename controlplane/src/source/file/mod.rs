@@ -16,8 +16,8 @@ mod watch;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,9 @@ use self::manifest::Manifest;
 pub(crate) use self::watch::FolderWatch;
 use super::{Change, Finding, Place, Severity, Source, Update};
 
+/// The path that stands for standard input.
+const STANDARD_INPUT: &str = "-";
+
 /// How long an object must be gone before that is believed: whoever saves a file in place empties it
 /// first, and we may read it just then.
 const CONFIRM_REMOVAL: Duration = Duration::from_millis(60);
@@ -41,6 +44,8 @@ const CONFIRM_ATTEMPTS: usize = 10;
 #[derive(Debug)]
 pub struct FileSource {
     paths: Vec<PathBuf>,
+    /// What came on standard input, if that is a part of the source.
+    standard_input: Option<Arc<Manifest>>,
     manifests: BTreeMap<PathBuf, Arc<Manifest>>,
     objects: BTreeMap<ObjectRef, Object>,
     findings: Vec<Finding>,
@@ -67,10 +72,28 @@ impl FileSource {
         }
         Ok(Self {
             paths: paths.to_vec(),
+            standard_input: None,
             manifests: BTreeMap::new(),
             objects: BTreeMap::new(),
             findings: Vec::new(),
         })
+    }
+
+    /// A source of these files and folders and of standard input, which stands for a file and is named
+    /// `-`. For commands that read once: standard input gives nothing a second time.
+    ///
+    /// # Errors
+    /// A file does not exist, or standard input cannot be read.
+    pub fn with_standard_input(paths: &[PathBuf]) -> anyhow::Result<Self> {
+        let (standard_input, files): (Vec<_>, Vec<_>) =
+            paths.iter().cloned().partition(|path| path.as_os_str() == STANDARD_INPUT);
+        let mut source = Self::new(&files)?;
+        if let Some(name) = standard_input.first() {
+            let mut bytes = Vec::new();
+            io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
+            source.standard_input = Some(Arc::new(Manifest::parse(name, xxh3_128(&bytes), bytes, None)));
+        }
+        Ok(source)
     }
 
     /// Reads all files and says what changed since the last time (at the first time: everything).
@@ -85,8 +108,9 @@ impl FileSource {
         let mut findings = listing.findings;
         let mut objects = BTreeMap::new();
         let mut places: BTreeMap<ObjectRef, Place> = BTreeMap::new();
-        for path in listing.files {
-            let Some(manifest) = self.manifest(&path) else { continue };
+        let standard_input = self.standard_input.clone().map(|input| (PathBuf::from(STANDARD_INPUT), input));
+        let files = listing.files.into_iter().filter_map(|path| Some((path.clone(), self.manifest(&path)?)));
+        for (path, manifest) in standard_input.into_iter().chain(files) {
             findings.extend(manifest.findings.iter().cloned());
             for (place, object) in &manifest.objects {
                 match places.entry(object.object_ref()) {
@@ -111,7 +135,7 @@ impl FileSource {
     }
 
     /// Reads one file; `None` if it is gone.
-    fn manifest(&self, path: &PathBuf) -> Option<Arc<Manifest>> {
+    fn manifest(&self, path: &Path) -> Option<Arc<Manifest>> {
         let previous = self.manifests.get(path);
         match fs::read(path) {
             Ok(bytes) => {

@@ -107,19 +107,20 @@ impl<C: Connection> Stream<C> {
     /// newest, not all.
     async fn carry(&mut self) -> Result<(), Status> {
         let mut outbox = VecDeque::new();
+        let (messages, mut closing) = (self.messages.clone(), self.closing.clone());
         loop {
             let deadline = self.connection.next_deadline();
             let idle = outbox.is_empty();
             tokio::select! {
-                _ = self.closing.wait_for(|closing| *closing) => {
+                () = closed(&mut closing) => {
                     return Err(Status::unavailable("the control plane is shutting down"));
                 }
-                () = self.messages.closed() => return Ok(()),
+                () = messages.closed() => return Ok(()),
                 request = self.requests.message(), if outbox.len() < MAX_OUTBOX => match request? {
                     Some(request) => self.on_request(request),
                     None => return Ok(()),
                 },
-                permit = self.messages.reserve(), if !idle => {
+                permit = messages.reserve(), if !idle => {
                     let Ok(permit) = permit else { return Ok(()) };
                     if let Some(response) = outbox.pop_front() {
                         let message = Message::new(&response, C::PROTOCOL)?;
@@ -187,6 +188,11 @@ impl<C: Connection> Stream<C> {
             let _ = events.send(event);
         }
     }
+}
+
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    // An error means that the server itself is gone.
+    let _ = closing.wait_for(|closing| *closing).await;
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

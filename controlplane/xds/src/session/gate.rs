@@ -21,6 +21,13 @@ impl Session {
         }
     }
 
+    /// Clusters that a reconnecting client has, but possibly without what they need (Envoy issue 9934).
+    pub(super) fn resume_warming(&mut self, clusters: Vec<Arc<Resource>>, now: Instant) {
+        for cluster in clusters {
+            self.warming.insert(cluster.name().clone(), Warming { serial: 0, since: now, cluster });
+        }
+    }
+
     /// Has the endpoints of `cluster` sent again if the client subscribed to them; else it will ask.
     pub(super) fn owe_endpoints(&mut self, cluster: &Resource) {
         let ledger = self.ledgers.get_mut(ResourceType::Endpoint);
@@ -84,13 +91,13 @@ impl Session {
         is_expected && !is_ready
     }
 
-    /// Whether the client accepted what a cluster needs (endpoints: since the cluster was sent). What does
+    /// Whether the client accepted what a cluster needs (endpoints: not before the cluster). What does
     /// not exist or was refused will not come.
     fn has_need(&self, kind: ResourceType, name: &str, warming: &Warming, snapshot: &Snapshot) -> bool {
         let ledger = self.ledgers.get(kind);
         let accepted = ledger.held.get(name).and_then(|held| held.accepted_by());
         snapshot.get(kind, name).is_none()
             || ledger.rejected.contains_key(name)
-            || accepted.is_some_and(|by| kind != ResourceType::Endpoint || by > warming.serial)
+            || accepted.is_some_and(|by| kind != ResourceType::Endpoint || by >= warming.serial)
     }
 }

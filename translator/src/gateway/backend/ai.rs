@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use crds::ai::{AiBackendSpec, AuthToken, PathOverride, Provider, SECRET_KEY};
 use crds::{NamespacedName, ObjectRef, SensitiveString};
 use ir::{
-    ClusterIr, ClusterName, Credential, Discovery, HostPort, HostRewrite, PathRewrite, Redacted, Rewrite, SecretIr,
-    SecretName, SecretValue, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    ClusterIr, ClusterName, Credential, Discovery, HostPort, HostRewrite, PathRewrite, Redacted, Rewrite,
+    SecretIr, SecretName, SecretValue, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 
 use super::provider::{self, Profile};
@@ -48,7 +48,8 @@ pub(super) fn resolve(
         AuthToken::SecretRef(secret) => Some(read_secret(resolver, object, secret, &mut warnings)?),
         AuthToken::Passthrough => None,
     };
-    let header = spec.overrides.auth_header_name.as_deref().unwrap_or(profile.auth_header).to_ascii_lowercase();
+    let header =
+        spec.overrides.auth_header_name.as_deref().unwrap_or(profile.auth_header).to_ascii_lowercase();
     let mut secrets = Vec::new();
     let credential = credential.map(|token| {
         let prefix = spec.overrides.auth_header_prefix.as_deref().unwrap_or(profile.auth_prefix);
@@ -61,7 +62,11 @@ pub(super) fn resolve(
         let trust = SecretName::default_trust();
         let value = SecretValue::Trust(resolver.settings.trust.clone());
         secrets.push(SecretIr { name: trust.clone(), value });
-        UpstreamTls { sni: place.server_name.clone(), subject_alt_names: vec![place.server_name.clone()], trust }
+        UpstreamTls {
+            sni: place.server_name.clone(),
+            subject_alt_names: vec![place.server_name.clone()],
+            trust,
+        }
     });
     let cluster = ClusterIr {
         name,
@@ -79,7 +84,10 @@ pub(super) fn resolve(
     Ok(ResolvedBackend {
         cluster,
         secrets,
-        rewrite: Rewrite { host: Some(HostRewrite::Literal(place.authority)), path: Some(path(spec, &profile)) },
+        rewrite: Rewrite {
+            host: Some(HostRewrite::Literal(place.authority)),
+            path: Some(path(spec, &profile)),
+        },
         is_ai: true,
         partial: partial(&spec.provider),
         warnings,
@@ -149,7 +157,9 @@ fn removed_params(profile: &Profile, has_credential: bool) -> Vec<String> {
 fn partial(provider: &Provider) -> Vec<String> {
     match provider {
         Provider::OpenAi { model: Some(model) } => {
-            vec![format!("openai.model: {model:?} is not put into requests yet; each keeps the model that it names")]
+            vec![format!(
+                "openai.model: {model:?} is not put into requests yet; each keeps the model that it names"
+            )]
         }
         Provider::OpenAi { model: None } | Provider::Gemini { .. } => Vec::new(),
     }
@@ -164,8 +174,10 @@ fn read_secret(
     let namespace = object.namespace.as_deref().unwrap_or_default();
     let referrer = Party::new(&object.group, &object.kind, namespace);
     if !resolver.grants.permits(&referrer, &Party::new("", "Secret", &secret.namespace), &secret.name) {
-        let message =
-            format!("Secret {secret} is in another namespace, and no ReferenceGrant there permits {}", object.kind);
+        let message = format!(
+            "Secret {secret} is in another namespace, and no ReferenceGrant there permits {}",
+            object.kind
+        );
         return Err(Rejection::new(Reason::RefNotPermitted, message));
     }
     let Some(found) = resolver.resources.secrets.get(secret) else {

@@ -120,7 +120,11 @@ pub(crate) fn resolve(
 }
 
 /// Resolves every Backend and Upstream, whether a route refers to it or not: each has a status.
-pub(crate) fn resolve_all(resources: &Resources, settings: &Settings, grants: &ReferenceGrants) -> BackendTable {
+pub(crate) fn resolve_all(
+    resources: &Resources,
+    settings: &Settings,
+    grants: &ReferenceGrants,
+) -> BackendTable {
     let resolver = Resolver { resources, settings, grants };
     let backends = resources.backends.iter().map(|(key, backend)| {
         let object = ObjectRef::namespaced(KGATEWAY, "Backend", &key.namespace, &key.name);
@@ -148,10 +152,15 @@ pub(crate) fn report_backends(context: &Context<'_>) -> Vec<Report> {
             Ok(backend) => {
                 let mut message = "the backend is valid".to_owned();
                 backend.warnings.iter().for_each(|warning| message.push_str(&format!("; note: {warning}")));
-                let mut conditions = vec![Condition::good(ConditionType::Accepted, Reason::Accepted, message)];
+                let mut conditions =
+                    vec![Condition::good(ConditionType::Accepted, Reason::Accepted, message)];
                 if !backend.partial.is_empty() {
                     let message = backend.partial.join("; ");
-                    conditions.push(Condition::bad(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, message));
+                    conditions.push(Condition::bad(
+                        ConditionType::PartiallyInvalid,
+                        Reason::UnsupportedValue,
+                        message,
+                    ));
                 }
                 conditions
             }
@@ -189,7 +198,9 @@ impl Resolver<'_> {
             Target::Ai(spec) => ai::resolve(self, object, name, &spec)?,
             Target::Static(spec) => static_hosts::resolve(self.settings, name, &spec)?,
         };
-        backend.warnings.extend(warnings.iter().map(|warning| format!("{}: {}", warning.path, warning.message)));
+        backend
+            .warnings
+            .extend(warnings.iter().map(|warning| format!("{}: {}", warning.path, warning.message)));
         Ok(backend)
     }
 }

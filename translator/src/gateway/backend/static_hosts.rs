@@ -23,7 +23,8 @@ pub(super) fn resolve(
         if let Ok(address) = host.host.parse::<IpAddr>()
             && !is_allowed_address(address, settings)
         {
-            let message = format!("static: the host {address} is an address that a proxy may not be pointed at");
+            let message =
+                format!("static: the host {address} is an address that a proxy may not be pointed at");
             return Err(Rejection::new(Reason::Invalid, message));
         }
         if let Some(server_name) = &host.server_name {
@@ -68,7 +69,9 @@ fn discovery(hosts: Vec<HostPort>) -> Discovery {
 fn protocol(app_protocol: Option<&AppProtocol>) -> Result<UpstreamProtocol, Rejection> {
     match app_protocol {
         None => Ok(UpstreamProtocol::Http1),
-        Some(AppProtocol::Http2 | AppProtocol::Grpc | AppProtocol::KubernetesH2c) => Ok(UpstreamProtocol::Http2),
+        Some(AppProtocol::Http2 | AppProtocol::Grpc | AppProtocol::KubernetesH2c) => {
+            Ok(UpstreamProtocol::Http2)
+        }
         Some(AppProtocol::GrpcWeb | AppProtocol::KubernetesWs) => {
             let message = "static.appProtocol: grpc-web and kubernetes.io/ws are not supported yet";
             Err(Rejection::new(Reason::UnsupportedProtocol, message))

@@ -19,7 +19,10 @@ fn http_options(cluster: &Cluster) -> HttpProtocolOptions {
 
 fn filters(ir: &ClusterIr) -> Vec<String> {
     let filters = http_options(&build_cluster(ir)).http_filters;
-    filters.into_iter().map(|filter| filter.name.trim_start_matches("envoy.filters.http.").to_owned()).collect()
+    filters
+        .into_iter()
+        .map(|filter| filter.name.trim_start_matches("envoy.filters.http.").to_owned())
+        .collect()
 }
 
 #[test]
@@ -52,11 +55,13 @@ fn the_protocol_is_negotiated_only_where_it_can_be() {
         let options = http_options(&build_cluster(&ir)).upstream_protocol_options;
         let shown = match options.unwrap() {
             UpstreamProtocolOptions::AutoConfig(_) => "auto",
-            UpstreamProtocolOptions::ExplicitHttpConfig(explicit) => match explicit.protocol_config.unwrap() {
-                ProtocolConfig::HttpProtocolOptions(_) => "1",
-                ProtocolConfig::Http2ProtocolOptions(_) => "2",
-                ProtocolConfig::Http3ProtocolOptions(_) => "3",
-            },
+            UpstreamProtocolOptions::ExplicitHttpConfig(explicit) => {
+                match explicit.protocol_config.unwrap() {
+                    ProtocolConfig::HttpProtocolOptions(_) => "1",
+                    ProtocolConfig::Http2ProtocolOptions(_) => "2",
+                    ProtocolConfig::Http3ProtocolOptions(_) => "3",
+                }
+            }
             UpstreamProtocolOptions::UseDownstreamProtocolConfig(_) => "downstream",
         };
         assert_eq!(shown, expected, "{protocol:?} with tls {tls}");
@@ -75,7 +80,8 @@ fn draining_endpoints_are_marked_and_no_endpoints_is_an_empty_set() {
     let mut draining = endpoint("10.0.0.2", 80);
     draining.draining = true;
     let built = build_load_assignment(&service("a"), &[endpoint("10.0.0.1", 80), draining]);
-    let health: Vec<_> = built.endpoints[0].lb_endpoints.iter().map(|host| host.health_status().as_str_name()).collect();
+    let health: Vec<_> =
+        built.endpoints[0].lb_endpoints.iter().map(|host| host.health_status().as_str_name()).collect();
     assert_eq!(health, ["UNKNOWN", "DRAINING"]);
     assert!(build_load_assignment(&service("a"), &[]).endpoints.is_empty());
 }
@@ -83,7 +89,8 @@ fn draining_endpoints_are_marked_and_no_endpoints_is_an_empty_set() {
 #[test]
 fn secrets_hold_the_header_value_or_the_authorities() {
     let build = |value| build_secret(&SecretIr { name: SecretName::default_trust(), value }).r#type.unwrap();
-    let secret::Type::GenericSecret(generic) = build(SecretValue::Credential(Redacted::new("Bearer k".to_owned())))
+    let secret::Type::GenericSecret(generic) =
+        build(SecretValue::Credential(Redacted::new("Bearer k".to_owned())))
     else {
         panic!("not a generic secret")
     };

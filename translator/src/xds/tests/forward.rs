@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use ir::{DirectResponse, Forward, HeaderModifier, PathRewrite, Rewrite, RouteAction, RouteIr, Target, Timeouts};
+use ir::{
+    DirectResponse, Forward, HeaderModifier, PathRewrite, Rewrite, RouteAction, RouteIr, Target, Timeouts,
+};
 use proto::route::route_action::{ClusterSpecifier, HostRewriteSpecifier};
 use proto::route::{self, Route};
 
@@ -17,7 +19,8 @@ fn show(ir: RouteIr) -> Vec<String> {
 fn show_route(route: &Route) -> String {
     let name = route.name.strip_prefix("httproute/default/sample/0/0").unwrap();
     let fraction = route.r#match.as_ref().unwrap().runtime_fraction.as_ref();
-    let fraction = fraction.map(|fraction| format!("<{}", fraction.default_value.as_ref().unwrap().numerator));
+    let fraction =
+        fraction.map(|fraction| format!("<{}", fraction.default_value.as_ref().unwrap().numerator));
     let action = match route.action.as_ref().unwrap() {
         route::route::Action::DirectResponse(response) => response.status.to_string(),
         route::route::Action::Route(action) => show_action(action),
@@ -138,7 +141,8 @@ fn a_destinations_headers_come_after_the_routes_in_requests_and_before_them_in_r
     let mut own = to_cluster(1, service("a"));
     if let Target::Cluster { request_headers, response_headers, .. } = &mut own.target {
         *request_headers = set("q", "own");
-        *response_headers = HeaderModifier { add: vec![("own".to_owned(), "1".to_owned())], ..set("p", "own") };
+        *response_headers =
+            HeaderModifier { add: vec![("own".to_owned(), "1".to_owned())], ..set("p", "own") };
     }
     let mut single = route("/", forward(vec![own.clone()]));
     single.request_headers = set("q", "route");
@@ -181,8 +185,11 @@ fn no_timeout_is_zero_and_the_shorter_one_holds() {
     ] {
         let timeouts =
             Timeouts { request: millis(request), backend_request: millis(backend_request), idle: None };
-        let action =
-            Forward { destinations: vec![to_cluster(1, service("a"))], rewrite: Rewrite::default(), timeouts };
+        let action = Forward {
+            destinations: vec![to_cluster(1, service("a"))],
+            rewrite: Rewrite::default(),
+            timeouts,
+        };
         let host = build_virtual_host(&virtual_host("", vec![route("/", RouteAction::Forward(action))]));
         let Some(route::route::Action::Route(action)) = &host.routes[0].action else { panic!("{host:?}") };
         let timeout = Duration::from_millis(expected);

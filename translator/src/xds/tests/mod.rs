@@ -27,7 +27,8 @@ fn resources_are_encoded_in_push_order_with_their_needs() {
     let encoded = build_sample().encode();
     assert!(encoded.iter().map(|resource| (resource.kind, &resource.name)).is_sorted());
     let needs = |kind, name: &str| {
-        let resource = encoded.iter().find(|resource| resource.kind == kind && resource.name == name).unwrap();
+        let resource =
+            encoded.iter().find(|resource| resource.kind == kind && resource.name == name).unwrap();
         resource.needs.iter().map(|(kind, name)| format!("{kind:?} {name}")).collect::<Vec<_>>()
     };
     assert_eq!(

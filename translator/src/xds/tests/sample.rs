@@ -42,11 +42,7 @@ pub(super) fn provider_rewrite(host: &str, path: &str) -> Rewrite {
 }
 
 pub(super) fn forward(destinations: Vec<Destination>) -> RouteAction {
-    RouteAction::Forward(Forward {
-        destinations,
-        rewrite: Rewrite::default(),
-        timeouts: Timeouts::default(),
-    })
+    RouteAction::Forward(Forward { destinations, rewrite: Rewrite::default(), timeouts: Timeouts::default() })
 }
 
 pub(super) fn set(name: &str, value: &str) -> HeaderModifier {
@@ -141,11 +137,14 @@ pub(super) fn gemini() -> ClusterName {
 pub(super) fn gateway() -> GatewayIr {
     let listeners = [
         listener(80, vec![virtual_host("", Vec::new())]),
-        listener(8080, vec![
-            virtual_host("a.example.com", matches_and_edits()),
-            virtual_host("*.example.com", redirects()),
-            virtual_host("", forwards()),
-        ]),
+        listener(
+            8080,
+            vec![
+                virtual_host("a.example.com", matches_and_edits()),
+                virtual_host("*.example.com", redirects()),
+                virtual_host("", forwards()),
+            ],
+        ),
     ];
     let endpoints = vec![
         endpoint("10.0.0.1", 80),

@@ -16,7 +16,8 @@ fn the_real_envoy_accepts_the_sample() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("bootstrap.pb");
     std::fs::write(&config, to_static_bootstrap(&build_sample()).encode_to_vec()).unwrap();
-    let output = Command::new(envoy).args(["--mode", "validate", "--config-path"]).arg(&config).output().unwrap();
+    let output =
+        Command::new(envoy).args(["--mode", "validate", "--config-path"]).arg(&config).output().unwrap();
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{log}");
     assert!(!log.contains("deprecated"), "{log}");

@@ -1,0 +1,167 @@
+//! The admin port: health, metrics, statuses and the names of what is served. Nothing secret.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use crds::ObjectRef;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use xds::{ResourceType, Snapshot, SnapshotCache};
+
+/// What can be seen of the program at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// What is still missing until all is served, in a few words each; empty when ready.
+    pub waiting_for: Vec<String>,
+    /// Every status.
+    pub statuses: BTreeMap<ObjectRef, Value>,
+    /// What is wrong with the input, one line each.
+    pub problems: Vec<String>,
+}
+
+/// What the admin server shows.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The program as it is now.
+    pub view: watch::Receiver<View>,
+    /// Every metric.
+    pub registry: Arc<Registry>,
+    /// What Envoys are served.
+    pub cache: SnapshotCache,
+}
+
+/// Takes the address, so that a taken port is known before anything is started.
+///
+/// # Errors
+/// The address cannot be bound; the message says what to do.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    let hint = || format!("cannot bind the admin address {address}; choose another with --admin, or --admin off");
+    TcpListener::bind(address).await.with_context(hint)
+}
+
+/// Serves until the process ends.
+pub async fn serve(listener: TcpListener, admin: Admin) {
+    if let Err(error) = axum::serve(listener, router(admin)).await {
+        tracing::error!(%error, "the admin server has ended");
+    }
+}
+
+fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .route("/debug/snapshot", get(snapshot))
+        .with_state(admin)
+}
+
+async fn ready(State(admin): State<Admin>) -> Response {
+    let waiting_for = admin.view.borrow().waiting_for.clone();
+    match waiting_for.is_empty() {
+        true => "ready\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", waiting_for.join(", "))).into_response(),
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let mut text = String::new();
+    match encode(&mut text, &admin.registry) {
+        Ok(()) => {
+            let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, content_type)], text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn status(State(admin): State<Admin>) -> Response {
+    let view = admin.view.borrow().clone();
+    let statuses: Vec<Value> =
+        view.statuses.iter().map(|(object, status)| json!({"object": object, "status": status})).collect();
+    as_json(&json!({"waitingFor": view.waiting_for, "problems": view.problems, "statuses": statuses}))
+}
+
+async fn snapshot(State(admin): State<Admin>) -> Response {
+    let groups = admin.cache.groups().into_iter().filter_map(|group| {
+        let snapshot = admin.cache.snapshot_of(&group)?;
+        Some((group.to_string(), describe(&snapshot)))
+    });
+    as_json(&Value::Object(groups.collect()))
+}
+
+/// Names and versions only.
+fn describe(snapshot: &Snapshot) -> Value {
+    let describe_type = |kind: ResourceType| {
+        let resources = snapshot.resources(kind).iter();
+        let versions = resources.map(|resource| (resource.name().to_string(), json!(resource.version().to_string())));
+        let versions: serde_json::Map<String, Value> = versions.collect();
+        (kind.to_string(), json!({"version": snapshot.version(kind).to_string(), "resources": versions}))
+    };
+    Value::Object(ResourceType::ALL.into_iter().map(describe_type).collect())
+}
+
+fn as_json(value: &Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], format!("{value:#}\n")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::{BodyExt as _, Empty};
+    use hyper_util::rt::TokioIo;
+    use xds::{NodeGroup, Resource, SnapshotWriter};
+
+    use super::*;
+
+    async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::builder().uri(path).header("host", "admin").body(Empty::<Bytes>::new()).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_admin_port_shows_readiness_metrics_statuses_and_names() {
+        let mut writer = SnapshotWriter::new();
+        let secret = Resource::new("key", ResourceType::Secret, b"sk-canary", vec![]);
+        writer.publish(&NodeGroup::new("default/web"), [secret].into_iter().collect());
+        let (sender, view) = watch::channel(View { waiting_for: vec!["default/web".to_owned()], ..View::default() });
+        let mut registry = Registry::default();
+        crate::telemetry::Metrics::register(&mut registry);
+        let admin = Admin { view, registry: Arc::new(registry), cache: writer.cache() };
+        let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, admin));
+
+        assert_eq!(get(address, "/healthz").await.0, 200);
+        assert_eq!(get(address, "/readyz").await, (503, "waiting for default/web\n".to_owned()));
+        sender.send_replace(View::default());
+        assert_eq!(get(address, "/readyz").await, (200, "ready\n".to_owned()));
+        assert!(get(address, "/metrics").await.1.contains("chancery_gateways 0"));
+        assert!(get(address, "/status").await.1.contains("\"statuses\""));
+        let (_, snapshot) = get(address, "/debug/snapshot").await;
+        assert!(snapshot.contains("\"key\"") && !snapshot.contains("canary"), "{snapshot}");
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_said_with_what_to_do() {
+        let taken = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let error = bind(taken.local_addr().unwrap()).await.unwrap_err();
+        assert!(error.to_string().contains("--admin off"), "{error:#}");
+    }
+}

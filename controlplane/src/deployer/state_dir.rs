@@ -1,0 +1,208 @@
+//! Where the proxies of this machine keep their sockets, bootstraps and logs.
+
+use std::fs::{self, File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use ir::GatewayName;
+use tempfile::TempDir;
+use tokio::net::UnixListener;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A folder for us alone: whoever can reach the sockets in it can read every key.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    /// Deletes a temporary folder in the end.
+    _temporary: Option<TempDir>,
+    /// Keeps a second process out.
+    _lock: File,
+}
+
+impl StateDir {
+    /// The given folder, made if need be; else a temporary one.
+    ///
+    /// # Errors
+    /// It cannot be made, or another process uses it.
+    pub fn open(given: Option<&Path>) -> Result<Self> {
+        let (path, temporary) = match given {
+            Some(path) => {
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| cannot_use(path))?;
+                fs::set_permissions(path, Permissions::from_mode(0o700)).with_context(|| cannot_use(path))?;
+                (std::path::absolute(path)?, None)
+            }
+            None => {
+                let temporary = make_temporary()?;
+                (temporary.path().to_owned(), Some(temporary))
+            }
+        };
+        let lock = File::create(path.join("lock")).with_context(|| cannot_use(&path))?;
+        if lock.try_lock().is_err() {
+            bail!("{}: another chancery uses this folder (--state-dir)", path.display());
+        }
+        Ok(Self { path, _temporary: temporary, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the folder of one proxy.
+    ///
+    /// # Errors
+    /// It cannot be made, or its path is too long for a socket.
+    pub fn proxy(&self, gateway: &GatewayName) -> Result<ProxyDir> {
+        let path = self.path.join(folder_name(gateway));
+        let proxy = ProxyDir { path };
+        if proxy.xds_socket().as_os_str().len() > MAX_SOCKET_PATH {
+            bail!("{}: this path is too long for a socket; use a shorter --state-dir", proxy.path.display());
+        }
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&proxy.path).with_context(|| cannot_use(&proxy.path))?;
+        Ok(proxy)
+    }
+}
+
+/// The folder of one proxy.
+#[derive(Clone, Debug)]
+pub struct ProxyDir {
+    path: PathBuf,
+}
+
+impl ProxyDir {
+    /// The socket at which the proxy gets its configuration.
+    pub fn xds_socket(&self) -> PathBuf {
+        self.path.join("xds.sock")
+    }
+
+    /// The socket of the proxy's admin interface.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.path.join("admin.sock")
+    }
+
+    /// The proxy's bootstrap.
+    pub fn bootstrap(&self) -> PathBuf {
+        self.path.join("bootstrap.json")
+    }
+
+    /// The proxy's log.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("envoy.log")
+    }
+
+    /// Listens at the xDS socket.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn bind_xds_socket(&self) -> Result<UnixListener> {
+        let path = self.xds_socket();
+        // Left over from a process that was killed; the lock says that nobody listens there.
+        let _ = fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).with_context(|| cannot_use(&path))?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).with_context(|| cannot_use(&path))?;
+        Ok(listener)
+    }
+
+    /// Writes the bootstrap.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn write_bootstrap(&self, bootstrap: &serde_json::Value) -> Result<()> {
+        let path = self.bootstrap();
+        let mut file = File::options()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| cannot_use(&path))?;
+        writeln!(file, "{bootstrap:#}").with_context(|| cannot_use(&path))
+    }
+}
+
+/// `sun_path` of unix(7), without the terminating zero.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// Longer names are cut, and made unique by a hash.
+const MAX_FOLDER_NAME: usize = 40;
+
+/// `default_web`: Kubernetes names hold no `_`.
+fn folder_name(gateway: &GatewayName) -> String {
+    let name = format!("{}_{}", gateway.namespace, gateway.name);
+    if name.len() <= MAX_FOLDER_NAME {
+        return name;
+    }
+    let start: String = name.chars().take(MAX_FOLDER_NAME - 17).collect();
+    format!("{start}-{:016x}", xxh3_64(name.as_bytes()))
+}
+
+fn make_temporary() -> Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("chancery-").permissions(Permissions::from_mode(0o700));
+    let in_runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").and_then(|dir| builder.tempdir_in(dir).ok());
+    match in_runtime_dir {
+        Some(temporary) => Ok(temporary),
+        None => builder.tempdir().context("cannot make a temporary folder; use --state-dir"),
+    }
+}
+
+fn cannot_use(path: &Path) -> String {
+    format!("cannot use {}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gateway(name: &str) -> GatewayName {
+        GatewayName { namespace: "default".to_owned(), name: name.to_owned() }
+    }
+
+    #[test]
+    fn nobody_else_can_look_into_it() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::open(Some(&root.path().join("state"))).unwrap();
+        let proxy = state.proxy(&gateway("web")).unwrap();
+        proxy.write_bootstrap(&serde_json::json!({})).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(state.path()), mode(&proxy.path), mode(&proxy.bootstrap())), (0o700, 0o700, 0o600));
+        let temporary = StateDir::open(None).unwrap();
+        assert_eq!(mode(temporary.path()), 0o700);
+    }
+
+    #[test]
+    fn two_processes_do_not_share_one() {
+        let root = tempfile::tempdir().unwrap();
+        let _first = StateDir::open(Some(root.path())).unwrap();
+        let error = StateDir::open(Some(root.path())).unwrap_err().to_string();
+        assert!(error.contains("another chancery"), "{error}");
+    }
+
+    #[test]
+    fn a_temporary_one_is_deleted_in_the_end() {
+        let state = StateDir::open(None).unwrap();
+        let path = state.path().to_owned();
+        drop(state);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn folder_names_are_short_and_distinct() {
+        assert_eq!(folder_name(&gateway("web")), "default_web");
+        let (long, other) = (folder_name(&gateway(&"x".repeat(200))), folder_name(&gateway(&"x".repeat(201))));
+        assert_eq!(long.len(), MAX_FOLDER_NAME);
+        assert_ne!(long, other);
+    }
+
+    #[tokio::test]
+    async fn the_socket_of_a_killed_process_is_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::open(Some(root.path())).unwrap();
+        let proxy = state.proxy(&gateway("web")).unwrap();
+        drop(proxy.bind_xds_socket().unwrap());
+        assert!(proxy.xds_socket().exists());
+        proxy.bind_xds_socket().unwrap();
+    }
+}

@@ -1,0 +1,191 @@
+//! Statuses in file mode: kept, told when they change, and served at the admin port.
+
+use std::collections::BTreeMap;
+
+use crds::ObjectRef;
+use crds::core::Time;
+use crds::gateway_api;
+use ir::GatewayName;
+use serde_json::Value;
+use translator::CONTROLLER_NAME;
+use translator::status::{Condition, ConditionType, Facts, Reason, Report, render_status};
+
+/// The status of every object of ours, as a cluster would hold it.
+#[derive(Clone, Debug, Default)]
+pub struct Statuses {
+    rendered: BTreeMap<ObjectRef, Value>,
+    lines: BTreeMap<(ObjectRef, String), String>,
+}
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// For a terminal: ticks and crosses.
+    Unicode,
+    /// For everything else.
+    Ascii,
+}
+
+impl Statuses {
+    /// Takes the newest reports; gives a line for each object (or part of one) whose status is new or
+    /// other than before, and for each that has none any more.
+    pub fn update(&mut self, reports: &[Report], now: &Time, style: Style) -> Vec<String> {
+        let render = |report: &Report| {
+            let previous = self.rendered.get(&report.object);
+            (report.object.clone(), render_status(report, previous, CONTROLLER_NAME, now))
+        };
+        self.rendered = reports.iter().map(render).collect();
+        let lines: BTreeMap<_, _> = reports.iter().flat_map(|report| lines(report, style)).collect();
+        let gone = self.lines.keys().filter(|(object, _)| !self.rendered.contains_key(object));
+        let mut gone: Vec<String> = gone.map(|(object, _)| format!("{object}: gone")).collect();
+        gone.dedup();
+        let news = lines.iter().filter(|(key, line)| self.lines.get(key) != Some(line));
+        let news = gone.into_iter().chain(news.map(|(_, line)| line.clone())).collect();
+        self.lines = lines;
+        news
+    }
+
+    /// Every status, by object.
+    pub fn rendered(&self) -> &BTreeMap<ObjectRef, Value> {
+        &self.rendered
+    }
+}
+
+/// The reports as they are once Envoys have been heard: a Gateway whose proxy refuses what it is sent
+/// is not programmed.
+pub fn with_rejections(reports: &[Report], rejections: &BTreeMap<GatewayName, Vec<String>>) -> Vec<Report> {
+    let overlay = |report: &Report| {
+        let mut report = report.clone();
+        let refused = gateway_of(&report.object).and_then(|gateway| rejections.get(&gateway));
+        if let (Facts::Gateway(facts), Some(refused)) = (&mut report.facts, refused)
+            && !refused.is_empty()
+        {
+            facts.conditions.retain(|condition| condition.kind != ConditionType::Programmed);
+            let message = format!("the proxy keeps what it had; it refused {}", refused.join("; "));
+            facts.conditions.push(Condition::bad(ConditionType::Programmed, Reason::RejectedByProxy, message));
+        }
+        report
+    };
+    reports.iter().map(overlay).collect()
+}
+
+fn gateway_of(object: &ObjectRef) -> Option<GatewayName> {
+    let is_gateway = object.group == gateway_api::GROUP && object.kind == "Gateway";
+    let namespace = object.namespace.clone().filter(|_| is_gateway)?;
+    Some(GatewayName { namespace, name: object.name.clone() })
+}
+
+/// One line for the object or, of a Gateway and a route, for each listener and parent. Listeners
+/// without a problem have none: the table shows them.
+fn lines(report: &Report, style: Style) -> Vec<((ObjectRef, String), String)> {
+    let mut parts: Vec<(String, Vec<&Condition>)> = Vec::new();
+    for (part, condition) in report.conditions() {
+        match parts.last_mut() {
+            Some((last, conditions)) if *last == part => conditions.push(condition),
+            _ => parts.push((part, vec![condition])),
+        }
+    }
+    let is_told = |(part, conditions): &(String, Vec<&Condition>)| {
+        !part.starts_with("listener ") || conditions.iter().any(|condition| condition.is_problem())
+    };
+    let line = |(part, conditions): (String, Vec<&Condition>)| {
+        let subject = match part.as_str() {
+            "" => report.object.to_string(),
+            part => format!("{}, {part}", report.object),
+        };
+        let words: Vec<String> = conditions.iter().filter_map(|condition| words(condition, style)).collect();
+        ((report.object.clone(), part), format!("{subject}: {}", words.join(" ")))
+    };
+    parts.into_iter().filter(is_told).map(line).collect()
+}
+
+/// `Accepted ✓`, `ResolvedRefs ✗ BackendNotFound: …`. Signs that would be bad are told only when they
+/// are there.
+fn words(condition: &Condition, style: Style) -> Option<String> {
+    let Condition { kind, reason, message, .. } = condition;
+    let (good, bad) = match style {
+        Style::Unicode => ("✓", "✗"),
+        Style::Ascii => ("ok", "FAILED"),
+    };
+    match (condition.is_problem(), kind.good()) {
+        (true, _) => Some(format!("{kind} {bad} {reason}: {message}")),
+        (false, true) => Some(format!("{kind} {good}")),
+        (false, false) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use translator::status::{GatewayFacts, ListenerFacts, ParentFacts};
+
+    use super::*;
+
+    fn now() -> Time {
+        serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap()
+    }
+
+    fn object(kind: &str, name: &str) -> ObjectRef {
+        ObjectRef::namespaced(gateway_api::GROUP, kind, "default", name)
+    }
+
+    fn route(resolved: bool) -> Report {
+        let resolved = match resolved {
+            true => Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, ""),
+            false => Condition::bad(ConditionType::ResolvedRefs, Reason::BackendNotFound, "no Backend default/x"),
+        };
+        let accepted = Condition::good(ConditionType::Accepted, Reason::Accepted, "");
+        let parent = ParentFacts { parent_ref: json!({"name": "web"}), conditions: vec![accepted, resolved] };
+        Report { object: object("HTTPRoute", "r"), generation: 1, facts: Facts::Route(vec![parent]) }
+    }
+
+    fn gateway() -> Report {
+        let good = |kind, reason| Condition::good(kind, reason, "");
+        let listener = ListenerFacts {
+            name: "http".to_owned(),
+            supported_kinds: Vec::new(),
+            attached_routes: 0,
+            conditions: vec![good(ConditionType::Conflicted, Reason::NoConflicts)],
+        };
+        let conditions = vec![
+            good(ConditionType::Accepted, Reason::Accepted),
+            good(ConditionType::Programmed, Reason::Programmed),
+        ];
+        let facts = GatewayFacts { addresses: Vec::new(), conditions, listeners: vec![listener] };
+        Report { object: object("Gateway", "web"), generation: 1, facts: Facts::Gateway(facts) }
+    }
+
+    #[test]
+    fn a_status_is_told_once_and_again_when_it_changes() {
+        let mut statuses = Statuses::default();
+        let mut update = |reports: &[Report]| statuses.update(reports, &now(), Style::Unicode);
+        assert_eq!(update(&[route(true)]), ["HTTPRoute default/r, parent web: Accepted ✓ ResolvedRefs ✓"]);
+        assert_eq!(update(&[route(true)]), [""; 0]);
+        assert_eq!(
+            update(&[route(false)]),
+            ["HTTPRoute default/r, parent web: Accepted ✓ ResolvedRefs ✗ BackendNotFound: no Backend default/x"]
+        );
+        assert_eq!(update(&[]), ["HTTPRoute default/r: gone"]);
+        assert_eq!(update(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_pipe_gets_ascii() {
+        let lines = Statuses::default().update(&[route(false)], &now(), Style::Ascii);
+        assert!(lines[0].is_ascii() && lines[0].contains("Accepted ok ResolvedRefs FAILED"), "{lines:?}");
+    }
+
+    #[test]
+    fn what_a_proxy_refuses_stands_in_the_status_of_its_gateway_alone() {
+        let web = GatewayName { namespace: "default".to_owned(), name: "web".to_owned() };
+        let refused = BTreeMap::from([(web, vec!["route http/80: bad regex".to_owned()])]);
+        let mut other = gateway();
+        other.object.name = "other".to_owned();
+        let reports = with_rejections(&[gateway(), other.clone(), route(true)], &refused);
+        let programmed = reports[0].condition(ConditionType::Programmed).unwrap();
+        assert!(programmed.is_problem() && programmed.message.ends_with("it refused route http/80: bad regex"));
+        assert_eq!(reports[0].conditions().count(), gateway().conditions().count());
+        assert_eq!(reports[1..], [other, route(true)]);
+        assert_eq!(with_rejections(&[gateway()], &BTreeMap::new()), [gateway()]);
+    }
+}

@@ -1,0 +1,481 @@
+//! Scenarios of the delta protocol.
+
+use std::time::Instant;
+
+use xds::ResourceType::{Cluster, Endpoint, Listener, Route, Secret};
+use xds::{DeltaConnection, Observation, Resource, ResourceType, Response};
+
+use crate::support::*;
+
+/// A connection, and a clock that only tests move.
+struct Stream {
+    connection: DeltaConnection,
+    start: Instant,
+    milliseconds: u64,
+    last: Vec<Response>,
+}
+
+impl Stream {
+    fn new() -> Self {
+        let connection = DeltaConnection::new(SETTINGS);
+        Self { connection, start: Instant::now(), milliseconds: 0, last: Vec::new() }
+    }
+
+    /// A stream that holds `resources`, all subscribed to and acknowledged.
+    fn holding(resources: Vec<Resource>) -> Self {
+        let mut stream = Self::new();
+        let named = |kind| -> Vec<String> {
+            let of_kind = resources.iter().filter(|resource| resource.resource_type() == kind);
+            of_kind.map(|resource| resource.name().to_string()).collect()
+        };
+        let names = [Endpoint, Secret, Route].map(|kind| (kind, named(kind)));
+        stream.publish(resources);
+        stream.request(Cluster, &[], &[]);
+        for (kind, names) in names {
+            stream.request(kind, &names.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+        }
+        stream.request(Listener, &[], &[]);
+        stream.settle();
+        stream
+    }
+
+    fn now(&self) -> Instant {
+        after(self.start, self.milliseconds)
+    }
+
+    fn take(&mut self) -> Vec<Sent> {
+        self.last = self.connection.take_responses();
+        self.last.iter().map(summary).collect()
+    }
+
+    fn publish(&mut self, resources: impl IntoIterator<Item = Resource>) -> Vec<Sent> {
+        self.connection.on_snapshot(snapshot(resources), self.now());
+        self.take()
+    }
+
+    fn request(&mut self, kind: ResourceType, subscribe: &[&str], unsubscribe: &[&str]) -> Vec<Sent> {
+        self.connection.on_request(&delta_request(kind, subscribe, unsubscribe), self.now());
+        let before = std::mem::take(&mut self.last);
+        let sent = self.take();
+        self.last = [before, std::mem::take(&mut self.last)].concat();
+        sent
+    }
+
+    fn ack(&mut self, nonce: u64, kind: ResourceType) -> Vec<Sent> {
+        let request =
+            envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest {
+                response_nonce: nonce.to_string(),
+                ..delta_request(kind, &[], &[])
+            };
+        self.connection.on_request(&request, self.now());
+        self.take()
+    }
+
+    /// Acknowledges what was sent last, and returns what that sets free.
+    fn ack_last(&mut self) -> Vec<Sent> {
+        let last = std::mem::take(&mut self.last);
+        let mut freed = Vec::new();
+        let mut responses = Vec::new();
+        for response in last {
+            freed.extend(self.ack(response.nonce, response.resource_type));
+            responses.append(&mut self.last);
+        }
+        self.last = responses;
+        freed
+    }
+
+    fn nack_last(&mut self, message: &str) -> Vec<Sent> {
+        let [response] = &*self.last else { panic!("{:?}", self.last) };
+        let request =
+            envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest {
+                response_nonce: response.nonce.to_string(),
+                error_detail: error(message),
+                ..delta_request(response.resource_type, &[], &[])
+            };
+        self.connection.on_request(&request, self.now());
+        self.take()
+    }
+
+    /// Acknowledges everything until nothing more comes.
+    fn settle(&mut self) {
+        while !self.last.is_empty() {
+            self.ack_last();
+        }
+        self.connection.take_observations();
+    }
+
+    fn wait(&mut self, milliseconds: u64) -> Vec<Sent> {
+        self.milliseconds += milliseconds;
+        self.connection.on_tick(self.now());
+        self.take()
+    }
+}
+
+fn base() -> Vec<Resource> {
+    vec![cluster("a", "1"), endpoint("a", "1"), listener("l", "1"), route("r", "a")]
+}
+
+#[test]
+fn an_envoy_that_starts_gets_everything_in_order() {
+    let mut stream = Stream::new();
+    assert_eq!(stream.request(Cluster, &[], &[]), [], "no snapshot, no answer");
+    assert_eq!(stream.publish(base()), [sent(Cluster, &["a"], &[])]);
+    assert_eq!(stream.request(Endpoint, &["a"], &[]), [sent(Endpoint, &["a"], &[])]);
+    assert_eq!(stream.ack_last(), []);
+    assert_eq!(stream.request(Listener, &[], &[]), [sent(Listener, &["l"], &[])]);
+    assert_eq!(stream.request(Route, &["r"], &[]), [sent(Route, &["r"], &[])]);
+    assert_eq!(stream.ack_last(), []);
+    assert_eq!(stream.connection.next_deadline(), None);
+}
+
+#[test]
+fn an_empty_wildcard_is_answered_once() {
+    let mut stream = Stream::new();
+    stream.request(Cluster, &[], &[]);
+    stream.request(Listener, &["*"], &[]);
+    assert_eq!(stream.publish([]), [sent(Cluster, &[], &[]), sent(Listener, &[], &[])]);
+    assert_eq!(stream.ack_last(), []);
+    assert_eq!(stream.publish([endpoint("unasked", "1")]), []);
+}
+
+#[test]
+fn routes_wait_until_a_new_cluster_and_its_endpoints_are_acknowledged() {
+    let mut stream = Stream::holding(base());
+    let next = [base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat_with(route("r", "a,b"));
+    assert_eq!(stream.publish(next), [sent(Cluster, &["b"], &[])]);
+    assert_eq!(stream.request(Endpoint, &["b"], &[]), [sent(Endpoint, &["b"], &[])]);
+    let [clusters, endpoints] = &*stream.last.clone() else { panic!() };
+    assert_eq!(stream.ack(clusters.nonce, Cluster), []);
+    assert_eq!(stream.ack(endpoints.nonce, Endpoint), [sent(Route, &["r"], &[])]);
+}
+
+#[test]
+fn a_changed_cluster_gets_its_endpoints_again_and_routes_wait_for_them() {
+    let mut stream = Stream::holding(base());
+    let next = vec![cluster("a", "2"), endpoint("a", "1"), listener("l", "1"), route("r", "a2")];
+    assert_eq!(stream.publish(next), [sent(Cluster, &["a"], &[]), sent(Endpoint, &["a"], &[])]);
+    let [clusters, endpoints] = &*stream.last.clone() else { panic!() };
+    assert_eq!(stream.ack(clusters.nonce, Cluster), []);
+    assert_eq!(stream.ack(endpoints.nonce, Endpoint), [sent(Route, &["r"], &[])]);
+}
+
+#[test]
+fn endpoints_pass_a_closed_gate() {
+    let mut stream = Stream::holding(base());
+    stream.publish([base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat_with(route("r", "b")));
+    let next = [base(), vec![cluster("b", "1"), endpoint("b", "1")]]
+        .concat_with(route("r", "b"))
+        .into_iter()
+        .map(|r| if r.resource_type() == Endpoint && &**r.name() == "a" { endpoint("a", "2") } else { r });
+    assert_eq!(stream.publish(next), [sent(Endpoint, &["a"], &[])]);
+}
+
+#[test]
+fn the_gate_opens_after_its_timeout_and_says_so() {
+    let mut stream = Stream::holding(base());
+    stream.publish([base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat_with(route("r", "b")));
+    stream.ack_last();
+    assert_eq!(stream.connection.next_deadline(), Some(after(stream.start, 5000)));
+    assert_eq!(stream.wait(4999), []);
+    assert_eq!(stream.wait(1), [sent(Route, &["r"], &[])]);
+    let observations = stream.connection.take_observations();
+    assert!(observations.contains(&Observation::GateTimeout { clusters: vec!["b".into()] }), "{observations:?}");
+    assert_eq!(stream.connection.next_deadline(), None);
+}
+
+#[test]
+fn a_cluster_that_never_warms_delays_later_changes_no_more() {
+    let mut stream = Stream::holding(base());
+    let stuck = |body| [base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat_with(route("r", body));
+    stream.publish(stuck("1"));
+    stream.ack_last();
+    stream.wait(5000);
+    stream.ack_last();
+    assert_eq!(stream.publish(stuck("2")), [sent(Route, &["r"], &[])]);
+}
+
+#[test]
+fn a_stream_without_clusters_is_never_held_back() {
+    let mut stream = Stream::new();
+    stream.publish(base());
+    assert_eq!(stream.request(Route, &["r"], &[]), [sent(Route, &["r"], &[])]);
+    stream.ack_last();
+    let next = [base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat_with(route("r", "b"));
+    assert_eq!(stream.publish(next), [sent(Route, &["r"], &[])]);
+}
+
+#[test]
+fn an_updated_route_table_waits_for_the_listeners_but_a_requested_one_does_not() {
+    let mut stream = Stream::holding(base());
+    let next = vec![
+        cluster("a", "1"),
+        endpoint("a", "1"),
+        listener("l", "2"),
+        route("r", "2"),
+        route("new", "1"),
+    ];
+    assert_eq!(stream.publish(next), [sent(Listener, &["l"], &[])]);
+    let listeners = stream.last[0].nonce;
+    assert_eq!(stream.request(Route, &["new"], &[]), [sent(Route, &["new"], &[])]);
+    assert_eq!(stream.ack(listeners, Listener), [sent(Route, &["r"], &[])]);
+}
+
+#[test]
+fn a_cluster_leaves_only_after_the_routes_and_a_delay() {
+    let mut stream = Stream::holding([base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat_with(route("r", "b")));
+    assert_eq!(stream.publish(base()), [sent(Route, &["r"], &[])]);
+    assert_eq!(stream.wait(10_000), [], "the routes are not acknowledged");
+    stream.last = vec![];
+    let routes = stream.connection.next_deadline();
+    assert_eq!(routes, None);
+    // The nonce of the route response: the last one of the stream.
+    let nonce = 6;
+    assert_eq!(stream.ack(nonce, Route), []);
+    assert_eq!(stream.wait(1999), []);
+    assert_eq!(stream.wait(1), [sent(Cluster, &[], &["b"])]);
+    assert_eq!(stream.ack_last(), [sent(Endpoint, &[], &["b"])], "still subscribed to");
+    stream.settle();
+    assert_eq!(stream.connection.next_deadline(), None);
+}
+
+#[test]
+fn churn_does_not_keep_an_unused_cluster_for_ever() {
+    let mut stream = Stream::holding([base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat_with(route("r", "0")));
+    let mut removed = false;
+    for body in 1..10 {
+        // Each change comes while the one before awaits its acknowledgement.
+        let before = std::mem::take(&mut stream.last);
+        let out = stream.publish([base()].concat_with(route("r", &body.to_string())));
+        removed |= out.contains(&sent(Cluster, &[], &["b"]));
+        let now = std::mem::replace(&mut stream.last, before);
+        removed |= stream.ack_last().contains(&sent(Cluster, &[], &["b"]));
+        stream.last = now;
+        removed |= !stream.wait_keeping(500).is_empty();
+    }
+    assert!(removed);
+}
+
+#[test]
+fn a_rejected_route_keeps_the_clusters_it_may_still_use() {
+    let mut stream = Stream::holding([base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat_with(route("r", "b")));
+    stream.publish(base());
+    stream.nack_last("no");
+    assert_eq!(stream.wait(60_000), []);
+    stream.publish([base()].concat_with(route("r", "fixed")));
+    stream.ack_last();
+    assert_eq!(stream.wait(2000), [sent(Cluster, &[], &["b"])]);
+}
+
+#[test]
+fn a_cluster_that_comes_back_in_time_is_left_alone() {
+    let both = || [base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat();
+    let mut stream = Stream::holding(both());
+    stream.publish(base());
+    stream.wait(1000);
+    assert_eq!(stream.publish(both()), []);
+    assert_eq!(stream.wait(60_000), []);
+}
+
+#[test]
+fn a_rejected_version_is_not_sent_again_but_the_next_one_is() {
+    let mut stream = Stream::holding(base());
+    let with = |body| vec![cluster("a", "1"), endpoint("a", "1"), listener("l", body), route("r", "a")];
+    stream.publish(with("bad"));
+    assert_eq!(stream.nack_last("Error adding/updating listener(s) l: bad"), []);
+    let observations = stream.connection.take_observations();
+    let [Observation::Nacked(rejection)] = &*observations else { panic!("{observations:?}") };
+    assert_eq!((rejection.resource_type, &*rejection.culprits), (Listener, &["l".to_owned()][..]));
+    assert_eq!(stream.publish([with("bad"), vec![listener("m", "1")]].concat()), [sent(Listener, &["m"], &[])]);
+    stream.settle();
+    assert_eq!(stream.publish([with("good"), vec![listener("m", "1")]].concat()), [sent(Listener, &["l"], &[])]);
+    stream.ack_last();
+    let observations = stream.connection.take_observations();
+    assert!(
+        observations.iter().any(|o| matches!(o, Observation::InSync { resource_type: Listener, .. })),
+        "{observations:?}"
+    );
+}
+
+#[test]
+fn going_back_to_the_last_good_version_sends_nothing_and_is_reported() {
+    let mut stream = Stream::holding(base());
+    stream.publish([base()].concat_with(route("r", "bad")));
+    stream.nack_last("no");
+    stream.connection.take_observations();
+    assert_eq!(stream.publish(base()), []);
+    let observations = stream.connection.take_observations();
+    assert!(matches!(&*observations, [Observation::InSync { resource_type: Route, .. }]), "{observations:?}");
+}
+
+#[test]
+fn a_rejected_cluster_does_not_block_routes() {
+    let mut stream = Stream::holding(base());
+    stream.publish([base(), vec![cluster("b", "bad"), endpoint("b", "1")]].concat_with(route("r", "b")));
+    assert_eq!(stream.nack_last("Error adding/updating cluster(s) b: bad"), [sent(Route, &["r"], &[])]);
+}
+
+#[test]
+fn a_good_cluster_beside_a_rejected_one_is_still_waited_for() {
+    let mut stream = Stream::holding(base());
+    let more = vec![cluster("b", "bad"), endpoint("b", "1"), cluster("c", "1"), endpoint("c", "1")];
+    stream.publish([base(), more].concat_with(route("r", "b,c")));
+    assert_eq!(stream.nack_last("Error adding/updating cluster(s) b: bad"), []);
+    stream.request(Endpoint, &["c"], &[]);
+    assert_eq!(stream.ack_last(), [sent(Route, &["r"], &[])]);
+}
+
+#[test]
+fn what_is_asked_for_again_is_sent_again() {
+    let mut stream = Stream::holding(base());
+    assert_eq!(stream.request(Endpoint, &["a"], &[]), [sent(Endpoint, &["a"], &[])]);
+    stream.settle();
+    assert_eq!(stream.request(Cluster, &[], &["a"]), [sent(Cluster, &["a"], &[]), sent(Endpoint, &["a"], &[])]);
+}
+
+#[test]
+fn what_is_unsubscribed_is_not_sent() {
+    let mut stream = Stream::holding(base());
+    stream.request(Endpoint, &[], &["a"]);
+    let next = vec![cluster("a", "1"), endpoint("a", "2"), listener("l", "1"), route("r", "a")];
+    assert_eq!(stream.publish(next), []);
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_answered_as_removed_except_for_endpoints() {
+    let mut stream = Stream::holding(base());
+    assert_eq!(stream.request(Cluster, &["x"], &[]), [sent(Cluster, &[], &["x"])]);
+    stream.settle();
+    assert_eq!(stream.request(Endpoint, &["x"], &[]), []);
+    assert_eq!(stream.publish([base(), vec![endpoint("x", "1")]].concat()), [sent(Endpoint, &["x"], &[])]);
+}
+
+#[test]
+fn unsubscribing_the_wildcard_leaves_the_names() {
+    let mut stream = Stream::holding([base(), vec![cluster("b", "1")]].concat());
+    stream.request(Cluster, &["b"], &["*"]);
+    stream.settle();
+    let next = vec![cluster("a", "2"), cluster("b", "2"), endpoint("a", "1"), listener("l", "1"), route("r", "a")];
+    assert_eq!(stream.publish(next), [sent(Cluster, &["b"], &[])]);
+}
+
+#[test]
+fn a_reconnect_with_current_versions_is_sent_nothing() {
+    let mut stream = Stream::new();
+    stream.publish(base());
+    for (kind, name, subscribe) in
+        [(Cluster, "a", &[][..]), (Endpoint, "a", &["a"][..]), (Listener, "l", &[]), (Route, "r", &["r"])]
+    {
+        let mut request = delta_request(kind, subscribe, &[]);
+        let version = base().iter().find(|r| r.resource_type() == kind).unwrap().version();
+        request.initial_resource_versions.insert(name.to_owned(), version.to_string());
+        stream.connection.on_request(&request, stream.now());
+    }
+    assert_eq!(stream.take(), []);
+    assert_eq!(stream.wait(60_000), []);
+    assert_eq!(stream.connection.next_deadline(), None);
+}
+
+#[test]
+fn a_reconnect_is_told_what_changed_and_what_is_gone() {
+    let mut stream = Stream::new();
+    stream.publish(base());
+    let mut request = delta_request(Cluster, &[], &[]);
+    request.initial_resource_versions.insert("a".to_owned(), "made by another server".to_owned());
+    request.initial_resource_versions.insert("gone".to_owned(), "1".to_owned());
+    stream.connection.on_request(&request, stream.now());
+    assert_eq!(stream.take(), [sent(Cluster, &["a"], &[])]);
+    // Its endpoints are current, but the cluster changed.
+    let mut request = delta_request(Endpoint, &["a"], &[]);
+    request.initial_resource_versions.insert("a".to_owned(), base()[1].version().to_string());
+    stream.connection.on_request(&request, stream.now());
+    assert_eq!(stream.take(), [sent(Endpoint, &["a"], &[])]);
+    assert_eq!(stream.wait(2000), [sent(Cluster, &[], &["gone"])]);
+}
+
+#[test]
+fn routes_of_a_reconnecting_client_wait_for_endpoints_that_it_lost() {
+    let mut stream = Stream::new();
+    stream.publish(base());
+    let mut request = delta_request(Cluster, &[], &[]);
+    request.initial_resource_versions.insert("a".to_owned(), base()[0].version().to_string());
+    stream.connection.on_request(&request, stream.now());
+    assert_eq!(stream.request(Route, &["r"], &[]), []);
+    assert_eq!(stream.request(Endpoint, &["a"], &[]), [sent(Endpoint, &["a"], &[])]);
+    assert_eq!(stream.ack_last(), [sent(Route, &["r"], &[])]);
+}
+
+#[test]
+fn a_stale_nonce_acknowledges_nothing_but_its_names_count() {
+    let mut stream = Stream::new();
+    stream.publish(base());
+    let mut request = delta_request(Endpoint, &["a"], &[]);
+    request.response_nonce = "99".to_owned();
+    request.error_detail = error("no");
+    stream.connection.on_request(&request, stream.now());
+    assert_eq!(stream.take(), [sent(Endpoint, &["a"], &[])]);
+    assert_eq!(stream.connection.take_observations(), []);
+}
+
+#[test]
+fn an_unknown_type_is_ignored() {
+    let mut stream = Stream::holding(base());
+    let request = envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest {
+        type_url: "type.googleapis.com/envoy.service.runtime.v3.Runtime".to_owned(),
+        ..Default::default()
+    };
+    stream.connection.on_request(&request, stream.now());
+    assert_eq!(stream.take(), []);
+    assert_eq!(stream.publish([base(), vec![cluster("b", "1")]].concat()), [sent(Cluster, &["b"], &[])]);
+}
+
+#[test]
+fn secrets_go_out_one_by_one_so_that_a_bad_one_is_alone() {
+    let secret = |name| resource(Secret, name, "key");
+    let mut stream = Stream::new();
+    stream.publish([secret("s"), secret("t")]);
+    assert_eq!(stream.request(Secret, &["s", "t"], &[]), [sent(Secret, &["s"], &[]), sent(Secret, &["t"], &[])]);
+}
+
+#[test]
+fn a_client_that_acknowledges_nothing_gets_a_bounded_number_of_responses() {
+    let mut stream = Stream::new();
+    let secrets = || (0..100).map(|i| resource(Secret, &format!("{i:03}"), "key"));
+    let names: Vec<String> = (0..100).map(|i| format!("{i:03}")).collect();
+    stream.publish(secrets());
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(stream.request(Secret, &names, &[]).len(), 64);
+    assert_eq!(stream.ack_last().len(), 36);
+}
+
+#[test]
+fn a_replaced_listener_leaves_in_the_same_response() {
+    let mut stream = Stream::holding(base());
+    let next = vec![cluster("a", "1"), endpoint("a", "1"), listener("m", "1"), route("r", "a")];
+    assert_eq!(stream.publish(next), [sent(Listener, &["m"], &["l"])]);
+}
+
+impl Stream {
+    /// Like `wait`, but what was sent before can still be acknowledged.
+    fn wait_keeping(&mut self, milliseconds: u64) -> Vec<Sent> {
+        let before = std::mem::take(&mut self.last);
+        let out = self.wait(milliseconds);
+        self.last = [before, std::mem::take(&mut self.last)].concat();
+        out
+    }
+}
+
+trait ConcatWith {
+    /// All resources, with `replacement` in the place of the one of its type and name.
+    fn concat_with(self, replacement: Resource) -> Vec<Resource>;
+}
+
+impl<const N: usize> ConcatWith for [Vec<Resource>; N] {
+    fn concat_with(self, replacement: Resource) -> Vec<Resource> {
+        let is_other = |r: &Resource| {
+            (r.resource_type(), r.name()) != (replacement.resource_type(), replacement.name())
+        };
+        let mut all: Vec<Resource> = self.into_iter().flatten().filter(is_other).collect();
+        all.push(replacement);
+        all
+    }
+}

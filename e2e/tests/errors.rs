@@ -1,0 +1,167 @@
+//! What is wrong in a file is said with file, document and field, and the rest keeps serving.
+
+use anyhow::{Result, ensure};
+use e2e::echo::EchoBackend;
+use e2e::fixture::{DEADLINE, Fixture};
+use e2e::http::{eventually, get};
+use e2e::scenario::Chancery;
+
+fn good(echo: &EchoBackend) -> String {
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: gw}}
+spec:
+  gatewayClassName: chancery
+  listeners: [{{name: http, port: PORT, protocol: HTTP}}]
+---
+apiVersion: gateway.kgateway.dev/v1alpha1
+kind: Backend
+metadata: {{name: echo}}
+spec: {{type: Static, static: {{hosts: [{{host: {}, port: {}}}]}}}}
+---
+{}",
+        echo.address().ip(),
+        echo.address().port(),
+        route("good", "good.test")
+    )
+}
+
+fn route(name: &str, host: &str) -> String {
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: {name}}}
+spec:
+  parentRefs: [{{name: gw}}]
+  hostnames: [{host}]
+  rules:
+  - backendRefs: [{{group: gateway.kgateway.dev, kind: Backend, name: echo}}]
+"
+    )
+}
+
+/// A broken file, what the log must say of it (file, document, field), and nothing else.
+struct Row {
+    what: &'static str,
+    content: String,
+    said: &'static [&'static str],
+}
+
+fn rows() -> Vec<Row> {
+    let second = |broken: &str| format!("{}---\n{broken}", route("beside", "beside.test"));
+    vec![
+        Row {
+            what: "broken YAML",
+            content: second("apiVersion: v1\nkind: Secret\nmetadata: {name: [\n"),
+            said: &["broken.yaml", "document 2"],
+        },
+        Row {
+            what: "an unknown field",
+            content: second(&route("odd", "odd.test").replace("hostnames:", "hostname: x\n  hostnames:")),
+            said: &["broken.yaml", "document 2", "HTTPRoute default/odd", "spec.hostname"],
+        },
+        Row {
+            what: "a wrong type",
+            content: second(&route("odd", "odd.test").replace("[odd.test]", "odd.test")),
+            said: &["broken.yaml", "document 2", "HTTPRoute default/odd", "spec.hostnames"],
+        },
+        Row {
+            what: "a reference to nothing",
+            content: second(&route("odd", "odd.test").replace("name: echo", "name: nobody")),
+            said: &[
+                "HTTPRoute default/odd",
+                "spec.rules[0].backendRefs[0]",
+                "Backend default/nobody does not exist",
+            ],
+        },
+        Row {
+            what: "two objects of one name",
+            content: second(&route("good", "odd.test")),
+            said: &["broken.yaml", "document 2", "HTTPRoute default/good", "good.yaml"],
+        },
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_error_says_where_and_the_rest_keeps_serving() -> Result<()> {
+    let echo = EchoBackend::start("echo").await?;
+    let fixture = Fixture::start(&[("good.yaml", &good(&echo))]).await?;
+    for Row { what, content, said } in rows() {
+        let before = fixture.chancery.log().len();
+        // A name that sorts after good.yaml would be `z`; before it, the broken file would be the first.
+        fixture.save("zz-broken.yaml", &content)?;
+        eventually(DEADLINE, || async {
+            let log = fixture.chancery.log();
+            let news = log.get(before..).unwrap_or_default();
+            let line = news.lines().find(|line| said.iter().all(|word| line.contains(word)));
+            ensure!(line.is_some(), "{what}: no line with {said:?} in\n{news}");
+            // The good document of the same file is served, and so is the other file.
+            for host in ["beside.test", "good.test"] {
+                let answer = get(fixture.address(), host, "/").await?;
+                ensure!(answer.status == 200, "{what}: {host} answers {}", answer.status);
+            }
+            anyhow::Ok(())
+        })
+        .await?;
+        fixture.delete("zz-broken.yaml")?;
+        eventually(DEADLINE, || async {
+            let answer = get(fixture.address(), "beside.test", "/").await?;
+            ensure!(answer.status == 404, "the deleted file is still served");
+            anyhow::Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_that_breaks_keeps_its_last_good_version() -> Result<()> {
+    let echo = EchoBackend::start("echo").await?;
+    let content = good(&echo);
+    let fixture = Fixture::start(&[("good.yaml", &content)]).await?;
+    for broken in [
+        content.replace("kind: HTTPRoute", "kind: [HTTPRoute"),
+        content.replace("hostnames: [good.test]", "hostnames: [good.test]\n  colour: blue"),
+        content.replace("hostnames: [good.test]", "hostnames: 7"),
+    ] {
+        let before = fixture.chancery.log().len();
+        fixture.save("good.yaml", &broken)?;
+        eventually(DEADLINE, || async {
+            let log = fixture.chancery.log();
+            ensure!(log.get(before..).unwrap_or_default().contains("good.yaml"), "not reported");
+            Ok(())
+        })
+        .await?;
+        assert_eq!(get(fixture.address(), "good.test", "/").await?.status, 200, "{broken}");
+        fixture.save("good.yaml", &content)?;
+    }
+    fixture.save("good.yaml", &content.replace("good.test", "mended.test"))?;
+    eventually(DEADLINE, || async {
+        ensure!(get(fixture.address(), "mended.test", "/").await?.status == 200, "not yet");
+        anyhow::Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_prints_one_line_per_problem_and_exits_with_one() -> Result<()> {
+    let folder = tempfile::TempDir::new()?;
+    let echo = EchoBackend::start("echo").await?;
+    std::fs::write(folder.path().join("good.yaml"), good(&echo).replace("PORT", "8080"))?;
+    let check = || Chancery::output("check", &["good.yaml", "broken.yaml"], folder.path());
+    for Row { what, content, said } in rows() {
+        std::fs::write(folder.path().join("broken.yaml"), content)?;
+        let output = check()?;
+        let text = String::from_utf8(output.stdout)?;
+        assert_eq!(output.status.code(), Some(1), "{what}: {text}");
+        let lines: Vec<_> = text.lines().filter(|line| said.iter().all(|word| line.contains(word))).collect();
+        assert_eq!(lines.len(), 1, "{what}: {said:?} in\n{text}");
+    }
+    std::fs::write(folder.path().join("broken.yaml"), "")?;
+    let output = check()?;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.stdout.is_empty());
+    assert_eq!(Chancery::output("check", &["--nonsense"], folder.path())?.status.code(), Some(2));
+    Ok(())
+}
