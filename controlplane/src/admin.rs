@@ -45,7 +45,8 @@ pub struct Admin {
 /// # Errors
 /// The address cannot be bound; the message says what to do.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    let hint = || format!("cannot bind the admin address {address}; choose another with --admin, or --admin off");
+    let hint =
+        || format!("cannot bind the admin address {address}; choose another with --admin, or --admin off");
     TcpListener::bind(address).await.with_context(hint)
 }
 
@@ -70,7 +71,8 @@ async fn ready(State(admin): State<Admin>) -> Response {
     let waiting_for = admin.view.borrow().waiting_for.clone();
     match waiting_for.is_empty() {
         true => "ready\n".into_response(),
-        false => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", waiting_for.join(", "))).into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", waiting_for.join(", ")))
+            .into_response(),
     }
 }
 
@@ -104,7 +106,8 @@ async fn snapshot(State(admin): State<Admin>) -> Response {
 fn describe(snapshot: &Snapshot) -> Value {
     let describe_type = |kind: ResourceType| {
         let resources = snapshot.resources(kind).iter();
-        let versions = resources.map(|resource| (resource.name().to_string(), json!(resource.version().to_string())));
+        let versions =
+            resources.map(|resource| (resource.name().to_string(), json!(resource.version().to_string())));
         let versions: serde_json::Map<String, Value> = versions.collect();
         (kind.to_string(), json!({"version": snapshot.version(kind).to_string(), "resources": versions}))
     };
@@ -126,9 +129,11 @@ mod tests {
 
     async fn get(address: SocketAddr, path: &str) -> (u16, String) {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        let request = http::Request::builder().uri(path).header("host", "admin").body(Empty::<Bytes>::new()).unwrap();
+        let request =
+            http::Request::builder().uri(path).header("host", "admin").body(Empty::<Bytes>::new()).unwrap();
         let response = sender.send_request(request).await.unwrap();
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -140,7 +145,8 @@ mod tests {
         let mut writer = SnapshotWriter::new();
         let secret = Resource::new("key", ResourceType::Secret, b"sk-canary", vec![]);
         writer.publish(&NodeGroup::new("default/web"), [secret].into_iter().collect());
-        let (sender, view) = watch::channel(View { waiting_for: vec!["default/web".to_owned()], ..View::default() });
+        let (sender, view) =
+            watch::channel(View { waiting_for: vec!["default/web".to_owned()], ..View::default() });
         let mut registry = Registry::default();
         crate::telemetry::Metrics::register(&mut registry);
         let admin = Admin { view, registry: Arc::new(registry), cache: writer.cache() };

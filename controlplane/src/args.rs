@@ -13,7 +13,8 @@ use crate::settings::parse_connect_to;
 
 /// What `--version` prints.
 const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), "\nmade for Envoy ", include_str!("../../.envoy-version"));
+    concat!(env!("CARGO_PKG_VERSION"), "\nmade for Envoy ", include_str!("../../.envoy-version"))
+        .trim_ascii_end();
 
 /// A Gateway API control plane with AI backends, for unmodified Envoy.
 #[derive(Debug, Parser)]
@@ -21,7 +22,14 @@ const VERSION: &str =
 pub struct Args {
     /// What to log on stderr: a level (error, warn, info, debug, trace) or a filter such as
     /// `info,xds=debug`. Keys and tokens are never logged.
-    #[arg(long, global = true, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
+    #[arg(
+        long,
+        global = true,
+        env = "RUST_LOG",
+        value_name = "FILTER",
+        default_value = "info",
+        display_order = 1000
+    )]
     pub log: String,
 
     /// What to do.
@@ -199,7 +207,9 @@ impl FromStr for AdminAddress {
         if let Ok(port) = text.trim_start_matches(':').parse() {
             return Ok(Self::At((Ipv4Addr::LOCALHOST, port).into()));
         }
-        text.parse().map(Self::At).map_err(|_| "not an address with a port, such as 127.0.0.1:15000, nor `off`".to_owned())
+        text.parse()
+            .map(Self::At)
+            .map_err(|_| "not an address with a port, such as 127.0.0.1:15000, nor `off`".to_owned())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use crds::core::Time;
+use k8s_openapi::jiff::Timestamp;
 
 /// Now, to the second: that is what Kubernetes keeps.
 pub fn now() -> Time {
@@ -16,5 +17,5 @@ pub fn epoch() -> Time {
 }
 
 fn at(seconds: i64) -> Time {
-    todo()
+    Time(Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX))
 }

@@ -4,9 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ir::GatewayName;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use translator::Translation;
+use translator::status::Report;
 use xds::{ClientEvent, SnapshotCache};
 
 use crate::admin::View;
@@ -15,9 +19,12 @@ use crate::fleet::Fleet;
 use crate::pipeline::Output;
 use crate::publish::node_group;
 use crate::source::{Finding, Severity};
-use crate::status::{Statuses, Style, with_rejections};
+use crate::status::{Statuses, Style, gateway_of, with_rejections};
 use crate::table::render_table;
 use crate::telemetry::Metrics;
+
+/// How long the table waits for proxies that say nothing.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Tells and keeps what changes.
 #[derive(Debug)]
@@ -29,9 +36,10 @@ pub struct Console {
     fleet: Fleet,
     statuses: Statuses,
     findings: Vec<Finding>,
-    table: String,
-    /// Gateways whose Envoy has had its say about something: they have been served since.
-    served: BTreeSet<GatewayName>,
+    /// What was printed last.
+    table: Option<String>,
+    /// Gateways whose Envoy has taken or refused what it was sent at least once.
+    heard: BTreeSet<GatewayName>,
 }
 
 impl Console {
@@ -46,64 +54,90 @@ impl Console {
             fleet: Fleet::default(),
             statuses: Statuses::default(),
             findings: Vec::new(),
-            table: String::new(),
-            served: BTreeSet::new(),
+            table: None,
+            heard: BTreeSet::new(),
         }
     }
 
-    /// Tells until the pipeline ends.
+    /// Tells until nothing is published any more. `outputs` are those that are published already.
     pub async fn run(
         mut self,
         mut outputs: watch::Receiver<Option<Arc<Output>>>,
         mut events: mpsc::UnboundedReceiver<ClientEvent>,
     ) {
+        let mut is_patient = true;
+        let mut patience = Instant::now() + PATIENCE;
         loop {
             tokio::select! {
-                changed = outputs.changed() => if changed.is_err() { return },
+                changed = outputs.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    is_patient = true;
+                    patience = Instant::now() + PATIENCE;
+                }
                 Some(event) = events.recv() => {
                     self.fleet.on_event(event);
                     while let Ok(event) = events.try_recv() {
                         self.fleet.on_event(event);
                     }
                 }
+                () = sleep_until(patience), if is_patient => is_patient = false,
             }
             let output = outputs.borrow_and_update().clone();
             if let Some(output) = output {
-                self.tell(&output);
+                self.tell(&output, is_patient);
             }
         }
     }
 
-    fn tell(&mut self, output: &Output) {
+    /// Tells what is new. A patient console has no table until every Gateway's proxy was heard.
+    fn tell(&mut self, output: &Output, is_patient: bool) {
         let Output { translation, findings } = output;
         self.tell_findings(findings);
         let names = || translation.gateways.keys();
-        let rejections: BTreeMap<_, _> = names().map(|name| (name.clone(), self.fleet.rejections(name))).collect();
-        let reports = with_rejections(&translation.reports, &rejections);
-        let mut text = String::new();
-        for line in self.statuses.update(&reports, &clock::now(), self.style) {
-            text += &format!("{line}\n");
-        }
         let waiting: Vec<GatewayName> = names().filter(|name| !self.has_all(name)).cloned().collect();
-        let settled = names().filter(|name| !waiting.contains(name) || !rejections[*name].is_empty());
-        self.served.extend(settled.cloned());
-        self.served.retain(|name| translation.gateways.contains_key(name));
-        if self.served.len() == translation.gateways.len() {
-            let table = render_table(&translation.gateways);
-            if table != self.table {
-                text += &if table.is_empty() { "nothing is served\n".to_owned() } else { format!("\n{table}\n") };
-                self.table = table;
-            }
+        let refused: BTreeMap<_, _> =
+            names().map(|name| (name.clone(), self.fleet.rejections(name))).collect();
+        let is_heard = |name: &&GatewayName| !waiting.contains(name) || !refused[*name].is_empty();
+        self.heard.extend(names().filter(is_heard).cloned());
+        self.heard.retain(|name| translation.gateways.contains_key(name));
+
+        let mut reports = with_rejections(&translation.reports, &refused);
+        // That a Gateway is programmed is said once its proxy says so.
+        let is_silent =
+            |name: &GatewayName| translation.gateways.contains_key(name) && !self.heard.contains(name);
+        reports.retain(|report| !gateway_of(&report.object).is_some_and(|name| is_silent(&name)));
+        let lines = self.statuses.update(&reports, &clock::now(), self.style);
+        let mut text: String = lines.into_iter().map(|line| line + "\n").collect();
+        if !is_patient || self.heard.len() == translation.gateways.len() {
+            text += &self.new_table(translation);
         }
         // A closed pipe is no reason to stop serving.
         let _ = io::stdout().lock().write_all(text.as_bytes());
+        self.show(findings, &reports, &waiting);
+    }
 
-        let object_problems = reports.iter().flat_map(translator::status::Report::problems);
-        let file_problems = findings.iter().filter(|finding| finding.severity == Severity::Problem);
-        let problems: Vec<String> =
-            file_problems.map(ToString::to_string).chain(object_problems.map(|problem| problem.to_string())).collect();
+    /// The table, if it is another than before.
+    fn new_table(&mut self, translation: &Translation) -> String {
+        let heard = translation.gateways.iter().filter(|(name, _)| self.heard.contains(name));
+        let table = render_table(heard, |name| self.fleet.refused_listeners(name));
+        if self.table.as_ref() == Some(&table) {
+            return String::new();
+        }
+        let text = if table.is_empty() { "nothing is served\n".to_owned() } else { format!("\n{table}\n") };
+        self.table = Some(table);
+        text
+    }
+
+    /// Brings the admin port and the metrics up to date.
+    fn show(&self, findings: &[Finding], reports: &[Report], waiting: &[GatewayName]) {
+        let of_files = findings.iter().filter(|finding| finding.severity == Severity::Problem);
+        let of_objects = reports.iter().flat_map(Report::problems);
+        let problems = of_files.map(ToString::to_string).chain(of_objects.map(|problem| problem.to_string()));
+        let problems: Vec<String> = problems.collect();
         self.metrics.input_problems.set(i64::try_from(problems.len()).unwrap_or(i64::MAX));
-        self.metrics.gateways.set(i64::try_from(translation.gateways.len()).unwrap_or(i64::MAX));
+        self.metrics.gateways.set(i64::try_from(self.heard.len()).unwrap_or(i64::MAX));
         self.view.send_replace(View {
             waiting_for: waiting.iter().map(ToString::to_string).collect(),
             statuses: self.statuses.rendered().clone(),
@@ -126,9 +160,15 @@ impl Console {
             }
         }
         let is_problem = |finding: &&Finding| finding.severity == Severity::Problem;
-        let places: BTreeSet<_> = findings.iter().filter(is_problem).map(|finding| &finding.place.file).collect();
-        let repaired: BTreeSet<_> =
-            self.findings.iter().filter(is_problem).map(|finding| &finding.place.file).filter(|file| !places.contains(file)).collect();
+        let places: BTreeSet<_> =
+            findings.iter().filter(is_problem).map(|finding| &finding.place.file).collect();
+        let repaired: BTreeSet<_> = self
+            .findings
+            .iter()
+            .filter(is_problem)
+            .map(|finding| &finding.place.file)
+            .filter(|file| !places.contains(file))
+            .collect();
         for file in repaired {
             tracing::info!("{}: all good again", file.display());
         }

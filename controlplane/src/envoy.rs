@@ -40,7 +40,8 @@ impl EnvoySearch {
         let in_tools = self.directory.iter().flat_map(|directory| directory.ancestors());
         let in_tools = in_tools.map(|directory| directory.join(".tools/bin/envoy"));
         let path = self.path.clone().unwrap_or_default();
-        let in_path = std::env::split_paths(&path).map(|directory| directory.join("envoy")).collect::<Vec<_>>();
+        let in_path =
+            std::env::split_paths(&path).map(|directory| directory.join("envoy")).collect::<Vec<_>>();
         let found = in_tools.chain(in_path).find(|candidate| is_executable(candidate));
         found.with_context(|| {
             format!(
@@ -56,7 +57,10 @@ impl EnvoySearch {
 /// # Errors
 /// The program does not run, or is no Envoy.
 pub fn version(binary: &Path) -> Result<String> {
-    let output = Command::new(binary).arg("--version").output().with_context(|| format!("cannot run {}", binary.display()))?;
+    let output = Command::new(binary)
+        .arg("--version")
+        .output()
+        .with_context(|| format!("cannot run {}", binary.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     parse_version(&text).with_context(|| format!("{} does not say that it is an Envoy", binary.display()))
 }
@@ -71,7 +75,11 @@ fn parse_version(text: &str) -> Option<String> {
 pub fn warn_of_other_version(version: &str) {
     let release = |version: &str| version.rsplit_once('.').map(|(release, _)| release.to_owned());
     if release(version) != release(PINNED_VERSION) {
-        tracing::warn!(found = version, tested = PINNED_VERSION, "this Envoy is of another release than the tested one");
+        tracing::warn!(
+            found = version,
+            tested = PINNED_VERSION,
+            "this Envoy is of another release than the tested one"
+        );
     }
 }
 

@@ -51,7 +51,8 @@ impl EnvoyAdmin {
     }
 
     async fn call(&self, method: Method, path: &str) -> Result<String> {
-        let stream = UnixStream::connect(&self.socket).await.context("cannot reach Envoy's admin interface")?;
+        let stream =
+            UnixStream::connect(&self.socket).await.context("cannot reach Envoy's admin interface")?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // Ends with the sender; its errors are also the sender's.
         tokio::spawn(connection);

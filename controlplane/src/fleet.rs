@@ -1,6 +1,6 @@
 //! What the Envoys say about what they are served: who has it all, who refused something.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ir::GatewayName;
 use xds::{Client, ClientEvent, Rejection, ResourceType, ResourceVersion, Snapshot};
@@ -60,6 +60,12 @@ impl Fleet {
         lines.sort();
         lines.dedup();
         lines
+    }
+
+    /// The listeners among what Envoys of the Gateway refuse.
+    pub fn refused_listeners(&self, gateway: &GatewayName) -> BTreeSet<String> {
+        let rejections = self.of(gateway).filter_map(|stream| stream.rejections.get(&ResourceType::Listener));
+        rejections.flat_map(|rejection| rejection.culprits.iter().cloned()).collect()
     }
 
     fn of(&self, gateway: &GatewayName) -> impl Iterator<Item = &Stream> {
@@ -138,6 +144,7 @@ mod tests {
         fleet.on_event(nack(1, ResourceType::Listener));
         fleet.on_event(ack(1, &snapshot, ResourceType::Cluster));
         assert_eq!(fleet.rejections(&gateway()), ["listener a: no good sk-canary"]);
+        assert_eq!(fleet.refused_listeners(&gateway()), ["a".to_owned()].into());
         fleet.on_event(ack(1, &snapshot, ResourceType::Listener));
         assert_eq!(fleet.rejections(&gateway()), [""; 0]);
         fleet.on_event(nack(1, ResourceType::Route));

@@ -50,7 +50,10 @@ impl Launcher {
                 let _ = child.send(command.spawn());
             }
         };
-        std::thread::Builder::new().name("launcher".to_owned()).spawn(run).context("cannot start a thread")?;
+        std::thread::Builder::new()
+            .name("launcher".to_owned())
+            .spawn(run)
+            .context("cannot start a thread")?;
         Ok(Self { requests, program })
     }
 
@@ -72,7 +75,10 @@ impl Launcher {
         if self.requests.send(Launch { command, child: sender }).is_err() {
             bail!("the launcher has ended");
         }
-        child.await.context("the launcher has ended")?.with_context(|| format!("cannot start {}", self.program.display()))
+        child
+            .await
+            .context("the launcher has ended")?
+            .with_context(|| format!("cannot start {}", self.program.display()))
     }
 }
 

@@ -2,12 +2,76 @@
 //! proxies together. The binary is `chancery`.
 //!
 //! ```text
-//! source ──► store ──► pipeline (debounce, translate) ──┬──► publish ──► xds ──► Envoy
-//!                                                       ├──► deployer (one Envoy per Gateway)
-//!                                                       └──► status, table, admin
+//! source ──► store ──► pipeline ──► Output ──┬──► publish ──► snapshots ──► xds ──► Envoy
+//!                      (translate)           ├──► deployer (one Envoy per Gateway)      │
+//!                                            └──► console, admin ◄── fleet ◄────────────┘
 //! ```
 //!
 //! Everything that decides is pure and elsewhere; here is what has to do with files, processes,
 //! sockets and time.
 
+pub mod admin;
+pub mod args;
+pub mod bootstrap;
+pub mod clock;
+pub mod console;
+pub mod deployer;
+pub mod envoy;
+pub mod envoy_admin;
+pub mod exit;
+pub mod fleet;
+pub mod launcher;
+pub mod offline;
+pub mod pipeline;
+pub mod publish;
+pub mod run;
+pub mod settings;
 pub mod source;
+pub mod status;
+pub mod store;
+pub mod table;
+pub mod telemetry;
+pub mod trust;
+
+use std::io::{self, Write as _};
+
+use anyhow::{Context as _, Result};
+
+use args::{Args, Command};
+use exit::Outcome;
+use offline::Printed;
+use settings::Machine;
+
+/// Does what the command line says.
+///
+/// # Errors
+/// What kept it from doing so, for people.
+pub fn execute(args: Args) -> Result<Outcome> {
+    let Args { log, command } = args;
+    match command {
+        Command::ExecEnvoy(args) => match launcher::exec_envoy(&args)? {},
+        Command::Run(args) => {
+            telemetry::init_logs(&log)?;
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+            runtime.context("cannot start threads")?.block_on(run::run(*args))
+        }
+        Command::Translate(args) => {
+            telemetry::init_logs(&log)?;
+            print(&offline::translate_command(&args, &Machine::detect())?)
+        }
+        Command::Check(args) => {
+            telemetry::init_logs(&log)?;
+            print(&offline::check_command(&args, &Machine::detect())?)
+        }
+    }
+}
+
+fn print(printed: &Printed) -> Result<Outcome> {
+    let Printed { output, remarks, outcome } = printed;
+    eprint!("{remarks}");
+    match io::stdout().lock().write_all(output.as_bytes()) {
+        // `chancery translate … | head` is no error.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(*outcome),
+        result => result.map(|()| *outcome).context("cannot write"),
+    }
+}

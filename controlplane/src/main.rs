@@ -1,1 +1,16 @@
-fn main(){}
+//! The binary `chancery`; see the library for what it does.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use controlplane::args::Args;
+
+fn main() -> ExitCode {
+    match controlplane::execute(Args::parse()) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            eprintln!("chancery: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

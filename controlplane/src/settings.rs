@@ -110,7 +110,12 @@ pub fn parse_connect_to(text: &str) -> Result<ConnectTo, String> {
     let (port, rest) = rest.split_once(':').ok_or("not of the form HOST:PORT:HOST2:PORT2")?;
     let (to_host, to_port) = take_host(rest)?;
     let filled = |host: &str| Some(host.to_owned()).filter(|host| !host.is_empty());
-    Ok(ConnectTo { host: filled(host), port: parse_port(port)?, to_host: filled(to_host), to_port: parse_port(to_port)? })
+    Ok(ConnectTo {
+        host: filled(host),
+        port: parse_port(port)?,
+        to_host: filled(to_host),
+        to_port: parse_port(to_port)?,
+    })
 }
 
 /// Splits off a host, which may be an IPv6 address in brackets (taken without them), and the colon.
@@ -120,7 +125,8 @@ fn take_host(text: &str) -> Result<(&str, &str), String> {
     };
     let (host, rest) = bracketed.split_once(']').ok_or("a bracket is not closed")?;
     let is_address = host.parse::<std::net::Ipv6Addr>().is_ok();
-    let rest = rest.strip_prefix(':').filter(|_| is_address).ok_or("not an IPv6 address in brackets and a colon")?;
+    let rest =
+        rest.strip_prefix(':').filter(|_| is_address).ok_or("not an IPv6 address in brackets and a colon")?;
     Ok((host, rest))
 }
 
@@ -183,7 +189,18 @@ mod tests {
 
     #[test]
     fn what_is_not_a_connect_to_is_refused() {
-        for text in ["", "a", "a:1", "a:1:b", "a:x:b:1", "a:1:b:99999", "[::1:443:b:1", "[a]:1:b:1", "[::1]443:b:1", "a:1:b:1:2"] {
+        for text in [
+            "",
+            "a",
+            "a:1",
+            "a:1:b",
+            "a:x:b:1",
+            "a:1:b:99999",
+            "[::1:443:b:1",
+            "[a]:1:b:1",
+            "[::1]443:b:1",
+            "a:1:b:1:2",
+        ] {
             assert!(parse_connect_to(text).is_err(), "{text}");
         }
     }
@@ -191,7 +208,8 @@ mod tests {
     #[test]
     fn settings_follow_the_arguments() {
         let machine = Machine { lowest_port: 1024, trust_file: Some("/trust.pem".into()) };
-        let mut args = TranslationArgs { bind: None, connect_to: Vec::new(), upstream_ca: None, access_log: None };
+        let mut args =
+            TranslationArgs { bind: None, connect_to: Vec::new(), upstream_ca: None, access_log: None };
         let settings = standalone(&args, &machine).unwrap();
         assert_eq!(settings.addressing, Addressing::Loopback);
         assert_eq!(settings.trust, Trust::File("/trust.pem".to_owned()));

@@ -62,14 +62,19 @@ pub fn with_rejections(reports: &[Report], rejections: &BTreeMap<GatewayName, Ve
         {
             facts.conditions.retain(|condition| condition.kind != ConditionType::Programmed);
             let message = format!("the proxy keeps what it had; it refused {}", refused.join("; "));
-            facts.conditions.push(Condition::bad(ConditionType::Programmed, Reason::RejectedByProxy, message));
+            facts.conditions.push(Condition::bad(
+                ConditionType::Programmed,
+                Reason::RejectedByProxy,
+                message,
+            ));
         }
         report
     };
     reports.iter().map(overlay).collect()
 }
 
-fn gateway_of(object: &ObjectRef) -> Option<GatewayName> {
+/// The Gateway that an object is, if it is one.
+pub fn gateway_of(object: &ObjectRef) -> Option<GatewayName> {
     let is_gateway = object.group == gateway_api::GROUP && object.kind == "Gateway";
     let namespace = object.namespace.clone().filter(|_| is_gateway)?;
     Some(GatewayName { namespace, name: object.name.clone() })
@@ -132,7 +137,9 @@ mod tests {
     fn route(resolved: bool) -> Report {
         let resolved = match resolved {
             true => Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, ""),
-            false => Condition::bad(ConditionType::ResolvedRefs, Reason::BackendNotFound, "no Backend default/x"),
+            false => {
+                Condition::bad(ConditionType::ResolvedRefs, Reason::BackendNotFound, "no Backend default/x")
+            }
         };
         let accepted = Condition::good(ConditionType::Accepted, Reason::Accepted, "");
         let parent = ParentFacts { parent_ref: json!({"name": "web"}), conditions: vec![accepted, resolved] };
@@ -163,7 +170,9 @@ mod tests {
         assert_eq!(update(&[route(true)]), [""; 0]);
         assert_eq!(
             update(&[route(false)]),
-            ["HTTPRoute default/r, parent web: Accepted ✓ ResolvedRefs ✗ BackendNotFound: no Backend default/x"]
+            [
+                "HTTPRoute default/r, parent web: Accepted ✓ ResolvedRefs ✗ BackendNotFound: no Backend default/x"
+            ]
         );
         assert_eq!(update(&[]), ["HTTPRoute default/r: gone"]);
         assert_eq!(update(&[]), [""; 0]);
@@ -183,7 +192,9 @@ mod tests {
         other.object.name = "other".to_owned();
         let reports = with_rejections(&[gateway(), other.clone(), route(true)], &refused);
         let programmed = reports[0].condition(ConditionType::Programmed).unwrap();
-        assert!(programmed.is_problem() && programmed.message.ends_with("it refused route http/80: bad regex"));
+        assert!(
+            programmed.is_problem() && programmed.message.ends_with("it refused route http/80: bad regex")
+        );
         assert_eq!(reports[0].conditions().count(), gateway().conditions().count());
         assert_eq!(reports[1..], [other, route(true)]);
         assert_eq!(with_rejections(&[gateway()], &BTreeMap::new()), [gateway()]);

@@ -1,6 +1,6 @@
 //! What is served and at which address, as a short table.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use ir::{GatewayIr, GatewayName, ListenerIr, PathMatch, VirtualHost};
 use translator::GatewayOutput;
@@ -13,9 +13,13 @@ const MAX_PATHS: usize = 4;
 const HEAD: [&str; 5] = ["GATEWAY", "LISTENER", "ADDRESS", "HOSTNAME", "PATHS"];
 
 /// Renders one row per hostname of each listener, with a line end at the end of each; empty if nothing
-/// is served.
-pub fn render_table(gateways: &BTreeMap<GatewayName, GatewayOutput>) -> String {
-    let rows: Vec<[String; 5]> = gateways.iter().flat_map(|(name, output)| rows(name, output)).collect();
+/// is served. `refused` names the listeners that a Gateway's proxy does not take.
+pub fn render_table<'a>(
+    gateways: impl IntoIterator<Item = (&'a GatewayName, &'a GatewayOutput)>,
+    refused: impl Fn(&GatewayName) -> BTreeSet<String>,
+) -> String {
+    let rows: Vec<[String; 5]> =
+        gateways.into_iter().flat_map(|(name, output)| rows(name, output, &refused(name))).collect();
     if rows.is_empty() {
         return String::new();
     }
@@ -30,9 +34,9 @@ pub fn render_table(gateways: &BTreeMap<GatewayName, GatewayOutput>) -> String {
     all().map(line).collect()
 }
 
-fn rows(name: &GatewayName, output: &GatewayOutput) -> Vec<[String; 5]> {
+fn rows(name: &GatewayName, output: &GatewayOutput, refused: &BTreeSet<String>) -> Vec<[String; 5]> {
     let GatewayIr { listeners, .. } = &output.ir;
-    let listener_name = |port| {
+    let listener_name = |port: u16| {
         let named = output.infra.ports.iter().find(|infra| infra.port == port);
         named.map_or_else(|| port.to_string(), |infra| infra.listener.clone())
     };
@@ -43,18 +47,17 @@ fn rows(name: &GatewayName, output: &GatewayOutput) -> Vec<[String; 5]> {
             .map(|address| format!("http://{}", authority(*address, listener.port)))
             .collect();
         let head = [name.to_string(), listener_name(listener.port), addresses.join(" ")];
-        let row = |host: Option<&VirtualHost>| {
+        let row = |hostname: String, paths: String| {
             let [gateway, listener, address] = head.clone();
-            let (hostname, paths) = match host {
-                Some(host) => (host.hostname.to_string(), paths(host)),
-                None => ("-".to_owned(), "no route".to_owned()),
-            };
             [gateway, listener, address, hostname, paths]
         };
-        match listener.virtual_hosts.as_slice() {
-            [] => vec![row(None)],
-            hosts => hosts.iter().map(|host| row(Some(host))).collect(),
+        if refused.contains(listener.name.as_str()) {
+            return vec![row("-".to_owned(), "refused by the proxy, see the status".to_owned())];
         }
+        // A host without a route is there only to answer 404.
+        let with_routes = listener.virtual_hosts.iter().filter(|host| !host.routes.is_empty());
+        let rows: Vec<_> = with_routes.map(|host| row(host.hostname.to_string(), paths(host))).collect();
+        if rows.is_empty() { vec![row("-".to_owned(), "no route".to_owned())] } else { rows }
     };
     listeners.values().flat_map(listener_rows).collect()
 }
@@ -77,7 +80,7 @@ fn paths(host: &VirtualHost) -> String {
     if more > 0 {
         paths.push(format!("(+{more})"));
     }
-    if paths.is_empty() { "no route".to_owned() } else { paths.join(" ") }
+    paths.join(" ")
 }
 
 #[cfg(test)]
@@ -112,16 +115,19 @@ mod tests {
             addressing: translator::Addressing::Loopback,
             ..Settings::default()
         };
-        let table = render_table(&translate(&resources, &settings).gateways);
+        let gateways = translate(&resources, &settings).gateways;
+        let table = render_table(&gateways, |_| BTreeSet::new());
         assert_eq!(
             table,
             "GATEWAY       LISTENER   ADDRESS                 HOSTNAME   PATHS\n\
              default/web   http       http://127.0.0.1:8080   a.test     =/two /one\n"
         );
+        let table = render_table(&gateways, |_| ["http/8080".to_owned()].into());
+        assert!(table.contains("refused by the proxy") && !table.contains("a.test"), "{table}");
     }
 
     #[test]
     fn nothing_served_is_an_empty_table() {
-        assert_eq!(render_table(&BTreeMap::new()), "");
+        assert_eq!(render_table([], |_| BTreeSet::new()), "");
     }
 }

@@ -12,12 +12,17 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
+/// Libraries that tell nothing of use below info, and see the bytes that pass through them. A filter
+/// that names one has precedence.
+const QUIET: &str = "h2=info,hyper=info,hyper_util=info,mio=info,tonic=info,tower=info";
+
 /// Sends logs to stderr: for people on a terminal, as JSON otherwise.
 ///
 /// # Errors
 /// The filter is not valid, or logging was set up before.
 pub fn init_logs(filter: &str) -> Result<()> {
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("--log: `{filter}` is not a filter"))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
+        .with_context(|| format!("--log: `{filter}` is not a filter"))?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let result = match io::stderr().is_terminal() {
         true => logs.compact().with_target(false).try_init(),

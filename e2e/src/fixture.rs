@@ -91,7 +91,9 @@ impl Fixture {
         authority.write_certificate(&authority_file)?;
         let mut command: Vec<String> = vec!["config".into(), "--admin".into(), format!("{ip}:{admin_port}")];
         command.extend(["--state-dir".into(), path_text(&folder.path().join("state"))?]);
-        command.extend(["--upstream-ca".into(), path_text(&authority_file)?]);
+        if !arguments.contains(&"--upstream-ca") {
+            command.extend(["--upstream-ca".into(), path_text(&authority_file)?]);
+        }
         for name in PROVIDER_NAMES {
             let address = provider.address();
             command
@@ -181,7 +183,11 @@ impl Fixture {
     /// No answer, or no such object.
     pub async fn status(&self, object: &str) -> Result<Value> {
         let all = self.admin("/status").await?.json()?;
-        let found = all.as_array().context("a list")?.iter().find(|entry| entry["name"] == object);
+        let is_wanted = |entry: &&Value| {
+            let text = |field: &str| entry["object"][field].as_str().unwrap_or_default();
+            format!("{} {}/{}", text("kind"), text("namespace"), text("name")) == object
+        };
+        let found = all["statuses"].as_array().context("a list of statuses")?.iter().find(is_wanted);
         Ok(found.with_context(|| format!("no status of {object} in {all:#}"))?["status"].clone())
     }
 

@@ -66,7 +66,7 @@ spec:
     );
     let fixture = Fixture::start(&[("all.yaml", &files)]).await?;
     let recording = echo.record();
-    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "contents": []});
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "contents": [{"parts": [{"text": "hi"}]}]});
     let mut broken = 0;
     for _ in 0..REQUESTS {
         let answer =
@@ -125,7 +125,6 @@ async fn a_provider_whose_certificate_is_not_trusted_is_not_spoken_to() -> Resul
     let file = folder.path().join("other.pem");
     other.write_certificate(&file)?;
     let file = file.to_str().expect("UTF-8");
-    // The last one wins: the mock's authority is replaced by another.
     let fixture =
         Fixture::start_seeds(&[e2e::fixture::Seed::Kgateway], "canary-k", &["--upstream-ca", file]).await;
     let fixture = fixture?;

@@ -13,12 +13,15 @@ use tokio::task::JoinHandle;
 use xds::{AdsServer, ClientEvent, FixedGroup, SnapshotCache};
 
 use super::Deployer;
-use super::proxy::{Phase, ProxySpec, supervise};
+use super::proxy::{Phase, ProxySpec, left, supervise};
 use super::state_dir::StateDir;
 use crate::bootstrap::{Bootstrap, render_bootstrap};
 use crate::launcher::Launcher;
 use crate::publish::node_group;
 use crate::telemetry::Metrics;
+
+/// How long to wait when a proxy cannot even be prepared, such as on a full disk.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// How Envoys are run on this machine.
 #[derive(Clone, Debug)]
@@ -107,7 +110,7 @@ impl LocalDeployer {
     }
 
     fn start(&mut self, gateway: &GatewayName) {
-        let (sender, phase) = watch::channel(Phase::Serve);
+        let (sender, mut phase) = watch::channel(Phase::Serve);
         let before = self.ending.remove(gateway);
         let (context, name) = (self.context.clone(), gateway.clone());
         let task = tokio::spawn(async move {
@@ -115,8 +118,12 @@ impl LocalDeployer {
             if let Some(before) = before {
                 let _ = before.await;
             }
-            if let Err(error) = run_proxy(context, &name, phase).await {
+            while let Err(error) = run_proxy(context.clone(), &name, phase.clone()).await {
                 tracing::error!(gateway = %name, "cannot run an Envoy: {error:#}");
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY) => {}
+                    () = left(&mut phase, Phase::Serve) => return,
+                }
             }
         });
         self.proxies.insert(gateway.clone(), Proxy { phase: sender, task });
@@ -174,5 +181,6 @@ async fn run_proxy(context: Context, gateway: &GatewayName, phase: watch::Receiv
     };
     supervise(spec, launcher, metrics, phase).await;
     serving.abort();
+    folder.remove_sockets();
     Ok(())
 }

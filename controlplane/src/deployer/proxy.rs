@@ -160,7 +160,7 @@ fn tell_end(spec: &ProxySpec, status: Option<ExitStatus>, tail: &[String]) {
 }
 
 /// Returns when the phase is a later one than `current`, or nobody is left to say.
-async fn left(phase: &mut watch::Receiver<Phase>, current: Phase) {
+pub(super) async fn left(phase: &mut watch::Receiver<Phase>, current: Phase) {
     let _ = phase.wait_for(|phase| *phase > current).await;
 }
 

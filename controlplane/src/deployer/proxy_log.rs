@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use ir::GatewayName;
@@ -16,8 +17,12 @@ pub(super) const LOG_FORMAT: &str = "%Y-%m-%dT%T.%e [%l] [%n] %v";
 const TAIL_LINES: usize = 10;
 
 /// Reads until the Envoy closes its end; returns the last lines.
-pub(super) async fn follow(output: impl AsyncRead + Unpin, file: &Path, gateway: &GatewayName) -> Vec<String> {
-    let mut file = match File::options().create(true).append(true).open(file) {
+pub(super) async fn follow(
+    output: impl AsyncRead + Unpin,
+    file: &Path,
+    gateway: &GatewayName,
+) -> Vec<String> {
+    let mut file = match File::options().create(true).append(true).mode(0o600).open(file) {
         Ok(file) => Some(file),
         Err(error) => {
             tracing::warn!(file = %file.display(), %error, "cannot keep Envoy's log");
@@ -42,11 +47,19 @@ pub(super) async fn follow(output: impl AsyncRead + Unpin, file: &Path, gateway:
 }
 
 fn pass_on(line: &str, gateway: &GatewayName) {
-    match level(line) {
+    match level(line).filter(|_| !is_known(line)) {
         Some("critical" | "error") => tracing::error!(target: "envoy", %gateway, "{line}"),
         Some("warning") => tracing::warn!(target: "envoy", %gateway, "{line}"),
         _ => tracing::debug!(target: "envoy", %gateway, "{line}"),
     }
+}
+
+/// Warnings about what we do ourselves or tell better: that we end Envoy, and that it rejects a
+/// resource (which stands in the Gateway's status).
+fn is_known(line: &str) -> bool {
+    line.ends_with("caught ENVOY_SIGTERM")
+        || line.contains(" rejected: ")
+        || line.contains("gRPC config stream to xds_cluster closed")
 }
 
 /// The level of a line in [`LOG_FORMAT`].
@@ -64,6 +77,13 @@ mod tests {
     fn the_level_of_a_line_is_found() {
         assert_eq!(level("2026-01-02T03:04:05.678 [warning] [config] [x] y"), Some("warning"));
         assert_eq!(level("terminate called"), None);
+    }
+
+    #[test]
+    fn what_the_status_tells_is_not_told_twice() {
+        let rejected = "2026-01-02T03:04:05.678 [warning] [config] delta config for X rejected: cannot bind";
+        let other = "2026-01-02T03:04:05.678 [warning] [config] cannot reach the management server";
+        assert_eq!((is_known(rejected), is_known(other)), (true, false));
     }
 
     #[tokio::test]

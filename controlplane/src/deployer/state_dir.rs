@@ -29,7 +29,11 @@ impl StateDir {
     pub fn open(given: Option<&Path>) -> Result<Self> {
         let (path, temporary) = match given {
             Some(path) => {
-                fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| cannot_use(path))?;
+                fs::DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(path)
+                    .with_context(|| cannot_use(path))?;
                 fs::set_permissions(path, Permissions::from_mode(0o700)).with_context(|| cannot_use(path))?;
                 (std::path::absolute(path)?, None)
             }
@@ -60,7 +64,11 @@ impl StateDir {
         if proxy.xds_socket().as_os_str().len() > MAX_SOCKET_PATH {
             bail!("{}: this path is too long for a socket; use a shorter --state-dir", proxy.path.display());
         }
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&proxy.path).with_context(|| cannot_use(&proxy.path))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&proxy.path)
+            .with_context(|| cannot_use(&proxy.path))?;
         Ok(proxy)
     }
 }
@@ -103,6 +111,14 @@ impl ProxyDir {
         let listener = UnixListener::bind(&path).with_context(|| cannot_use(&path))?;
         fs::set_permissions(&path, Permissions::from_mode(0o600)).with_context(|| cannot_use(&path))?;
         Ok(listener)
+    }
+
+    /// Removes what nobody listens at any more; the bootstrap and the log stay for a look at them.
+    pub fn remove_sockets(&self) {
+        for socket in [self.xds_socket(), self.admin_socket()] {
+            // Envoy has removed its own.
+            let _ = fs::remove_file(socket);
+        }
     }
 
     /// Writes the bootstrap.
@@ -191,7 +207,8 @@ mod tests {
     #[test]
     fn folder_names_are_short_and_distinct() {
         assert_eq!(folder_name(&gateway("web")), "default_web");
-        let (long, other) = (folder_name(&gateway(&"x".repeat(200))), folder_name(&gateway(&"x".repeat(201))));
+        let (long, other) =
+            (folder_name(&gateway(&"x".repeat(200))), folder_name(&gateway(&"x".repeat(201))));
         assert_eq!(long.len(), MAX_FOLDER_NAME);
         assert_ne!(long, other);
     }

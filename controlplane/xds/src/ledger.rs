@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::resource::{Resource, ResourceType, ResourceVersion};
+use crate::response::Response;
 use crate::snapshot::ResourceSet;
 use crate::subscription::{Change, Subscription};
 
@@ -36,6 +37,17 @@ pub(crate) struct Ledger {
     pub(crate) answered: bool,
     /// The version that a state-of-the-world client says it holds in full.
     pub(crate) resume: Option<ResourceVersion>,
+    /// State of the world: responses list everything.
+    pub(crate) lists_in_full: bool,
+    /// State of the world: the client brought along more than is known here, until it accepts a list.
+    pub(crate) has_unknown: bool,
+    /// State of the world: look whether the list is still the one sent last. A client that rejected one may
+    /// hold what it is not known to hold; it is told at the next change, or when it accepted a list.
+    pub(crate) relist: bool,
+    /// State of the world: the version of the last list.
+    pub(crate) listed: Option<ResourceVersion>,
+    /// The snapshot's version of this type last seen.
+    seen: Option<ResourceVersion>,
     /// Something was taken over from the client's own account, and nobody looked at it yet.
     adopted: bool,
     /// The snapshot's version of this type for which `outstanding` was last computed.
@@ -106,8 +118,10 @@ pub(crate) struct InFlight {
     pub(crate) serial: u64,
     version: ResourceVersion,
     pub(crate) sent_at: Instant,
-    /// What was new in it.
-    entries: Vec<Arc<Resource>>,
+    /// Everything in it.
+    shown: Vec<Arc<Resource>>,
+    /// What was new in it: all, unless it was a list in full.
+    news: Vec<Arc<Resource>>,
 }
 
 /// How far the removal of a resource is: **make before break** wants it gone from the client only after
@@ -138,13 +152,16 @@ pub(crate) struct Settled {
     pub(crate) version: ResourceVersion,
     /// From sending to the answer.
     pub(crate) latency: Duration,
-    /// What the response brought.
-    pub(crate) entries: Vec<Arc<Resource>>,
+    /// What was new in the response.
+    pub(crate) news: Vec<Arc<Resource>>,
+    /// What a rejection is about.
+    pub(crate) culprits: BTreeSet<Arc<str>>,
 }
 
 impl Ledger {
-    pub(crate) fn new(kind: ResourceType) -> Self {
+    pub(crate) fn new(kind: ResourceType, lists_in_full: bool) -> Self {
         Self {
+            lists_in_full,
             subscription: Subscription::new(kind),
             opened: false,
             held: BTreeMap::new(),
@@ -156,6 +173,10 @@ impl Ledger {
             removals: BTreeSet::new(),
             answered: false,
             resume: None,
+            has_unknown: false,
+            relist: false,
+            listed: None,
+            seen: None,
             adopted: false,
             scanned: None,
             announced: None,
@@ -216,14 +237,17 @@ impl Ledger {
 
     // --- What the snapshot says ---
 
-    /// Compares what is held with `set`, unless that was done.
-    pub(crate) fn scan(&mut self, set: &ResourceSet) {
+    /// Compares what is held with `set`, unless that was done. Returns what counts as held again although
+    /// nothing was sent, with the responses that once carried it.
+    pub(crate) fn scan(&mut self, set: &ResourceSet) -> Vec<(Arc<Resource>, u64)> {
         if !self.opened || self.scanned == Some(set.version()) {
-            return;
+            return Vec::new();
         }
         self.scanned = Some(set.version());
+        self.relist |= self.seen.replace(set.version()).is_some_and(|before| before != set.version());
         self.rejected.retain(|name, version| set.get(name).is_some_and(|r| r.version() == *version));
         self.resume_with(set);
+        let revived = self.revived(set);
         self.outstanding =
             self.wanted(set).filter(|r| self.is_news(r)).map(|r| r.name().clone()).collect();
 
@@ -234,6 +258,7 @@ impl Ledger {
         for name in gone {
             self.retiring.entry(name).or_insert(Retirement::Referenced);
         }
+        revived
     }
 
     /// Takes over everything a state-of-the-world client says it holds, if that is all there is now.
@@ -249,18 +274,19 @@ impl Ledger {
         }
         self.answered = true;
         self.adopted = true;
+        self.has_unknown = false;
     }
 
-    /// Takes the resources that the client brought along and that are current, once.
-    pub(crate) fn take_adopted(&mut self, set: &ResourceSet) -> Vec<Arc<Resource>> {
-        if !std::mem::take(&mut self.adopted) {
-            return Vec::new();
-        }
-        let is_adopted = |held: &Held| held.serial == 0;
-        self.wanted(set)
-            .filter(|r| self.held.get(r.name()).is_some_and(is_adopted) && !self.is_news(r))
-            .cloned()
-            .collect()
+    /// The resources in `set` that are held and current, but were only brought along by the client or about
+    /// to leave; each with the response that once carried it.
+    fn revived(&mut self, set: &ResourceSet) -> Vec<(Arc<Resource>, u64)> {
+        let adopted = std::mem::take(&mut self.adopted);
+        let returns = |name: &Arc<str>, held: &Held| {
+            let resource = set.get(name).filter(|r| Some(r.version()) == held.sent.version)?;
+            let returns = self.retiring.contains_key(name) || (adopted && held.serial == 0);
+            returns.then(|| (resource.clone(), held.serial))
+        };
+        self.held.iter().filter_map(|(name, held)| returns(name, held)).collect()
     }
 
     /// The part of `set` that the client subscribed to, by name.
@@ -331,12 +357,16 @@ impl Ledger {
     }
 
     /// The whole list for a state-of-the-world client, by name: what it wants, with the last good version
-    /// of what it rejected, and what is still to be taken away.
+    /// of what it rejected, and what is still to be taken away. What was rejected and has no good version is
+    /// left out, unless the client may have one that we do not know of: it would be taken for deleted.
     pub(crate) fn listing(&self, set: &ResourceSet) -> Vec<Arc<Resource>> {
         let held = |name: &Arc<str>| self.held.get(name).and_then(|held| held.sent.resource.clone());
         let mut listing: BTreeMap<Arc<str>, Arc<Resource>> = BTreeMap::new();
         for resource in self.wanted(set) {
-            let shown = if self.is_rejected(resource) { held(resource.name()) } else { Some(resource.clone()) };
+            let shown = match self.is_rejected(resource) {
+                true => held(resource.name()).or_else(|| self.has_unknown.then(|| resource.clone())),
+                false => Some(resource.clone()),
+            };
             listing.extend(shown.map(|shown| (resource.name().clone(), shown)));
         }
         for name in self.retiring.keys() {
@@ -345,15 +375,17 @@ impl Ledger {
         listing.into_values().collect()
     }
 
-    /// Notes that response `serial` brings `entries`.
-    pub(crate) fn record_sent(
-        &mut self,
-        serial: u64,
-        version: ResourceVersion,
-        entries: Vec<Arc<Resource>>,
-        sent_at: Instant,
-    ) {
-        for resource in &entries {
+    /// What of `listing` is new to the client: what `changed`, and what it is not known to hold.
+    pub(crate) fn news_of(&self, listing: &[Arc<Resource>], changed: Vec<Arc<Resource>>) -> Vec<Arc<Resource>> {
+        let changed: BTreeSet<Arc<str>> = changed.iter().map(|resource| resource.name().clone()).collect();
+        let is_news = |name: &Arc<str>| changed.contains(name) || !self.held.contains_key(name);
+        listing.iter().filter(|resource| is_news(resource.name())).cloned().collect()
+    }
+
+    /// Notes that `response` goes out, of which `news` is new to the client.
+    pub(crate) fn record_sent(&mut self, response: &Response, news: Vec<Arc<Resource>>, sent_at: Instant) {
+        let Response { nonce: serial, version, .. } = *response;
+        for resource in &news {
             let sent = Revision::of(resource);
             let held = match self.held.remove(resource.name()) {
                 Some(before) => Held { sent, serial, ..before },
@@ -362,7 +394,8 @@ impl Ledger {
             self.held.insert(resource.name().clone(), held);
         }
         self.answered = true;
-        self.in_flight.push_back(InFlight { serial, version, sent_at, entries });
+        let shown = response.resources.clone();
+        self.in_flight.push_back(InFlight { serial, version, sent_at, shown, news });
     }
 
     /// Takes the names whose removal is due, and holds them no more.
@@ -378,39 +411,55 @@ impl Ledger {
         if !self.in_flight.iter().any(|response| response.serial == serial) {
             return None;
         }
+        if matches!(verdict, Verdict::Accepted) {
+            self.relist = true;
+            self.has_unknown = false;
+        }
         while let Some(response) = self.in_flight.pop_front() {
-            match verdict {
-                Verdict::Rejected(message) if response.serial == serial => self.reject(&response, message),
+            let is_last = response.serial == serial;
+            let culprits = match verdict {
+                Verdict::Rejected(message) if is_last => self.reject(&response, message),
                 Verdict::Accepted | Verdict::Rejected(_) => {
-                    response.entries.iter().for_each(|resource| self.accept(resource, response.serial));
+                    response.shown.iter().for_each(|resource| self.accept(resource, response.serial));
+                    BTreeSet::new()
                 }
-            }
-            if response.serial == serial {
+            };
+            if is_last {
                 let latency = now.saturating_duration_since(response.sent_at);
-                let InFlight { version, entries, .. } = response;
-                return Some(Settled { serial, version, latency, entries });
+                let InFlight { version, news, .. } = response;
+                return Some(Settled { serial, version, latency, news, culprits });
             }
         }
         None
     }
 
     fn accept(&mut self, resource: &Arc<Resource>, serial: u64) {
+        if self.is_rejected(resource) {
+            self.rejected.remove(resource.name()); // It was on its way twice, and the client thought better.
+        }
         if let Some(held) = self.held.get_mut(resource.name()) {
             held.good = Some(Revision::of(resource));
             held.good_serial = serial;
+        } else if self.lists_in_full && self.subscription.covers(resource.name()) {
+            // It was listed although we knew of no good version; so there is one now.
+            let sent = Revision::of(resource);
+            let held = Held { good: Some(sent.clone()), sent, serial, good_serial: serial };
+            self.held.insert(resource.name().clone(), held);
+            self.scanned = None;
         }
     }
 
     /// The client refused `response`: it keeps its last good version of the culprits. What the message does
     /// not blame has been applied, if it blames anything at all.
-    fn reject(&mut self, response: &InFlight, message: &str) {
-        let blamed = blamed(&response.entries, message);
-        for resource in &response.entries {
-            if !blamed.contains(resource.name()) {
+    fn reject(&mut self, response: &InFlight, message: &str) -> BTreeSet<Arc<str>> {
+        let culprits = blamed(response, message);
+        for resource in &response.news {
+            if !culprits.contains(resource.name()) {
                 self.accept(resource, response.serial);
                 continue;
             }
-            self.rejected.insert(resource.name().clone(), resource.version());
+            // What is noted already is about the present version; this may be about an older one.
+            self.rejected.entry(resource.name().clone()).or_insert(resource.version());
             let Some(held) = self.held.get_mut(resource.name()) else { continue };
             if held.serial != response.serial {
                 continue; // A newer version is on its way.
@@ -426,6 +475,7 @@ impl Ledger {
         // The snapshot may have moved on meanwhile, and then the rejection is history.
         self.scanned = None;
         self.announced = None;
+        culprits
     }
 
     /// Whether every response up to `serial` has its answer.
@@ -439,11 +489,14 @@ impl Ledger {
     }
 }
 
-/// The resources that a rejection is about: those whose name is a word of the message, or else all.
-pub(crate) fn blamed(entries: &[Arc<Resource>], message: &str) -> BTreeSet<Arc<str>> {
-    let all = || entries.iter().map(|resource| resource.name().clone());
-    let named: BTreeSet<Arc<str>> = all().filter(|name| mentions(message, name)).collect();
-    if named.is_empty() { all().collect() } else { named }
+/// What a rejection is about: the resources whose name is a word of the message, or else all that was new.
+fn blamed(response: &InFlight, message: &str) -> BTreeSet<Arc<str>> {
+    let names = |resources: &[Arc<Resource>]| -> Vec<Arc<str>> {
+        resources.iter().map(|resource| resource.name().clone()).collect()
+    };
+    let named: BTreeSet<Arc<str>> =
+        names(&response.shown).into_iter().filter(|name| mentions(message, name)).collect();
+    if named.is_empty() { names(&response.news).into_iter().collect() } else { named }
 }
 
 /// Whether `name` stands in `message` as a word of its own, not as part of a longer name.
@@ -461,17 +514,20 @@ fn mentions(message: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn cluster(name: &str) -> Arc<Resource> {
-        Arc::new(Resource::new(name, ResourceType::Cluster, b"", vec![]))
+    fn blamed(message: &str) -> Vec<String> {
+        let cluster = |name: &str| Arc::new(Resource::new(name, ResourceType::Cluster, b"", vec![]));
+        let shown = vec![cluster("a"), cluster("a-b"), cluster("c")];
+        let news = vec![cluster("a"), cluster("a-b")];
+        let version = ResourceVersion::of(b"");
+        let response = InFlight { serial: 1, version, sent_at: Instant::now(), shown, news };
+        super::blamed(&response, message).iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn a_message_blames_the_resources_it_names_or_else_all() {
-        let entries = [cluster("a"), cluster("a-b"), cluster("c")];
-        let blamed = |message| blamed(&entries, message).iter().map(|n| n.to_string()).collect::<Vec<_>>();
+    fn a_message_blames_the_resources_it_names_or_else_all_that_is_new() {
         assert_eq!(blamed("Error adding/updating cluster(s) a-b: bad"), ["a-b"]);
         assert_eq!(blamed("Error adding/updating cluster(s) a: bad, c: worse"), ["a", "c"]);
         assert_eq!(blamed("trouble with c."), ["c"]);
-        assert_eq!(blamed("no idea, x.c"), ["a", "a-b", "c"]);
+        assert_eq!(blamed("no idea, x.c"), ["a", "a-b"]);
     }
 }

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::ledger::{Extent, Ledger, MAX_IN_FLIGHT, Verdict, blamed};
+use crate::ledger::{Extent, Ledger, MAX_IN_FLIGHT, Verdict};
 use crate::observation::{Observation, Rejection};
 use crate::resource::{PerType, Resource, ResourceType, ResourceVersion};
 use crate::response::Response;
@@ -97,7 +97,7 @@ impl Session {
             protocol,
             settings,
             snapshot: None,
-            ledgers: PerType::new(Ledger::new),
+            ledgers: PerType::new(|kind| Ledger::new(kind, protocol == Protocol::Sotw && kind.is_listed_in_full())),
             warming: BTreeMap::new(),
             held_since: None,
             last_serial: 0,
@@ -145,6 +145,9 @@ impl Session {
         let Ok(serial) = nonce.parse() else { return };
         let ledger = self.ledgers.get_mut(kind);
         let Some(settled) = ledger.settle(serial, verdict, now) else { return };
+        if matches!(verdict, Verdict::Rejected(_)) && TRAFFIC.contains(&kind) {
+            self.revoke_replacement();
+        }
         self.observations.push(match verdict {
             Verdict::Accepted => Observation::Acked { resource_type: kind, latency: settled.latency },
             Verdict::Rejected(message) => Observation::Nacked(Rejection {
@@ -152,8 +155,8 @@ impl Session {
                 version: settled.version,
                 nonce: settled.serial,
                 message: message.to_owned(),
-                resources: settled.entries.iter().map(|r| (r.name().to_string(), r.version())).collect(),
-                culprits: blamed(&settled.entries, message).iter().map(|n| n.to_string()).collect(),
+                resources: settled.news.iter().map(|r| (r.name().to_string(), r.version())).collect(),
+                culprits: settled.culprits.iter().map(ToString::to_string).collect(),
             }),
         });
     }
@@ -180,12 +183,12 @@ impl Session {
     pub(crate) fn advance(&mut self, now: Instant) {
         let Some(snapshot) = self.snapshot.clone() else { return };
         for kind in ResourceType::ALL {
-            self.ledgers.get_mut(kind).scan(snapshot.resources(kind));
+            let revived = self.ledgers.get_mut(kind).scan(snapshot.resources(kind));
+            if kind == ResourceType::Cluster {
+                self.resume_warming(revived, now);
+            }
         }
-        let clusters = self.ledgers.get_mut(ResourceType::Cluster);
-        let adopted = clusters.take_adopted(snapshot.resources(ResourceType::Cluster));
-        self.resume_warming(adopted, now);
-        self.retire(&snapshot, now);
+        self.list_removals(&snapshot, now);
         for kind in FOUNDATION {
             self.push(kind, Extent::Everything, &snapshot, now);
         }
@@ -197,6 +200,7 @@ impl Session {
             let extent = if waits { Extent::Owed } else { Extent::Everything };
             self.push(ResourceType::Route, extent, &snapshot, now);
         }
+        self.move_retirements_on(now);
         self.report_sync(&snapshot);
         self.advanced_at = Some(now);
     }
@@ -215,7 +219,7 @@ impl Session {
 
     /// Whether responses list everything of a type.
     fn lists_in_full(&self, kind: ResourceType) -> bool {
-        self.protocol == Protocol::Sotw && kind.is_listed_in_full()
+        self.ledgers.get(kind).lists_in_full
     }
 
     /// When unsent resources of a type stop waiting for the answer to an earlier response.
@@ -225,7 +229,8 @@ impl Session {
             kind if self.lists_in_full(kind) => kind,
             _ => return None,
         };
-        let unsent = self.ledgers.get(kind).has_unsent();
+        let ledger = self.ledgers.get(kind);
+        let unsent = ledger.has_unsent() || self.lists_in_full(kind) && ledger.relist;
         unsent.then(|| self.ledgers.get(waits_for).busy_until(self.settings.gate_timeout)).flatten()
     }
 
@@ -279,10 +284,14 @@ impl Session {
         let first_answer = !ledger.answered && !ledger.subscription.is_empty();
         let changes = ledger.take_changes(Extent::Everything, set);
         let removed = ledger.take_removals();
-        if first_answer || !changes.changed.is_empty() || !changes.absent.is_empty() || !removed.is_empty() {
-            let listing = ledger.listing(set);
-            let version = ResourceVersion::of_set(listing.iter());
-            self.send(Response::new(kind, version, listing), changes.changed, now);
+        let has_news = !changes.changed.is_empty() || !changes.absent.is_empty() || !removed.is_empty();
+        let listing = ledger.listing(set);
+        let news = ledger.news_of(&listing, changes.changed);
+        let version = ResourceVersion::of_set(listing.iter());
+        let differs = std::mem::take(&mut ledger.relist) && ledger.listed.is_some_and(|listed| listed != version);
+        if first_answer || has_news || differs {
+            ledger.listed = Some(version);
+            self.send(Response::new(kind, version, listing), news, now);
         }
     }
 
@@ -294,7 +303,7 @@ impl Session {
         if kind == ResourceType::Cluster {
             self.begin_warming(&news, now);
         }
-        self.ledgers.get_mut(kind).record_sent(self.last_serial, response.version, news, now);
+        self.ledgers.get_mut(kind).record_sent(&response, news, now);
         self.responses.push(response);
     }
 

@@ -41,7 +41,10 @@ impl SotwConnection {
         if !ledger.opened {
             // A list in full that has this version is all the client could want. Of a type sent in parts
             // the version says nothing: the client may have dropped a part since, and needs it again.
+            // (One gap remains: Envoy applies what is good of a list that it rejects, yet still states the
+            // version before. If just that comes back while the stream is down, the good part stays.)
             ledger.resume = request.version_info.parse().ok().filter(|_| kind.is_listed_in_full());
+            ledger.has_unknown = !request.version_info.is_empty();
             self.session.open(kind);
         }
         self.session.advance(now);

@@ -52,9 +52,9 @@ pub struct HostPort {
 /// TLS towards a backend. The certificate is always verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamTls {
-    /// The server name to ask for.
+    /// The server name to ask for; where it is an IP address, none is asked for.
     pub sni: String,
-    /// The DNS names of which the certificate must carry one. Never empty.
+    /// The DNS names or IP addresses of which the certificate must carry one. Never empty.
     pub subject_alt_names: Vec<String>,
     /// Who may have signed the certificate.
     pub trust: SecretName,

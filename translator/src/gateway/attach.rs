@@ -67,7 +67,7 @@ pub(crate) fn attach(
         .collect();
     if allowed.is_empty() {
         let message = format!(
-            "no listener of Gateway {gateway} allows a {} from namespace {}",
+            "no listener of Gateway {gateway} allows {} from namespace {}",
             route.kind, route.namespace
         );
         return Err(Rejection::new(Reason::NotAllowedByListeners, message));

@@ -28,6 +28,9 @@ pub(crate) fn read(spec: &Match, field: &str) -> Result<RouteMatch, String> {
     for (index, param) in spec.query_params.iter().flatten().enumerate() {
         let field = format!("{field}.queryParams[{index}]");
         let is_regex = param.r#type == Some(QueryType::RegularExpression);
+        // The API writes them like names of headers, but with case.
+        validate::header_name(&param.name)
+            .map_err(|_| format!("{field}.name: {:?} is not possible", param.name))?;
         let value = string_match(is_regex, &param.value, &field)?;
         query_params.entry(param.name.clone()).or_insert(value);
     }

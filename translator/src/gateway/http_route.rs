@@ -40,7 +40,7 @@ pub(crate) struct TranslatedRoute {
     pub ref_errors: Vec<RefError>,
     /// Rules that are not carried out as written.
     pub broken: Vec<Rejection>,
-    /// Whether every rule is broken.
+    /// Whether nothing of any rule is carried out as written.
     pub all_broken: bool,
 }
 
@@ -76,8 +76,9 @@ pub(crate) fn translate(
     for (index, rule) in rules.iter().enumerate() {
         let field = format!("spec.rules[{index}]");
         let translator = RuleTranslator { context, key, port, field };
-        let errors_before = translated.broken.len();
+        let mut is_broken = true;
         for (rule_match, matches, action) in translator.translate(rule, &mut translated) {
+            is_broken &= action.is_broken;
             let name = RouteName::http_route(&key.namespace, &key.name, index, rule_match);
             let route = RouteIr {
                 name,
@@ -88,7 +89,7 @@ pub(crate) fn translate(
             };
             translated.routes.push(OrderedRoute { rule: index, rule_match, route });
         }
-        broken_rules += usize::from(translated.broken.len() > errors_before);
+        broken_rules += usize::from(is_broken);
     }
     translated.all_broken = broken_rules == rules.len();
     translated
@@ -138,6 +139,8 @@ struct Action {
     request_headers: ir::HeaderModifier,
     response_headers: ir::HeaderModifier,
     action: RouteAction,
+    /// Whether it stands in for one that cannot be carried out.
+    is_broken: bool,
 }
 
 impl Action {
@@ -146,6 +149,7 @@ impl Action {
             request_headers: ir::HeaderModifier::default(),
             response_headers: ir::HeaderModifier::default(),
             action: RouteAction::Respond(RULE_BROKEN),
+            is_broken: true,
         }
     }
 }
@@ -223,8 +227,12 @@ impl RuleTranslator<'_> {
         destinations: &Destinations,
         matched: &RouteMatch,
     ) -> Result<Action, Rejection> {
+        let at_rule = |rejection: Rejection| Rejection {
+            message: format!("{}: {}", self.field, rejection.message),
+            ..rejection
+        };
         let action = if let Some(redirect) = filters.redirect(&matched.path, self.port) {
-            RouteAction::Redirect(redirect?)
+            RouteAction::Redirect(redirect.map_err(at_rule)?)
         } else if let Some(broken) = &destinations.broken {
             return Err(broken.clone());
         } else if destinations
@@ -236,12 +244,12 @@ impl RuleTranslator<'_> {
         } else {
             let mut list = Vec::new();
             for (destination, filters) in &destinations.list {
-                list.push(with_rewrite(destination, filters, matched)?);
+                list.push(with_rewrite(destination, filters, matched).map_err(at_rule)?);
             }
             let timeouts = limits.timeouts(destinations.any_ai);
             RouteAction::Forward(Forward {
                 destinations: list,
-                rewrite: filters.rewrite(&matched.path)?,
+                rewrite: filters.rewrite(&matched.path).map_err(at_rule)?,
                 timeouts,
             })
         };
@@ -249,6 +257,7 @@ impl RuleTranslator<'_> {
             request_headers: filters.request_headers.clone(),
             response_headers: filters.response_headers.clone(),
             action,
+            is_broken: false,
         })
     }
 

@@ -159,8 +159,11 @@ fn find_conflicts(listeners: &mut [Listener<'_>]) {
             indexes.iter().filter_map(|&index| Some((index, listeners.get(index)?))).collect();
         let protocols: BTreeSet<_> = same_port.iter().map(|(_, listener)| &listener.spec.protocol).collect();
         for (index, listener) in &same_port {
-            let twin =
-                same_port.iter().find(|(other, twin)| other != index && twin.hostname == listener.hostname);
+            let twin = same_port.iter().find(|(other, twin)| {
+                // A listener that is not valid anyway has no hosts that it could take from another.
+                let both_valid = listener.rejected.is_none() && twin.rejected.is_none();
+                other != index && both_valid && twin.hostname == listener.hostname
+            });
             if protocols.len() > 1 {
                 let message = format!("port {port} is wanted for several protocols");
                 found.push((*index, Rejection::new(Reason::ProtocolConflict, message)));

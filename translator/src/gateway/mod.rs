@@ -102,13 +102,7 @@ fn attach_route<'a>(
             }
         };
         if !nowhere && !hostname_errors.is_empty() {
-            let message = format!("Dropped hostname(s): {}", hostname_errors.join("; "));
-            conditions.retain(|condition| condition.kind != ConditionType::PartiallyInvalid);
-            conditions.push(Condition::bad(
-                ConditionType::PartiallyInvalid,
-                Reason::UnsupportedValue,
-                message,
-            ));
+            add_dropped_hostnames(&mut conditions, &hostname_errors);
         }
         parents.push(ParentFacts { parent_ref: parent_json(parent), conditions });
     }
@@ -117,6 +111,20 @@ fn attach_route<'a>(
         generation: route.metadata.generation.unwrap_or_default(),
         facts: Facts::Route(parents),
     })
+}
+
+/// Tells of hostnames that are left out, beside the rules that are.
+fn add_dropped_hostnames(conditions: &mut Vec<Condition>, errors: &[String]) {
+    let message = format!("Dropped hostname(s): {}", errors.join("; "));
+    let told = conditions.iter_mut().find(|condition| condition.kind == ConditionType::PartiallyInvalid);
+    match told {
+        Some(condition) => condition.message = format!("{}; {message}", condition.message),
+        None => conditions.push(Condition::bad(
+            ConditionType::PartiallyInvalid,
+            Reason::UnsupportedValue,
+            message,
+        )),
+    }
 }
 
 /// A parentRef as its route writes it.

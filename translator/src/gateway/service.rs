@@ -28,8 +28,10 @@ pub(crate) fn resolve(
         return Err(RefError::new(Reason::UnsupportedValue, message));
     }
     let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
-    let Some(service_port) = ports.iter().find(|candidate| candidate.port == i32::from(port)) else {
-        return Err(not_found(format!("Service {key} has no port {port}")));
+    // The same number may stand there once for TCP and once for UDP.
+    let is_meant = |candidate: &&ServicePort| candidate.port == i32::from(port) && is_tcp(candidate);
+    let Some(service_port) = ports.iter().find(is_meant) else {
+        return Err(not_found(format!("Service {key} has no TCP port {port}")));
     };
     let protocol = protocol(key, service_port)?;
     let endpoints = endpoints(context, key, service, service_port);
@@ -47,6 +49,11 @@ pub(crate) fn resolve(
         },
     };
     Ok(ResolvedBackend::plain(cluster))
+}
+
+/// Whether the port is of TCP, which is the default.
+fn is_tcp(port: &ServicePort) -> bool {
+    port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP")
 }
 
 /// The protocol that `appProtocol` asks for (KEP-3726 names).
@@ -130,6 +137,16 @@ pub(crate) fn is_allowed_address(address: IpAddr, settings: &Settings) -> bool {
         || address.is_unspecified()
         || address.is_multicast()
         || (address.is_loopback() && loopback_is_self))
+}
+
+/// Whether a proxy may be pointed at a host: an address as [`is_allowed_address`] has it, or a name,
+/// except those that always mean loopback (RFC 6761 §6.3).
+pub(crate) fn is_allowed_host(host: &str, settings: &Settings) -> bool {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return is_allowed_address(address, settings);
+    }
+    let last_label = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    !last_label.eq_ignore_ascii_case("localhost") || settings.addressing != Addressing::AllInterfaces
 }
 
 /// Applies `connect_to`, as far as it names an IP address.

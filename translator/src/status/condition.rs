@@ -9,6 +9,9 @@ macro_rules! names {
         pub enum $name { $($(#[$vdoc])* $variant),+ }
 
         impl $name {
+            /// Every one, in the order of declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
             /// The name as it stands in a status.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => stringify!($variant)),+ }

@@ -8,7 +8,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Map, Value, json};
 
-use super::{Condition, Facts, GatewayFacts, ListenerFacts, ParentFacts, Report};
+use super::{Condition, ConditionType, Facts, GatewayFacts, ListenerFacts, ParentFacts, Report};
 
 /// The status of an object: `.status` as it shall be, given what it was.
 ///
@@ -38,13 +38,13 @@ struct Stamp<'a> {
 }
 
 impl Stamp<'_> {
-    /// The previous list with our conditions put in place; others stay.
+    /// The previous list with our conditions put in place; those of types that are not ours stay, and
+    /// ours that no longer holds goes.
     fn merge(&self, previous: Option<&Value>, conditions: &[Condition]) -> Value {
         let previous = list(previous);
         let ours = |condition: &Value| {
-            conditions
-                .iter()
-                .any(|own| condition.get("type").and_then(Value::as_str) == Some(own.kind.as_str()))
+            let name = condition.get("type").and_then(Value::as_str);
+            ConditionType::ALL.iter().any(|kind| name == Some(kind.as_str()))
         };
         let foreign = previous.iter().filter(|condition| !ours(condition)).cloned();
         let own = conditions.iter().map(|condition| {

@@ -77,6 +77,19 @@ fn foreign_condition_types_on_a_gateway_stay() {
 }
 
 #[test]
+fn a_condition_of_ours_that_no_longer_holds_goes() {
+    let mut report = route(vec![parent("a", true)]);
+    let clean = render(&report, None, OLD);
+    if let Facts::Route(parents) = &mut report.facts {
+        let partial = Condition::bad(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, "");
+        parents[0].conditions.push(partial);
+    }
+    let partial = render(&report, Some(&clean), OLD);
+    assert_eq!(partial["parents"][0]["conditions"].as_array().unwrap().len(), 2);
+    assert_eq!(render(&route(vec![parent("a", true)]), Some(&partial), NEW), clean);
+}
+
+#[test]
 fn a_problem_reads_as_one_line() {
     let problems = route(vec![parent("a", false)]).problems();
     assert_eq!(

@@ -23,12 +23,12 @@ const FIELDS: [(&str, &str); 21] = [
     ("request_id", "%REQ(X-REQUEST-ID)%"),
     ("response_code", "%RESPONSE_CODE%"),
     ("response_code_details", "%RESPONSE_CODE_DETAILS%"),
+    ("response_duration", "%RESPONSE_DURATION%"),
     ("response_flags", "%RESPONSE_FLAGS%"),
     ("route_name", "%ROUTE_NAME%"),
     ("start_time", "%START_TIME%"),
     ("upstream_cluster", "%UPSTREAM_CLUSTER%"),
     ("upstream_host", "%UPSTREAM_HOST%"),
-    ("upstream_service_time", "%RESPONSE_DURATION%"),
     ("upstream_transport_failure_reason", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"),
     ("user_agent", "%REQ(USER-AGENT)%"),
 ];

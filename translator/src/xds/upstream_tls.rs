@@ -1,5 +1,7 @@
 //! TLS towards backends. The certificate is always verified, and so is the name in it.
 
+use std::net::IpAddr;
+
 use ir::{UpstreamProtocol, UpstreamTls};
 use proto::core::{TransportSocket, transport_socket};
 use proto::pack;
@@ -29,7 +31,8 @@ pub(super) fn build_transport_socket(ir: &UpstreamTls, protocol: UpstreamProtoco
             validation_context_type: Some(ValidationContextType::CombinedValidationContext(validation(ir))),
             ..CommonTlsContext::default()
         }),
-        sni: ir.sni.clone(),
+        // A server name is a DNS name (RFC 6066 §3): towards an address none is sent.
+        sni: if is_address(&ir.sni) { String::new() } else { ir.sni.clone() },
         ..UpstreamTlsContext::default()
     };
     TransportSocket {
@@ -41,7 +44,7 @@ pub(super) fn build_transport_socket(ir: &UpstreamTls, protocol: UpstreamProtoco
 /// The names stand in the cluster, the authorities come by SDS: one secret serves all clusters.
 fn validation(ir: &UpstreamTls) -> CombinedCertificateValidationContext {
     let matcher = |name: &String| SubjectAltNameMatcher {
-        san_type: SanType::Dns.into(),
+        san_type: if is_address(name) { SanType::IpAddress } else { SanType::Dns }.into(),
         matcher: Some(exact(name)),
         ..SubjectAltNameMatcher::default()
     };
@@ -53,6 +56,10 @@ fn validation(ir: &UpstreamTls) -> CombinedCertificateValidationContext {
         validation_context_sds_secret_config: Some(sds(&ir.trust)),
         ..CombinedCertificateValidationContext::default()
     }
+}
+
+fn is_address(name: &str) -> bool {
+    name.parse::<IpAddr>().is_ok()
 }
 
 /// What the handshake offers. For negotiation Envoy offers what the cluster's HTTP options allow.

@@ -9,15 +9,15 @@ use serde_json::Value;
 use translator::{Addressing, ConnectTo, Resources, Settings};
 
 /// One case: `NAME.in.yaml`, with the expected output beside it.
-pub struct Case {
+pub(crate) struct Case {
     /// The input file.
-    pub input: PathBuf,
+    pub(crate) input: PathBuf,
     /// Area and name, for messages.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// Every case below `translator/tests/golden`, sorted.
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     // `e2e` and `translator` both stand in the workspace's top folder.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../translator/tests/golden");
     let mut cases: Vec<Case> =
@@ -47,34 +47,41 @@ fn case(input: PathBuf) -> Option<Case> {
 
 impl Case {
     /// The file beside the input with another ending, such as `xds.yaml`.
-    pub fn beside(&self, ending: &str) -> PathBuf {
+    pub(crate) fn beside(&self, ending: &str) -> PathBuf {
         let stem = self.input.to_str().expect("UTF-8").strip_suffix("in.yaml").expect("an input");
         PathBuf::from(format!("{stem}{ending}"))
     }
 
     /// The objects of the case after those of its folder's `_defaults.yaml`, and its settings.
-    pub fn read(&self) -> (Vec<Object>, Settings) {
+    pub(crate) fn read(&self) -> (Vec<Object>, Settings) {
         let text = std::fs::read_to_string(&self.input).expect("the input");
         let defaults = self.input.with_file_name("_defaults.yaml");
         let defaults = std::fs::read_to_string(defaults).unwrap_or_default();
-        let objects = objects(&defaults).into_iter().chain(objects(&text));
+        let read = |text| try_objects(text).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        let objects = read(&defaults).into_iter().chain(read(&text));
         (objects.collect(), settings(&text))
     }
 
     /// The objects of the case, indexed.
-    pub fn resources(&self) -> (Resources, Settings) {
+    pub(crate) fn resources(&self) -> (Resources, Settings) {
         let (objects, settings) = self.read();
         (objects.into_iter().collect(), settings)
     }
 }
 
 /// Reads every document of a text.
-pub fn objects(text: &str) -> Vec<Object> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).expect("YAML");
+pub(crate) fn objects(text: &str) -> Vec<Object> {
+    try_objects(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn try_objects(text: &str) -> Result<Vec<Object>, String> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?;
     let decode = |document: Value| {
-        let decoded = Object::decode(document).expect("an object that is known");
-        assert!(decoded.unknown_fields.is_empty(), "unknown fields {:?}", decoded.unknown_fields);
-        decoded.object
+        let decoded = Object::decode(document).map_err(|error| error.to_string())?;
+        match decoded.unknown_fields.as_slice() {
+            [] => Ok(decoded.object),
+            unknown => Err(format!("{}: unknown fields {unknown:?}", decoded.object.object_ref())),
+        }
     };
     documents.into_iter().filter(|document| !document.is_null()).map(decode).collect()
 }

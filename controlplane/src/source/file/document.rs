@@ -105,7 +105,9 @@ fn options() -> serde_saphyr::Options {
 fn message(error: &serde_saphyr::Error) -> String {
     use serde_saphyr::Error;
     match error.without_snippet() {
-        Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` stands twice in one mapping"),
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("the key `{key}` stands twice in one mapping")
+        }
         Error::MultipleDocuments { .. } => "more text after the end of the document".to_owned(),
         Error::NonFiniteFloat { .. } => "a number that JSON does not have".to_owned(),
         other => {
@@ -122,13 +124,16 @@ fn message(error: &serde_saphyr::Error) -> String {
 mod tests {
     use super::*;
 
-    fn lines(text: &str) -> Vec<(usize, usize, bool)> {
+    /// Number, line, and whether it could be read.
+    type Row = (usize, usize, bool);
+
+    fn lines(text: &str) -> Vec<Row> {
         documents(text).iter().map(|d| (d.place.number, d.place.line, d.content.is_ok())).collect()
     }
 
     #[test]
     fn documents_are_counted_with_the_line_where_their_content_begins() {
-        let rows: &[(&str, &str, &[(usize, usize, bool)])] = &[
+        let rows: &[(&str, &str, &[Row])] = &[
             ("one", "a: 1\n", &[(1, 1, true)]),
             ("two", "a: 1\n---\nb: 2\n", &[(1, 1, true), (2, 3, true)]),
             ("leading marker and comment", "# x\n---\n# y\na: 1\n", &[(1, 4, true)]),

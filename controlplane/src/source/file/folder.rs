@@ -66,7 +66,8 @@ impl Listing {
         let mut entries: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         entries.sort();
         for entry in entries {
-            let hidden = entry.file_name().and_then(|name| name.to_str()).is_none_or(|name| name.starts_with('.'));
+            let hidden =
+                entry.file_name().and_then(|name| name.to_str()).is_none_or(|name| name.starts_with('.'));
             match fs::metadata(&entry) {
                 Ok(metadata) if metadata.is_dir() && !hidden => self.add_folder(&entry),
                 Ok(metadata) if metadata.is_file() && is_manifest(&entry) => self.add_file(&entry),
@@ -99,9 +100,17 @@ mod tests {
         let path = |name: &str| root.path().join(name);
         fs::create_dir_all(path("b/deep")).unwrap();
         fs::create_dir_all(path(".git")).unwrap();
-        for name in
-            ["c.json", "a.yaml", "b/deep/x.yml", ".a.yaml.swp", ".hidden.yaml", "#a.yaml", "a.yaml~", "a.txt", ".git/x.yaml"]
-        {
+        for name in [
+            "c.json",
+            "a.yaml",
+            "b/deep/x.yml",
+            ".a.yaml.swp",
+            ".hidden.yaml",
+            "#a.yaml",
+            "a.yaml~",
+            "a.txt",
+            ".git/x.yaml",
+        ] {
             fs::write(path(name), "").unwrap();
         }
         let listing = list(&[root.path().to_owned()]);
@@ -116,7 +125,11 @@ mod tests {
         let file = root.path().join("manifest.txt");
         fs::write(&file, "").unwrap();
         std::os::unix::fs::symlink(root.path(), root.path().join("loop")).unwrap();
-        let listing = list(&[file.clone(), root.path().join("../").join(root.path().file_name().unwrap()), file.clone()]);
+        let listing = list(&[
+            file.clone(),
+            root.path().join("../").join(root.path().file_name().unwrap()),
+            file.clone(),
+        ]);
         assert_eq!(listing.files, [file]);
     }
 

@@ -106,7 +106,9 @@ impl<'a> Reader<'a> {
                 let severity = if is_ours(api_version) { Severity::Problem } else { Severity::Notice };
                 let message = match severity {
                     Severity::Problem => error.to_string(),
-                    Severity::Notice => format!("{kind} of {api_version} is left aside: Chancery does not read it"),
+                    Severity::Notice => {
+                        format!("{kind} of {api_version} is left aside: Chancery does not read it")
+                    }
                 };
                 self.finding(place, severity, message);
             }

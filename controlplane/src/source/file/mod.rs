@@ -146,7 +146,9 @@ impl FileSource {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => Some(Arc::new(Manifest::unreadable(path, &io_message(&error), previous.map(Arc::as_ref)))),
+            Err(error) => {
+                Some(Arc::new(Manifest::unreadable(path, &io_message(&error), previous.map(Arc::as_ref))))
+            }
         }
     }
 
@@ -164,15 +166,15 @@ impl FileSource {
         Update { changes, findings: self.findings.clone() }
     }
 
-    /// Scans until every removal has been seen twice.
-    fn confirmed_scan(&self, watch: &mut FolderWatch) -> Scan {
+    /// Scans until every removal has been seen twice, with a `wait` between.
+    fn confirmed_scan(&self, mut wait: impl FnMut()) -> Scan {
         let mut scan = self.scan();
         for _ in 0..CONFIRM_ATTEMPTS {
             let removed = self.removed(&scan);
             if removed.is_empty() {
                 break;
             }
-            watch.wait_until_quiet(CONFIRM_REMOVAL);
+            wait();
             scan = self.scan();
             if self.removed(&scan).is_subset(&removed) {
                 break;
@@ -185,7 +187,11 @@ impl FileSource {
     fn run(mut self, mut watch: FolderWatch, updates: &mpsc::Sender<Update>) {
         let mut is_first = true;
         loop {
-            let mut scan = if is_first { self.scan() } else { self.confirmed_scan(&mut watch) };
+            let mut scan = if is_first {
+                self.scan()
+            } else {
+                self.confirmed_scan(|| watch.wait_until_quiet(CONFIRM_REMOVAL))
+            };
             // What happened in a folder before it was watched has made no event.
             while watch.set(&scan.folders) {
                 scan = self.scan();

@@ -11,7 +11,9 @@ fn backend(name: &str, host: &str) -> String {
 }
 
 fn secret(name: &str, key: &str) -> String {
-    format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{Authorization: {key}}}\n")
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{Authorization: {key}}}\n"
+    )
 }
 
 fn join(documents: &[String]) -> String {
@@ -66,7 +68,8 @@ fn an_update_holds_what_changed_and_nothing_else() {
     assert_eq!(first.changes.len(), 2);
     let second = folder.save("a.yaml", &join(&[backend("one", "b.test"), backend("two", "a.test")]));
     assert!(matches!(&second.changes[..], [Change::Apply(object)] if object.object_ref().name == "one"));
-    let comment = folder.save("a.yaml", &join(&["# x\n".to_owned() + &backend("one", "b.test"), backend("two", "a.test")]));
+    let comment = folder
+        .save("a.yaml", &join(&["# x\n".to_owned() + &backend("one", "b.test"), backend("two", "a.test")]));
     assert_eq!(comment, Update::default());
 }
 
@@ -83,10 +86,14 @@ fn an_object_goes_with_its_document_and_with_its_file() {
 fn a_broken_document_leaves_the_rest_of_its_file_and_other_files() {
     let mut folder = Folder::new();
     folder.save("b.yaml", &backend("other", "a.test"));
-    let update = folder.save("a.yaml", &join(&[backend("one", "a.test"), "kind: [\n".to_owned(), backend("two", "a.test")]));
+    let update = folder
+        .save("a.yaml", &join(&[backend("one", "a.test"), "kind: [\n".to_owned(), backend("two", "a.test")]));
     assert_eq!(folder.names(), ["Backend default/one", "Backend default/other", "Backend default/two"]);
     let findings = folder.findings(&update);
-    assert!(findings[0].starts_with("a.yaml:1") && findings[0].contains(": document 2: not valid YAML"), "{findings:?}");
+    assert!(
+        findings[0].starts_with("a.yaml:1") && findings[0].contains(": document 2: not valid YAML"),
+        "{findings:?}"
+    );
     assert_eq!(findings.len(), 1);
 }
 
@@ -106,7 +113,10 @@ fn while_a_document_is_broken_nothing_of_its_file_goes_away() {
 fn an_object_with_an_unknown_field_or_a_wrong_type_keeps_its_last_good_version() {
     let good = backend("one", "a.test");
     let rows = [
-        (good.replace("host: a.test", "host: b.test\n      hots: c"), "spec.static.hosts[0].hots: unknown field"),
+        (
+            good.replace("host: a.test", "host: b.test\n      hots: c"),
+            "spec.static.hosts[0].hots: unknown field",
+        ),
         (good.replace("port: 80", "port: eighty"), "spec.static.hosts[0].port: "),
         (good.replace("      port: 80\n", ""), "spec.static.hosts[0].port: is required"),
     ];
@@ -151,7 +161,8 @@ fn of_two_objects_of_one_name_the_first_is_used_and_both_places_are_said() {
 #[test]
 fn kinds_of_others_are_noticed_and_unknown_kinds_of_ours_are_problems() {
     let mut folder = Folder::new();
-    let document = |api: &str, kind: &str| format!("apiVersion: {api}\nkind: {kind}\nmetadata: {{name: x}}\n");
+    let document =
+        |api: &str, kind: &str| format!("apiVersion: {api}\nkind: {kind}\nmetadata: {{name: x}}\n");
     let update = folder.save(
         "a.yaml",
         &join(&[
@@ -254,17 +265,40 @@ async fn a_mounted_config_map_is_followed_when_its_link_is_swapped() {
     assert_eq!(next(&mut updates).await.changes.len(), 1);
 }
 
-#[tokio::test]
-async fn a_file_that_is_briefly_empty_while_it_is_saved_removes_nothing() {
-    let root = tempfile::tempdir().unwrap();
-    let file = root.path().join("a.yaml");
-    fs::write(&file, backend("one", "a.test")).unwrap();
-    let mut updates = FileSource::new(&[file.clone()]).unwrap().start().unwrap();
-    next(&mut updates).await;
-    // Longer than the hold-off, shorter than the confirmation.
-    fs::write(&file, "").unwrap();
-    tokio::time::sleep(Duration::from_millis(35)).await;
-    fs::write(&file, backend("one", "b.test")).unwrap();
-    let update = next(&mut updates).await;
+#[test]
+fn a_file_that_is_briefly_empty_while_it_is_saved_removes_nothing() {
+    let mut folder = Folder::new();
+    folder.save("a.yaml", &backend("one", "a.test"));
+    let path = folder.path("a.yaml");
+    let save = |text: &str| fs::write(&path, text).unwrap();
+    save("");
+    let scan = folder.source.confirmed_scan(|| save(&backend("one", "b.test")));
+    let update = folder.source.accept(scan);
     assert!(matches!(&update.changes[..], [Change::Apply(_)]), "{update:?}");
+}
+
+#[test]
+fn of_two_files_that_are_empty_one_after_the_other_nothing_is_removed() {
+    let mut folder = Folder::new();
+    let (one, two) = (backend("one", "a.test"), backend("two", "a.test"));
+    folder.save("a.yaml", &one);
+    folder.save("b.yaml", &two);
+    let (a, b) = (folder.path("a.yaml"), folder.path("b.yaml"));
+    fs::write(&a, "").unwrap();
+    let mut saves = [(&a, one.as_str(), &b, ""), (&b, two.as_str(), &a, one.as_str())].into_iter();
+    let scan = folder.source.confirmed_scan(|| {
+        let Some((first, content, second, other)) = saves.next() else { return };
+        fs::write(first, content).unwrap();
+        fs::write(second, other).unwrap();
+    });
+    assert_eq!(folder.source.accept(scan), Update::default());
+}
+
+#[test]
+fn what_stays_away_is_removed() {
+    let mut folder = Folder::new();
+    folder.save("a.yaml", &backend("one", "a.test"));
+    fs::write(folder.path("a.yaml"), "").unwrap();
+    let scan = folder.source.confirmed_scan(|| {});
+    assert_eq!(deleted(&folder.source.accept(scan)), ["Backend default/one"]);
 }

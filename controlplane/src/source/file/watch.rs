@@ -61,29 +61,26 @@ impl FolderWatch {
     pub(crate) fn wait(&mut self) -> bool {
         loop {
             match self.events.recv() {
-                Ok(event) if self.matters(&event) => return self.settle(),
+                Ok(event) if self.matters(&event) => break,
                 Ok(_) => {}
                 Err(_) => return false,
             }
         }
+        self.wait_until_quiet(HOLD_OFF);
+        true
     }
 
-    /// Waits for `quiet` without an event that matters.
-    pub(crate) fn wait_until_quiet(&mut self, quiet: Duration) -> bool {
+    /// Waits until nothing that matters has happened for a time, but not for ever.
+    pub(crate) fn wait_until_quiet(&mut self, quiet: Duration) {
         let end = Instant::now() + MAX_HOLD_OFF.max(quiet);
         let mut quiet_at = Instant::now() + quiet;
         loop {
             match self.events.recv_timeout(quiet_at.min(end).saturating_duration_since(Instant::now())) {
                 Ok(event) if self.matters(&event) => quiet_at = Instant::now() + quiet,
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => return true,
-                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
             }
         }
-    }
-
-    fn settle(&mut self) -> bool {
-        self.wait_until_quiet(HOLD_OFF)
     }
 
     fn matters(&mut self, event: &notify::Result<notify::Event>) -> bool {

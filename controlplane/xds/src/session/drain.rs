@@ -12,18 +12,21 @@ const REFERENCED: [ResourceType; 4] =
     [ResourceType::Cluster, ResourceType::Endpoint, ResourceType::Secret, ResourceType::Route];
 
 impl Session {
-    /// Moves every retirement on as far as it can go, and lists the removals that are due.
-    pub(super) fn retire(&mut self, snapshot: &Snapshot, now: Instant) {
+    /// Lists the removals that are due.
+    pub(super) fn list_removals(&mut self, snapshot: &Snapshot, now: Instant) {
         // Nothing refers to a listener. Its removal passes the gate like its replacement: one of them may
         // have the other's port.
         let listeners = self.ledgers.get_mut(ResourceType::Listener);
         listeners.removals.extend(listeners.retiring.keys().cloned());
-
-        for kind in REFERENCED {
-            self.move_on(kind, now);
-        }
         for kind in REFERENCED {
             self.list_due(kind, snapshot, now);
+        }
+    }
+
+    /// Moves every retirement on as far as it can go.
+    pub(super) fn move_retirements_on(&mut self, now: Instant) {
+        for kind in REFERENCED {
+            self.move_on(kind, now);
         }
     }
 
@@ -31,6 +34,16 @@ impl Session {
     pub(super) fn postpone_retirement(&mut self) {
         for kind in REFERENCED {
             for state in self.ledgers.get_mut(kind).retiring.values_mut() {
+                *state = Retirement::Referenced;
+            }
+        }
+    }
+
+    /// A listener or route was rejected: what was thought to be replaced is not.
+    pub(super) fn revoke_replacement(&mut self) {
+        for kind in REFERENCED {
+            let states = self.ledgers.get_mut(kind).retiring.values_mut();
+            for state in states.filter(|state| matches!(state, Retirement::AwaitingAck(_))) {
                 *state = Retirement::Referenced;
             }
         }
@@ -49,8 +62,10 @@ impl Session {
     fn move_on(&mut self, kind: ResourceType, now: Instant) {
         let traffic = TRAFFIC.map(|kind| self.ledgers.get(kind));
         // A client that rejected a listener or route goes on with the old one, which may need anything.
-        let replaced = traffic.iter().all(|ledger| ledger.rejected.is_empty() && !ledger.has_unsent());
-        let rejected = traffic.iter().any(|ledger| !ledger.rejected.is_empty());
+        // And a table that is itself about to leave may come back before it does.
+        let is_last = kind == ResourceType::Route || self.ledgers.get(ResourceType::Route).retiring.is_empty();
+        let replaced =
+            is_last && traffic.iter().all(|ledger| ledger.rejected.is_empty() && !ledger.has_unsent());
         let oldest_unsettled =
             traffic.iter().filter_map(|ledger| ledger.in_flight.front()).map(|sent| sent.serial).min();
         let is_settled = |serial| oldest_unsettled.is_none_or(|oldest| oldest > serial);
@@ -60,12 +75,8 @@ impl Session {
             if *state == Retirement::Referenced && replaced {
                 *state = Retirement::AwaitingAck(last_serial);
             }
-            match *state {
-                Retirement::AwaitingAck(serial) if is_settled(serial) && rejected => {
-                    *state = Retirement::Referenced;
-                }
-                Retirement::AwaitingAck(serial) if is_settled(serial) => *state = Retirement::Draining(now),
-                _ => {}
+            if matches!(*state, Retirement::AwaitingAck(serial) if is_settled(serial)) {
+                *state = Retirement::Draining(now);
             }
         }
     }

@@ -21,10 +21,12 @@ impl Session {
         }
     }
 
-    /// Clusters that a reconnecting client has, but possibly without what they need (Envoy issue 9934).
-    pub(super) fn resume_warming(&mut self, clusters: Vec<Arc<Resource>>, now: Instant) {
-        for cluster in clusters {
-            self.warming.insert(cluster.name().clone(), Warming { serial: 0, since: now, cluster });
+    /// Waits for clusters that a reconnecting client has, or that return before they left: it may be without
+    /// what they need (Envoy issue 9934).
+    pub(super) fn resume_warming(&mut self, clusters: Vec<(Arc<Resource>, u64)>, now: Instant) {
+        for (cluster, serial) in clusters {
+            let name = cluster.name().clone();
+            self.warming.entry(name).or_insert(Warming { serial, since: now, cluster });
         }
     }
 
@@ -42,7 +44,8 @@ impl Session {
     pub(super) fn is_gate_open(&mut self, snapshot: &Snapshot, now: Instant) -> bool {
         self.end_warming(snapshot);
         let waiting = TRAFFIC.into_iter().any(|kind| self.ledgers.get(kind).has_unsent());
-        if !waiting || (self.warming.is_empty() && !self.has_unsent_clusters()) {
+        let is_warming = self.warming.keys().any(|name| snapshot.get(ResourceType::Cluster, name).is_some());
+        if !waiting || (!is_warming && !self.has_unsent_clusters()) {
             self.held_since = None;
             return true;
         }
@@ -82,10 +85,11 @@ impl Session {
 
     fn is_warming(&self, name: &str, warming: &Warming, snapshot: &Snapshot) -> bool {
         let clusters = self.ledgers.get(ResourceType::Cluster);
-        // One that was refused, given up or deleted is not worth waiting for.
-        let is_expected = snapshot.get(ResourceType::Cluster, name).is_some()
-            && clusters.held.contains_key(name)
-            && !clusters.rejected.contains_key(name);
+        // One that was refused or given up is not worth waiting for.
+        let is_expected = clusters.held.contains_key(name) && !clusters.rejected.contains_key(name);
+        if snapshot.get(ResourceType::Cluster, name).is_none() {
+            return is_expected; // Nothing waits for it, unless it comes back.
+        }
         let is_ready = clusters.is_settled(warming.serial)
             && warming.cluster.needs().iter().all(|(kind, need)| self.has_need(*kind, need, warming, snapshot));
         is_expected && !is_ready

@@ -1,7 +1,7 @@
 //! AI backends: one cluster with verified TLS, the provider's host and path, and a credential
 //! header that only the proxy knows.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 
 use crds::ai::{AiBackendSpec, AuthToken, PathOverride, Provider, SECRET_KEY};
 use crds::{NamespacedName, ObjectRef, SensitiveString};
@@ -13,7 +13,7 @@ use ir::{
 use super::provider::{self, Profile};
 use super::{ResolvedBackend, Resolver};
 use crate::gateway::listener::Rejection;
-use crate::gateway::service::is_allowed_address;
+use crate::gateway::service::is_allowed_host;
 use crate::reference_grant::Party;
 use crate::status::Reason;
 
@@ -23,6 +23,9 @@ const HTTPS: u16 = 443;
 /// Headers in which clients carry credentials; none of them is a provider's business.
 const CLIENT_CREDENTIALS: [&str; 6] =
     ["api-key", "authorization", "cookie", "proxy-authorization", "x-api-key", "x-goog-api-key"];
+
+/// Headers that tell who the client is; the proxy itself has set some of them.
+const CLIENT_ADDRESS: [&str; 4] = ["forwarded", "x-envoy-external-address", "x-forwarded-for", "x-real-ip"];
 
 /// Another key under which documents of the dialects have put the credential.
 const LENIENT_SECRET_KEY: &str = "api-key";
@@ -36,10 +39,8 @@ pub(super) fn resolve(
 ) -> Result<ResolvedBackend, Rejection> {
     let profile = provider::profile(&spec.provider);
     let place = Place::of(spec, &profile);
-    if let Ok(address) = place.connect.host.parse::<IpAddr>()
-        && !is_allowed_address(address, resolver.settings)
-    {
-        let message = format!("the host {address} is an address that a proxy may not be pointed at");
+    if !is_allowed_host(&place.connect.host, resolver.settings) {
+        let message = format!("the host {} is one that a proxy may not be pointed at", place.connect.host);
         return Err(Rejection::new(Reason::Invalid, message));
     }
     let mut warnings = Vec::new();
@@ -136,16 +137,14 @@ fn path(spec: &AiBackendSpec, profile: &Profile) -> PathRewrite {
     PathRewrite::Regex { pattern: "^/.*$".to_owned(), substitution: path.replace('\\', "\\\\") }
 }
 
-/// Clients' credentials do not reach a provider, unless passing them through is what is asked for.
+/// Clients' credentials do not reach a provider, unless passing them through is what is asked for;
+/// their addresses never do.
 fn removed_headers(header: &str, has_credential: bool) -> Vec<String> {
-    if !has_credential {
-        return vec!["cookie".to_owned(), "proxy-authorization".to_owned()];
-    }
-    let mut headers: Vec<_> = CLIENT_CREDENTIALS.iter().map(|name| (*name).to_owned()).collect();
-    headers.push(header.to_owned());
-    headers.sort();
-    headers.dedup();
-    headers
+    let credentials: &[&str] =
+        if has_credential { &CLIENT_CREDENTIALS } else { &["cookie", "proxy-authorization"] };
+    let own = has_credential.then_some(header);
+    let all: BTreeSet<&str> = CLIENT_ADDRESS.iter().chain(credentials).copied().chain(own).collect();
+    all.into_iter().map(str::to_owned).collect()
 }
 
 fn removed_params(profile: &Profile, has_credential: bool) -> Vec<String> {

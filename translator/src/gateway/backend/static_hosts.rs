@@ -1,7 +1,5 @@
 //! Backends with fixed hosts.
 
-use std::net::IpAddr;
-
 use crds::ai::StaticBackendSpec;
 use crds::backend::AppProtocol;
 use ir::{ClusterIr, ClusterName, Discovery, Endpoint, HostPort, UpstreamHttp, UpstreamProtocol};
@@ -9,7 +7,7 @@ use ir::{ClusterIr, ClusterName, Discovery, Endpoint, HostPort, UpstreamHttp, Up
 use super::ResolvedBackend;
 use crate::Settings;
 use crate::gateway::listener::Rejection;
-use crate::gateway::service::is_allowed_address;
+use crate::gateway::service::is_allowed_host;
 use crate::status::Reason;
 
 /// Resolves a backend with fixed hosts.
@@ -20,11 +18,8 @@ pub(super) fn resolve(
 ) -> Result<ResolvedBackend, Rejection> {
     let mut hosts = Vec::new();
     for host in &spec.hosts {
-        if let Ok(address) = host.host.parse::<IpAddr>()
-            && !is_allowed_address(address, settings)
-        {
-            let message =
-                format!("static: the host {address} is an address that a proxy may not be pointed at");
+        if !is_allowed_host(&host.host, settings) {
+            let message = format!("static: the host {} is one that a proxy may not be pointed at", host.host);
             return Err(Rejection::new(Reason::Invalid, message));
         }
         if let Some(server_name) = &host.server_name {

@@ -1,0 +1,197 @@
+//! The commands that run nothing: `translate` and `check`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use translator::status::{Report, render_status};
+use translator::xds::XdsKind;
+use translator::{CONTROLLER_NAME, Translation, XdsResources, translate};
+
+use crate::args::{CheckArgs, OutputForm, TranslateArgs, TranslationArgs};
+use crate::clock;
+use crate::exit::Outcome;
+use crate::pipeline::Output;
+use crate::settings::{Machine, standalone};
+use crate::source::file::FileSource;
+use crate::source::{Finding, Severity};
+use crate::store::Store;
+
+/// What a command prints, and how it ends.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Printed {
+    /// For standard output.
+    pub output: String,
+    /// For standard error.
+    pub remarks: String,
+    /// How the command ends.
+    pub outcome: Outcome,
+}
+
+/// `chancery translate`: Envoy's configuration and the statuses. The secrets are left out.
+///
+/// # Errors
+/// The input cannot be read at all.
+pub fn translate_command(args: &TranslateArgs, machine: &Machine) -> Result<Printed> {
+    let TranslateArgs { paths, translation, output: form } = args;
+    let Output { translation, findings } = read(paths, translation, machine)?;
+    let value = describe(&translation)?;
+    let output = match form {
+        OutputForm::Yaml => serde_saphyr::to_string(&value).context("cannot write YAML")?,
+        OutputForm::Json => format!("{value:#}\n"),
+    };
+    let is_complete = !findings.iter().any(|finding| finding.severity == Severity::Problem);
+    let outcome = if is_complete { Outcome::Success } else { Outcome::ProblemsFound };
+    Ok(Printed { output, remarks: lines(findings.iter()), outcome })
+}
+
+/// `chancery check`: one line per problem, of files and of objects.
+///
+/// # Errors
+/// The input cannot be read at all.
+pub fn check_command(args: &CheckArgs, machine: &Machine) -> Result<Printed> {
+    let CheckArgs { paths, translation } = args;
+    let Output { translation, findings } = read(paths, translation, machine)?;
+    let (problems, notices): (Vec<&Finding>, Vec<&Finding>) =
+        findings.iter().partition(|finding| finding.severity == Severity::Problem);
+    let of_objects: Vec<_> = translation.reports.iter().flat_map(Report::problems).collect();
+    let is_fine = problems.is_empty() && of_objects.is_empty();
+    let outcome = if is_fine { Outcome::Success } else { Outcome::ProblemsFound };
+    Ok(Printed { output: lines(problems) + &lines(of_objects), remarks: lines(notices), outcome })
+}
+
+fn read(paths: &[PathBuf], args: &TranslationArgs, machine: &Machine) -> Result<Output> {
+    let settings = standalone(args, machine)?;
+    let mut store = Store::default();
+    store.apply(FileSource::with_standard_input(paths)?.read());
+    let translation = translate(store.resources(), &settings);
+    Ok(Output { translation, findings: store.findings().to_vec() })
+}
+
+fn lines(items: impl IntoIterator<Item = impl ToString>) -> String {
+    // A message may quote what a user wrote in several lines.
+    items.into_iter().map(|item| item.to_string().replace('\n', " ") + "\n").collect()
+}
+
+/// The same input gives the same text: no clock, everything sorted.
+fn describe(translation: &Translation) -> Result<Value> {
+    let mut gateways = serde_json::Map::new();
+    for (name, output) in &translation.gateways {
+        gateways.insert(name.to_string(), describe_resources(&output.xds)?);
+    }
+    let statuses = translation.reports.iter().map(|report| {
+        let status = render_status(report, None, CONTROLLER_NAME, &clock::epoch());
+        json!({ "object": format!("{:#}", report.object), "status": status })
+    });
+    Ok(json!({ "gateways": gateways, "statuses": statuses.collect::<Vec<_>>() }))
+}
+
+fn describe_resources(resources: &XdsResources) -> Result<Value> {
+    let mut by_kind: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for resource in resources.encode() {
+        let message = proto::to_json(&resource.kind.type_url(), &resource.bytes)
+            .with_context(|| format!("cannot describe {}", resource.name))?;
+        by_kind.entry(kind_name(resource.kind)).or_default().push(message);
+    }
+    Ok(json!(by_kind))
+}
+
+fn kind_name(kind: XdsKind) -> &'static str {
+    match kind {
+        XdsKind::Cluster => "clusters",
+        XdsKind::Endpoint => "endpoints",
+        XdsKind::Secret => "secrets",
+        XdsKind::Listener => "listeners",
+        XdsKind::Route => "routes",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const GATEWAY: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: web}\nspec:\n  \
+        gatewayClassName: chancery\n  listeners: [{name: http, protocol: HTTP, port: 8080}]\n";
+    const ROUTE: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n  \
+        parentRefs: [{name: web}]\n  rules:\n  - backendRefs: [{group: gateway.kgateway.dev, kind: Backend, name: ai}]\n";
+    const BACKEND: &str = "apiVersion: gateway.kgateway.dev/v1alpha1\nkind: Backend\nmetadata: {name: ai}\nspec:\n  \
+        type: AI\n  ai: {llm: {provider: {gemini: {apiVersion: v1beta, model: m, authToken: {kind: SecretRef, secretRef: {name: key}}}}}}\n";
+    const SECRET: &str =
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: key}\nstringData: {Authorization: sk-canary}\n";
+
+    fn write(documents: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.yaml"), documents.join("---\n")).unwrap();
+        folder
+    }
+
+    fn machine() -> Machine {
+        Machine { lowest_port: 1, trust_file: Some("/trust.pem".into()) }
+    }
+
+    fn translation_args() -> TranslationArgs {
+        TranslationArgs { bind: None, connect_to: Vec::new(), upstream_ca: None, access_log: None }
+    }
+
+    fn check(folder: &Path) -> Printed {
+        let args = CheckArgs { paths: vec![folder.to_owned()], translation: translation_args() };
+        check_command(&args, &machine()).unwrap()
+    }
+
+    fn translate_to(folder: &Path, output: OutputForm) -> Printed {
+        let args = TranslateArgs { paths: vec![folder.to_owned()], translation: translation_args(), output };
+        translate_command(&args, &machine()).unwrap()
+    }
+
+    #[test]
+    fn what_is_right_passes_the_check_without_a_word() {
+        let folder = write(&[GATEWAY, ROUTE, BACKEND, SECRET]);
+        let silent = Printed { output: String::new(), remarks: String::new(), outcome: Outcome::Success };
+        assert_eq!(check(folder.path()), silent);
+    }
+
+    #[test]
+    fn the_check_has_a_line_per_problem_of_files_and_objects() {
+        let folder =
+            write(&[GATEWAY, ROUTE, "kind: [\n", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"]);
+        let printed = check(folder.path());
+        let lines: Vec<&str> = printed.output.lines().collect();
+        assert_eq!(printed.outcome, Outcome::ProblemsFound);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].contains("document 3: not valid YAML"), "{lines:?}");
+        assert!(
+            lines[1].contains("HTTPRoute default/r") && lines[1].contains("BackendNotFound"),
+            "{lines:?}"
+        );
+        assert!(printed.remarks.contains("ConfigMap"), "{printed:?}");
+    }
+
+    #[test]
+    fn translations_are_reproducible_and_show_no_key() {
+        let folder = write(&[GATEWAY, ROUTE, BACKEND, SECRET]);
+        let printed = translate_to(folder.path(), OutputForm::Yaml);
+        assert_eq!(printed.outcome, Outcome::Success);
+        assert!(
+            !printed.output.contains("canary") && !printed.output.contains("c2stY2FuYXJ5"),
+            "{}",
+            printed.output
+        );
+        assert!(printed.output.contains("generativelanguage.googleapis.com"), "{}", printed.output);
+        assert_eq!(translate_to(folder.path(), OutputForm::Yaml), printed);
+    }
+
+    #[test]
+    fn yaml_and_json_say_the_same() {
+        let folder = write(&[GATEWAY, ROUTE, BACKEND, SECRET]);
+        let yaml: Value =
+            serde_saphyr::from_str(&translate_to(folder.path(), OutputForm::Yaml).output).unwrap();
+        let json: Value =
+            serde_json::from_str(&translate_to(folder.path(), OutputForm::Json).output).unwrap();
+        assert_eq!(yaml, json);
+        assert_eq!(json["statuses"].as_array().unwrap().len(), 3);
+        assert!(json["gateways"]["default/web"]["listeners"].is_array());
+    }
+}

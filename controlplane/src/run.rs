@@ -1,0 +1,154 @@
+//! `chancery run`: the one place that wires everything.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::admin::{self, Admin, View};
+use crate::args::{AdminAddress, RunArgs, TranslationArgs};
+use crate::console::Console;
+use crate::deployer::Deployer as _;
+use crate::deployer::local::{LocalDeployer, LocalSettings, XdsService};
+use crate::deployer::state_dir::StateDir;
+use crate::envoy::{self, EnvoySearch};
+use crate::exit::Outcome;
+use crate::launcher::Launcher;
+use crate::pipeline::{self, Output};
+use crate::publish::Publisher;
+use crate::settings::{Machine, standalone};
+use crate::source::Source as _;
+use crate::source::file::FileSource;
+use crate::telemetry::Metrics;
+use crate::trust;
+
+/// Worker threads of an Envoy on a machine that has them: plenty for one person.
+const DEFAULT_CONCURRENCY: usize = 2;
+
+/// Serves until it is told to end, then drains.
+///
+/// # Errors
+/// Something that is needed from the start is missing: a path, an Envoy, a port, a folder.
+pub async fn run(args: RunArgs) -> Result<Outcome> {
+    let RunArgs { paths, translation, envoy, envoy_concurrency, state_dir, admin, drain_timeout } = args;
+    let mut signals = Signals::new()?;
+    let settings = standalone(&translation, &Machine::detect())?;
+    let TranslationArgs { upstream_ca, .. } = translation;
+    let source = FileSource::new(&paths)?;
+    let envoy = EnvoySearch::from_environment(envoy).find()?;
+    let state = StateDir::open(state_dir.as_deref())?;
+    let admin_listener = match admin {
+        AdminAddress::At(address) => Some(admin::bind(address).await?),
+        AdminAddress::Off => None,
+    };
+
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let xds_metrics = xds::Metrics::default();
+    xds_metrics.register(&mut registry);
+
+    let publisher = Publisher::new();
+    let cache = publisher.cache();
+    let (events, heard) = mpsc::unbounded_channel();
+    let local = LocalSettings {
+        envoy: envoy.clone(),
+        concurrency: envoy_concurrency.map_or_else(default_concurrency, std::num::NonZeroU32::get),
+        drain_timeout,
+        shares_stdout: settings.access_log.as_deref() == Some("/dev/stdout"),
+    };
+    let service = XdsService { cache: cache.clone(), metrics: xds_metrics, events };
+    let launcher = Launcher::start(Launcher::this_program())?;
+    let deployer = LocalDeployer::new(local, state, service, launcher, metrics.clone());
+
+    let (view_sender, view) =
+        watch::channel(View { waiting_for: vec!["the first translation".to_owned()], ..View::default() });
+    if let Some(listener) = admin_listener {
+        tracing::info!(address = %listener.local_addr()?, "admin port: /healthz /readyz /metrics /status /debug/snapshot");
+        tokio::spawn(admin::serve(
+            listener,
+            Admin { view, registry: Arc::new(registry), cache: cache.clone() },
+        ));
+    }
+
+    let (settings, settings_changes) = watch::channel(settings);
+    if let Some(file) = upstream_ca {
+        trust::follow(&file, settings.clone())?;
+    }
+    let (outputs, translated) = watch::channel(None);
+    tokio::spawn(pipeline::run(source.start()?, settings_changes, outputs, metrics.clone()));
+    let (published, seen) = watch::channel(None);
+    tokio::spawn(Console::new(cache, view_sender, metrics).run(seen, heard));
+    // After all that the first answer needs.
+    tokio::task::spawn_blocking(move || check_version(&envoy));
+
+    let deployer = serve(translated, publisher, deployer, published, &mut signals).await;
+    tracing::info!("draining; once more to end at once");
+    deployer.shut_down(signals.next()).await;
+    Ok(Outcome::Success)
+}
+
+/// Publishes and deploys every translation until a signal comes.
+async fn serve(
+    mut translated: watch::Receiver<Option<Arc<Output>>>,
+    mut publisher: Publisher,
+    mut deployer: LocalDeployer,
+    published: watch::Sender<Option<Arc<Output>>>,
+    signals: &mut Signals,
+) -> LocalDeployer {
+    loop {
+        tokio::select! {
+            () = signals.next() => return deployer,
+            Ok(()) = translated.changed() => {}
+        }
+        let Some(output) = translated.borrow_and_update().clone() else { continue };
+        let started = Instant::now();
+        let gateways = &output.translation.gateways;
+        // The Envoys first: they start while we encode.
+        let infra = gateways.iter().map(|(name, gateway)| (name.clone(), gateway.infra.clone())).collect();
+        deployer.reconcile(&infra);
+        for gateway in publisher.publish(&output.translation) {
+            tracing::debug!(%gateway, took = ?started.elapsed(), "published");
+        }
+        published.send_replace(Some(output));
+    }
+}
+
+/// The signals that end the program: from Ctrl-C and from `kill`. Not that of a terminal that is
+/// closed: to listen for it would undo what `nohup` did.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn default_concurrency() -> u32 {
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(available.min(DEFAULT_CONCURRENCY)).unwrap_or(1)
+}
+
+fn check_version(envoy: &Path) {
+    match envoy::version(envoy) {
+        Ok(version) => {
+            tracing::info!(binary = %envoy.display(), %version, "Envoy");
+            envoy::warn_of_other_version(&version);
+        }
+        Err(error) => tracing::warn!("{error:#}"),
+    }
+}

@@ -1,0 +1,265 @@
+//! Random objects: well-typed, small, and with few names, so that references often meet their target.
+
+mod nasty;
+mod route;
+
+use std::collections::BTreeMap;
+
+use crds::{Object, ObjectRef};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+use translator::{Addressing, ConnectTo, Resources, Settings};
+
+pub(crate) use nasty::{nasty_text, spoil};
+pub(crate) use route::{http_route, route_match};
+
+/// The word that every credential contains.
+pub(crate) const CANARY: &str = "canary";
+
+const GATEWAY_API: &str = "gateway.networking.k8s.io/v1";
+
+/// Documents of different objects.
+pub(crate) type World = Vec<Value>;
+
+/// The objects of a world, indexed.
+pub(crate) fn resources(world: &[Value]) -> Resources {
+    world.iter().map(object).collect()
+}
+
+fn object(document: &Value) -> Object {
+    Object::decode(document.clone()).unwrap_or_else(|error| panic!("{error}: {document}")).object
+}
+
+/// A world in which no object stands twice.
+pub(crate) fn world() -> impl Strategy<Value = World> {
+    let routing = (vec(gateway(), 1..4), vec(http_route(), 0..6), vec(grant(), 0..4));
+    let plain = (vec(service(), 0..8), vec(slice(), 0..5), vec(secret(), 0..4), vec(namespace(), 0..3));
+    let backends = (vec(backend(), 0..8), vec(upstream(), 0..6));
+    (routing, plain, backends).prop_map(|(routing, plain, backends)| {
+        let parts = [routing.0, routing.1, routing.2, plain.0, plain.1, plain.2, plain.3, backends.0, backends.1];
+        let class = json!({"apiVersion": GATEWAY_API, "kind": "GatewayClass", "metadata": {"name": "chancery"},
+            "spec": {"controllerName": translator::CONTROLLER_NAME}});
+        distinct(parts.into_iter().flatten().chain([class]))
+    })
+}
+
+/// The first document of each object.
+pub(crate) fn distinct(documents: impl IntoIterator<Item = Value>) -> World {
+    let mut seen: BTreeMap<ObjectRef, ()> = BTreeMap::new();
+    documents
+        .into_iter()
+        .filter(|document| seen.insert(object(document).object_ref(), ()).is_none())
+        .collect()
+}
+
+/// The same documents in another order.
+pub(crate) fn shuffled(world: &[Value], seed: u64) -> World {
+    let key = |index: usize| (seed ^ index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23);
+    let mut indexed: Vec<_> = world.iter().enumerate().collect();
+    indexed.sort_by_key(|(index, _)| key(*index));
+    indexed.into_iter().map(|(_, document)| document.clone()).collect()
+}
+
+/// Settings of every mode.
+pub(crate) fn settings() -> impl Strategy<Value = Settings> {
+    let addressing = select(vec![
+        Addressing::AllInterfaces,
+        Addressing::Loopback,
+        Addressing::Fixed([192, 0, 2, 1].into()),
+    ]);
+    let connect_to = option::of((option::of(host()), option::of(select(vec![80, 443])))).prop_map(|rule| {
+        rule.map(|(host, port)| ConnectTo {
+            host,
+            port,
+            to_host: Some("127.0.0.1".to_owned()),
+            to_port: None,
+        })
+    });
+    (addressing, select(vec![1_u16, 1024]), connect_to).prop_map(|(addressing, lowest_port, connect_to)| {
+        Settings {
+            addressing,
+            lowest_port,
+            connect_to: connect_to.into_iter().collect(),
+            ..Settings::default()
+        }
+    })
+}
+
+fn text(choices: &[&str]) -> impl Strategy<Value = String> + use<> {
+    select(choices.iter().map(|choice| (*choice).to_owned()).collect::<Vec<_>>())
+}
+
+/// Mostly what a reference can be resolved with; sometimes what it cannot.
+fn mostly(good: &[&str], bad: &[&str]) -> impl Strategy<Value = String> + use<> {
+    prop_oneof![12 => text(good), 1 => text(bad)]
+}
+
+fn a_namespace() -> impl Strategy<Value = String> {
+    mostly(&["default"], &["team", "data"])
+}
+
+fn a_gateway() -> impl Strategy<Value = String> {
+    text(&["gw", "gw", "gw", "other"])
+}
+
+fn a_backend() -> impl Strategy<Value = String> {
+    text(&["web", "db", "ai"])
+}
+
+fn hostname() -> impl Strategy<Value = String> {
+    mostly(
+        &["a.example.com", "A.Example.com", "*.example.com", "b.a.example.com", "*.com"],
+        &["bad host", "*"],
+    )
+}
+
+fn host() -> impl Strategy<Value = String> {
+    mostly(
+        &["10.0.0.1", "10.0.0.2", "2001:db8::1", "api.openai.com", "llm.example.com"],
+        &["127.0.0.1", "localhost"],
+    )
+}
+
+fn document(api: &str, kind: &str, metadata: Value, spec: Value) -> Value {
+    json!({"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec})
+}
+
+fn gateway() -> impl Strategy<Value = Value> {
+    (a_gateway(), a_namespace(), vec(listener(), 1..4)).prop_map(|(name, namespace, mut listeners)| {
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            listener["name"] = json!(format!("l{index}"));
+        }
+        let spec = json!({"gatewayClassName": "chancery", "listeners": listeners});
+        document(GATEWAY_API, "Gateway", json!({"name": name, "namespace": namespace, "generation": 2}), spec)
+    })
+}
+
+fn listener() -> impl Strategy<Value = Value> {
+    let port = prop_oneof![12 => select(vec![1080, 8080, 8081]), 1 => select(vec![0, 80, 70000])];
+    let protocol = mostly(&["HTTP"], &["TCP", "HTTPS", "bogus"]);
+    let from = mostly(&["All"], &["Same", "Selector"]);
+    (port, protocol, option::of(hostname()), from).prop_map(|(port, protocol, hostname, from)| {
+        let selector = json!({"matchLabels": {"env": "prod"}});
+        let namespaces = json!({"from": from, "selector": selector});
+        let mut listener =
+            json!({"name": "", "port": port, "protocol": protocol, "allowedRoutes": {"namespaces": namespaces}});
+        if let Some(hostname) = hostname {
+            listener["hostname"] = json!(hostname);
+        }
+        listener
+    })
+}
+
+fn grant() -> impl Strategy<Value = Value> {
+    let from = text(&["HTTPRoute", "HTTPRoute", "Upstream"]);
+    let to = text(&["Service", "Backend", "Upstream", "Secret"]);
+    (a_namespace(), a_namespace(), from, to).prop_map(|(namespace, from_namespace, from, to)| {
+        let group = |kind: &str| match kind {
+            "HTTPRoute" => "gateway.networking.k8s.io",
+            "Upstream" => "gloo.solo.io",
+            "Backend" => "gateway.kgateway.dev",
+            _ => "",
+        };
+        let spec = json!({
+            "from": [{"group": group(&from), "kind": from, "namespace": from_namespace}],
+            "to": [{"group": group(&to), "kind": to}],
+        });
+        let name = format!("{from}-{from_namespace}-{to}").to_lowercase();
+        let metadata = json!({"name": name, "namespace": namespace});
+        document("gateway.networking.k8s.io/v1beta1", "ReferenceGrant", metadata, spec)
+    })
+}
+
+fn service() -> impl Strategy<Value = Value> {
+    let app_protocol = option::of(mostly(&["kubernetes.io/h2c", "http"], &["kubernetes.io/ws"]));
+    let kind = mostly(&["ClusterIP"], &["ExternalName"]);
+    (a_backend(), a_namespace(), app_protocol, kind).prop_map(|(name, namespace, app_protocol, kind)| {
+        let ports =
+            json!([{"name": "http", "port": 80, "appProtocol": app_protocol}, {"name": "admin", "port": 81}]);
+        let spec = json!({"type": kind, "ports": ports});
+        document("v1", "Service", json!({"name": name, "namespace": namespace}), spec)
+    })
+}
+
+fn slice() -> impl Strategy<Value = Value> {
+    let state = (option::of(any::<bool>()), option::of(any::<bool>()), option::of(any::<bool>()));
+    let endpoint = (host(), state).prop_map(|(address, (ready, serving, terminating))| {
+        let conditions = json!({"ready": ready, "serving": serving, "terminating": terminating});
+        json!({"addresses": [address], "conditions": conditions})
+    });
+    let which = (a_backend(), a_namespace(), 0..3_u8);
+    (which, vec(endpoint, 0..4)).prop_map(|((service, namespace, number), endpoints)| {
+        let labels = json!({"kubernetes.io/service-name": service});
+        let metadata =
+            json!({"name": format!("{service}-{number}"), "namespace": namespace, "labels": labels});
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata,
+            "addressType": "IPv4", "ports": [{"name": "http", "port": 8080}], "endpoints": endpoints,
+        })
+    })
+}
+
+fn secret() -> impl Strategy<Value = Value> {
+    let key = mostly(&["Authorization", "api-key"], &["other"]);
+    (a_namespace(), key, credential()).prop_map(|(namespace, key, value)| {
+        let metadata = json!({"name": "key", "namespace": namespace});
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {key: value}})
+    })
+}
+
+/// Credentials that can be used and such that cannot.
+fn credential() -> impl Strategy<Value = String> {
+    let around = || mostly(&["", " ", "Bearer ", "\n", "%"], &["\u{0}", "é"]);
+    (around(), around()).prop_map(|(before, after)| format!("{before}{CANARY}{after}"))
+}
+
+fn namespace() -> impl Strategy<Value = Value> {
+    (a_namespace(), text(&["prod", "dev"])).prop_map(|(name, env)| {
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"env": env}}})
+    })
+}
+
+fn auth_token() -> impl Strategy<Value = Value> {
+    let reference = option::of(a_namespace())
+        .prop_map(|namespace| json!({"secretRef": {"name": "key", "namespace": namespace}}));
+    prop_oneof![
+        3 => reference,
+        1 => credential().prop_map(|value| json!({"kind": "Inline", "inline": value})),
+        1 => Just(json!({"kind": "Passthrough"})),
+    ]
+}
+
+fn provider() -> impl Strategy<Value = Value> {
+    let model = mostly(&["gpt-4o", "gemini-1.5-flash"], &["a b"]);
+    (text(&["openai", "gemini", "gemini"]), model, auth_token()).prop_map(|(name, model, token)| {
+        match name.as_str() {
+            "openai" => json!({"openai": {"model": model, "authToken": token}}),
+            _ => json!({"gemini": {"model": model, "apiVersion": "v1beta", "authToken": token}}),
+        }
+    })
+}
+
+fn backend() -> impl Strategy<Value = Value> {
+    let ai = (provider(), option::of((host(), select(vec![80, 443, 8443])))).prop_map(|(provider, place)| {
+        let place = place.map(|(host, port)| json!({"host": host, "port": port}));
+        json!({"type": "AI", "ai": {"llm": {"provider": provider, "hostOverride": place}}})
+    });
+    let hosts = vec((host(), select(vec![80, 8080])), 0..3).prop_map(|hosts| {
+        let hosts: Vec<_> = hosts.iter().map(|(host, port)| json!({"host": host, "port": port})).collect();
+        json!({"type": "Static", "static": {"hosts": hosts}})
+    });
+    (a_backend(), a_namespace(), prop_oneof![ai, hosts]).prop_map(|(name, namespace, spec)| {
+        let metadata = json!({"name": name, "namespace": namespace});
+        document("gateway.kgateway.dev/v1alpha1", "Backend", metadata, spec)
+    })
+}
+
+fn upstream() -> impl Strategy<Value = Value> {
+    (a_backend(), a_namespace(), provider()).prop_map(|(name, namespace, provider)| {
+        let metadata = json!({"name": name, "namespace": namespace});
+        document("gloo.solo.io/v1", "Upstream", metadata, json!({"ai": provider}))
+    })
+}
