@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crds::core::Time;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use random::{CANARY, World, nasty_text, resources, route_match, settings, shuffled, spoil, world};
+use random::{CANARY, World, nasty_text, related_matches, resources, settings, shuffled, spoil, world};
 use serde_json::{Value, json};
 use translator::status::render_status;
 use translator::xds::{XdsKind, dangling_references};
@@ -152,7 +152,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn precedence_of_matches_is_a_total_order(a in route_match(), b in route_match(), c in route_match()) {
+    fn precedence_of_matches_is_a_total_order([a, b, c] in related_matches()) {
         prop_assert_eq!(a.cmp(&b), b.cmp(&a).reverse(), "antisymmetric");
         prop_assert_eq!(a.cmp(&b) == Ordering::Equal, a == b, "equal only if the same");
         let mut sorted = [&a, &b, &c];

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use translator::{Addressing, ConnectTo, Resources, Settings};
 
 pub(crate) use nasty::{nasty_text, spoil};
-pub(crate) use route::{http_route, route_match};
+pub(crate) use route::{http_route, related_matches};
 
 /// The word that every credential contains.
 pub(crate) const CANARY: &str = "canary";

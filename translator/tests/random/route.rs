@@ -126,7 +126,7 @@ fn mostly_port() -> impl Strategy<Value = Option<i32>> {
 }
 
 /// A match of the intermediate representation.
-pub(crate) fn route_match() -> impl Strategy<Value = RouteMatch> {
+fn route_match() -> impl Strategy<Value = RouteMatch> {
     let short = || text(&["/", "/a", "/b", "/a/b"]);
     let path = prop_oneof![
         short().prop_map(PathMatch::Exact),
@@ -147,5 +147,19 @@ pub(crate) fn route_match() -> impl Strategy<Value = RouteMatch> {
             headers: headers.into_iter().map(|(name, value)| HeaderMatch { name, value }).collect(),
             query_params: params.into_iter().map(|(name, value)| QueryParamMatch { name, value }).collect(),
         }
+    })
+}
+
+/// Three matches that differ in few of their parts, so that each part decides sometimes.
+pub(crate) fn related_matches() -> impl Strategy<Value = [RouteMatch; 3]> {
+    let other = || (route_match(), any::<[bool; 4]>());
+    (route_match(), other(), other()).prop_map(|(first, second, third)| {
+        let like_first = |(own, [path, method, headers, query_params]): (RouteMatch, [bool; 4])| RouteMatch {
+            path: if path { &first } else { &own }.path.clone(),
+            method: if method { &first } else { &own }.method.clone(),
+            headers: if headers { &first } else { &own }.headers.clone(),
+            query_params: if query_params { &first } else { &own }.query_params.clone(),
+        };
+        [like_first(second), like_first(third), first]
     })
 }

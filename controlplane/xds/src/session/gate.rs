@@ -1,5 +1,6 @@
 //! Listeners and routes wait for the clusters they may point at.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -53,7 +54,10 @@ impl Session {
         if self.gate_opens_at().is_some_and(|at| now < at) {
             return false;
         }
-        let clusters = std::mem::take(&mut self.warming).into_keys().map(|name| name.to_string()).collect();
+        let clusters = self.ledgers.get(ResourceType::Cluster);
+        let unsent = clusters.outstanding.union(&clusters.owed).cloned();
+        let late: BTreeSet<Arc<str>> = std::mem::take(&mut self.warming).into_keys().chain(unsent).collect();
+        let clusters = late.iter().map(ToString::to_string).collect();
         self.observations.push(Observation::GateTimeout { clusters });
         self.held_since = None;
         true

@@ -166,6 +166,9 @@ struct Client {
     may_repeat: BTreeSet<Key>,
     /// State of the world: what the lists of this stream have brought.
     listed: BTreeMap<Key, ResourceVersion>,
+    /// State of the world: routes that it has although they were gone for a while; the server knows nothing
+    /// of them.
+    forgotten: BTreeSet<String>,
     /// What it accepted on this stream.
     good: BTreeMap<Key, ResourceVersion>,
     /// Clusters that routes may name although they are not known to work: it was not said in time that they
@@ -191,6 +194,7 @@ impl Client {
             may_repeat: BTreeSet::new(),
             listed: BTreeMap::new(),
             good: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
             excused: BTreeSet::new(),
         };
         client.open();
@@ -220,6 +224,11 @@ impl Client {
         self.refused.retain(|(key, refused)| version(key) == Some(*refused));
         // A version may come back after another was published.
         self.sent.retain(|key, sent| version(key) == Some(*sent));
+        if !self.is_delta {
+            let routes = self.holds.keys().filter(|(kind, _)| *kind == Route);
+            let gone = routes.filter(|(_, name)| snapshot.get(Route, name).is_none());
+            self.forgotten.extend(gone.map(|(_, name)| name.clone()));
+        }
         let snapshot = Arc::new(snapshot);
         self.snapshot = Some(snapshot.clone());
         either!(&mut self.connection, it => it.on_snapshot(snapshot, self.now));
@@ -336,6 +345,9 @@ impl Client {
             }
             self.refused.remove(&(key.clone(), resource.version()));
             self.good.insert(key.clone(), resource.version());
+            if kind == Route {
+                self.forgotten.remove(&key.1);
+            }
             let is_changing = |(response, _): &(Response, Vec<Arc<Resource>>)| {
                 let is_it = |r: &Arc<Resource>| r.resource_type() == Cluster && **r.name() == *key.1;
                 response.resources.iter().any(is_it)
@@ -379,7 +391,6 @@ impl Client {
         answer: Option<(u64, Option<String>)>,
     ) {
         let first = self.opened.insert(kind);
-        eprintln!("-> {kind} +{subscribe:?} -{unsubscribe:?} {answer:?}");
         let nonce = answer.as_ref().map(|(nonce, _)| nonce.to_string()).unwrap_or_default();
         let error_detail = answer.and_then(|(_, message)| message).and_then(|message| error(&message));
         match &mut self.connection {
@@ -428,7 +439,6 @@ impl Client {
         }
         self.excused.extend(timed_out.iter().cloned());
         for response in either!(&mut self.connection, it => it.take_responses()) {
-            eprintln!("<- {} {:?} -{:?}", response.resource_type, response.resources.iter().map(|r| format!("{} {}", r.name(), &r.version().to_string()[..4])).collect::<Vec<_>>(), response.removed);
             let news = match self.lists_in_full(response.resource_type) {
                 true => self.note_listing(&response),
                 false => {
@@ -499,7 +509,8 @@ impl Client {
             // A cluster of which this stream brought nothing good cannot be kept.
             false => !listed(name) && self.good.contains_key(&(Cluster, name.to_owned())),
         };
-        let routes = self.holds.values().filter(|r| r.resource_type() == Route);
+        let is_known = |r: &&Arc<Resource>| !self.forgotten.contains(&**r.name());
+        let routes = self.holds.values().filter(|r| r.resource_type() == Route).filter(is_known);
         for route in routes.filter(|route| snapshot.get(Route, route.name()).is_some()) {
             for (_, cluster) in route.needs() {
                 let held = self.holds.contains_key(&(Cluster, cluster.clone()));
