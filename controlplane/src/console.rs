@@ -96,11 +96,12 @@ impl Console {
         let Output { translation, findings } = output;
         self.tell_findings(findings);
         let names = || translation.gateways.keys();
-        let waiting: Vec<GatewayName> = names().filter(|name| !self.has_all(name)).cloned().collect();
         let refused: BTreeMap<_, _> =
             names().map(|name| (name.clone(), self.fleet.rejections(name))).collect();
-        let is_heard = |name: &&GatewayName| !waiting.contains(name) || !refused[*name].is_empty();
-        self.heard.extend(names().filter(is_heard).cloned());
+        // A proxy that refuses something has answered: its status says so, and there is no use in waiting.
+        let is_heard = |name: &&GatewayName| self.has_all(name) || !refused[*name].is_empty();
+        let (heard, waiting): (Vec<_>, Vec<_>) = names().partition(is_heard);
+        self.heard.extend(heard.into_iter().cloned());
         self.heard.retain(|name| translation.gateways.contains_key(name));
 
         let mut reports = with_rejections(&translation.reports, &refused);
@@ -115,7 +116,7 @@ impl Console {
         }
         // A closed pipe is no reason to stop serving.
         let _ = io::stdout().lock().write_all(text.as_bytes());
-        self.show(findings, &reports, &waiting);
+        self.show(findings, &reports, waiting);
     }
 
     /// The table, if it is another than before.
@@ -131,7 +132,7 @@ impl Console {
     }
 
     /// Brings the admin port and the metrics up to date.
-    fn show(&self, findings: &[Finding], reports: &[Report], waiting: &[GatewayName]) {
+    fn show(&self, findings: &[Finding], reports: &[Report], waiting: Vec<&GatewayName>) {
         let of_files = findings.iter().filter(|finding| finding.severity == Severity::Problem);
         let of_objects = reports.iter().flat_map(Report::problems);
         let problems = of_files.map(ToString::to_string).chain(of_objects.map(|problem| problem.to_string()));
@@ -139,7 +140,7 @@ impl Console {
         self.metrics.input_problems.set(i64::try_from(problems.len()).unwrap_or(i64::MAX));
         self.metrics.gateways.set(i64::try_from(self.heard.len()).unwrap_or(i64::MAX));
         self.view.send_replace(View {
-            waiting_for: waiting.iter().map(ToString::to_string).collect(),
+            waiting_for: waiting.into_iter().map(ToString::to_string).collect(),
             statuses: self.statuses.rendered().clone(),
             problems,
         });

@@ -49,7 +49,8 @@ async fn conditions(fixture: &Fixture, name: &str, kind: &str) -> Result<(String
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_gateways_on_one_port_get_two_loopback_addresses() -> Result<()> {
     let (one, two) = (EchoBackend::start("one").await?, EchoBackend::start("two").await?);
-    let files = [("b.yaml", gateway("b", "PORT", two.address())), ("a.yaml", gateway("a", "PORT", one.address()))];
+    let files =
+        [("b.yaml", gateway("b", "PORT", two.address())), ("a.yaml", gateway("a", "PORT", one.address()))];
     let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let fixture = Fixture::start(&files).await?;
     for (last, identity) in [(1, "one"), (2, "two")] {
@@ -64,7 +65,8 @@ async fn two_gateways_on_one_port_get_two_loopback_addresses() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_bind_the_second_gateway_on_a_port_is_told_so() -> Result<()> {
     let echo = EchoBackend::start("echo").await?;
-    let files = [("a.yaml", gateway("a", "PORT", echo.address())), ("b.yaml", gateway("b", "PORT", echo.address()))];
+    let files =
+        [("a.yaml", gateway("a", "PORT", echo.address())), ("b.yaml", gateway("b", "PORT", echo.address()))];
     let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let fixture = Fixture::start_with(&files, &["--bind", "127.0.0.1"]).await?;
     assert_eq!(get(fixture.address(), "x.test", "/").await?.status, 200);
@@ -79,8 +81,10 @@ async fn a_port_that_another_program_has_is_reported_and_the_rest_serves() -> Re
     let echo = EchoBackend::start("echo").await?;
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = taken.local_addr()?.port();
-    let text = gateway("a", "PORT", echo.address())
-        .replace("protocol: HTTP}]", &format!("protocol: HTTP}}, {{name: other, port: {port}, protocol: HTTP}}]"));
+    let text = gateway("a", "PORT", echo.address()).replace(
+        "protocol: HTTP}]",
+        &format!("protocol: HTTP}}, {{name: other, port: {port}, protocol: HTTP}}]"),
+    );
     let fixture = Fixture::start(&[("a.yaml", &text)]).await;
     let fixture = fixture?;
     eventually(DEADLINE, || async {

@@ -45,9 +45,11 @@ fn time(text: &str) -> Time {
     serde_json::from_value(json!(text)).unwrap()
 }
 
-/// A world, most often with some strings that nobody expects.
+/// A world with few or many strings that nobody expects.
 fn spoilt_world() -> impl Strategy<Value = World> {
-    (world(), vec((any::<u16>(), nasty_text()), 0..12)).prop_map(|(world, changes)| spoil(&world, &changes))
+    let changes =
+        prop_oneof![vec((any::<u16>(), nasty_text()), 0..4), vec((any::<u16>(), nasty_text()), 20..50)];
+    (world(), changes).prop_map(|(world, changes)| spoil(&world, &changes))
 }
 
 /// Objects that nothing in a random world refers to.

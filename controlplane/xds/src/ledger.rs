@@ -248,8 +248,7 @@ impl Ledger {
         self.rejected.retain(|name, version| set.get(name).is_some_and(|r| r.version() == *version));
         self.resume_with(set);
         let revived = self.revived(set);
-        self.outstanding =
-            self.wanted(set).filter(|r| self.is_news(r)).map(|r| r.name().clone()).collect();
+        self.outstanding = self.wanted(set).filter(|r| self.is_news(r)).map(|r| r.name().clone()).collect();
 
         let gone: BTreeSet<Arc<str>> =
             self.held.keys().filter(|name| set.get(name).is_none()).cloned().collect();
@@ -302,10 +301,7 @@ impl Ledger {
 
     fn is_news(&self, resource: &Arc<Resource>) -> bool {
         !self.is_rejected(resource)
-            && self
-                .held
-                .get(resource.name())
-                .is_none_or(|held| held.sent.version != Some(resource.version()))
+            && self.held.get(resource.name()).is_none_or(|held| held.sent.version != Some(resource.version()))
     }
 
     /// Whether the client refused exactly this version.
@@ -376,7 +372,11 @@ impl Ledger {
     }
 
     /// What of `listing` is new to the client: what `changed`, and what it is not known to hold.
-    pub(crate) fn news_of(&self, listing: &[Arc<Resource>], changed: Vec<Arc<Resource>>) -> Vec<Arc<Resource>> {
+    pub(crate) fn news_of(
+        &self,
+        listing: &[Arc<Resource>],
+        changed: Vec<Arc<Resource>>,
+    ) -> Vec<Arc<Resource>> {
         let changed: BTreeSet<Arc<str>> = changed.iter().map(|resource| resource.name().clone()).collect();
         let is_news = |name: &Arc<str>| changed.contains(name) || !self.held.contains_key(name);
         listing.iter().filter(|resource| is_news(resource.name())).cloned().collect()
@@ -505,7 +505,8 @@ fn mentions(message: &str, name: &str) -> bool {
     !name.is_empty()
         && message.match_indices(name).any(|(at, _)| {
             let before = message.get(..at).and_then(|text| text.trim_end_matches('.').chars().next_back());
-            let after = message.get(at + name.len()..).and_then(|text| text.trim_start_matches('.').chars().next());
+            let after =
+                message.get(at + name.len()..).and_then(|text| text.trim_start_matches('.').chars().next());
             !before.is_some_and(in_a_name) && !after.is_some_and(in_a_name)
         })
 }

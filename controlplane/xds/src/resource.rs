@@ -278,14 +278,10 @@ const ANY_VALUE_TAG: u32 = 2;
 /// ```
 /// Both fields happen to have tag 2, and protobuf lets fields come in any order, so one allocation serves
 /// both protocols.
-fn encode_entry(
-    name: &str,
-    version: ResourceVersion,
-    kind: ResourceType,
-    message: &[u8],
-) -> (Bytes, usize) {
+fn encode_entry(name: &str, version: ResourceVersion, kind: ResourceType, message: &[u8]) -> (Bytes, usize) {
     let version = version.to_string();
-    let any_len = field_len(ANY_TYPE_URL_TAG, kind.type_url().len()) + field_len(ANY_VALUE_TAG, message.len());
+    let any_len =
+        field_len(ANY_TYPE_URL_TAG, kind.type_url().len()) + field_len(ANY_VALUE_TAG, message.len());
     let resource_len = field_len(RESOURCE_NAME_TAG, name.len())
         + field_len(RESOURCE_VERSION_TAG, version.len())
         + field_len(RESOURCES_TAG, any_len);

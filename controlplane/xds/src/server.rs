@@ -14,11 +14,11 @@ use bytes::Bytes;
 use http::{Request, Response as HttpResponse, header};
 use http_body::Body;
 use tokio::sync::{mpsc, watch};
-use tonic::body::Body as GrpcBody;
-use tonic::codegen::Service;
-use tonic::codec::Streaming;
-use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
 use tonic::Status;
+use tonic::body::Body as GrpcBody;
+use tonic::codec::Streaming;
+use tonic::codegen::Service;
+use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
 
 use self::drive::{Connection, Decode, Stream};
 pub use self::serve::{serve_tcp, serve_unix};

@@ -83,8 +83,7 @@ struct Warming {
 }
 
 /// What traffic is sent to; it never waits.
-const FOUNDATION: [ResourceType; 3] =
-    [ResourceType::Cluster, ResourceType::Endpoint, ResourceType::Secret];
+const FOUNDATION: [ResourceType; 3] = [ResourceType::Cluster, ResourceType::Endpoint, ResourceType::Secret];
 /// What sends traffic there; it waits at the gate.
 const TRAFFIC: [ResourceType; 2] = [ResourceType::Listener, ResourceType::Route];
 
@@ -97,7 +96,9 @@ impl Session {
             protocol,
             settings,
             snapshot: None,
-            ledgers: PerType::new(|kind| Ledger::new(kind, protocol == Protocol::Sotw && kind.is_listed_in_full())),
+            ledgers: PerType::new(|kind| {
+                Ledger::new(kind, protocol == Protocol::Sotw && kind.is_listed_in_full())
+            }),
             warming: BTreeMap::new(),
             held_since: None,
             last_serial: 0,
@@ -288,7 +289,8 @@ impl Session {
         let listing = ledger.listing(set);
         let news = ledger.news_of(&listing, changes.changed);
         let version = ResourceVersion::of_set(listing.iter());
-        let differs = std::mem::take(&mut ledger.relist) && ledger.listed.is_some_and(|listed| listed != version);
+        let differs =
+            std::mem::take(&mut ledger.relist) && ledger.listed.is_some_and(|listed| listed != version);
         if first_answer || has_news || differs {
             ledger.listed = Some(version);
             self.send(Response::new(kind, version, listing), news, now);

@@ -127,9 +127,7 @@ impl ResourceSet {
 
     fn reusing(&self, older: &Self) -> Self {
         let reuse = |resource: &Arc<Resource>| match older.get(resource.name()) {
-            Some(before)
-                if before.version() == resource.version() && before.needs() == resource.needs() =>
-            {
+            Some(before) if before.version() == resource.version() && before.needs() == resource.needs() => {
                 before.clone()
             }
             _ => resource.clone(),

@@ -8,8 +8,8 @@ use std::time::Instant;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use tokio::sync::{mpsc, watch};
-use tonic::codec::{DecodeBuf, Decoder, Streaming};
 use tonic::Status;
+use tonic::codec::{DecodeBuf, Decoder, Streaming};
 
 use crate::cache::SnapshotWatch;
 use crate::delta::DeltaConnection;

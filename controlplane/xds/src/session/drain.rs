@@ -63,7 +63,8 @@ impl Session {
         let traffic = TRAFFIC.map(|kind| self.ledgers.get(kind));
         // A client that rejected a listener or route goes on with the old one, which may need anything.
         // And a table that is itself about to leave may come back before it does.
-        let is_last = kind == ResourceType::Route || self.ledgers.get(ResourceType::Route).retiring.is_empty();
+        let is_last =
+            kind == ResourceType::Route || self.ledgers.get(ResourceType::Route).retiring.is_empty();
         let replaced =
             is_last && traffic.iter().all(|ledger| ledger.rejected.is_empty() && !ledger.has_unsent());
         let oldest_unsettled =

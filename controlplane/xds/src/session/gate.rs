@@ -95,7 +95,11 @@ impl Session {
             return is_expected; // Nothing waits for it, unless it comes back.
         }
         let is_ready = clusters.is_settled(warming.serial)
-            && warming.cluster.needs().iter().all(|(kind, need)| self.has_need(*kind, need, warming, snapshot));
+            && warming
+                .cluster
+                .needs()
+                .iter()
+                .all(|(kind, need)| self.has_need(*kind, need, warming, snapshot));
         is_expected && !is_ready
     }
 

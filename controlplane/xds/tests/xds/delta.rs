@@ -63,10 +63,8 @@ impl Stream {
     }
 
     fn ack(&mut self, nonce: u64, kind: ResourceType) -> Vec<Sent> {
-        let request = DeltaDiscoveryRequest {
-                response_nonce: nonce.to_string(),
-                ..delta_request(kind, &[], &[])
-            };
+        let request =
+            DeltaDiscoveryRequest { response_nonce: nonce.to_string(), ..delta_request(kind, &[], &[]) };
         self.connection.on_request(&request, self.now());
         self.take()
     }
@@ -87,10 +85,10 @@ impl Stream {
     fn nack_last(&mut self, message: &str) -> Vec<Sent> {
         let [response] = &*self.last else { panic!("{:?}", self.last) };
         let request = DeltaDiscoveryRequest {
-                response_nonce: response.nonce.to_string(),
-                error_detail: error(message),
-                ..delta_request(response.resource_type, &[], &[])
-            };
+            response_nonce: response.nonce.to_string(),
+            error_detail: error(message),
+            ..delta_request(response.resource_type, &[], &[])
+        };
         self.connection.on_request(&request, self.now());
         self.take()
     }
@@ -178,7 +176,10 @@ fn the_gate_opens_after_its_timeout_and_says_so() {
     assert_eq!(stream.wait(4999), []);
     assert_eq!(stream.wait(1), [sent(Route, &["r"], &[])]);
     let observations = stream.connection.take_observations();
-    assert!(observations.contains(&Observation::GateTimeout { clusters: vec!["b".into()] }), "{observations:?}");
+    assert!(
+        observations.contains(&Observation::GateTimeout { clusters: vec!["b".into()] }),
+        "{observations:?}"
+    );
     assert_eq!(stream.connection.next_deadline(), None);
 }
 
@@ -206,13 +207,8 @@ fn a_stream_without_clusters_is_never_held_back() {
 #[test]
 fn an_updated_route_table_waits_for_the_listeners_but_a_requested_one_does_not() {
     let mut stream = Stream::holding(base());
-    let next = vec![
-        cluster("a", "1"),
-        endpoint("a", "1"),
-        listener("l", "2"),
-        route("r", "2"),
-        route("new", "1"),
-    ];
+    let next =
+        vec![cluster("a", "1"), endpoint("a", "1"), listener("l", "2"), route("r", "2"), route("new", "1")];
     assert_eq!(stream.publish(next), [sent(Listener, &["l"], &[])]);
     let listeners = stream.last[0].nonce;
     assert_eq!(stream.request(Route, &["new"], &[]), [sent(Route, &["new"], &[])]);
@@ -221,7 +217,8 @@ fn an_updated_route_table_waits_for_the_listeners_but_a_requested_one_does_not()
 
 #[test]
 fn a_cluster_leaves_only_after_the_routes_and_a_delay() {
-    let mut stream = Stream::holding([base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat_with(route("r", "b")));
+    let mut stream =
+        Stream::holding([base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat_with(route("r", "b")));
     assert_eq!(stream.publish(base()), [sent(Route, &["r"], &[])]);
     let routes = stream.last[0].nonce;
     assert_eq!(stream.wait(10_000), [], "the routes are not acknowledged");
@@ -236,7 +233,8 @@ fn a_cluster_leaves_only_after_the_routes_and_a_delay() {
 
 #[test]
 fn churn_does_not_keep_an_unused_cluster_for_ever() {
-    let mut stream = Stream::holding([base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat_with(route("r", "0")));
+    let mut stream =
+        Stream::holding([base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat_with(route("r", "0")));
     let mut removed = false;
     for body in 1..10 {
         // Each change comes while the one before awaits its acknowledgement.
@@ -253,7 +251,8 @@ fn churn_does_not_keep_an_unused_cluster_for_ever() {
 
 #[test]
 fn a_rejected_route_keeps_the_clusters_it_may_still_use() {
-    let mut stream = Stream::holding([base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat_with(route("r", "b")));
+    let mut stream =
+        Stream::holding([base(), vec![cluster("b", "1"), endpoint("b", "1")]].concat_with(route("r", "b")));
     stream.publish(base());
     stream.nack_last("no");
     assert_eq!(stream.wait(60_000), []);
@@ -281,9 +280,15 @@ fn a_rejected_version_is_not_sent_again_but_the_next_one_is() {
     let observations = stream.connection.take_observations();
     let [Observation::Nacked(rejection)] = &*observations else { panic!("{observations:?}") };
     assert_eq!((rejection.resource_type, &*rejection.culprits), (Listener, &["l".to_owned()][..]));
-    assert_eq!(stream.publish([with("bad"), vec![listener("m", "1")]].concat()), [sent(Listener, &["m"], &[])]);
+    assert_eq!(
+        stream.publish([with("bad"), vec![listener("m", "1")]].concat()),
+        [sent(Listener, &["m"], &[])]
+    );
     stream.settle();
-    assert_eq!(stream.publish([with("good"), vec![listener("m", "1")]].concat()), [sent(Listener, &["l"], &[])]);
+    assert_eq!(
+        stream.publish([with("good"), vec![listener("m", "1")]].concat()),
+        [sent(Listener, &["l"], &[])]
+    );
     stream.ack_last();
     let observations = stream.connection.take_observations();
     assert!(
@@ -325,7 +330,10 @@ fn what_is_asked_for_again_is_sent_again() {
     let mut stream = Stream::holding(base());
     assert_eq!(stream.request(Endpoint, &["a"], &[]), [sent(Endpoint, &["a"], &[])]);
     stream.settle();
-    assert_eq!(stream.request(Cluster, &[], &["a"]), [sent(Cluster, &["a"], &[]), sent(Endpoint, &["a"], &[])]);
+    assert_eq!(
+        stream.request(Cluster, &[], &["a"]),
+        [sent(Cluster, &["a"], &[]), sent(Endpoint, &["a"], &[])]
+    );
 }
 
 #[test]
@@ -350,7 +358,8 @@ fn unsubscribing_the_wildcard_leaves_the_names() {
     let mut stream = Stream::holding([base(), vec![cluster("b", "1")]].concat());
     stream.request(Cluster, &["b"], &["*"]);
     stream.settle();
-    let next = vec![cluster("a", "2"), cluster("b", "2"), endpoint("a", "1"), listener("l", "1"), route("r", "a")];
+    let next =
+        vec![cluster("a", "2"), cluster("b", "2"), endpoint("a", "1"), listener("l", "1"), route("r", "a")];
     assert_eq!(stream.publish(next), [sent(Cluster, &["b"], &[])]);
 }
 
@@ -429,7 +438,10 @@ fn secrets_go_out_one_by_one_so_that_a_bad_one_is_alone() {
     let secret = |name| resource(Secret, name, "key");
     let mut stream = Stream::new();
     stream.publish([secret("s"), secret("t")]);
-    assert_eq!(stream.request(Secret, &["s", "t"], &[]), [sent(Secret, &["s"], &[]), sent(Secret, &["t"], &[])]);
+    assert_eq!(
+        stream.request(Secret, &["s", "t"], &[]),
+        [sent(Secret, &["s"], &[]), sent(Secret, &["t"], &[])]
+    );
 }
 
 #[test]
@@ -467,9 +479,8 @@ trait ConcatWith {
 
 impl<const N: usize> ConcatWith for [Vec<Resource>; N] {
     fn concat_with(self, replacement: Resource) -> Vec<Resource> {
-        let is_other = |r: &Resource| {
-            (r.resource_type(), r.name()) != (replacement.resource_type(), replacement.name())
-        };
+        let is_other =
+            |r: &Resource| (r.resource_type(), r.name()) != (replacement.resource_type(), replacement.name());
         let mut all: Vec<Resource> = self.into_iter().flatten().filter(is_other).collect();
         all.push(replacement);
         all

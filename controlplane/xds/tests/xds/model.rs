@@ -327,7 +327,9 @@ impl Client {
         let (refused, message) = match (verdict, news.first()) {
             (Verdict::Accept, _) | (_, None) => (vec![], None),
             (Verdict::RejectAll, _) => (news.clone(), Some("no".to_owned())),
-            (Verdict::RejectFirst, Some(first)) => (vec![first.clone()], Some(format!("bad: {}", first.name()))),
+            (Verdict::RejectFirst, Some(first)) => {
+                (vec![first.clone()], Some(format!("bad: {}", first.name())))
+            }
         };
 
         if self.lists_in_full(kind) {
@@ -584,14 +586,20 @@ impl Client {
         let repeated = |r: &&Response| self.is_delta || [Cluster, Listener].contains(&r.resource_type);
         // A client without anything cannot say that it has been answered.
         let has = |kind| self.holds.keys().any(|(k, _)| *k == kind);
-        let sent: Vec<&Response> =
-            self.inbox.iter().map(|(response, _)| response).filter(repeated).filter(|r| !r.resources.is_empty() && (!self.is_delta || has(r.resource_type))).collect();
+        let sent: Vec<&Response> = self
+            .inbox
+            .iter()
+            .map(|(response, _)| response)
+            .filter(repeated)
+            .filter(|r| !r.resources.is_empty() && (!self.is_delta || has(r.resource_type)))
+            .collect();
         assert!(sent.is_empty(), "sent again: {sent:?}");
     }
 
     /// What it holds of what exists.
     fn result(&self) -> Vec<(Key, ResourceVersion)> {
-        let exists = |(kind, name): &Key| self.snapshot.as_ref().is_some_and(|s| s.get(*kind, name).is_some());
+        let exists =
+            |(kind, name): &Key| self.snapshot.as_ref().is_some_and(|s| s.get(*kind, name).is_some());
         let all = self.holds.iter().filter(|(key, _)| exists(key));
         all.map(|(key, resource)| (key.clone(), resource.version())).collect()
     }

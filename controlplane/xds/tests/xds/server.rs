@@ -166,11 +166,7 @@ async fn a_slow_client_gets_the_newest_snapshot_and_not_all() {
 struct Nobody;
 
 impl Identify for Nobody {
-    fn identify(
-        &self,
-        _: &tonic::metadata::MetadataMap,
-        _: &http::Extensions,
-    ) -> Result<NodeGroup, Status> {
+    fn identify(&self, _: &tonic::metadata::MetadataMap, _: &http::Extensions) -> Result<NodeGroup, Status> {
         Err(Status::permission_denied("you are nobody"))
     }
 }

@@ -15,7 +15,8 @@ struct Stream {
 
 impl Stream {
     fn new(resources: impl IntoIterator<Item = Resource>) -> Self {
-        let mut stream = Self { connection: SotwConnection::new(SETTINGS), start: Instant::now(), milliseconds: 0 };
+        let mut stream =
+            Self { connection: SotwConnection::new(SETTINGS), start: Instant::now(), milliseconds: 0 };
         stream.publish(resources);
         stream
     }
@@ -102,7 +103,9 @@ fn a_removed_cluster_stays_listed_until_the_routes_are_acknowledged_and_drained(
 #[test]
 fn a_list_shows_the_last_good_version_of_what_was_rejected() {
     let mut stream = Stream::holding_base();
-    let with = |a, b| vec![cluster("a", a), endpoint("a", "1"), cluster("b", b), listener("l", "1"), route("r", "a")];
+    let with = |a, b| {
+        vec![cluster("a", a), endpoint("a", "1"), cluster("b", b), listener("l", "1"), route("r", "a")]
+    };
     let out = stream.publish(with("bad", "1"));
     assert!(stream.answer(&out[0], &[], Some("Error adding/updating cluster(s) a: bad")).is_empty());
     let out = stream.publish(with("bad", "2"));
@@ -179,7 +182,9 @@ fn an_answer_to_the_last_of_several_settles_all() {
     stream.connection.take_observations();
     stream.answer(&last[0], &["a"], None);
     let observations = stream.connection.take_observations();
-    assert!(observations.iter().any(|o| matches!(o, xds::Observation::InSync { resource_type: Endpoint, .. })));
+    assert!(
+        observations.iter().any(|o| matches!(o, xds::Observation::InSync { resource_type: Endpoint, .. }))
+    );
 }
 
 #[test]

@@ -49,7 +49,11 @@ pub(crate) fn summary(response: &Response) -> Sent {
     (response.resource_type, names, response.removed.iter().map(|name| name.to_string()).collect())
 }
 
-pub(crate) fn delta_request(kind: ResourceType, subscribe: &[&str], unsubscribe: &[&str]) -> DeltaDiscoveryRequest {
+pub(crate) fn delta_request(
+    kind: ResourceType,
+    subscribe: &[&str],
+    unsubscribe: &[&str],
+) -> DeltaDiscoveryRequest {
     DeltaDiscoveryRequest {
         type_url: kind.type_url().to_owned(),
         resource_names_subscribe: subscribe.iter().map(|name| (*name).to_owned()).collect(),
@@ -58,7 +62,12 @@ pub(crate) fn delta_request(kind: ResourceType, subscribe: &[&str], unsubscribe:
     }
 }
 
-pub(crate) fn sotw_request(kind: ResourceType, names: &[&str], version: &str, nonce: &str) -> DiscoveryRequest {
+pub(crate) fn sotw_request(
+    kind: ResourceType,
+    names: &[&str],
+    version: &str,
+    nonce: &str,
+) -> DiscoveryRequest {
     DiscoveryRequest {
         type_url: kind.type_url().to_owned(),
         resource_names: names.iter().map(|name| (*name).to_owned()).collect(),
