@@ -47,6 +47,12 @@ pub enum Command {
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
 
+    /// Serve the Gateways of a Kubernetes cluster.
+    ///
+    /// Reads the cluster's Gateways, routes and backends, runs one fleet of Envoys per Gateway, serves
+    /// them over xDS and writes statuses. Several replicas share the work: all serve, one writes.
+    Serve(Box<ServeArgs>),
+
     /// Print Envoy's configuration and every status, without running anything.
     ///
     /// The same input gives the same output. Secrets are not shown.
@@ -112,6 +118,46 @@ pub struct RunArgs {
     /// How long requests may take to finish on Ctrl-C.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     pub drain_timeout: Duration,
+}
+
+/// `chancery serve`.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// Address of the xDS port, which Envoys connect to (TLS 1.3, with service account tokens).
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:18000")]
+    pub xds_bind: SocketAddr,
+
+    /// Name of the Service of the xDS port, in our namespace: its DNS names are those that the
+    /// certificate of the xDS port is for.
+    #[arg(long, value_name = "NAME", default_value = "chancery")]
+    pub xds_service: String,
+
+    /// The image of the Envoys, unless GatewayParameters name another.
+    #[arg(long, value_name = "IMAGE", default_value = crate::deployer::kubernetes::DEFAULT_IMAGE)]
+    pub proxy_image: String,
+
+    /// Address of health (/healthz, /readyz), Prometheus metrics (/metrics) and statuses (/status),
+    /// or `off`.
+    #[arg(long, value_name = "ADDR:PORT|off", default_value = "0.0.0.0:9093")]
+    pub admin: AdminAddress,
+
+    /// Our own namespace: of the Lease that decides who writes, and of the xDS authority's Secret.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAME", default_value = "chancery-system")]
+    pub namespace: String,
+
+    /// What to call this replica; another name than all others have [default: the host name and the
+    /// process ID].
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub identity: Option<String>,
+
+    /// How to reach the API server [default: as a pod does].
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Certificate authorities (PEM) that may sign the certificates of providers and backends
+    /// [default: those of the proxy's image]. Followed when it changes.
+    #[arg(long, value_name = "FILE")]
+    pub upstream_ca: Option<PathBuf>,
 }
 
 /// `chancery translate`.

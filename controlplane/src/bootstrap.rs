@@ -33,19 +33,32 @@ pub fn render_bootstrap(bootstrap: &Bootstrap<'_>) -> Value {
         // Both are for people and logs. Which configuration a proxy gets is decided by the socket.
         "node": { "id": gateway.to_string(), "cluster": gateway.to_string() },
         "admin": { "address": { "pipe": { "path": admin_socket, "mode": 0o600 } } },
-        "dynamic_resources": {
-            "ads_config": {
-                "api_type": "DELTA_GRPC",
-                "transport_api_version": "V3",
-                "set_node_on_first_message_only": true,
-                "grpc_services": [{ "envoy_grpc": { "cluster_name": XDS_CLUSTER } }],
-            },
-            "cds_config": ads(),
-            "lds_config": ads(),
-        },
+        "dynamic_resources": dynamic_resources(),
         "static_resources": { "clusters": [xds_cluster(xds_socket)] },
         "overload_manager": overload_manager(),
         "layered_runtime": { "layers": [{ "name": "static", "static_layer": runtime() }] },
+    })
+}
+
+/// Everything by one delta stream from [`XDS_CLUSTER`].
+pub(crate) fn dynamic_resources() -> Value {
+    json!({
+        "ads_config": {
+            "api_type": "DELTA_GRPC",
+            "transport_api_version": "V3",
+            "set_node_on_first_message_only": true,
+            "grpc_services": [{
+                "envoy_grpc": {
+                    "cluster_name": XDS_CLUSTER,
+                    // Envoy's default grows to half a minute, in which edits would wait.
+                    "retry_policy": {
+                        "retry_back_off": { "base_interval": "0.5s", "max_interval": "5s" },
+                    },
+                },
+            }],
+        },
+        "cds_config": ads(),
+        "lds_config": ads(),
     })
 }
 
@@ -79,7 +92,7 @@ fn xds_cluster(socket: &Path) -> Value {
     })
 }
 
-fn overload_manager() -> Value {
+pub(crate) fn overload_manager() -> Value {
     json!({
         "resource_monitors": [{
             "name": "envoy.resource_monitors.global_downstream_max_connections",
@@ -92,7 +105,7 @@ fn overload_manager() -> Value {
 }
 
 /// Limits that Envoy has as runtime values only.
-fn runtime() -> Value {
+pub(crate) fn runtime() -> Value {
     json!({
         // The translator admits smaller programs; this stops what it did not foresee.
         "re2.max_program_size.error_level": 2000,

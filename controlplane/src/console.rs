@@ -15,6 +15,7 @@ use xds::{ClientEvent, SnapshotCache};
 
 use crate::admin::View;
 use crate::clock;
+use crate::finding_log::FindingLog;
 use crate::fleet::Fleet;
 use crate::pipeline::Output;
 use crate::publish::node_group;
@@ -35,7 +36,7 @@ pub struct Console {
     style: Style,
     fleet: Fleet,
     statuses: Statuses,
-    findings: Vec<Finding>,
+    findings: FindingLog,
     /// What was printed last.
     table: Option<String>,
     /// Gateways whose Envoy has taken or refused what it was sent at least once.
@@ -53,7 +54,7 @@ impl Console {
             style,
             fleet: Fleet::default(),
             statuses: Statuses::default(),
-            findings: Vec::new(),
+            findings: FindingLog::default(),
             table: None,
             heard: BTreeSet::new(),
         }
@@ -94,7 +95,7 @@ impl Console {
     /// Tells what is new. A patient console has no table until every Gateway's proxy was heard.
     fn tell(&mut self, output: &Output, is_patient: bool) {
         let Output { translation, findings } = output;
-        self.tell_findings(findings);
+        self.findings.tell(findings);
         let names = || translation.gateways.keys();
         let refused: BTreeMap<_, _> =
             names().map(|name| (name.clone(), self.fleet.rejections(name))).collect();
@@ -150,29 +151,5 @@ impl Console {
     fn has_all(&self, gateway: &GatewayName) -> bool {
         let snapshot = self.cache.snapshot_of(&node_group(gateway));
         snapshot.is_some_and(|snapshot| self.fleet.has(gateway, &snapshot))
-    }
-
-    /// Says each finding once, and when it is gone.
-    fn tell_findings(&mut self, findings: &[Finding]) {
-        for finding in findings.iter().filter(|finding| !self.findings.contains(finding)) {
-            match finding.severity {
-                Severity::Problem => tracing::warn!("{finding}"),
-                Severity::Notice => tracing::info!("{finding}"),
-            }
-        }
-        let is_problem = |finding: &&Finding| finding.severity == Severity::Problem;
-        let places: BTreeSet<_> =
-            findings.iter().filter(is_problem).map(|finding| &finding.place.file).collect();
-        let repaired: BTreeSet<_> = self
-            .findings
-            .iter()
-            .filter(is_problem)
-            .map(|finding| &finding.place.file)
-            .filter(|file| !places.contains(file))
-            .collect();
-        for file in repaired {
-            tracing::info!("{}: all good again", file.display());
-        }
-        self.findings = findings.to_vec();
     }
 }

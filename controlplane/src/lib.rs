@@ -12,6 +12,7 @@
 
 pub mod admin;
 pub mod args;
+mod backoff;
 pub mod bootstrap;
 pub mod clock;
 pub mod console;
@@ -19,19 +20,28 @@ pub mod deployer;
 pub mod envoy;
 pub mod envoy_admin;
 pub mod exit;
+mod finding_log;
 pub mod fleet;
 pub mod launcher;
+pub mod lease;
+#[cfg(test)]
+mod mock_api;
 pub mod offline;
 pub mod pipeline;
 pub mod publish;
+mod reporter;
 pub mod run;
+pub mod serve;
 pub mod settings;
+mod signals;
 pub mod source;
 pub mod status;
+pub mod status_writer;
 pub mod store;
 pub mod table;
 pub mod telemetry;
 pub mod trust;
+pub mod xds_trust;
 
 use std::io::{self, Write as _};
 
@@ -54,6 +64,11 @@ pub fn execute(args: Args) -> Result<Outcome> {
             telemetry::init_logs(&log)?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
             runtime.context("cannot start threads")?.block_on(run::run(*args))
+        }
+        Command::Serve(args) => {
+            telemetry::init_logs(&log)?;
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+            runtime.context("cannot start threads")?.block_on(serve::serve(*args))
         }
         Command::Translate(args) => {
             telemetry::init_logs(&log)?;

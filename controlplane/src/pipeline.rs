@@ -71,11 +71,15 @@ fn is_same(one: &Output, other: &Output) -> bool {
     let gateways = |output: &Output| output.translation.gateways.len();
     one.findings == other.findings
         && one.translation.reports == other.translation.reports
+        && one.translation.unserved == other.translation.unserved
         && gateways(one) == gateways(other)
         && one.translation.gateways.iter().all(|(name, gateway)| {
             let other = other.translation.gateways.get(name);
             other.is_some_and(|other| {
-                gateway.ir == other.ir && gateway.xds == other.xds && gateway.infra == other.infra
+                gateway.ir == other.ir
+                    && gateway.xds == other.xds
+                    && gateway.infra == other.infra
+                    && gateway.parameters == other.parameters
             })
         })
 }

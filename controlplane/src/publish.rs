@@ -1,11 +1,16 @@
 //! From a translation to the snapshots that Envoys are served: encoded, hashed, published.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
 
 use ir::GatewayName;
+use tokio::sync::watch;
 use translator::xds::{EncodedResource, XdsKind};
 use translator::{Translation, XdsResources};
 use xds::{NodeGroup, Resource, ResourceType, Snapshot, SnapshotCache, SnapshotWriter};
+
+use crate::pipeline::Output;
 
 /// Publishes what the translation gives for each Gateway.
 #[derive(Debug, Default)]
@@ -26,8 +31,29 @@ impl Publisher {
         self.writer.cache()
     }
 
-    /// Publishes; says which Gateways have something new. What is no longer served is forgotten: its
-    /// Envoys keep what they have until they end.
+    /// Lets `deploy` see every translation, publishes it, and gives it to `published` then. Does not end: what was
+    /// published stays served when no more comes.
+    pub async fn follow(
+        &mut self,
+        mut translated: watch::Receiver<Option<Arc<Output>>>,
+        mut deploy: impl FnMut(&Translation),
+        published: watch::Sender<Option<Arc<Output>>>,
+    ) {
+        while translated.changed().await.is_ok() {
+            let Some(output) = translated.borrow_and_update().clone() else { continue };
+            let started = Instant::now();
+            // The Envoys first: they start while we encode.
+            deploy(&output.translation);
+            for gateway in self.publish(&output.translation) {
+                tracing::debug!(%gateway, took = ?started.elapsed(), "published");
+            }
+            published.send_replace(Some(output));
+        }
+        std::future::pending().await
+    }
+
+    /// Publishes; says which Gateways have something new. What no longer exists is forgotten: its
+    /// Envoys keep what they have until they end. What exists and cannot be served stays as it was.
     pub fn publish(&mut self, translation: &Translation) -> Vec<GatewayName> {
         let mut changed = Vec::new();
         for (gateway, output) in &translation.gateways {
@@ -39,7 +65,9 @@ impl Publisher {
             }
             self.published.insert(gateway.clone(), output.xds.clone());
         }
-        self.published.retain(|gateway, _| translation.gateways.contains_key(gateway));
+        self.published.retain(|gateway, _| {
+            translation.gateways.contains_key(gateway) || translation.unserved.contains(gateway)
+        });
         let wanted: Vec<NodeGroup> = self.published.keys().map(node_group).collect();
         self.writer.retain(|group| wanted.contains(group));
         changed

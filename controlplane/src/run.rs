@@ -2,12 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use prometheus_client::registry::Registry;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use translator::Translation;
 
 use crate::admin::{self, Admin, View};
 use crate::args::{AdminAddress, RunArgs, TranslationArgs};
@@ -18,9 +17,10 @@ use crate::deployer::state_dir::StateDir;
 use crate::envoy::{self, EnvoySearch};
 use crate::exit::Outcome;
 use crate::launcher::Launcher;
-use crate::pipeline::{self, Output};
+use crate::pipeline;
 use crate::publish::Publisher;
 use crate::settings::{Machine, standalone};
+use crate::signals::Signals;
 use crate::source::Source as _;
 use crate::source::file::FileSource;
 use crate::telemetry::Metrics;
@@ -51,7 +51,7 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
     let xds_metrics = xds::Metrics::default();
     xds_metrics.register(&mut registry);
 
-    let publisher = Publisher::new();
+    let mut publisher = Publisher::new();
     let cache = publisher.cache();
     let (events, heard) = mpsc::unbounded_channel();
     let local = LocalSettings {
@@ -62,7 +62,7 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
     };
     let service = XdsService { cache: cache.clone(), metrics: xds_metrics, events };
     let launcher = Launcher::start(Launcher::this_program())?;
-    let deployer = LocalDeployer::new(local, state, service, launcher, metrics.clone());
+    let mut deployer = LocalDeployer::new(local, state, service, launcher, metrics.clone());
 
     let (view_sender, view) =
         watch::channel(View { waiting_for: vec!["the first translation".to_owned()], ..View::default() });
@@ -85,57 +85,17 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
     // After all that the first answer needs.
     tokio::task::spawn_blocking(move || check_version(&envoy));
 
-    let deployer = serve(translated, publisher, deployer, published, &mut signals).await;
+    let deploy = |translation: &Translation| {
+        let gateways = translation.gateways.iter();
+        deployer.reconcile(&gateways.map(|(name, gateway)| (name.clone(), gateway.infra.clone())).collect());
+    };
+    tokio::select! {
+        () = publisher.follow(translated, deploy, published) => {}
+        () = signals.next() => {}
+    }
     tracing::info!("draining; once more to end at once");
     deployer.shut_down(signals.next()).await;
     Ok(Outcome::Success)
-}
-
-/// Publishes and deploys every translation until a signal comes.
-async fn serve(
-    mut translated: watch::Receiver<Option<Arc<Output>>>,
-    mut publisher: Publisher,
-    mut deployer: LocalDeployer,
-    published: watch::Sender<Option<Arc<Output>>>,
-    signals: &mut Signals,
-) -> LocalDeployer {
-    loop {
-        tokio::select! {
-            () = signals.next() => return deployer,
-            Ok(()) = translated.changed() => {}
-        }
-        let Some(output) = translated.borrow_and_update().clone() else { continue };
-        let started = Instant::now();
-        let gateways = &output.translation.gateways;
-        // The Envoys first: they start while we encode.
-        let infra = gateways.iter().map(|(name, gateway)| (name.clone(), gateway.infra.clone())).collect();
-        deployer.reconcile(&infra);
-        for gateway in publisher.publish(&output.translation) {
-            tracing::debug!(%gateway, took = ?started.elapsed(), "published");
-        }
-        published.send_replace(Some(output));
-    }
-}
-
-/// The signals that end the program: from Ctrl-C and from `kill`. Not that of a terminal that is
-/// closed: to listen for it would undo what `nohup` did.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 fn default_concurrency() -> u32 {

@@ -49,6 +49,18 @@ pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings>
     })
 }
 
+/// The settings of a cluster.
+///
+/// # Errors
+/// `--upstream-ca` cannot be read.
+pub fn cluster(upstream_ca: Option<&Path>) -> Result<Settings> {
+    let settings = Settings::default();
+    match upstream_ca {
+        Some(file) => Ok(Settings { trust: read_trust(file)?, ..settings }),
+        None => Ok(settings),
+    }
+}
+
 /// What there is to know about the machine.
 #[derive(Clone, Debug)]
 pub struct Machine {

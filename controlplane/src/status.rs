@@ -8,7 +8,7 @@ use crds::gateway_api;
 use ir::GatewayName;
 use serde_json::Value;
 use translator::CONTROLLER_NAME;
-use translator::status::{Condition, ConditionType, Facts, Reason, Report, render_status};
+use translator::status::{Condition, ConditionType, Facts, GatewayFacts, Reason, Report, render_status};
 
 /// The status of every object of ours, as a cluster would hold it.
 #[derive(Clone, Debug, Default)]
@@ -60,17 +60,32 @@ pub fn with_rejections(reports: &[Report], rejections: &BTreeMap<GatewayName, Ve
         if let (Facts::Gateway(facts), Some(refused)) = (&mut report.facts, refused)
             && !refused.is_empty()
         {
-            facts.conditions.retain(|condition| condition.kind != ConditionType::Programmed);
             let message = format!("the proxy keeps what it had; it refused {}", refused.join("; "));
-            facts.conditions.push(Condition::bad(
-                ConditionType::Programmed,
-                Reason::RejectedByProxy,
-                message,
-            ));
+            set_not_programmed(facts, Reason::RejectedByProxy, message);
         }
         report
     };
     reports.iter().map(overlay).collect()
+}
+
+/// The reports as they are once it was tried to make the proxies: a Gateway whose proxies cannot be made as
+/// they should is not programmed.
+pub fn with_deploy_failures(
+    mut reports: Vec<Report>,
+    failures: &BTreeMap<GatewayName, String>,
+) -> Vec<Report> {
+    for report in &mut reports {
+        let failure = gateway_of(&report.object).and_then(|gateway| failures.get(&gateway));
+        if let (Facts::Gateway(facts), Some(failure)) = (&mut report.facts, failure) {
+            set_not_programmed(facts, Reason::Invalid, format!("the proxies cannot be made: {failure}"));
+        }
+    }
+    reports
+}
+
+fn set_not_programmed(facts: &mut GatewayFacts, reason: Reason, message: String) {
+    facts.conditions.retain(|condition| condition.kind != ConditionType::Programmed);
+    facts.conditions.push(Condition::bad(ConditionType::Programmed, reason, message));
 }
 
 /// The Gateway that an object is, if it is one.
@@ -122,7 +137,7 @@ fn words(condition: &Condition, style: Style) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use translator::status::{GatewayFacts, ListenerFacts, ParentFacts};
+    use translator::status::{ListenerFacts, ParentFacts};
 
     use super::*;
 

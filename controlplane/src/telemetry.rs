@@ -13,8 +13,9 @@ use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
 /// Libraries that tell nothing of use below info, and see the bytes that pass through them. A filter
-/// that names one has precedence.
-const QUIET: &str = "h2=info,hyper=info,hyper_util=info,mio=info,tonic=info,tower=info";
+/// that names one has precedence. Kube's client logs every error that it also returns.
+const QUIET: &str = "h2=info,hyper=info,hyper_util=info,mio=info,tonic=info,tower=info,\
+                     kube_client=info,kube_client::client::builder=off";
 
 /// Sends logs to stderr: for people on a terminal, as JSON otherwise.
 ///
@@ -42,6 +43,10 @@ pub struct Metrics {
     pub input_problems: Gauge,
     /// Gateways that are served now.
     pub gateways: Gauge,
+    /// Statuses written to the cluster.
+    pub status_writes: Counter,
+    /// Writes of statuses that failed and are tried again.
+    pub status_write_failures: Counter,
     /// Envoys that ended without being asked to, per Gateway.
     pub proxy_restarts: Family<GatewayLabel, Counter>,
 }
@@ -64,6 +69,8 @@ impl Metrics {
             translations_unchanged: Counter::default(),
             input_problems: Gauge::default(),
             gateways: Gauge::default(),
+            status_writes: Counter::default(),
+            status_write_failures: Counter::default(),
             proxy_restarts: Family::default(),
         };
         registry.register(
@@ -82,6 +89,16 @@ impl Metrics {
             metrics.input_problems.clone(),
         );
         registry.register("chancery_gateways", "Gateways served at this time", metrics.gateways.clone());
+        registry.register(
+            "chancery_status_writes",
+            "Statuses written to the cluster",
+            metrics.status_writes.clone(),
+        );
+        registry.register(
+            "chancery_status_write_failures",
+            "Writes of statuses that failed and are tried again",
+            metrics.status_write_failures.clone(),
+        );
         registry.register(
             "chancery_proxy_restarts",
             "Envoys that ended unexpectedly and were started again",

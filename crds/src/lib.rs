@@ -9,6 +9,7 @@ pub mod auth_token;
 pub mod backend;
 pub mod core;
 pub mod gateway_api;
+pub mod gateway_parameters;
 pub mod object;
 pub mod object_ref;
 pub mod upstream;

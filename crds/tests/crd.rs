@@ -33,7 +33,7 @@ fn committed_crds_are_current() {
         let hint = "run `cargo run -p crds --bin crd-yaml -- --out helm/crds`";
         assert!(committed == manifest.yaml, "{} is out of date: {hint}", manifest.file_name);
     }
-    for group in ["gateway.kgateway.dev", "gloo.solo.io"] {
+    for group in ["gateway.kgateway.dev", "gateway.gloo.solo.io", "gloo.solo.io"] {
         let of_group =
             fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
         for name in of_group.filter(|name| name.ends_with(&format!("{group}.yaml"))) {
@@ -57,6 +57,7 @@ fn the_yaml_reads_back_as_the_crd() {
 /// (nothing nullable, no default, every property described).
 fn check_structural(path: &str, schema: &Value, problems: &mut Vec<String>) {
     const KEYWORDS: &[&str] = &[
+        "additionalProperties",
         "description",
         "enum",
         "format",
@@ -66,9 +67,11 @@ fn check_structural(path: &str, schema: &Value, problems: &mut Vec<String>) {
         "minItems",
         "minLength",
         "minimum",
+        "pattern",
         "properties",
         "required",
         "type",
+        "x-kubernetes-int-or-string",
         "x-kubernetes-list-map-keys",
         "x-kubernetes-list-type",
         "x-kubernetes-preserve-unknown-fields",
@@ -84,6 +87,7 @@ fn check_structural(path: &str, schema: &Value, problems: &mut Vec<String>) {
     let kind = schema["type"].as_str();
     match kind {
         None if preserves && members.keys().all(|k| k == "description" || k.starts_with("x-")) => {}
+        None if schema["x-kubernetes-int-or-string"] == json!(true) => {}
         None => problem("has no type".to_owned()),
         Some("object") if preserves && members.contains_key("properties") => {
             problem("is opaque and has properties".to_owned());
@@ -118,14 +122,18 @@ fn check_structural(path: &str, schema: &Value, problems: &mut Vec<String>) {
             problem(format!("the rule {rule} has no message, or nothing to look at"));
         }
     }
-    if path.contains('.') && schema["description"].as_str().is_none_or(str::is_empty) {
+    // What the elements of a list of texts are is said at the list.
+    let is_plain_element = path.ends_with("[]") && kind != Some("object");
+    if path.contains('.') && !is_plain_element && schema["description"].as_str().is_none_or(str::is_empty) {
         problem("has no description".to_owned());
     }
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         check_structural(&format!("{path}.{name}"), property, problems);
     }
-    if schema["items"].is_object() {
-        check_structural(&format!("{path}[]"), &schema["items"], problems);
+    for element in ["items", "additionalProperties"] {
+        if schema[element].is_object() {
+            check_structural(&format!("{path}[]"), &schema[element], problems);
+        }
     }
 }
 
@@ -151,6 +159,10 @@ fn the_structural_check_sees_what_an_api_server_would_refuse() {
         (json!({"description": "d", "type": "string", "enum": ["a", null]}), "is no string"),
         (json!({"description": "d", "type": "object", "required": ["b"]}), "is no property"),
         (json!({"type": "string"}), "has no description"),
+        (
+            json!({"description": "d", "type": "object", "additionalProperties": {"nullable": true}}),
+            "nullable",
+        ),
     ];
     for (schema, expected) in rows {
         let mut problems = Vec::new();

@@ -23,8 +23,10 @@ mod settings;
 pub mod status;
 pub mod xds;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use crds::gateway_parameters::KubeParameters;
 use ir::{GatewayIr, GatewayName, ProxyInfra};
 
 pub use resources::Resources;
@@ -36,6 +38,9 @@ pub use xds::XdsResources;
 pub struct Translation {
     /// Every Gateway that is served.
     pub gateways: BTreeMap<GatewayName, GatewayOutput>,
+    /// Gateways of ours that are not served, for the reason that their status tells. What was made for one
+    /// stays until the Gateway goes: a mistake in an edit must not end what serves.
+    pub unserved: BTreeSet<GatewayName>,
     /// What to tell about every object of ours, sorted by object.
     pub reports: Vec<status::Report>,
 }
@@ -49,14 +54,16 @@ pub struct GatewayOutput {
     pub xds: XdsResources,
     /// What a deployer must provide.
     pub infra: ProxyInfra,
+    /// How its pods are to be made; `None` if nobody said anything about it.
+    pub parameters: Option<Arc<KubeParameters>>,
 }
 
 /// Translates every object. Pure and total.
 pub fn translate(resources: &Resources, settings: &Settings) -> Translation {
-    let gateway::Meaning { gateways, reports } = gateway::read(resources, settings);
-    let gateways = gateways.into_iter().map(|(name, (ir, infra))| {
+    let gateway::Meaning { gateways, unserved, reports } = gateway::read(resources, settings);
+    let gateways = gateways.into_iter().map(|(name, gateway::Served { ir, infra, parameters })| {
         let xds = xds::build(&ir, settings);
-        (name, GatewayOutput { ir, xds, infra })
+        (name, GatewayOutput { ir, xds, infra, parameters })
     });
-    Translation { gateways: gateways.collect(), reports }
+    Translation { gateways: gateways.collect(), unserved, reports }
 }

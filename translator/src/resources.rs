@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crds::backend::Backend;
 use crds::core::{EndpointSlice, Namespace, Secret, Service};
 use crds::gateway_api::{Gateway, GatewayClass, HttpRoute, ReferenceGrant};
+use crds::gateway_parameters::{GLOO_GROUP, GatewayParameters, GlooGatewayParameters};
 use crds::upstream::Upstream;
 use crds::{NamespacedName, Object, ObjectRef};
 
@@ -24,6 +25,8 @@ pub struct Resources {
     pub(crate) namespaces: BTreeMap<String, Arc<Namespace>>,
     pub(crate) backends: BTreeMap<NamespacedName, Arc<Backend>>,
     pub(crate) upstreams: BTreeMap<NamespacedName, Arc<Upstream>>,
+    pub(crate) gateway_parameters: BTreeMap<NamespacedName, Arc<GatewayParameters>>,
+    pub(crate) gloo_gateway_parameters: BTreeMap<NamespacedName, Arc<GlooGatewayParameters>>,
 }
 
 impl Resources {
@@ -43,6 +46,8 @@ impl Resources {
             Object::Namespace(object) => drop(self.namespaces.insert(name, object)),
             Object::Backend(object) => drop(self.backends.insert(key, object)),
             Object::Upstream(object) => drop(self.upstreams.insert(key, object)),
+            Object::GatewayParameters(object) => drop(self.gateway_parameters.insert(key, object)),
+            Object::GlooGatewayParameters(object) => drop(self.gloo_gateway_parameters.insert(key, object)),
         }
     }
 
@@ -63,6 +68,10 @@ impl Resources {
             "Namespace" => self.namespaces.remove(&key.name).is_some(),
             "Backend" => self.backends.remove(&key).is_some(),
             "Upstream" => self.upstreams.remove(&key).is_some(),
+            "GatewayParameters" if object.group == GLOO_GROUP => {
+                self.gloo_gateway_parameters.remove(&key).is_some()
+            }
+            "GatewayParameters" => self.gateway_parameters.remove(&key).is_some(),
             _ => false,
         }
     }

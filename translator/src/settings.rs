@@ -30,8 +30,11 @@ pub struct Settings {
 /// Which addresses listeners bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addressing {
-    /// Every interface, IPv4 and IPv6: each proxy has a network of its own.
+    /// Every interface: each proxy has a network of its own.
     AllInterfaces,
+    /// Every interface, and clients come by the Service that is named as the proxy: its addresses are the
+    /// Gateway's, and a readiness listener says when the proxy has its configuration.
+    Service,
     /// 127.0.0.1; a Gateway that wants a port that an earlier one (by name) has there gets the
     /// next loopback address.
     Loopback,
@@ -53,13 +56,20 @@ pub struct ConnectTo {
     pub to_port: Option<u16>,
 }
 
+impl Addressing {
+    /// Whether each proxy has a network of its own, in which localhost is the proxy itself.
+    pub fn is_own_network(self) -> bool {
+        matches!(self, Self::AllInterfaces | Self::Service)
+    }
+}
+
 impl Default for Settings {
-    /// The settings of a cluster: our own class only, every interface, the proxy image's trust.
+    /// The settings of a cluster: our own class only, a Service for each proxy, the proxy image's trust.
     fn default() -> Self {
         Self {
             controller_name: CONTROLLER_NAME.to_owned(),
             implied_classes: Vec::new(),
-            addressing: Addressing::AllInterfaces,
+            addressing: Addressing::Service,
             lowest_port: 1,
             connect_to: Vec::new(),
             trust: Trust::File("/etc/ssl/certs/ca-certificates.crt".to_owned()),

@@ -1,4 +1,5 @@
-//! Golden translations: `NAME.in.yaml` → `NAME.xds.yaml` and `NAME.status.yaml`.
+//! Golden translations: `NAME.in.yaml` → `NAME.xds.yaml` and `NAME.status.yaml`; in the area
+//! `infra` also `NAME.infra.yaml`, what a deployer must provide.
 //!
 //! `make golden` (`UPDATE_GOLDEN=1`) rewrites the outputs and deletes those without an input.
 
@@ -21,9 +22,9 @@ fn every_case_translates_to_its_golden_output() {
     for case in cases() {
         let (resources, settings) = case.resources();
         let translation = translate(&resources, &settings);
-        for (ending, text) in
-            [("xds.yaml", xds(&translation)), ("status.yaml", statuses(&translation, &settings))]
-        {
+        let infra = case.has_infra().then(|| ("infra.yaml", infra(&translation)));
+        let outputs = [("xds.yaml", xds(&translation)), ("status.yaml", statuses(&translation, &settings))];
+        for (ending, text) in outputs.into_iter().chain(infra) {
             let path = case.beside(ending);
             if update {
                 fs::write(&path, &text).unwrap();
@@ -41,12 +42,16 @@ fn no_golden_output_is_left_without_its_input() {
     let cases = cases();
     let folders: std::collections::BTreeSet<_> =
         cases.iter().filter_map(|case| case.input.parent()).collect();
-    let known: Vec<_> =
-        cases.iter().flat_map(|case| [case.beside("xds.yaml"), case.beside("status.yaml")]).collect();
+    let outputs = |case: &Case| {
+        let infra = case.has_infra().then(|| case.beside("infra.yaml"));
+        [case.beside("xds.yaml"), case.beside("status.yaml")].into_iter().chain(infra)
+    };
+    let known: Vec<_> = cases.iter().flat_map(outputs).collect();
     for entry in folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
         let path = entry.unwrap().path();
         let text = path.to_str().unwrap();
-        let is_output = text.ends_with(".xds.yaml") || text.ends_with(".status.yaml");
+        let is_output =
+            [".xds.yaml", ".status.yaml", ".infra.yaml"].iter().any(|ending| text.ends_with(ending));
         if is_output && !known.contains(&path) {
             assert!(update, "{text} has no input; make golden removes it");
             fs::remove_file(&path).unwrap();
@@ -115,6 +120,14 @@ fn xds(translation: &Translation) -> String {
         gateways.insert(name.to_string(), kinds);
     }
     yaml(&gateways)
+}
+
+/// What a deployer must provide for every Gateway.
+fn infra(translation: &Translation) -> String {
+    let infra = translation.gateways.iter().map(|(name, output)| {
+        (name.to_string(), json!({"infra": output.infra, "parameters": output.parameters}))
+    });
+    yaml(&infra.collect::<BTreeMap<_, _>>())
 }
 
 fn statuses(translation: &Translation, settings: &Settings) -> String {

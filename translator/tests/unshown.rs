@@ -47,7 +47,7 @@ fn without_a_credential_of_ours_there_is_no_secret_for_one() {
 #[test]
 fn a_deployer_is_told_addresses_ports_labels_and_annotations() {
     let show = |case: &str| {
-        let ProxyInfra { gateway, addresses, ports, labels, annotations } = output(case).infra;
+        let ProxyInfra { gateway, addresses, ports, labels, annotations, .. } = output(case).infra;
         let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
         let ports: Vec<_> =
             ports.iter().map(|InfraPort { port, listener }| format!("{port} {listener}")).collect();

@@ -1,6 +1,7 @@
-//! Who runs the proxies of the Gateways: this machine ([`local`]), later a cluster.
+//! Who runs the proxies of the Gateways: this machine ([`local`]), or a cluster ([`kubernetes`]).
 
 mod drain;
+pub mod kubernetes;
 pub mod local;
 mod proxy;
 mod proxy_log;

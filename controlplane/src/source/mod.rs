@@ -1,6 +1,7 @@
-//! Where objects come from: a folder of YAML, later a cluster. Both end in the same [`Change`]s.
+//! Where objects come from: a folder of YAML, or a cluster. Both end in the same [`Change`]s.
 
 pub mod file;
+pub mod kubernetes;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -60,7 +61,8 @@ pub enum Severity {
 /// A place in the input.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The file, as the user named it or found below the folder that the user named.
+    /// The file, as the user named it or found below the folder that the user named. In a cluster, what
+    /// stands for one: an object or a watch.
     pub file: PathBuf,
     /// The document within the file and the line; `None` for the file as a whole.
     pub document: Option<DocumentPlace>,
@@ -79,6 +81,16 @@ impl Place {
     /// A file as a whole.
     pub fn file(file: impl Into<PathBuf>) -> Self {
         Self { file: file.into(), document: None }
+    }
+
+    /// An object of a cluster.
+    pub fn object(object: &ObjectRef) -> Self {
+        Self::file(object.to_string())
+    }
+
+    /// The watch of a kind of a cluster.
+    pub fn watch(kind: &str) -> Self {
+        Self::file(format!("the watch of {kind} objects"))
     }
 }
 

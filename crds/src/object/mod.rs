@@ -11,6 +11,7 @@ use crate::{
     backend::Backend,
     core::{EndpointSlice, Namespace, ObjectMeta, Secret, Service},
     gateway_api::{Gateway, GatewayClass, HttpRoute, ReferenceGrant},
+    gateway_parameters::{GatewayParameters, GlooGatewayParameters},
     object_ref::{GroupKind, ObjectRef},
     upstream::Upstream,
 };
@@ -105,6 +106,8 @@ kinds! {
     HttpRoute(HttpRoute): "gateway.networking.k8s.io" ["v1" "v1beta1"] "HTTPRoute" "httproutes" namespaced=true;
     ReferenceGrant(ReferenceGrant): "gateway.networking.k8s.io" ["v1" "v1beta1"] "ReferenceGrant" "referencegrants" namespaced=true;
     Backend(Backend): "gateway.kgateway.dev" ["v1alpha1"] "Backend" "backends" namespaced=true;
+    GatewayParameters(GatewayParameters): "gateway.kgateway.dev" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;
+    GlooGatewayParameters(GlooGatewayParameters): "gateway.gloo.solo.io" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;
     Upstream(Upstream): "gloo.solo.io" ["v1"] "Upstream" "upstreams" namespaced=true;
 }
 

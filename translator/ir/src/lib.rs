@@ -27,7 +27,7 @@ pub use cluster::{
 pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite};
 pub use gateway::{GatewayIr, ListenerIr, VirtualHost};
 pub use hostname::Hostname;
-pub use infra::{InfraPort, ProxyInfra};
+pub use infra::{DRAIN_PORT, InfraPort, METRICS_PORT, ProxyInfra, READINESS_PORT, RESERVED_PORTS};
 pub use matcher::{HeaderMatch, PathMatch, QueryParamMatch, RouteMatch, StringMatch};
 pub use name::{
     ClusterName, GatewayName, ListenerName, RouteConfigName, RouteName, SecretName, VirtualHostName,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crds::NamespacedName;
+use ir::RESERVED_PORTS;
 
 use super::listener::Listener;
 use crate::{Addressing, Settings};
@@ -28,6 +29,10 @@ impl AddressPlan {
         }
         let address = match settings.addressing {
             Addressing::AllInterfaces => return vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)],
+            Addressing::Service => {
+                refuse_reserved(listeners);
+                return vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
+            }
             Addressing::Fixed(address) => address,
             Addressing::Loopback => self.free_loopback(listeners),
         };
@@ -53,6 +58,14 @@ impl AddressPlan {
         let mut candidates = candidates.filter(is_free);
         // 255 Gateways on one port: the rest share the first address, and their listeners say so.
         candidates.next().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+}
+
+/// Ports at which the proxy itself answers in a cluster.
+fn refuse_reserved(listeners: &mut [Listener<'_>]) {
+    for listener in listeners.iter_mut().filter(|listener| listener.is_served()) {
+        let reserved = listener.port.filter(|port| RESERVED_PORTS.contains(port));
+        listener.unbound = reserved.map(|port| format!("port {port} is the proxy's own; choose another"));
     }
 }
 

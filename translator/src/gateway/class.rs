@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use crds::{ObjectRef, gateway_api};
 
 use super::context::Context;
+use super::listener::Rejection;
+use super::parameters;
 use crate::status::{Condition, ConditionType, Facts, Reason, Report};
 
 /// The names of the classes whose Gateways we serve.
@@ -27,13 +29,11 @@ pub(crate) fn report_classes(context: &Context<'_>) -> Vec<Report> {
         .iter()
         .filter(|(_, class)| class.spec.controller_name == context.settings.controller_name);
     ours.map(|(name, class)| {
-        let condition = match &class.spec.parameters_ref {
-            None => Condition::good(ConditionType::Accepted, Reason::Accepted, "served by Chancery"),
-            Some(parameters) => Condition::bad(
-                ConditionType::Accepted,
-                Reason::InvalidParameters,
-                format!("spec.parametersRef: {} is not supported yet", parameters.kind),
-            ),
+        let is_own_network = context.settings.addressing.is_own_network();
+        let parameters = if is_own_network { parameters::of_class(context, class) } else { Ok(None) };
+        let condition = match parameters {
+            Err(Rejection { reason, message }) => Condition::bad(ConditionType::Accepted, reason, message),
+            Ok(_) => Condition::good(ConditionType::Accepted, Reason::Accepted, "served by Chancery"),
         };
         Report {
             object: ObjectRef::cluster(gateway_api::GROUP, "GatewayClass", name),

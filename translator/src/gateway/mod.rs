@@ -8,22 +8,24 @@ mod attach;
 mod backend;
 mod class;
 mod context;
+mod exposure;
 mod filter;
 mod http_match;
 mod http_route;
 mod infra;
 mod listener;
 mod output;
+mod parameters;
 mod service;
 mod validate;
 mod virtual_host;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crds::gateway_api::httproutes::HttpRouteParentRefs;
 use crds::gateway_api::{self, HttpRoute};
 use crds::{NamespacedName, ObjectRef};
-use ir::{GatewayIr, GatewayName, ProxyInfra};
+use ir::GatewayName;
 use serde_json::json;
 
 use crate::status::{Condition, ConditionType, Facts, ParentFacts, Reason, Report};
@@ -34,9 +36,12 @@ use http_route::TranslatedRoute;
 use listener::Rejection;
 use output::GatewayPass;
 
+pub(crate) use output::Served;
+
 /// What the objects mean: what each Gateway serves and needs, and what to tell about every object.
 pub(crate) struct Meaning {
-    pub gateways: BTreeMap<GatewayName, (GatewayIr, ProxyInfra)>,
+    pub gateways: BTreeMap<GatewayName, Served>,
+    pub unserved: BTreeSet<GatewayName>,
     pub reports: Vec<Report>,
 }
 
@@ -45,19 +50,21 @@ pub(crate) fn read(resources: &Resources, settings: &Settings) -> Meaning {
     let context = Context::new(resources, settings);
     let mut passes = output::gateway_passes(&context);
     let mut reports = class::report_classes(&context);
+    reports.extend(parameters::report_parameters(&context, &class::our_classes(&context)));
     for (key, route) in &resources.http_routes {
         reports.extend(attach_route(&context, &mut passes, key, route));
     }
-    let mut gateways = BTreeMap::new();
+    let (mut gateways, mut unserved) = (BTreeMap::new(), BTreeSet::new());
     for pass in passes.into_values() {
         reports.push(pass.report());
-        if let Some((ir, infra)) = pass.output() {
-            gateways.insert(ir.name.clone(), (ir, infra));
+        match pass.output() {
+            Some(served) => drop(gateways.insert(served.ir.name.clone(), served)),
+            None => drop(unserved.insert(pass.name())),
         }
     }
     reports.extend(backend::report_backends(&context));
     reports.sort_by(|left, right| left.object.cmp(&right.object));
-    Meaning { gateways, reports }
+    Meaning { gateways, unserved, reports }
 }
 
 /// Attaches a route to the listeners that it names, and tells how that went. `None` if no parent

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crds::gateway_api::{self, Gateway, HttpRoute};
+use crds::gateway_parameters::KubeParameters;
 use crds::{NamespacedName, ObjectRef};
 use ir::{GatewayIr, GatewayName, ListenerIr, ListenerName, ProxyInfra, RouteConfigName};
 
@@ -11,11 +13,16 @@ use super::address::AddressPlan;
 use super::attach::Attachment;
 use super::class;
 use super::context::Context;
+use super::exposure;
 use super::http_route::TranslatedRoute;
-use super::infra;
+use super::infra::{self, proxy_name};
 use super::listener::{self, Listener, Rejection};
+use super::parameters::{self, Parameters};
 use super::virtual_host::{self, ListenerRoutes, RouteAtListener};
-use crate::status::{Condition, ConditionType, Facts, GatewayFacts, ListenerFacts, Reason, Report};
+use crate::Addressing;
+use crate::status::{
+    Condition, ConditionType, Facts, GatewayFacts, ListenerFacts, Reason, Report, StatusAddress,
+};
 
 /// A Gateway of ours.
 pub(crate) struct GatewayPass<'a> {
@@ -23,9 +30,19 @@ pub(crate) struct GatewayPass<'a> {
     gateway: &'a Gateway,
     pub listeners: Vec<Listener<'a>>,
     addresses: Vec<IpAddr>,
+    /// Where clients find it, or why they do not yet.
+    exposure: Result<Vec<StatusAddress>, String>,
+    parameters: Parameters,
     /// Why it is not served at all.
     rejected: Option<Rejection>,
     attached: Vec<AttachedRoute<'a>>,
+}
+
+/// What a Gateway that is served comes to.
+pub(crate) struct Served {
+    pub ir: GatewayIr,
+    pub infra: ProxyInfra,
+    pub parameters: Option<Arc<KubeParameters>>,
 }
 
 /// A route at a listener of the Gateway.
@@ -44,14 +61,36 @@ pub(crate) fn gateway_passes<'a>(context: &Context<'a>) -> BTreeMap<NamespacedNa
     let ours = ours.filter(|(_, gateway)| classes.contains(&gateway.spec.gateway_class_name));
     ours.map(|(key, gateway)| {
         let mut listeners = listener::listeners(gateway);
-        let rejected = unsupported(gateway);
+        let (parameters, rejected) = match parameters::of_gateway(context, key, gateway) {
+            Ok(parameters) => (parameters, unsupported(gateway)),
+            Err(rejection) => (Parameters::default(), unsupported(gateway).or(Some(rejection))),
+        };
         let addresses = match rejected {
             Some(_) => Vec::new(),
             None => plan.assign(key, &mut listeners, context.settings),
         };
-        (key.clone(), GatewayPass { key, gateway, listeners, addresses, rejected, attached: Vec::new() })
+        let exposure = exposure(context, key, gateway, &addresses);
+        let attached = Vec::new();
+        let pass =
+            GatewayPass { key, gateway, listeners, addresses, exposure, parameters, rejected, attached };
+        (key.clone(), pass)
     })
     .collect()
+}
+
+/// Where clients find a Gateway: in a cluster what its Service says, else what it binds.
+fn exposure(
+    context: &Context<'_>,
+    key: &NamespacedName,
+    gateway: &Gateway,
+    bound: &[IpAddr],
+) -> Result<Vec<StatusAddress>, String> {
+    if context.settings.addressing == Addressing::Service {
+        let name = proxy_name(&key.name, &gateway.spec.gateway_class_name);
+        return exposure::addresses(context, key, gateway, &name);
+    }
+    let bound = bound.iter().filter(|address| !address.is_unspecified());
+    Ok(bound.map(|address| StatusAddress::Ip(address.to_string())).collect())
 }
 
 /// What a Gateway asks for that it must not go without.
@@ -59,12 +98,6 @@ fn unsupported(gateway: &Gateway) -> Option<Rejection> {
     let spec = &gateway.spec;
     if spec.addresses.as_ref().is_some_and(|addresses| !addresses.is_empty()) {
         return Some(Rejection::new(Reason::UnsupportedAddress, "spec.addresses: is not supported yet"));
-    }
-    let parameters =
-        spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref());
-    if let Some(parameters) = parameters {
-        let message = format!("spec.infrastructure.parametersRef: {} is not supported yet", parameters.kind);
-        return Some(Rejection::new(Reason::InvalidParameters, message));
     }
     let fields = [
         ("tls", spec.tls.is_some()),
@@ -98,11 +131,11 @@ impl<'a> GatewayPass<'a> {
     }
 
     /// What the Gateway serves and needs; `None` if it is not served.
-    pub(crate) fn output(&self) -> Option<(GatewayIr, ProxyInfra)> {
+    pub(crate) fn output(&self) -> Option<Served> {
         if self.rejected.is_some() || !self.listeners.iter().any(Listener::is_served) {
             return None;
         }
-        let name = GatewayName { namespace: self.key.namespace.clone(), name: self.key.name.clone() };
+        let name = self.name();
         let infra = infra::proxy_infra(&name, self.gateway, &self.addresses, &self.listeners);
         let ports: BTreeSet<u16> = self.served().filter_map(|(_, listener)| listener.port).collect();
         let listeners: BTreeMap<_, _> = ports.into_iter().map(|port| self.listener_ir(port)).collect();
@@ -113,7 +146,13 @@ impl<'a> GatewayPass<'a> {
                 secrets.extend(backend.secrets.iter().map(|secret| (secret.name.clone(), secret.clone())));
             }
         }
-        Some((GatewayIr { name, listeners, clusters, secrets }, infra))
+        let ir = GatewayIr { name, listeners, clusters, secrets };
+        Some(Served { ir, infra, parameters: self.parameters.kube.clone() })
+    }
+
+    /// The name of the Gateway.
+    pub(crate) fn name(&self) -> GatewayName {
+        GatewayName { namespace: self.key.namespace.clone(), name: self.key.name.clone() }
     }
 
     fn listener_ir(&self, port: u16) -> (ListenerName, ListenerIr) {
@@ -170,7 +209,7 @@ impl<'a> GatewayPass<'a> {
             }
         });
         let facts = GatewayFacts {
-            addresses: self.status_addresses(),
+            addresses: self.exposure.clone().ok().filter(|_| self.rejected.is_none()).unwrap_or_default(),
             conditions: self.conditions(),
             listeners: listeners.collect(),
         };
@@ -190,11 +229,6 @@ impl<'a> GatewayPass<'a> {
         i32::try_from(accepted.count()).unwrap_or(i32::MAX)
     }
 
-    fn status_addresses(&self) -> Vec<String> {
-        let bound = self.addresses.iter().filter(|address| !address.is_unspecified());
-        bound.map(ToString::to_string).collect()
-    }
-
     fn conditions(&self) -> Vec<Condition> {
         if let Some(Rejection { reason, message }) = &self.rejected {
             return vec![
@@ -211,7 +245,9 @@ impl<'a> GatewayPass<'a> {
             .map(|listener| listener.spec.name.as_str())
             .collect();
         let accepted = if invalid.is_empty() {
-            Condition::good(ConditionType::Accepted, Reason::Accepted, "the Gateway is valid")
+            let notes = self.parameters.notes.iter().map(String::as_str);
+            let message: Vec<_> = std::iter::once("the Gateway is valid").chain(notes).collect();
+            Condition::good(ConditionType::Accepted, Reason::Accepted, message.join("; "))
         } else {
             let message = format!("not every listener is valid: see {}", invalid.join(", "));
             let condition = Condition::good(ConditionType::Accepted, Reason::ListenersNotValid, message);
@@ -220,6 +256,10 @@ impl<'a> GatewayPass<'a> {
         let unbound: Vec<_> =
             self.listeners.iter().filter_map(|listener| listener.unbound.as_deref()).collect();
         let programmed = match (self.listeners.iter().any(Listener::is_served), unbound.first()) {
+            (true, _) if self.exposure.is_err() => {
+                let message = self.exposure.as_ref().err().cloned().unwrap_or_default();
+                Condition::bad(ConditionType::Programmed, Reason::AddressNotAssigned, message)
+            }
             (true, None) => {
                 Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy")
             }

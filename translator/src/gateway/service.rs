@@ -8,8 +8,8 @@ use ir::{ClusterIr, ClusterName, Discovery, Endpoint, HostPort, UpstreamHttp, Up
 
 use super::backend::{RefError, ResolvedBackend};
 use super::context::Context;
+use crate::Settings;
 use crate::status::Reason;
-use crate::{Addressing, Settings};
 
 /// Resolves one port of a Service.
 pub(crate) fn resolve(
@@ -132,7 +132,7 @@ pub(crate) fn is_allowed_address(address: IpAddr, settings: &Settings) -> bool {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
     };
-    let loopback_is_self = settings.addressing == Addressing::AllInterfaces;
+    let loopback_is_self = settings.addressing.is_own_network();
     !(link_local
         || address.is_unspecified()
         || address.is_multicast()
@@ -146,7 +146,7 @@ pub(crate) fn is_allowed_host(host: &str, settings: &Settings) -> bool {
         return is_allowed_address(address, settings);
     }
     let last_label = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
-    !last_label.eq_ignore_ascii_case("localhost") || settings.addressing != Addressing::AllInterfaces
+    !last_label.eq_ignore_ascii_case("localhost") || !settings.addressing.is_own_network()
 }
 
 /// Applies `connect_to`, as far as it names an IP address.

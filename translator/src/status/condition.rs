@@ -53,6 +53,8 @@ names!(
         Programmed,
         /// Good: no conflict.
         NoConflicts,
+        /// No address has been given yet.
+        AddressNotAssigned,
         /// The address is taken or cannot be had.
         AddressNotUsable,
         /// A referenced backend does not exist.

@@ -8,4 +8,4 @@ mod tests;
 
 pub use condition::{Condition, ConditionType, Reason};
 pub use render::render_status;
-pub use report::{Facts, GatewayFacts, ListenerFacts, ParentFacts, Problem, Report};
+pub use report::{Facts, GatewayFacts, ListenerFacts, ParentFacts, Problem, Report, StatusAddress};

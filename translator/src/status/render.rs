@@ -8,7 +8,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Map, Value, json};
 
-use super::{Condition, ConditionType, Facts, GatewayFacts, ListenerFacts, ParentFacts, Report};
+use super::{
+    Condition, ConditionType, Facts, GatewayFacts, ListenerFacts, ParentFacts, Report, StatusAddress,
+};
 
 /// The status of an object: `.status` as it shall be, given what it was.
 ///
@@ -75,7 +77,10 @@ impl Stamp<'_> {
 }
 
 fn render_gateway(status: &mut Map<String, Value>, gateway: &GatewayFacts, stamp: &Stamp<'_>) {
-    let addresses = gateway.addresses.iter().map(|address| json!({"type": "IPAddress", "value": address}));
+    let addresses = gateway.addresses.iter().map(|address| match address {
+        StatusAddress::Ip(value) => json!({"type": "IPAddress", "value": value}),
+        StatusAddress::Hostname(value) => json!({"type": "Hostname", "value": value}),
+    });
     status.insert("addresses".to_owned(), Value::Array(addresses.collect()));
     let before = status.remove("conditions");
     status.insert("conditions".to_owned(), stamp.merge(before.as_ref(), &gateway.conditions));

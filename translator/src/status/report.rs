@@ -31,12 +31,21 @@ pub enum Facts {
 /// The facts about a Gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GatewayFacts {
-    /// Where it can be reached; IP addresses.
-    pub addresses: Vec<String>,
+    /// Where it can be reached.
+    pub addresses: Vec<StatusAddress>,
     /// About the Gateway as a whole.
     pub conditions: Vec<Condition>,
     /// About each of its listeners, in the order of the spec.
     pub listeners: Vec<ListenerFacts>,
+}
+
+/// Where a Gateway can be reached.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StatusAddress {
+    /// An IP address.
+    Ip(String),
+    /// A DNS name.
+    Hostname(String),
 }
 
 /// The facts about one listener of a Gateway.

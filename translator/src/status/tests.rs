@@ -66,7 +66,7 @@ fn entries_of_other_controllers_stay_and_our_stale_ones_go() {
 fn foreign_condition_types_on_a_gateway_stay() {
     let mut report = route(Vec::new());
     report.facts = Facts::Gateway(GatewayFacts {
-        addresses: vec!["127.0.0.1".to_owned()],
+        addresses: vec![StatusAddress::Ip("127.0.0.1".to_owned())],
         conditions: vec![Condition::good(ConditionType::Accepted, Reason::Accepted, "")],
         listeners: Vec::new(),
     });

@@ -78,7 +78,7 @@ fn path_specifier(path: &PathMatch) -> PathSpecifier {
     }
 }
 
-fn header_matcher(name: &str, value: StringMatcher) -> HeaderMatcher {
+pub(super) fn header_matcher(name: &str, value: StringMatcher) -> HeaderMatcher {
     HeaderMatcher {
         name: name.to_owned(),
         header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(value)),

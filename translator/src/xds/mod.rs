@@ -20,6 +20,7 @@ mod hcm;
 mod header;
 mod listener;
 mod matcher;
+mod readiness;
 mod redirect;
 mod references;
 mod resources;
@@ -40,11 +41,15 @@ pub use static_config::to_static_bootstrap;
 
 use ir::{Discovery, GatewayIr};
 
-use crate::Settings;
+use crate::{Addressing, Settings};
 
 /// Translates all that one Envoy fleet needs.
 pub fn build(gateway: &GatewayIr, settings: &Settings) -> XdsResources {
     let mut resources = XdsResources::default();
+    if settings.addressing == Addressing::Service {
+        let built = readiness::build_readiness_listener();
+        resources.listeners.insert(built.name.clone(), built);
+    }
     for listener in gateway.listeners.values() {
         let built = listener::build_listener(listener, settings);
         resources.listeners.insert(built.name.clone(), built);

@@ -67,6 +67,7 @@ pub(crate) fn shuffled(world: &[Value], seed: u64) -> World {
 pub(crate) fn settings() -> impl Strategy<Value = Settings> {
     let addressing = select(vec![
         Addressing::AllInterfaces,
+        Addressing::Service,
         Addressing::Loopback,
         Addressing::Fixed([192, 0, 2, 1].into()),
     ]);

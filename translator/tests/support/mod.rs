@@ -52,6 +52,11 @@ impl Case {
         PathBuf::from(format!("{stem}{ending}"))
     }
 
+    /// Whether what a deployer must provide is shown too.
+    pub(crate) fn has_infra(&self) -> bool {
+        self.name.starts_with("infra/")
+    }
+
     /// The objects of the case after those of its folder's `_defaults.yaml`, and its settings.
     pub(crate) fn read(&self) -> (Vec<Object>, Settings) {
         let text = std::fs::read_to_string(&self.input).expect("the input");
@@ -86,11 +91,13 @@ fn try_objects(text: &str) -> Result<Vec<Object>, String> {
     documents.into_iter().filter(|document| !document.is_null()).map(decode).collect()
 }
 
-/// The settings of a case: the cluster's, changed by a first line such as
+/// The settings of a case: the cluster's without what is the same in every case, changed by a first line such as
 /// `# settings: {"addressing": "loopback", "lowestPort": 1024, "connectTo": "a.com:443:127.0.0.1:1"}`.
 fn settings(text: &str) -> Settings {
-    // Without the access log, which would be the same thirty lines in every golden.
-    let mut settings = Settings { access_log: None, ..Settings::default() };
+    // Without the access log, the readiness listener and the want of a Service, which would be the same
+    // lines in every golden. The area `infra` shows them.
+    let mut settings =
+        Settings { access_log: None, addressing: Addressing::AllInterfaces, ..Settings::default() };
     let Some(line) = text.lines().next().and_then(|line| line.strip_prefix("# settings: ")) else {
         return settings;
     };
@@ -99,6 +106,7 @@ fn settings(text: &str) -> Settings {
         let text = value.as_str().unwrap_or_default();
         match key.as_str() {
             "addressing" if text == "loopback" => settings.addressing = Addressing::Loopback,
+            "addressing" if text == "service" => settings.addressing = Addressing::Service,
             "addressing" => settings.addressing = Addressing::Fixed(text.parse().expect("an address")),
             "lowestPort" => settings.lowest_port = value.as_u64().expect("a port") as u16,
             "impliedClass" => settings.implied_classes = vec![text.to_owned()],

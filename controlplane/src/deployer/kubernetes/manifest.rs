@@ -1,0 +1,257 @@
+//! What is made for one Gateway in a cluster: plain data, rendered by a pure function.
+
+use std::collections::BTreeMap;
+
+use crds::gateway_parameters::{KubeParameters, ServiceAccountParameters, ServiceParameters, ServiceType};
+use ir::{InfraPort, ProxyInfra};
+use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::bootstrap::{self, CA_FILE, ClusterBootstrap};
+use super::deployment;
+use super::object::{ManifestKind, ObjectKey};
+
+/// The label that says that an object is ours, and its value.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "chancery");
+
+/// The label by which Gateway API's users find what belongs to a Gateway.
+const GATEWAY_NAME_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
+
+/// The longest value of a label.
+const LONGEST_LABEL: usize = 63;
+
+/// What the control plane decides once, for all proxies of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploySettings {
+    /// The DNS name by which pods reach the xDS port, such as `chancery.chancery-system.svc`; the port's
+    /// certificate is for it.
+    pub xds_host: String,
+    /// The xDS port.
+    pub xds_port: u16,
+    /// The audience of the tokens with which proxies show who they are.
+    pub token_audience: String,
+    /// The image of Envoy, unless parameters name another.
+    pub image: String,
+}
+
+/// The image of the pinned Envoy, without a shell.
+pub const DEFAULT_IMAGE: &str = "envoyproxy/envoy:distroless-v1.40.0";
+
+/// One object to make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// Which object.
+    pub key: ObjectKey,
+    /// The object as it is applied; holds every field that is ours and no other.
+    pub object: Value,
+}
+
+/// What all objects of one Gateway share.
+pub(super) struct Common<'a> {
+    pub(super) infra: &'a ProxyInfra,
+    pub(super) parameters: &'a KubeParameters,
+    pub(super) settings: &'a DeploySettings,
+}
+
+/// Renders all that a Gateway's proxies need, in the order in which it is to be applied. Pure.
+///
+/// `ca` holds the certificates (PEM) of the authority that signs the xDS port's. It stands in the
+/// ConfigMap alone: that it changes restarts no pod.
+pub fn render_manifests(
+    infra: &ProxyInfra,
+    parameters: Option<&KubeParameters>,
+    settings: &DeploySettings,
+    ca: &str,
+) -> Vec<Manifest> {
+    let defaults = KubeParameters::default();
+    let common = Common { infra, parameters: parameters.unwrap_or(&defaults), settings };
+    let files = common.files();
+    vec![
+        common.service_account(),
+        common.config_map(&files, ca),
+        common.service(),
+        common.disruption_budget(),
+        deployment::render(&common, &hash(&files)),
+    ]
+}
+
+impl Common<'_> {
+    /// The labels by which the Deployment finds its pods; they can never change.
+    pub(super) fn selector(&self) -> BTreeMap<String, String> {
+        let name = &self.infra.gateway.name;
+        // A label is shorter than a name may be.
+        let name = if name.len() <= LONGEST_LABEL { name } else { &self.infra.name };
+        let labels = [
+            ("app.kubernetes.io/name", name),
+            ("app.kubernetes.io/instance", &self.infra.name),
+            (GATEWAY_NAME_LABEL, name),
+        ];
+        labels.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect()
+    }
+
+    /// The labels of an object: what parameters add, what the Gateway asks for, ours; the last wins.
+    pub(super) fn labels(&self, extra: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
+        let (key, value) = MANAGED_BY;
+        let mut labels = extra.cloned().unwrap_or_default();
+        labels.extend(self.infra.labels.clone());
+        labels.extend(self.selector());
+        labels.insert("app.kubernetes.io/component".to_owned(), "proxy".to_owned());
+        labels.insert(key.to_owned(), value.to_owned());
+        labels
+    }
+
+    pub(super) fn annotations(&self, extra: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
+        let mut annotations = extra.cloned().unwrap_or_default();
+        annotations.extend(self.infra.annotations.clone());
+        annotations
+    }
+
+    /// The manifest of an object with the metadata that all of ours have.
+    pub(super) fn manifest(&self, kind: ManifestKind, metadata: Metadata<'_>, body: Value) -> Manifest {
+        let ProxyInfra { gateway, name, .. } = self.infra;
+        let key = ObjectKey { kind, namespace: gateway.namespace.clone(), name: name.clone() };
+        let mut meta = json!({
+            "name": name,
+            "namespace": gateway.namespace,
+            "labels": self.labels(metadata.extra_labels),
+        });
+        let annotations = self.annotations(metadata.extra_annotations);
+        if !annotations.is_empty() {
+            meta["annotations"] = json!(annotations);
+        }
+        if let Some(uid) = &self.infra.uid {
+            meta["ownerReferences"] = json!([{
+                "apiVersion": "gateway.networking.k8s.io/v1",
+                "kind": "Gateway",
+                "name": gateway.name,
+                "uid": uid,
+                "controller": true,
+            }]);
+        }
+        let mut object = json!({ "apiVersion": kind.api_version(), "kind": kind.kind(), "metadata": meta });
+        if let (Value::Object(object), Value::Object(body)) = (&mut object, body) {
+            object.extend(body);
+        }
+        Manifest { key, object }
+    }
+
+    fn files(&self) -> Vec<(&'static str, String)> {
+        let (parameters, settings) = (self.parameters, self.settings);
+        let path = deployment::drain_path(self);
+        let metrics = deployment::metrics(parameters);
+        let bootstrap = ClusterBootstrap {
+            gateway: &self.infra.gateway,
+            xds_host: &settings.xds_host,
+            xds_port: settings.xds_port,
+            drain: deployment::drain(parameters, &path),
+            metrics,
+        };
+        let files = bootstrap::render_files(&bootstrap).into_iter();
+        files.map(|(name, content)| (name, format!("{content:#}\n"))).collect()
+    }
+
+    /// Without any right, and without a token that nobody asked for.
+    fn service_account(&self) -> Manifest {
+        let parameters: Option<&ServiceAccountParameters> = self.parameters.service_account.as_ref();
+        let metadata = Metadata {
+            extra_labels: parameters.and_then(|parameters| parameters.extra_labels.as_ref()),
+            extra_annotations: parameters.and_then(|parameters| parameters.extra_annotations.as_ref()),
+        };
+        self.manifest(
+            ManifestKind::ServiceAccount,
+            metadata,
+            json!({ "automountServiceAccountToken": false }),
+        )
+    }
+
+    fn config_map(&self, files: &[(&'static str, String)], ca: &str) -> Manifest {
+        let files = files.iter().map(|(name, content)| (*name, content.as_str()));
+        let data: BTreeMap<&str, &str> = files.chain([(CA_FILE, ca)]).collect();
+        self.manifest(ManifestKind::ConfigMap, Metadata::default(), json!({ "data": data }))
+    }
+
+    fn service(&self) -> Manifest {
+        let defaults = ServiceParameters::default();
+        let parameters = self.parameters.service.as_ref().unwrap_or(&defaults);
+        let type_ = parameters.type_.unwrap_or_default();
+        let ports: Vec<Value> =
+            self.infra.ports.iter().map(|port| self.service_port(port, parameters)).collect();
+        let mut spec = json!({ "type": type_, "selector": self.selector(), "ports": ports });
+        let optional = [
+            ("clusterIP", json!(parameters.cluster_ip)),
+            // Kubernetes refuses it for other types.
+            (
+                "loadBalancerClass",
+                match type_ {
+                    ServiceType::LoadBalancer => json!(parameters.load_balancer_class),
+                    ServiceType::ClusterIP | ServiceType::NodePort => Value::Null,
+                },
+            ),
+            (
+                "externalTrafficPolicy",
+                match type_ {
+                    ServiceType::LoadBalancer | ServiceType::NodePort => {
+                        json!(parameters.external_traffic_policy)
+                    }
+                    ServiceType::ClusterIP => Value::Null,
+                },
+            ),
+        ];
+        insert_present(&mut spec, optional);
+        let metadata = Metadata {
+            extra_labels: parameters.extra_labels.as_ref(),
+            extra_annotations: parameters.extra_annotations.as_ref(),
+        };
+        self.manifest(ManifestKind::Service, metadata, json!({ "spec": spec }))
+    }
+
+    /// Clients and the proxy use the same port number: a proxy may bind low ports.
+    fn service_port(&self, port: &InfraPort, parameters: &ServiceParameters) -> Value {
+        let InfraPort { port, listener } = port;
+        let name = if is_label(listener) { listener.clone() } else { format!("port-{port}") };
+        let mut value = json!({ "name": name, "port": port, "targetPort": port, "protocol": "TCP" });
+        let more = parameters.ports.iter().flatten().find(|more| more.port == *port);
+        let wants_node_port = parameters.type_ != Some(ServiceType::ClusterIP);
+        let node_port = more.and_then(|more| more.node_port).filter(|_| wants_node_port);
+        insert_present(&mut value, [("nodePort", json!(node_port))]);
+        value
+    }
+
+    /// One pod at a time may be away on purpose. Also with a single pod: a minimum of one would keep its
+    /// node from ever being drained.
+    fn disruption_budget(&self) -> Manifest {
+        let spec = json!({
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": { "matchLabels": self.selector() },
+        });
+        self.manifest(ManifestKind::PodDisruptionBudget, Metadata::default(), json!({ "spec": spec }))
+    }
+}
+
+/// What parameters add to an object's metadata.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Metadata<'a> {
+    pub(super) extra_labels: Option<&'a BTreeMap<String, String>>,
+    pub(super) extra_annotations: Option<&'a BTreeMap<String, String>>,
+}
+
+/// Inserts the members that are not null.
+pub(super) fn insert_present<const N: usize>(object: &mut Value, members: [(&str, Value); N]) {
+    for (name, value) in members {
+        if !value.is_null() {
+            object[name] = value;
+        }
+    }
+}
+
+/// Names of listeners may be longer than those of ports, and hold dots.
+fn is_label(name: &str) -> bool {
+    name.len() <= LONGEST_LABEL && !name.contains('.')
+}
+
+/// What of the files needs a restart of Envoy: all of them, as they are written.
+fn hash(files: &[(&'static str, String)]) -> String {
+    let all: Vec<&str> = files.iter().flat_map(|(name, content)| [*name, content.as_str()]).collect();
+    format!("{:016x}", xxh3_64(all.join("\0").as_bytes()))
+}

@@ -1,0 +1,111 @@
+//! The counterpart of the console in a cluster: brings together what was translated and what Envoys say
+//! of it, for statuses, the admin port, metrics and the log. Prints nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ir::GatewayName;
+use tokio::sync::{mpsc, watch};
+use translator::status::Report;
+use xds::ClientEvent;
+
+use crate::admin::View;
+use crate::clock;
+use crate::deployer::kubernetes::DeployFailures;
+use crate::finding_log::FindingLog;
+use crate::fleet::Fleet;
+use crate::pipeline::Output;
+use crate::source::Severity;
+use crate::status::{Statuses, Style, with_deploy_failures, with_rejections};
+use crate::status_writer::Reports;
+use crate::telemetry::Metrics;
+
+/// Reports what changes.
+pub(crate) struct Reporter {
+    view: watch::Sender<View>,
+    reports: watch::Sender<Reports>,
+    metrics: Metrics,
+    fleet: Fleet,
+    statuses: Statuses,
+    findings: FindingLog,
+}
+
+impl Reporter {
+    /// Tells the admin port by `view`, and the status writer by `reports`.
+    pub(crate) fn new(view: watch::Sender<View>, reports: watch::Sender<Reports>, metrics: Metrics) -> Self {
+        Self {
+            view,
+            reports,
+            metrics,
+            fleet: Fleet::default(),
+            statuses: Statuses::default(),
+            findings: FindingLog::default(),
+        }
+    }
+
+    /// Reports until nothing is published any more. `outputs` are those that are published already;
+    /// `waiting_for` says what the first of them waits for, `failures` which proxies cannot be made.
+    pub(crate) async fn run(
+        mut self,
+        mut outputs: watch::Receiver<Option<Arc<Output>>>,
+        mut events: mpsc::UnboundedReceiver<ClientEvent>,
+        mut waiting_for: watch::Receiver<Vec<String>>,
+        mut failures: watch::Receiver<DeployFailures>,
+    ) {
+        loop {
+            let output = outputs.borrow_and_update().clone();
+            match output {
+                Some(output) => self.report(&output, &failures.borrow_and_update()),
+                None => self.wait(&waiting_for.borrow_and_update()),
+            }
+            tokio::select! {
+                changed = outputs.changed() => if changed.is_err() {
+                    return;
+                },
+                Some(event) = events.recv() => {
+                    self.fleet.on_event(event);
+                    while let Ok(event) = events.try_recv() {
+                        self.fleet.on_event(event);
+                    }
+                }
+                Ok(()) = waiting_for.changed() => {}
+                Ok(()) = failures.changed() => {}
+            }
+        }
+    }
+
+    /// Before the first translation.
+    fn wait(&self, waiting_for: &[String]) {
+        let waiting_for = match waiting_for {
+            [] => vec!["the first translation".to_owned()],
+            kinds => kinds.to_vec(),
+        };
+        self.view.send_replace(View { waiting_for, ..View::default() });
+    }
+
+    fn report(&mut self, output: &Output, failures: &DeployFailures) {
+        let Output { translation, findings } = output;
+        self.findings.tell(findings);
+        let refused: BTreeMap<GatewayName, Vec<String>> =
+            translation.gateways.keys().map(|name| (name.clone(), self.fleet.rejections(name))).collect();
+        let reports = with_deploy_failures(with_rejections(&translation.reports, &refused), failures);
+        for line in self.statuses.update(&reports, &clock::now(), Style::Ascii) {
+            tracing::debug!("{line}");
+        }
+        let of_places = findings.iter().filter(|finding| finding.severity == Severity::Problem);
+        let of_objects = reports.iter().flat_map(Report::problems);
+        let problems: Vec<String> =
+            of_places.map(ToString::to_string).chain(of_objects.map(|problem| problem.to_string())).collect();
+        self.metrics.input_problems.set(i64::try_from(problems.len()).unwrap_or(i64::MAX));
+        self.metrics.gateways.set(i64::try_from(translation.gateways.len()).unwrap_or(i64::MAX));
+        let statuses = self.statuses.rendered().clone();
+        self.view.send_replace(View { waiting_for: Vec::new(), statuses, problems });
+        self.reports.send_if_modified(|sent| {
+            let is_new = sent.as_deref() != Some(&reports);
+            if is_new {
+                *sent = Some(Arc::new(reports));
+            }
+            is_new
+        });
+    }
+}

@@ -1,0 +1,300 @@
+//! `chancery serve`: wires a cluster.
+//!
+//! ```text
+//! KubernetesSource ──► pipeline ──► Publisher ──► snapshots ──► xDS port (TLS, tokens) ──► Envoys
+//!        │                              └──► deployer, directory of proxies                  │
+//!        └── how objects are ──► StatusWriter ◄── Reporter ◄── fleet ◄───────────────────────┘
+//!                                     ▲
+//!                  Lease ── leadership┘   (every replica serves; the leader writes)
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use ir::GatewayName;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use translator::{CONTROLLER_NAME, GatewayOutput, Translation};
+use xds::{AdsServer, SnapshotCache};
+
+use crate::admin::{self, Admin, View};
+use crate::args::{AdminAddress, ServeArgs};
+use crate::deployer::kubernetes::{DeployFailures, DeploySettings, KubernetesDeployer};
+use crate::deployer::local::XdsService;
+use crate::exit::Outcome;
+use crate::lease::{self, Leadership, LeaseSettings};
+use crate::pipeline::{self, Output};
+use crate::publish::{Publisher, node_group};
+use crate::reporter::Reporter;
+use crate::settings::cluster;
+use crate::signals::Signals;
+use crate::source::Source as _;
+use crate::source::kubernetes::KubernetesSource;
+use crate::status_writer::StatusWriter;
+use crate::telemetry::Metrics;
+use crate::trust;
+use crate::xds_trust::{
+    self, AdmittedGroup, Authenticated, Authenticator, AuthorityKeeper, AuthoritySettings, CaBundle,
+    KubeTokenReviewer, Patience, ProxyDirectory, ServiceAccount, serve_tls, server_config,
+};
+
+/// The Lease of the replica that writes.
+const LEASE: &str = "chancery-leader";
+
+/// The Secret of the authority that the certificates of the xDS port are signed by.
+const AUTHORITY_SECRET: &str = "chancery-xds-ca";
+
+/// What the tokens of proxies must be made for.
+pub const XDS_AUDIENCE: &str = "chancery.dev/xds";
+
+/// The API server is away when it takes no connection for so long.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an orderly end may take.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Serves the cluster until it is told to end, then hands over.
+///
+/// # Errors
+/// Something that is needed from the start is missing: a port, a file, the way to the API server.
+pub async fn serve(args: ServeArgs) -> Result<Outcome> {
+    let ServeArgs { xds_bind, xds_service, proxy_image, admin, namespace, identity, kubeconfig, upstream_ca } =
+        args;
+    let mut signals = Signals::new()?;
+    let settings = cluster(upstream_ca.as_deref())?;
+    let xds_listener = bind_xds(xds_bind).await?;
+    let admin_listener = match admin {
+        AdminAddress::At(address) => Some(admin::bind(address).await?),
+        AdminAddress::Off => None,
+    };
+    let client = client(kubeconfig.as_deref()).await?;
+
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let xds_metrics = xds::Metrics::default();
+    xds_metrics.register(&mut registry);
+    let trust_metrics = xds_trust::Metrics::default();
+    trust_metrics.register(&mut registry);
+
+    let (stop, stopped) = watch::channel(false);
+    let (leadership_sender, leadership) = watch::channel(Leadership::Follower);
+    let lease = LeaseSettings::new(&namespace, LEASE, identity.unwrap_or_else(default_identity));
+    let election = tokio::spawn(lease::compete(client.clone(), lease, leadership_sender, stopped.clone()));
+
+    let authority = AuthoritySettings {
+        namespace: namespace.clone(),
+        secret: AUTHORITY_SECRET.to_owned(),
+        server_names: server_names(&xds_service, &namespace),
+    };
+    let keeper = AuthorityKeeper::new(client.clone(), authority, leadership.clone(), trust_metrics.clone());
+    let tls = server_config(keeper.certificate());
+    let bundle = keeper.bundle();
+    tokio::spawn(keeper.run());
+
+    let mut publisher = Publisher::new();
+    let cache = publisher.cache();
+    let (directory_sender, directory) = watch::channel(Arc::new(ProxyDirectory::new()));
+    let (events, heard) = mpsc::unbounded_channel();
+    let (published, seen) = watch::channel(None);
+
+    // Everything that listens is there before the first object is read.
+    let (view_sender, view) = watch::channel(View::default());
+    if let Some(listener) = admin_listener {
+        show(listener, view, registry, cache.clone())?;
+    }
+    let (reports_sender, reports) = watch::channel(None);
+    let (waiting_sender, waiting_for) = watch::channel(Vec::new());
+    let (failures, failed) = watch::channel(DeployFailures::new());
+    let reporter = Reporter::new(view_sender, reports_sender, metrics.clone());
+    tokio::spawn(reporter.run(seen.clone(), heard, waiting_for, failed));
+    let (observed, observations) = mpsc::unbounded_channel();
+    let writer = StatusWriter::new(client.clone(), CONTROLLER_NAME, leadership.clone(), metrics.clone());
+    tokio::spawn(writer.run(reports, observations));
+
+    let deploy = DeploySettings {
+        xds_host: format!("{xds_service}.{namespace}.svc"),
+        xds_port: xds_bind.port(),
+        token_audience: XDS_AUDIENCE.to_owned(),
+        image: proxy_image,
+    };
+    let deployer = KubernetesDeployer::new(client.clone(), deploy, leadership, failures);
+    tokio::spawn(deployer.run(seen.clone(), bundle.clone()));
+
+    let reviewer = KubeTokenReviewer::new(client.clone(), XDS_AUDIENCE);
+    let authenticator =
+        Authenticator::new(reviewer, XDS_AUDIENCE, directory, Patience::default(), trust_metrics);
+    let service = XdsService { cache, metrics: xds_metrics, events };
+    let xds_port = XdsPort { listener: xds_listener, tls, authenticator, service };
+    let serving = tokio::spawn(xds_port.serve(bundle, seen, stopped));
+
+    let (settings, settings_changes) = watch::channel(settings);
+    if let Some(file) = upstream_ca {
+        trust::follow(&file, settings.clone())?;
+    }
+    let source = KubernetesSource::new(client, observed, waiting_sender);
+    let (outputs, translated) = watch::channel(None);
+    tokio::spawn(pipeline::run(source.start()?, settings_changes, outputs, metrics));
+
+    let mut proxies = Directory { accounts: BTreeMap::new(), shown: directory_sender };
+    tokio::select! {
+        () = publisher.follow(translated, |translation| proxies.update(translation), published) => {}
+        () = signals.next() => {}
+    }
+    tracing::info!("handing over; once more to end at once");
+    stop.send_replace(true);
+    shut_down(election, serving, &mut signals).await;
+    Ok(Outcome::Success)
+}
+
+/// Waits until the lease is given back and all streams have ended, but not long.
+async fn shut_down(election: JoinHandle<()>, serving: JoinHandle<()>, signals: &mut Signals) {
+    let orderly = async {
+        let _ = election.await;
+        let _ = serving.await;
+    };
+    tokio::select! {
+        ended = tokio::time::timeout(SHUTDOWN_PATIENCE, orderly) => if ended.is_err() {
+            tracing::warn!("ending although not everything is handed over");
+        },
+        () = signals.next() => {}
+    }
+}
+
+/// Knows by which service account the Envoys of each Gateway show who they are.
+struct Directory {
+    accounts: BTreeMap<GatewayName, ServiceAccount>,
+    shown: watch::Sender<Arc<ProxyDirectory>>,
+}
+
+impl Directory {
+    fn update(&mut self, translation: &Translation) {
+        let Translation { gateways, unserved, .. } = translation;
+        // The Envoys of a Gateway that cannot be served at this time go on with what they have.
+        self.accounts.retain(|gateway, _| unserved.contains(gateway));
+        for (gateway, GatewayOutput { infra, .. }) in gateways {
+            let account = ServiceAccount { namespace: gateway.namespace.clone(), name: infra.name.clone() };
+            self.accounts.insert(gateway.clone(), account);
+        }
+        let accounts = self.accounts.iter().map(|(gateway, account)| (account.clone(), node_group(gateway)));
+        let directory = Arc::new(accounts.collect::<ProxyDirectory>());
+        self.shown.send_if_modified(|shown| {
+            let is_new = *shown != directory;
+            *shown = directory;
+            is_new
+        });
+    }
+}
+
+/// The port that Envoys connect to.
+struct XdsPort {
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    authenticator: Authenticator,
+    service: XdsService,
+}
+
+impl XdsPort {
+    /// Serves from the moment when there is a certificate and something to serve, until it is to stop.
+    /// An Envoy that comes before waits: no answer is better than one that takes away what it has.
+    async fn serve(
+        self,
+        mut bundle: watch::Receiver<Option<CaBundle>>,
+        mut published: watch::Receiver<Option<Arc<Output>>>,
+        mut stopped: watch::Receiver<bool>,
+    ) {
+        let Self { listener, tls, authenticator, service } = self;
+        let ready = async {
+            let _ = bundle.wait_for(Option::is_some).await;
+            let _ = published.wait_for(Option::is_some).await;
+        };
+        tokio::select! {
+            () = ready => {}
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        }
+        let XdsService { cache, metrics, events } = service;
+        let server = AdsServer::new(cache, AdmittedGroup).with_metrics(metrics).with_events(events);
+        let closing = server.clone();
+        let shutdown = async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+            closing.close();
+        };
+        tracing::info!("serving xDS");
+        if let Err(error) =
+            serve_tls(listener, tls, Authenticated::new(authenticator, server), shutdown).await
+        {
+            tracing::error!(%error, "the xDS port has failed");
+        }
+    }
+}
+
+async fn bind_xds(address: SocketAddr) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot bind the xDS address {address}; choose another with --xds-bind"))
+}
+
+fn show(
+    listener: TcpListener,
+    view: watch::Receiver<View>,
+    registry: Registry,
+    cache: SnapshotCache,
+) -> Result<()> {
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "admin port: /healthz /readyz /metrics /status /debug/snapshot");
+    tokio::spawn(admin::serve(listener, Admin { view, registry: Arc::new(registry), cache }));
+    Ok(())
+}
+
+/// The way to the API server: by the file, or as the pod that we are.
+async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
+    let mut config = match kubeconfig {
+        Some(file) => {
+            let hint = || format!("--kubeconfig: {}", file.display());
+            let kubeconfig = Kubeconfig::read_from(file).with_context(hint)?;
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+                .await
+                .with_context(hint)?
+        }
+        None => {
+            Config::incluster().context("not in a pod of a cluster; name the way to one with --kubeconfig")?
+        }
+    };
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    tracing::info!(server = %config.cluster_url, "Kubernetes");
+    Client::try_from(config).context("cannot make a client of the API server")
+}
+
+/// The DNS names of a Service.
+fn server_names(service: &str, namespace: &str) -> Vec<String> {
+    let name = format!("{service}.{namespace}");
+    vec![format!("{name}.svc"), format!("{name}.svc.cluster.local"), name, service.to_owned()]
+}
+
+fn default_identity() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}-{}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_certificate_is_for_every_name_of_the_service() {
+        let names = server_names("chancery", "chancery-system");
+        assert!(names.contains(&"chancery.chancery-system.svc".to_owned()), "{names:?}");
+        assert!(names.contains(&"chancery.chancery-system.svc.cluster.local".to_owned()), "{names:?}");
+    }
+
+    #[test]
+    fn each_process_has_a_name_of_its_own() {
+        assert!(default_identity().ends_with(&format!("-{}", std::process::id())));
+    }
+}

@@ -1,0 +1,171 @@
+//! Joins the events of all kinds to updates. Pure: no clock, no network.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use crds::{KindInfo, Object, ObjectRef};
+use serde_json::Value;
+
+use super::object::{self, Content, Incoming};
+use super::watch::KindEvent;
+use super::{Observation, by_kind};
+use crate::source::{Change, Finding, Place, Severity, Update};
+
+/// What is known of every kind, and what of it is not yet passed on.
+#[derive(Debug)]
+pub(super) struct Gatherer {
+    kinds: BTreeMap<(&'static str, &'static str), KindState>,
+    /// By object: only its newest change counts.
+    changes: BTreeMap<ObjectRef, Change>,
+    findings_changed: bool,
+    observations: Vec<Observation>,
+    /// Whether the first update was taken.
+    is_open: bool,
+}
+
+#[derive(Debug, Default)]
+struct KindState {
+    /// Whether it was listed, or is known not to exist.
+    is_known: bool,
+    /// Why it cannot be read at this time.
+    failing: Option<String>,
+    /// Every object with a name, also those that cannot be read.
+    objects: BTreeMap<ObjectRef, Entry>,
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Entry {
+    /// `None` for one that cannot be read or is none of our business.
+    object: Option<Object>,
+    findings: Vec<Finding>,
+}
+
+impl Gatherer {
+    pub(super) fn new(kinds: &'static [KindInfo]) -> Self {
+        Self {
+            kinds: by_kind(kinds, KindState::default),
+            changes: BTreeMap::new(),
+            findings_changed: false,
+            observations: Vec::new(),
+            is_open: false,
+        }
+    }
+
+    pub(super) fn take_in(&mut self, kind: &KindInfo, event: KindEvent) {
+        match event {
+            KindEvent::Listed(values) => self.replace(kind, values),
+            KindEvent::Absent => self.replace(kind, Vec::new()),
+            KindEvent::Applied(value) => self.apply(kind, value),
+            KindEvent::Deleted(value) => {
+                if let Some(reference) = object::reference(kind, &value) {
+                    self.delete(kind, &reference);
+                }
+            }
+            KindEvent::Failing(message) => self.set_failing(kind, Some(message)),
+            KindEvent::Recovered => self.set_failing(kind, None),
+        }
+    }
+
+    /// Whether there is an update to take. The first one needs every kind.
+    pub(super) fn has_news(&self) -> bool {
+        match self.is_open {
+            true => self.findings_changed || !self.changes.is_empty(),
+            false => self.kinds.values().all(|kind| kind.is_known),
+        }
+    }
+
+    /// Everything since the last update.
+    pub(super) fn take_update(&mut self) -> Update {
+        self.is_open = true;
+        self.findings_changed = false;
+        Update { changes: mem::take(&mut self.changes).into_values().collect(), findings: self.findings() }
+    }
+
+    /// News of objects that carry a status of ours.
+    pub(super) fn take_observations(&mut self) -> Vec<Observation> {
+        mem::take(&mut self.observations)
+    }
+
+    /// The kinds that are not known yet, each with what is in the way.
+    pub(super) fn waiting_for(&self) -> Vec<String> {
+        let unknown = self.kinds.iter().filter(|(_, state)| !state.is_known);
+        let words = unknown.map(|((_, kind), state)| match &state.failing {
+            Some(message) => format!("the list of {kind} objects ({message})"),
+            None => format!("the list of {kind} objects"),
+        });
+        words.collect()
+    }
+
+    fn replace(&mut self, kind: &KindInfo, values: Vec<Value>) {
+        self.set_failing(kind, None);
+        let Some(state) = self.kinds.get_mut(&(kind.group, kind.kind)) else { return };
+        state.is_known = true;
+        let listed: Vec<ObjectRef> =
+            values.iter().filter_map(|value| object::reference(kind, value)).collect();
+        let listed: std::collections::BTreeSet<&ObjectRef> = listed.iter().collect();
+        let gone: Vec<_> = state.objects.keys().filter(|key| !listed.contains(key)).cloned().collect();
+        gone.iter().for_each(|reference| self.delete(kind, reference));
+        values.into_iter().for_each(|value| self.apply(kind, value));
+    }
+
+    fn apply(&mut self, kind: &KindInfo, value: Value) {
+        let Some(Incoming { reference, observed, content }) = object::read(kind, value) else { return };
+        if observed.is_some() {
+            self.observations.push((reference.clone(), observed));
+        }
+        let entry = match content {
+            Content::Stored(object, findings) => Entry { object: Some(object), findings },
+            Content::Invalid(finding) => Entry { object: None, findings: vec![finding] },
+            Content::Foreign => Entry::default(),
+        };
+        let Some(state) = self.kinds.get_mut(&(kind.group, kind.kind)) else { return };
+        let before = state.objects.insert(reference.clone(), entry).unwrap_or_default();
+        let Some(entry) = state.objects.get(&reference) else { return };
+        if before.findings != entry.findings {
+            self.findings_changed = true;
+        }
+        let change = match (before.object, &entry.object) {
+            (Some(before), Some(object)) if before == *object => return,
+            (_, Some(object)) => Change::Apply(object.clone()),
+            (Some(_), None) => Change::Delete(reference.clone()),
+            (None, None) => return,
+        };
+        self.changes.insert(reference, change);
+    }
+
+    fn delete(&mut self, kind: &KindInfo, reference: &ObjectRef) {
+        let Some(state) = self.kinds.get_mut(&(kind.group, kind.kind)) else { return };
+        let Some(Entry { object, findings }) = state.objects.remove(reference) else { return };
+        if !findings.is_empty() {
+            self.findings_changed = true;
+        }
+        if object::has_status_of_ours(kind) {
+            self.observations.push((reference.clone(), None));
+        }
+        if object.is_some() {
+            self.changes.insert(reference.clone(), Change::Delete(reference.clone()));
+        }
+    }
+
+    fn set_failing(&mut self, kind: &KindInfo, message: Option<String>) {
+        let Some(state) = self.kinds.get_mut(&(kind.group, kind.kind)) else { return };
+        if state.failing != message {
+            state.failing = message;
+            self.findings_changed = true;
+        }
+    }
+
+    /// In the order of kinds and objects; what is wrong with the watching of a kind first.
+    fn findings(&self) -> Vec<Finding> {
+        let of_kind = |((_, kind), state): (&(&str, &str), &KindState)| {
+            let failing = state.failing.as_ref().map(|message| Finding {
+                place: Place::watch(kind),
+                severity: Severity::Problem,
+                message: format!("what was read before stays in use: {message}"),
+            });
+            let findings = state.objects.values().flat_map(|entry| entry.findings.clone());
+            failing.into_iter().chain(findings).collect::<Vec<_>>()
+        };
+        self.kinds.iter().flat_map(of_kind).collect()
+    }
+}

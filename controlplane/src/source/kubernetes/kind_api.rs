@@ -1,0 +1,99 @@
+//! The requests that list and watch one kind, and what may be absent from a cluster.
+
+use crds::{KindInfo, gateway_api};
+use kube::api::{ListParams, WatchParams};
+use kube::core::Request;
+
+/// Objects per page of a list.
+const PAGE_SIZE: u32 = 500;
+
+/// Seconds after which the API server ends a watch, so that watches spread over its replicas anew.
+const WATCH_SECONDS: u32 = 290;
+
+/// Secrets of these types are never a certificate or a key that an object of ours may name; a cluster
+/// has many of them, and large ones.
+pub(super) const FOREIGN_SECRET_TYPES: [&str; 5] = [
+    "bootstrap.kubernetes.io/token",
+    "helm.sh/release.v1",
+    "kubernetes.io/dockercfg",
+    "kubernetes.io/dockerconfigjson",
+    "kubernetes.io/service-account-token",
+];
+
+/// One kind in one of its versions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KindApi {
+    pub kind: &'static KindInfo,
+    pub version: &'static str,
+}
+
+type HttpRequest = http::Request<Vec<u8>>;
+
+impl KindApi {
+    /// The `apiVersion` of what is read.
+    pub(super) fn api_version(&self) -> String {
+        match self.kind.group {
+            "" => self.version.to_owned(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+
+    /// One page; the first without a token.
+    pub(super) fn list(&self, continue_token: Option<String>) -> Result<HttpRequest, kube::Error> {
+        let parameters = ListParams {
+            field_selector: self.field_selector(),
+            limit: Some(PAGE_SIZE),
+            continue_token,
+            ..ListParams::default()
+        };
+        self.request().list(&parameters).map_err(kube::Error::BuildRequest)
+    }
+
+    /// A watch that begins with all objects as they are now, and a bookmark after them.
+    pub(super) fn list_and_watch(&self) -> Result<HttpRequest, kube::Error> {
+        // Without a resource version: as new as the API server has it, never an older state from a cache.
+        self.request().watch(&self.watch_parameters(true), "").map_err(kube::Error::BuildRequest)
+    }
+
+    /// A watch of what changes after a version.
+    pub(super) fn watch(&self, resource_version: &str) -> Result<HttpRequest, kube::Error> {
+        self.request()
+            .watch(&self.watch_parameters(false), resource_version)
+            .map_err(kube::Error::BuildRequest)
+    }
+
+    fn watch_parameters(&self, send_initial_events: bool) -> WatchParams {
+        WatchParams {
+            field_selector: self.field_selector(),
+            timeout: Some(WATCH_SECONDS),
+            bookmarks: true,
+            send_initial_events,
+            ..WatchParams::default()
+        }
+    }
+
+    fn field_selector(&self) -> Option<String> {
+        let is_secret = (self.kind.group, self.kind.kind) == ("", "Secret");
+        is_secret.then(|| FOREIGN_SECRET_TYPES.map(|foreign| format!("type!={foreign}")).join(","))
+    }
+
+    fn request(&self) -> Request {
+        let root = if self.kind.group.is_empty() { "/api" } else { "/apis" };
+        Request::new(format!("{root}/{}/{}", self.api_version(), self.kind.plural))
+    }
+}
+
+/// Whether a cluster can be without this kind: it comes with a CRD.
+pub(super) fn is_optional(kind: &KindInfo) -> bool {
+    !matches!(kind.group, "" | "discovery.k8s.io")
+}
+
+/// What to do about an absent kind without which there is nothing to serve.
+pub(super) fn install_hint(kind: &KindInfo) -> Option<&'static str> {
+    let is_needed =
+        kind.group == gateway_api::GROUP && matches!(kind.kind, "GatewayClass" | "Gateway" | "HTTPRoute");
+    is_needed.then_some(
+        "the Gateway API is not installed in this cluster; install it with: kubectl apply --server-side -f \
+         https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.6.3/standard-install.yaml",
+    )
+}

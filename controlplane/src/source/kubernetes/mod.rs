@@ -1,0 +1,125 @@
+//! A cluster: every kind that the translator reads is listed and watched; what comes out is the same
+//! [`Update`]s as from files.
+//!
+//! ```text
+//! API server ──► KindWatch (one task per kind) ──► Gatherer ──► Update ──► pipeline
+//!                list, watch, resume, back off     decode,  └─► Observed (resource version and status
+//!                                                  compare       of what we write status to) ──► status writer
+//! ```
+//!
+//! What is stored is a function of what the API server holds and of nothing else: an object that cannot
+//! be read is as good as absent (and said), whatever was there before. So all replicas, and the same
+//! replica after a restart, translate the same.
+
+mod event_stream;
+mod gather;
+mod kind_api;
+mod object;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::collections::BTreeMap;
+
+use crds::{KINDS, KindInfo, ObjectRef};
+use kube::Client;
+use serde_json::Value;
+use tokio::sync::{mpsc, watch as channel};
+
+use super::{Source, Update};
+pub(crate) use object::observed;
+
+use gather::Gatherer;
+use watch::{KindEvent, KindWatch};
+
+/// Events of watches that may wait to be taken in.
+const MAX_WAITING_EVENTS: usize = 256;
+
+/// The objects of a cluster.
+pub struct KubernetesSource {
+    client: Client,
+    observed: mpsc::UnboundedSender<Observation>,
+    waiting_for: channel::Sender<Vec<String>>,
+}
+
+/// News about an object that carries a status of ours: how it is now, or `None` when it is gone.
+pub type Observation = (ObjectRef, Option<Observed>);
+
+/// What a status writer has to know of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// The API version that it was read in, such as `gateway.networking.k8s.io/v1`.
+    pub api_version: String,
+    /// `metadata.uid`: another object of the same name has another.
+    pub uid: String,
+    /// `metadata.resourceVersion`: changes with everything that is written.
+    pub resource_version: String,
+    /// `metadata.generation`: changes with the spec.
+    pub generation: i64,
+    /// `.status`, by whomever it was written.
+    pub status: Option<Value>,
+}
+
+impl KubernetesSource {
+    /// A source that reads with `client`, tells `observed` about objects that carry a status (in their
+    /// order, each before the [`Update`] that holds it), and `waiting_for` what the first update waits for.
+    pub fn new(
+        client: Client,
+        observed: mpsc::UnboundedSender<Observation>,
+        waiting_for: channel::Sender<Vec<String>>,
+    ) -> Self {
+        Self { client, observed, waiting_for }
+    }
+}
+
+impl Source for KubernetesSource {
+    /// The first [`Update`] comes when every kind has been listed or is known not to exist; never a part
+    /// of it. Must be called within a tokio runtime.
+    fn start(self) -> anyhow::Result<mpsc::Receiver<Update>> {
+        let (events, received) = mpsc::channel(MAX_WAITING_EVENTS);
+        for kind in KINDS {
+            tokio::spawn(KindWatch::new(self.client.clone(), kind, events.clone()).run());
+        }
+        let (updates, receiver) = mpsc::channel(1);
+        tokio::spawn(gather(received, updates, self.observed, self.waiting_for));
+        Ok(receiver)
+    }
+}
+
+/// Joins the events of all kinds. While the receiver is busy, they become one update.
+async fn gather(
+    mut events: mpsc::Receiver<(&'static KindInfo, KindEvent)>,
+    updates: mpsc::Sender<Update>,
+    observed: mpsc::UnboundedSender<Observation>,
+    waiting_for: channel::Sender<Vec<String>>,
+) {
+    let mut gatherer = Gatherer::new(KINDS);
+    loop {
+        waiting_for.send_if_modified(|shown| {
+            let now = gatherer.waiting_for();
+            let is_new = *shown != now;
+            *shown = now;
+            is_new
+        });
+        tokio::select! {
+            biased;
+            event = events.recv() => {
+                let Some((kind, event)) = event else { return };
+                gatherer.take_in(kind, event);
+                for observation in gatherer.take_observations() {
+                    // Nobody writing statuses is a choice of the receiver's.
+                    let _ = observed.send(observation);
+                }
+            }
+            permit = updates.reserve(), if gatherer.has_news() => {
+                let Ok(permit) = permit else { return };
+                permit.send(gatherer.take_update());
+            }
+        }
+    }
+}
+
+/// The kinds by their keys; each is there once.
+fn by_kind<T>(kinds: &'static [KindInfo], new: impl Fn() -> T) -> BTreeMap<(&'static str, &'static str), T> {
+    kinds.iter().map(|kind| ((kind.group, kind.kind), new())).collect()
+}

@@ -1,0 +1,154 @@
+//! One object as the API server gives it: cut down to what is read, and decoded.
+
+use crds::{DecodeError, Decoded, KindInfo, Object, ObjectRef};
+use serde_json::{Map, Value};
+
+use super::Observed;
+use super::kind_api::FOREIGN_SECRET_TYPES;
+use crate::source::{Finding, Place, Severity};
+
+/// Fields of `metadata` that somebody reads.
+const METADATA: [&str; 9] = [
+    "annotations",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "generation",
+    "labels",
+    "name",
+    "namespace",
+    "ownerReferences",
+    "uid",
+];
+
+/// The manifest as `kubectl apply` keeps it: as large as the object, and a copy of every secret in it.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// An object as it was read.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub reference: ObjectRef,
+    /// For kinds that carry a status of ours.
+    pub observed: Option<Observed>,
+    pub content: Content,
+}
+
+/// What an object holds for us.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// It is stored, with what there is to say about it.
+    Stored(Object, Vec<Finding>),
+    /// It cannot be read.
+    Invalid(Finding),
+    /// It is none of our business.
+    Foreign,
+}
+
+/// Reads one object; `None` if it has no name, which no API server sends.
+pub(super) fn read(kind: &KindInfo, mut value: Value) -> Option<Incoming> {
+    let reference = reference(kind, &value)?;
+    let status = value.as_object_mut()?.remove("status");
+    if is_foreign(kind, &value) {
+        return Some(Incoming { reference, observed: None, content: Content::Foreign });
+    }
+    let observed = has_status_of_ours(kind).then(|| observed(&value, status.clone()));
+    strip(kind, &mut value, status);
+    let content = match Object::decode(value) {
+        Ok(Decoded { object, unknown_fields }) => {
+            let findings = unknown_findings(kind, &reference, unknown_fields);
+            Content::Stored(object, findings)
+        }
+        Err(error) => Content::Invalid(invalid_finding(&reference, error)),
+    };
+    Some(Incoming { reference, observed, content })
+}
+
+/// The key of an object as it was read.
+pub(super) fn reference(kind: &KindInfo, value: &Value) -> Option<ObjectRef> {
+    let metadata = value.get("metadata")?;
+    let text = |field: &str| metadata.get(field).and_then(Value::as_str);
+    let name = text("name")?;
+    Some(match (kind.namespaced, text("namespace")) {
+        (true, namespace) => ObjectRef::namespaced(kind.group, kind.kind, namespace?, name),
+        (false, _) => ObjectRef::cluster(kind.group, kind.kind, name),
+    })
+}
+
+/// Whether we write a status to objects of this kind.
+pub(super) fn has_status_of_ours(kind: &KindInfo) -> bool {
+    let is_builtin = matches!(kind.group, "" | "discovery.k8s.io");
+    !is_builtin && !matches!(kind.kind, "ReferenceGrant" | "GatewayParameters")
+}
+
+/// How the object is, for one who writes its status.
+pub(crate) fn observed(object: &Value, status: Option<Value>) -> Observed {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Observed {
+        api_version: text("/apiVersion"),
+        uid: text("/metadata/uid"),
+        resource_version: text("/metadata/resourceVersion"),
+        generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
+        status,
+    }
+}
+
+/// The field selector of the watch leaves these out already; a server may know it and not the selector.
+fn is_foreign(kind: &KindInfo, value: &Value) -> bool {
+    let secret_type = value.get("type").and_then(Value::as_str).unwrap_or_default();
+    (kind.group, kind.kind) == ("", "Secret") && FOREIGN_SECRET_TYPES.contains(&secret_type)
+}
+
+/// Takes out what nobody reads: less to keep, and fewer changes that change nothing.
+fn strip(kind: &KindInfo, value: &mut Value, status: Option<Value>) {
+    let Some(object) = value.as_object_mut() else { return };
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        strip_metadata(kind, metadata);
+    }
+    match (kind.group, kind.kind) {
+        ("", "Namespace") => drop(object.remove("spec")),
+        // Its addresses are those of a Gateway.
+        ("", "Service") => {
+            if let Some(balancer) = status.as_ref().and_then(|status| status.get("loadBalancer")) {
+                object.insert("status".to_owned(), serde_json::json!({ "loadBalancer": balancer }));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn strip_metadata(kind: &KindInfo, metadata: &mut Map<String, Value>) {
+    metadata.retain(|field, _| METADATA.contains(&field.as_str()));
+    if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.remove(LAST_APPLIED);
+    }
+    // By its owner, a Service is known to be that of a Gateway.
+    if kind.kind != "Service" {
+        metadata.remove("ownerReferences");
+    }
+    // Of a slice, they say when it changed.
+    if matches!(kind.kind, "EndpointSlice" | "Namespace") {
+        metadata.remove("annotations");
+    }
+    let is_empty = |value: &Value| value.as_object().is_some_and(Map::is_empty);
+    metadata.retain(|_, value| !is_empty(value));
+}
+
+/// Fields that the CRD of the cluster has and we have not. Built-in kinds have many such.
+fn unknown_findings(kind: &KindInfo, reference: &ObjectRef, fields: Vec<String>) -> Vec<Finding> {
+    if !has_status_of_ours(kind) {
+        return Vec::new();
+    }
+    let finding = |field| Finding {
+        place: Place::object(reference),
+        severity: Severity::Notice,
+        message: format!("{field}: is not known to this version of Chancery and has no effect"),
+    };
+    fields.into_iter().map(finding).collect()
+}
+
+fn invalid_finding(reference: &ObjectRef, error: DecodeError) -> Finding {
+    let message = match error {
+        DecodeError::Invalid(invalid) => format!("{}: {}", invalid.path, invalid.message),
+        error => error.to_string(),
+    };
+    Finding { place: Place::object(reference), severity: Severity::Problem, message }
+}

@@ -1,0 +1,381 @@
+//! Lists and watches one kind, for as long as the program runs.
+//!
+//! Not kube's `watcher`: it begins its streamed list again, unseen, when the stream breaks within it
+//! (an object that was deleted meanwhile would stay with us), and never gets past a 410 that answers the
+//! start of a watch. Here a list is passed on only when it is complete.
+
+use std::time::Duration;
+
+use crds::KindInfo;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use kube::Client;
+use kube::api::WatchEvent;
+use kube::core::Status;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::event_stream::EventStream;
+use super::kind_api::{KindApi, install_hint, is_optional};
+use crate::backoff::{Backoff, jitter};
+
+/// The annotation of the bookmark that ends a streamed list.
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// A streamed list in which nothing comes for this long is given up.
+const LIST_PATIENCE: Duration = Duration::from_secs(30);
+/// The API server sends a bookmark every minute: a watch in which nothing comes for longer is dead.
+const WATCH_PATIENCE: Duration = Duration::from_secs(100);
+/// How often to look for a kind that does not exist.
+const ABSENT_RETRY: Duration = Duration::from_secs(2);
+/// A kind that was there is taken for gone only after it could not be found for this long.
+const ABSENCE_GRACE: Duration = Duration::from_secs(10);
+/// A watch that ends earlier is none: the next attempt waits.
+const MIN_SESSION: Duration = Duration::from_secs(5);
+/// Between attempts. The most is little: what was edited while the API server was away is to be served
+/// a few seconds after it is back.
+const MIN_RETRY: Duration = Duration::from_millis(500);
+const MAX_RETRY: Duration = Duration::from_secs(4);
+/// Before a list that replaces a watch that fell behind.
+const RELIST_WAIT: Duration = Duration::from_millis(800);
+/// After so many failures in a row the watch does not resume, but lists again.
+const MAX_RESUMPTIONS: u32 = 4;
+
+/// What became of a kind.
+#[derive(Debug)]
+pub(super) enum KindEvent {
+    /// These objects are all that there are.
+    Listed(Vec<Value>),
+    /// One is new or other than before.
+    Applied(Value),
+    /// One is gone.
+    Deleted(Value),
+    /// The API server does not know the kind: there are none.
+    Absent,
+    /// The kind cannot be read at this time, and why.
+    Failing(String),
+    /// The kind can be read again; what was said before holds.
+    Recovered,
+}
+
+/// Why a session ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The API server ended the watch in good order, or the connection broke: go on where it was.
+    Ended,
+    /// The place to go on at is too old: list again.
+    Gone,
+    /// The API server does not stream lists.
+    NoStreamedLists,
+    /// The API server does not know the kind in this version.
+    NotFound,
+    /// The API server does not take the request, and why.
+    Refused(String),
+    /// Anything else.
+    Failed(String),
+    /// Nobody listens any more.
+    Closed,
+}
+
+/// The task that follows one kind.
+pub(super) struct KindWatch {
+    client: Client,
+    kind: &'static KindInfo,
+    events: mpsc::Sender<(&'static KindInfo, KindEvent)>,
+    /// Index of the version that is read.
+    version: usize,
+    streams_lists: bool,
+    /// Where to go on watching; `None` to list first.
+    resume: Option<String>,
+    /// Whether objects were listed and not taken back by [`KindEvent::Absent`].
+    is_listed: bool,
+    not_found_since: Option<Instant>,
+    /// What was said last to be wrong.
+    failing: Option<String>,
+    backoff: Backoff,
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    metadata: ListMeta,
+    // A null stands for an empty list of Go.
+    items: Option<Vec<Value>>,
+}
+
+impl KindWatch {
+    pub(super) fn new(
+        client: Client,
+        kind: &'static KindInfo,
+        events: mpsc::Sender<(&'static KindInfo, KindEvent)>,
+    ) -> Self {
+        Self {
+            client,
+            kind,
+            events,
+            version: 0,
+            streams_lists: true,
+            resume: None,
+            is_listed: false,
+            not_found_since: None,
+            failing: None,
+            backoff: Backoff::new(MIN_RETRY, MAX_RETRY),
+        }
+    }
+
+    /// Follows the kind until nobody listens.
+    pub(super) async fn run(mut self) {
+        loop {
+            let started = Instant::now();
+            let end = self.session().await;
+            tracing::debug!(kind = self.kind.kind, ?end, "a watch ended");
+            let wait = match end {
+                End::Closed => return,
+                End::Ended if started.elapsed() > MIN_SESSION => jitter(Duration::from_millis(100)),
+                End::Ended => self.backoff.next(),
+                End::NoStreamedLists => {
+                    self.streams_lists = false;
+                    Duration::ZERO
+                }
+                End::Gone => {
+                    self.resume = None;
+                    jitter(RELIST_WAIT)
+                }
+                End::NotFound => match self.on_not_found().await {
+                    Some(wait) => wait,
+                    None => return,
+                },
+                End::Failed(message) | End::Refused(message) => {
+                    if self.backoff.attempts() >= MAX_RESUMPTIONS {
+                        self.resume = None;
+                    }
+                    if !self.say_failing(message).await {
+                        return;
+                    }
+                    self.backoff.next()
+                }
+            };
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = self.events.closed() => return,
+            }
+        }
+    }
+
+    /// Lists if that is needed, then watches.
+    async fn session(&mut self) -> End {
+        let result = match (self.resume.clone(), self.streams_lists) {
+            (Some(version), _) => self.watch_from(&version).await,
+            (None, true) => self.list_and_watch().await,
+            (None, false) => self.list_then_watch().await,
+        };
+        match result {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    /// The streamed list, and the watch that it goes over into.
+    async fn list_and_watch(&mut self) -> Result<Never, End> {
+        let request = self.api().list_and_watch().map_err(|error| End::from(&error))?;
+        let opened = EventStream::open(&self.client, request, LIST_PATIENCE).await;
+        let mut stream = opened.map_err(|end| match end {
+            End::Refused(_) => End::NoStreamedLists,
+            end => end,
+        })?;
+        let mut objects = Vec::new();
+        loop {
+            match stream.next(LIST_PATIENCE).await {
+                // It may be one that leaves out the bookmark at the end.
+                Err(End::Ended) => return Err(End::NoStreamedLists),
+                Err(end) => return Err(end),
+                Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => objects.push(object),
+                Ok(WatchEvent::Bookmark(mark))
+                    if mark.metadata.annotations.contains_key(INITIAL_EVENTS_END) =>
+                {
+                    self.say_listed(objects, mark.metadata.resource_version).await?;
+                    return self.follow(stream).await;
+                }
+                Ok(WatchEvent::Bookmark(_)) => {}
+                Ok(WatchEvent::Deleted(_)) => {
+                    return Err(End::Failed("a deletion within the list".to_owned()));
+                }
+                Ok(WatchEvent::Error(status)) => return Err(End::of_status(status.code, &status)),
+            }
+        }
+    }
+
+    /// The list in pages, and then a watch.
+    async fn list_then_watch(&mut self) -> Result<Never, End> {
+        let api = self.api();
+        let (mut objects, mut token) = (Vec::new(), None);
+        let version = loop {
+            let request = api.list(token).map_err(|error| End::from(&error))?;
+            let page = timeout(LIST_PATIENCE, self.client.request::<Page>(request)).await;
+            let page = page.map_err(|_| End::silent())?;
+            let Page { metadata, items } = page.map_err(|error| End::from(&error))?;
+            objects.extend(items.unwrap_or_default());
+            token = metadata.continue_.filter(|token| !token.is_empty());
+            if token.is_none() {
+                break metadata.resource_version.unwrap_or_default();
+            }
+        };
+        self.say_listed(objects, version.clone()).await?;
+        self.watch_from(&version).await
+    }
+
+    async fn watch_from(&mut self, version: &str) -> Result<Never, End> {
+        let request = self.api().watch(version).map_err(|error| End::from(&error))?;
+        let stream = EventStream::open(&self.client, request, LIST_PATIENCE).await?;
+        self.not_found_since = None;
+        self.say_recovered().await?;
+        self.follow(stream).await
+    }
+
+    /// Passes on what changes, until the stream ends.
+    async fn follow(&mut self, mut stream: EventStream) -> Result<Never, End> {
+        loop {
+            let event = match stream.next(WATCH_PATIENCE).await? {
+                WatchEvent::Bookmark(mark) => {
+                    self.backoff.reset();
+                    self.resume = Some(mark.metadata.resource_version);
+                    continue;
+                }
+                WatchEvent::Error(status) => return Err(End::of_status(status.code, &status)),
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => KindEvent::Applied(object),
+                WatchEvent::Deleted(object) => KindEvent::Deleted(object),
+            };
+            let (KindEvent::Applied(object) | KindEvent::Deleted(object)) = &event else { continue };
+            let version =
+                object.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(str::to_owned);
+            self.say(event).await?;
+            self.backoff.reset();
+            // Without a version there is no place to go on at; then the list says what is.
+            self.resume = version;
+        }
+    }
+
+    /// What to do about a kind that is not found; `None` if nobody listens any more.
+    async fn on_not_found(&mut self) -> Option<Duration> {
+        self.resume = None;
+        self.version += 1;
+        if self.version < self.kind.versions.len() {
+            return Some(Duration::ZERO);
+        }
+        self.version = 0;
+        let since = *self.not_found_since.get_or_insert_with(Instant::now);
+        let is_believed = is_optional(self.kind) && (!self.is_listed || since.elapsed() >= ABSENCE_GRACE);
+        let told = if is_believed {
+            self.say_absent().await.is_ok()
+        } else {
+            self.say_failing("the API server does not know this kind".to_owned()).await
+        };
+        told.then(|| jitter(ABSENT_RETRY))
+    }
+
+    // --- telling ---
+
+    async fn say_listed(&mut self, mut objects: Vec<Value>, version: String) -> Result<(), End> {
+        // The items of a page do not repeat what they are.
+        let api_version = self.api().api_version();
+        for object in objects.iter_mut().filter_map(Value::as_object_mut) {
+            object.entry("apiVersion").or_insert_with(|| api_version.clone().into());
+            object.entry("kind").or_insert_with(|| self.kind.kind.into());
+        }
+        tracing::debug!(kind = self.kind.kind, objects = objects.len(), "listed");
+        self.say(KindEvent::Listed(objects)).await?;
+        self.resume = Some(version);
+        self.is_listed = true;
+        self.not_found_since = None;
+        self.failing = None;
+        self.backoff.reset();
+        Ok(())
+    }
+
+    async fn say_absent(&mut self) -> Result<(), End> {
+        const ABSENT: &str = "absent";
+        let is_news = self.failing.as_deref() != Some(ABSENT);
+        self.failing = Some(ABSENT.to_owned());
+        self.is_listed = false;
+        if !is_news {
+            return Ok(());
+        }
+        match install_hint(self.kind) {
+            Some(hint) => tracing::error!(kind = %self.kind.group_kind(), "{hint}"),
+            None => {
+                tracing::info!(kind = %self.kind.group_kind(), "no such kind in this cluster; watching for it")
+            }
+        }
+        self.say(KindEvent::Absent).await
+    }
+
+    /// Says what is wrong unless it was said; `false` if nobody listens any more.
+    async fn say_failing(&mut self, message: String) -> bool {
+        if self.failing.as_ref() == Some(&message) {
+            return true;
+        }
+        self.failing = Some(message.clone());
+        self.say(KindEvent::Failing(message)).await.is_ok()
+    }
+
+    async fn say_recovered(&mut self) -> Result<(), End> {
+        match self.failing.take() {
+            Some(_) => self.say(KindEvent::Recovered).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn say(&self, event: KindEvent) -> Result<(), End> {
+        self.events.send((self.kind, event)).await.map_err(|_| End::Closed)
+    }
+
+    fn api(&self) -> KindApi {
+        let version = self.kind.versions.get(self.version).or(self.kind.versions.first());
+        KindApi { kind: self.kind, version: version.copied().unwrap_or("v1") }
+    }
+}
+
+/// A session has no good end.
+enum Never {}
+
+impl End {
+    /// What an error of the API server means.
+    pub(super) fn of_status(code: u16, status: &Status) -> Self {
+        match code {
+            404 => Self::NotFound,
+            410 => Self::Gone,
+            403 => Self::Failed(format!("forbidden: {}", status.message)),
+            400 | 422 => Self::Refused(format!("invalid: {}", status.message)),
+            code => Self::Failed(format!("{code} {}: {}", status.reason, status.message)),
+        }
+    }
+
+    /// There is no answer.
+    pub(super) fn silent() -> Self {
+        Self::Failed("the API server does not answer".to_owned())
+    }
+
+    /// The answer is not what was asked for. It is not quoted: it may hold a Secret.
+    pub(super) fn unreadable() -> Self {
+        Self::Failed("the API server's answer cannot be read".to_owned())
+    }
+}
+
+impl From<&kube::Error> for End {
+    fn from(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::of_status(status.code, status),
+            kube::Error::SerdeError(_) => Self::unreadable(),
+            error => Self::Failed(innermost(error)),
+        }
+    }
+}
+
+/// What an error comes from, such as "connection refused"; the layers above say nothing.
+fn innermost(error: &kube::Error) -> String {
+    let mut error: &dyn std::error::Error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

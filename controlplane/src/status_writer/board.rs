@@ -1,0 +1,202 @@
+//! What every status shall say, what it says, and what has to be done about it. No IO; the time is
+//! tokio's, so that tests can hold it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crds::ObjectRef;
+use crds::core::Time;
+use serde_json::Value;
+use tokio::time::Instant;
+use translator::status::Report;
+
+use super::plan::plan;
+use crate::backoff::Backoff;
+use crate::source::kubernetes::Observed;
+
+/// Two writes to one object are at least so far apart: the counts of a Gateway change with every route.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A status to write.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct StatusUpdate {
+    pub object: ObjectRef,
+    /// The object that it is meant for, as it was seen.
+    pub observed: Observed,
+    pub status: Value,
+}
+
+/// What became of a write.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// It is done; the object is so now.
+    Written(Observed),
+    /// The object is no longer as it was seen, but so.
+    Conflict(Observed),
+    /// There is no such object.
+    Gone,
+    /// Something else, in a few words.
+    Failed(String),
+}
+
+/// The state of the writer.
+#[derive(Debug)]
+pub(super) struct Board {
+    controller: String,
+    entries: BTreeMap<ObjectRef, Entry>,
+    /// Objects to look at, by the moment from which on.
+    queue: BTreeSet<(Instant, ObjectRef)>,
+    /// Whether anything was wanted yet; before, an object without a report says nothing.
+    is_translated: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    observed: Option<Observed>,
+    wanted: Option<Report>,
+    /// Its place in the queue.
+    due: Option<Instant>,
+    /// No write before.
+    not_before: Instant,
+    is_in_flight: bool,
+    backoff: Backoff,
+}
+
+impl Board {
+    pub(super) fn new(controller: String) -> Self {
+        Self { controller, entries: BTreeMap::new(), queue: BTreeSet::new(), is_translated: false }
+    }
+
+    /// Takes in how an object is; `None` if it is gone.
+    pub(super) fn observe(&mut self, object: ObjectRef, observed: Option<Observed>) {
+        let entry = self.entries.entry(object.clone()).or_insert_with(Entry::new);
+        let is_older = match (&entry.observed, &observed) {
+            (Some(known), Some(news)) => known.uid == news.uid && version(known) > version(news),
+            _ => false,
+        };
+        // News of a time before our own last write, still on its way through the watch.
+        if is_older {
+            return;
+        }
+        entry.observed = observed;
+        self.look_at(object);
+    }
+
+    /// Takes in what all statuses shall say.
+    pub(super) fn want(&mut self, reports: &[Report]) {
+        let first = !std::mem::replace(&mut self.is_translated, true);
+        let reported: BTreeSet<&ObjectRef> = reports.iter().map(|report| &report.object).collect();
+        let mut changed: Vec<ObjectRef> = Vec::new();
+        for (object, entry) in &mut self.entries {
+            if !reported.contains(object) && (entry.wanted.take().is_some() || first) {
+                changed.push(object.clone());
+            }
+        }
+        for report in reports {
+            let entry = self.entries.entry(report.object.clone()).or_insert_with(Entry::new);
+            if entry.wanted.as_ref() != Some(report) {
+                entry.wanted = Some(report.clone());
+                changed.push(report.object.clone());
+            }
+        }
+        changed.into_iter().for_each(|object| self.look_at(object));
+    }
+
+    /// The next status to write; it counts as being written from then on.
+    pub(super) fn next_update(&mut self, now: &Time) -> Option<StatusUpdate> {
+        while let Some((due, object)) = self.queue.first().cloned() {
+            if due > Instant::now() {
+                return None;
+            }
+            self.queue.pop_first();
+            let Some(entry) = self.entries.get_mut(&object) else { continue };
+            entry.due = None;
+            let Some(observed) = entry.observed.clone() else {
+                if entry.wanted.is_none() {
+                    self.entries.remove(&object);
+                }
+                continue;
+            };
+            let status = plan(&object, entry.wanted.as_ref(), &observed, &self.controller, now);
+            if let Some(status) = status {
+                entry.is_in_flight = true;
+                return Some(StatusUpdate { object, observed, status });
+            }
+        }
+        None
+    }
+
+    /// When to ask for [`Self::next_update`] again, if nothing happens before.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.queue.first().map(|(due, _)| *due)
+    }
+
+    /// Takes in what became of a write.
+    pub(super) fn done(&mut self, object: ObjectRef, outcome: Outcome) {
+        let Some(entry) = self.entries.get_mut(&object) else { return };
+        entry.is_in_flight = false;
+        let now = Instant::now();
+        match outcome {
+            Outcome::Written(observed) => {
+                entry.backoff.reset();
+                entry.not_before = now + WRITE_INTERVAL;
+                entry.observed = Some(observed);
+            }
+            Outcome::Conflict(observed) => {
+                // Somebody else writes too: at once the first time, then with growing patience.
+                let is_first = entry.backoff.attempts() == 0;
+                let wait = entry.backoff.next();
+                entry.not_before = if is_first { now } else { now + wait };
+                entry.observed = Some(observed);
+            }
+            Outcome::Gone => entry.observed = None,
+            Outcome::Failed(_) => entry.not_before = now + entry.backoff.next(),
+        }
+        self.look_at(object);
+    }
+
+    /// Writes under way were given up; whether they were done is seen from what is observed.
+    pub(super) fn abandon_writes(&mut self) {
+        let abandoned = self.entries.iter_mut().filter(|(_, entry)| entry.is_in_flight);
+        let abandoned: Vec<ObjectRef> = abandoned
+            .map(|(object, entry)| {
+                entry.is_in_flight = false;
+                object.clone()
+            })
+            .collect();
+        abandoned.into_iter().for_each(|object| self.look_at(object));
+    }
+
+    /// Puts the object into the queue. While it is being written it waits for the end of that.
+    fn look_at(&mut self, object: ObjectRef) {
+        let is_translated = self.is_translated;
+        let Some(entry) = self.entries.get_mut(&object) else { return };
+        if entry.is_in_flight || !is_translated {
+            return;
+        }
+        if let Some(due) = entry.due.take() {
+            self.queue.remove(&(due, object.clone()));
+        }
+        let due = entry.not_before;
+        entry.due = Some(due);
+        self.queue.insert((due, object));
+    }
+}
+
+impl Entry {
+    fn new() -> Self {
+        Self {
+            observed: None,
+            wanted: None,
+            due: None,
+            not_before: Instant::now(),
+            is_in_flight: false,
+            backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(10)),
+        }
+    }
+}
+
+/// The number in a resource version; comparable among versions of one object.
+fn version(observed: &Observed) -> Option<u64> {
+    observed.resource_version.parse().ok()
+}

@@ -1,0 +1,65 @@
+//! The listener that says whether a proxy in a cluster has its configuration.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ir::READINESS_PORT;
+use proto::hcm::http_connection_manager::RouteSpecifier;
+use proto::hcm::{HttpConnectionManager, HttpFilter, http_filter};
+use proto::health_check::HealthCheck;
+use proto::listener::{Filter, FilterChain, Listener, filter};
+use proto::route::RouteConfiguration;
+use proto::router::Router;
+use proto::{bool_value, pack};
+
+use super::endpoint::{address, socket_address};
+use super::matcher::{exact, header_matcher};
+
+/// Its name, as a resource and in statistics. No listener of a Gateway is named so.
+const NAME: &str = "chancery/readiness";
+
+/// The path that is asked for.
+const PATH: &str = "/ready";
+
+/// Answers 200 at [`READINESS_PORT`] from the moment that all listeners of the first configuration are
+/// there (Envoy accepts no connection before), and 503 once the proxy is told to drain.
+pub(super) fn build_readiness_listener() -> Listener {
+    let health_check = HealthCheck {
+        pass_through_mode: Some(bool_value(false)),
+        headers: vec![header_matcher(":path", exact(PATH))],
+        ..HealthCheck::default()
+    };
+    let connection_manager = HttpConnectionManager {
+        stat_prefix: NAME.to_owned(),
+        // Without a route, all but the path is 404.
+        route_specifier: Some(RouteSpecifier::RouteConfig(RouteConfiguration {
+            name: NAME.to_owned(),
+            ..RouteConfiguration::default()
+        })),
+        http_filters: vec![
+            http_filter("envoy.filters.http.health_check", pack(&health_check)),
+            http_filter("envoy.filters.http.router", pack(&Router::default())),
+        ],
+        ..HttpConnectionManager::default()
+    };
+    let filter = Filter {
+        name: "envoy.filters.network.http_connection_manager".to_owned(),
+        config_type: Some(filter::ConfigType::TypedConfig(pack(&connection_manager))),
+    };
+    Listener {
+        name: NAME.to_owned(),
+        address: Some(address(socket_address(IpAddr::V4(Ipv4Addr::UNSPECIFIED), READINESS_PORT))),
+        stat_prefix: NAME.to_owned(),
+        filter_chains: vec![FilterChain { filters: vec![filter], ..FilterChain::default() }],
+        // Probes are answered also when clients have all the connections that there are.
+        ignore_global_conn_limit: true,
+        ..Listener::default()
+    }
+}
+
+fn http_filter(name: &str, config: proto::wkt::Any) -> HttpFilter {
+    HttpFilter {
+        name: name.to_owned(),
+        config_type: Some(http_filter::ConfigType::TypedConfig(config)),
+        ..HttpFilter::default()
+    }
+}
