@@ -122,6 +122,7 @@ pub(crate) struct InFlight {
     shown: Vec<Arc<Resource>>,
     /// What was new in it: all, unless it was a list in full.
     news: Vec<Arc<Resource>>,
+    removed: Vec<Arc<str>>,
 }
 
 /// How far the removal of a resource is: **make before break** wants it gone from the client only after
@@ -395,7 +396,8 @@ impl Ledger {
         }
         self.answered = true;
         let shown = response.resources.clone();
-        self.in_flight.push_back(InFlight { serial, version, sent_at, shown, news });
+        let removed = response.removed.clone();
+        self.in_flight.push_back(InFlight { serial, version, sent_at, shown, news, removed });
     }
 
     /// Takes the names whose removal is due, and holds them no more.
@@ -440,13 +442,21 @@ impl Ledger {
         if let Some(held) = self.held.get_mut(resource.name()) {
             held.good = Some(Revision::of(resource));
             held.good_serial = serial;
-        } else if self.lists_in_full && self.subscription.covers(resource.name()) {
-            // It was listed although we knew of no good version; so there is one now.
+        } else if self.subscription.covers(resource.name()) && !self.is_being_removed(resource.name()) {
+            // Given up or taken for refused while it was on its way, but wanted again when it arrived.
             let sent = Revision::of(resource);
             let held = Held { good: Some(sent.clone()), sent, serial, good_serial: serial };
             self.held.insert(resource.name().clone(), held);
             self.scanned = None;
         }
+    }
+
+    /// Whether a response on its way takes that name from the client.
+    fn is_being_removed(&self, name: &Arc<str>) -> bool {
+        self.in_flight.iter().any(|response| match self.lists_in_full {
+            true => !response.shown.iter().any(|resource| resource.name() == name),
+            false => response.removed.contains(name),
+        })
     }
 
     /// The client refused `response`: it keeps its last good version of the culprits. What the message does
@@ -520,7 +530,7 @@ mod tests {
         let shown = vec![cluster("a"), cluster("a-b"), cluster("c")];
         let news = vec![cluster("a"), cluster("a-b")];
         let version = ResourceVersion::of(b"");
-        let response = InFlight { serial: 1, version, sent_at: Instant::now(), shown, news };
+        let response = InFlight { serial: 1, version, sent_at: Instant::now(), shown, news, removed: vec![] };
         super::blamed(&response, message).iter().map(ToString::to_string).collect()
     }
 

@@ -1,6 +1,6 @@
 //! A port of a Service as a cluster, its EndpointSlices as endpoints.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crds::NamespacedName;
 use crds::core::{EndpointPort, EndpointSlice, Service, ServicePort};
@@ -10,6 +10,9 @@ use super::backend::{RefError, ResolvedBackend};
 use super::context::Context;
 use crate::status::Reason;
 use crate::{Addressing, Settings};
+
+/// Where a cloud's metadata service is in IPv6; the other one is link-local.
+const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 /// Resolves one port of a Service.
 pub(crate) fn resolve(
@@ -130,7 +133,7 @@ pub(crate) fn is_allowed_address(address: IpAddr, settings: &Settings) -> bool {
     let address = address.to_canonical();
     let link_local = match address {
         IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6 == METADATA_V6,
     };
     let loopback_is_self = settings.addressing == Addressing::AllInterfaces;
     !(link_local
@@ -146,6 +149,11 @@ pub(crate) fn is_allowed_host(host: &str, settings: &Settings) -> bool {
         return is_allowed_address(address, settings);
     }
     let last_label = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    // A name that ends in a number is an address in an old notation (`127.1`, `0x7f.1`), which
+    // resolvers understand and a check of addresses would not.
+    if last_label.starts_with(|first: char| first.is_ascii_digit()) {
+        return false;
+    }
     !last_label.eq_ignore_ascii_case("localhost") || settings.addressing != Addressing::AllInterfaces
 }
 
