@@ -15,6 +15,7 @@ mod infra;
 mod listener;
 mod output;
 mod service;
+mod target_address;
 mod validate;
 mod virtual_host;
 

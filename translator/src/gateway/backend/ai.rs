@@ -13,7 +13,7 @@ use ir::{
 use super::provider::{self, Profile};
 use super::{ResolvedBackend, Resolver};
 use crate::gateway::listener::Rejection;
-use crate::gateway::service::is_allowed_host;
+use crate::gateway::target_address::is_allowed_host;
 use crate::reference_grant::Party;
 use crate::status::Reason;
 
