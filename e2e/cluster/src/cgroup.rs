@@ -34,7 +34,9 @@ fn hierarchies(mounts: &str) -> Vec<(PathBuf, Version)> {
     let mut found: Vec<(PathBuf, Version)> = Vec::new();
     for line in mounts.lines() {
         let mut fields = line.split(' ');
-        let (Some(_), Some(point), Some(kind)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let (Some(_), Some(point), Some(kind)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
         let version = match kind {
             "cgroup" => Version::V1,
             "cgroup2" => Version::V2,
@@ -76,7 +78,8 @@ mod tests {
                       cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n\
                       cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n\
                       cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
-        let expected = [("/sys/fs/cgroup/cpu".into(), Version::V1), ("/sys/fs/cgroup/unified".into(), Version::V2)];
+        let expected =
+            [("/sys/fs/cgroup/cpu".into(), Version::V1), ("/sys/fs/cgroup/unified".into(), Version::V2)];
         assert_eq!(hierarchies(mounts), expected);
     }
 }

@@ -129,7 +129,9 @@ impl Cluster {
         // Images are imported while the API server starts.
         thread::scope(|scope| {
             let imports = scope.spawn(|| self.load_images(options));
-            self.wait_until("ready API server", options.deadline, || self.kubectl(&["get", "--raw=/readyz"]))?;
+            self.wait_until("ready API server", options.deadline, || {
+                self.kubectl(&["get", "--raw=/readyz"])
+            })?;
             imports.join().unwrap_or_else(|_| Err(Error::Unexpected("the import panicked".to_owned())))
         })?;
         for component in Component::ALL {
@@ -156,10 +158,22 @@ impl Cluster {
         let checks: [(&str, &[&str], &str); 4] = [
             ("ready API server", &["get", "--raw=/readyz"], "ok"),
             ("ready node", &["get", "node", "node", "-o", node], "True"),
-            ("default service account", &["get", "serviceaccount", "default", "-o", "name"], "serviceaccount/default"),
+            (
+                "default service account",
+                &["get", "serviceaccount", "default", "-o", "name"],
+                "serviceaccount/default",
+            ),
             (
                 "cluster DNS",
-                &["get", "deployment", "coredns", "-n", "kube-system", "-o", "jsonpath={.status.availableReplicas}"],
+                &[
+                    "get",
+                    "deployment",
+                    "coredns",
+                    "-n",
+                    "kube-system",
+                    "-o",
+                    "jsonpath={.status.availableReplicas}",
+                ],
                 "1",
             ),
         ];
@@ -167,7 +181,11 @@ impl Cluster {
         for (what, arguments, wanted) in checks {
             self.wait_until(what, deadline.saturating_sub(started.elapsed()), || {
                 let answer = self.kubectl(arguments)?;
-                if answer.trim() == wanted { Ok(()) } else { Err(Error::Unexpected(format!("it is {answer:?}"))) }
+                if answer.trim() == wanted {
+                    Ok(())
+                } else {
+                    Err(Error::Unexpected(format!("it is {answer:?}")))
+                }
             })?;
         }
         Ok(())
@@ -189,7 +207,11 @@ impl Cluster {
             match attempt() {
                 Ok(value) => return Ok(value),
                 Err(error) if started.elapsed() > deadline => {
-                    return Err(Error::Timeout { what: what.to_owned(), waited: deadline, last: error.to_string() });
+                    return Err(Error::Timeout {
+                        what: what.to_owned(),
+                        waited: deadline,
+                        last: error.to_string(),
+                    });
                 }
                 Err(_) => thread::sleep(POLL),
             }
@@ -210,7 +232,8 @@ impl Cluster {
     /// It fails, or does not answer JSON.
     pub fn kubectl_json(&self, arguments: &[&str]) -> Result<Value> {
         let answer = self.kubectl(&[arguments, &["-o", "json"]].concat())?;
-        serde_json::from_str(&answer).map_err(|error| Error::Unexpected(format!("kubectl {arguments:?}: {error}")))
+        serde_json::from_str(&answer)
+            .map_err(|error| Error::Unexpected(format!("kubectl {arguments:?}: {error}")))
     }
 
     /// Runs `kubectl apply` on these YAML documents; gives its stdout.
@@ -253,7 +276,11 @@ impl Cluster {
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn spawn_inside(&self, program: impl AsRef<OsStr>, configure: impl FnOnce(&mut Command)) -> Result<Child> {
+    pub fn spawn_inside(
+        &self,
+        program: impl AsRef<OsStr>,
+        configure: impl FnOnce(&mut Command),
+    ) -> Result<Child> {
         let mut command = self.namespaces.command(program);
         configure(&mut command);
         self.namespaces.spawn(command)
@@ -348,10 +375,20 @@ impl Cluster {
         Ok(self.logs())
     }
 
+    /// Keeps the logs, and all objects as they are then, when the test that holds this panics; names the
+    /// folder. For clusters that several tests share; one that is dropped in a panic does so by itself.
+    #[must_use]
+    pub fn keep_logs_on_panic(&self) -> FailureGuard<'_> {
+        FailureGuard { cluster: self }
+    }
+
     /// Writes all objects and events into the folder of the logs, as far as the API server answers.
     pub fn dump_objects(&self) {
         let dumps: [(&str, &[&str]); 3] = [
-            ("objects.yaml", &["get", "all,configmaps,endpointslices,pdb,serviceaccounts,crds", "-A", "-o", "yaml"]),
+            (
+                "objects.yaml",
+                &["get", "all,configmaps,endpointslices,pdb,serviceaccounts,crds", "-A", "-o", "yaml"],
+            ),
             ("events.txt", &["get", "events", "-A", "--sort-by=.lastTimestamp"]),
             ("pods.txt", &["describe", "pods", "-A"]),
         ];
@@ -394,14 +431,26 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
+/// See [`Cluster::keep_logs_on_panic`].
+#[derive(Debug)]
+pub struct FailureGuard<'a> {
+    cluster: &'a Cluster,
+}
+
+impl Drop for FailureGuard<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.dump_objects();
-            if let Ok(logs) = self.keep_logs() {
+            self.cluster.dump_objects();
+            if let Ok(logs) = self.cluster.keep_logs() {
                 eprintln!("the cluster's logs and objects are in {}", logs.display());
             }
         }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.keep_logs_on_panic());
         if let Some(load_balancers) = self.load_balancers.get() {
             load_balancers.end();
         }
@@ -417,7 +466,8 @@ impl Drop for Cluster {
 }
 
 fn dns_manifest(aliases: &[(String, String)]) -> String {
-    let rewrite = |(name, target): &(String, String)| format!("rewrite name exact {name} {target} answer auto");
+    let rewrite =
+        |(name, target): &(String, String)| format!("rewrite name exact {name} {target} answer auto");
     let rewrites = aliases.iter().map(rewrite).collect::<Vec<_>>().join("\n      ");
     COREDNS_MANIFEST
         .replace("@IMAGE@", images::COREDNS)

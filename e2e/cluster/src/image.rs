@@ -21,7 +21,8 @@ use tar::Archive;
 /// The user that images run as unless told otherwise: "nonroot" of the distroless images.
 pub const NONROOT: &str = "65532:65532";
 
-const PASSWD: &str = "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n";
+const PASSWD: &str =
+    "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n";
 const GROUP: &str = "root:x:0:\nnonroot:x:65532:\n";
 
 /// An image to be written. The methods add to it.

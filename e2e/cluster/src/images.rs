@@ -16,7 +16,8 @@ pub(crate) const PAUSE: &str = "pause:one-node";
 pub(crate) const COREDNS: &str = "coredns:one-node";
 
 /// The stock Envoy of `.envoy-version`.
-pub const ENVOY: &str = concat!("envoyproxy/envoy:distroless-v", include_str!("../../../.envoy-version")).trim_ascii();
+pub const ENVOY: &str =
+    concat!("envoyproxy/envoy:distroless-v", include_str!("../../../.envoy-version")).trim_ascii();
 
 /// The echo server of the Gateway API conformance suite; listens on `HTTP_PORT` (3000).
 pub const ECHO: &str = "echo-basic:one-node";

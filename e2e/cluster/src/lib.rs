@@ -31,7 +31,7 @@ mod node;
 mod supervisor;
 mod tools;
 
-pub use cluster::{Cluster, GatewayApiChannel, Options};
+pub use cluster::{Cluster, FailureGuard, GatewayApiChannel, Options};
 pub use component::Component;
 pub use error::{Error, Result};
 pub use image::{Image, NONROOT};

@@ -131,7 +131,11 @@ fn bring_up(up: &Up) -> Result<()> {
         .spawn()?;
     loop {
         if let Some(held) = Held::find(&up.which.name)? {
-            println!("Kubernetes {} is up ({:.1} s).", cluster::kubernetes_version(), started.elapsed().as_secs_f64());
+            println!(
+                "Kubernetes {} is up ({:.1} s).",
+                cluster::kubernetes_version(),
+                started.elapsed().as_secs_f64()
+            );
             print_usage(&up.which, &held);
             return Ok(());
         }

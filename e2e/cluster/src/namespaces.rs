@@ -102,7 +102,13 @@ impl Namespaces {
         let processes = File::open(&processes).context(|| format!("open {processes}"))?.into();
         let entrance = Entrance::new(init, tools, folder);
         let keeper_id = keeper.id();
-        Ok(Self { keeper: Mutex::new(keeper), keeper_id, lifeline: Mutex::new(lifeline), entrance, processes })
+        Ok(Self {
+            keeper: Mutex::new(keeper),
+            keeper_id,
+            lifeline: Mutex::new(lifeline),
+            entrance,
+            processes,
+        })
     }
 
     /// The process id, outside, of the namespaces' PID 1.
@@ -198,7 +204,10 @@ impl Namespaces {
         Err(Error::Timeout {
             what: "end of the cluster's processes".to_owned(),
             waited: END_DEADLINE,
-            last: format!("the keeper {} still runs; is a process of the test inside not ended?", self.keeper()),
+            last: format!(
+                "the keeper {} still runs; is a process of the test inside not ended?",
+                self.keeper()
+            ),
         })
     }
 }

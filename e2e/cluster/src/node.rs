@@ -124,7 +124,15 @@ impl Setup<'_> {
             }
         }
         self.write("/run/cluster/tokens.csv", &tokens)?;
-        let key = ["ecparam", "-genkey", "-noout", "-name", "prime256v1", "-out", "/run/cluster/service-account.key"];
+        let key = [
+            "ecparam",
+            "-genkey",
+            "-noout",
+            "-name",
+            "prime256v1",
+            "-out",
+            "/run/cluster/service-account.key",
+        ];
         self.execute("openssl", &key)?;
         self.write("/run/cluster/cni/10-pods.conflist", &pod_network().to_string())?;
         self.write("/run/cluster/containerd.toml", &containerd_config(self.tools.cni()))?;
@@ -170,7 +178,9 @@ impl Setup<'_> {
     }
 
     fn write(&self, path: &str, text: &str) -> Result<()> {
-        self.namespaces.run("dd", &["status=none".to_owned(), format!("of={path}")], text.as_bytes()).map(drop)
+        self.namespaces
+            .run("dd", &["status=none".to_owned(), format!("of={path}")], text.as_bytes())
+            .map(drop)
     }
 }
 

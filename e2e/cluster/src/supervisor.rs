@@ -108,7 +108,11 @@ impl Supervisor {
         let text = fs::read(self.log(component)).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+        // A Go program that panics says why before it lists its goroutines.
+        let panic = lines.iter().rposition(|line| line.starts_with("panic: "));
+        let listing = panic.and_then(|at| lines[at..].iter().position(|line| line.starts_with("goroutine ")));
+        let end = panic.zip(listing).map_or(lines.len(), |(panic, listing)| panic + listing);
+        lines[end.saturating_sub(TAIL_LINES)..end].join("\n")
     }
 
     /// Waits for all of them, which the kernel is killing.
