@@ -22,7 +22,7 @@ CLUSTER_BUILT := $(addprefix $(CLUSTER_TOOLS)/.built-,kubernetes etcd helm cored
 CLUSTER := CHANCERY_CLUSTER_TOOLS=$(CLUSTER_TOOLS) CHANCERY_ENVOY=$(CURDIR)/$(ENVOY)
 
 .PHONY: cluster
-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) ## bring up a one-node Kubernetes and keep it (needs root); says how to use it
+cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) | cluster-machine ## bring up a one-node Kubernetes and keep it (needs root); says how to use it
 	$(CARGO) build --locked --package cluster
 	@$(CLUSTER) target/debug/cluster up
 
@@ -32,8 +32,9 @@ cluster-down: ## end the cluster of `make cluster`; nothing is left of it
 	@$(CLUSTER) target/debug/cluster down
 
 .PHONY: test-cluster
-test-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) ## the tests that need a real Kubernetes (needs root)
-	$(CLUSTER) $(CARGO) test --locked --package cluster --features cluster-tests -- --nocapture
+test-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) | cluster-machine ## the tests that need a real Kubernetes (needs root)
+	$(CLUSTER) $(CARGO) test --locked --package cluster --lib --test workloads --test lifecycle --test commands \
+		-- --nocapture --test-threads=2
 
 .PHONY: cluster-system-packages
 cluster-system-packages: ## install the Debian packages of the one-node cluster (needs root)
@@ -44,6 +45,16 @@ cluster-system-packages: ## install the Debian packages of the one-node cluster 
 
 .PHONY: cluster-tools
 cluster-tools: $(CLUSTER_BUILT) ## build the programs of the one-node cluster (once; 15 min on 2 cores)
+
+# Said before anything is built for minutes. The library knows it all in detail.
+.PHONY: cluster-machine
+cluster-machine:
+	@[ "$$(id -u)" = 0 ] || { echo 'root is missing: run the same command with sudo' >&2; exit 1; }
+	@for program in containerd runc nft ip openssl nsenter curl; do command -v $$program >/dev/null || \
+		{ echo "$$program is missing: run \`make cluster-system-packages\`" >&2; exit 1; }; done
+
+# Everything that is built waits for that word, too.
+$(CLUSTER_BUILT): | $(if $(filter cluster test-cluster,$(MAKECMDGOALS)),cluster-machine)
 
 .PHONY: cluster-go
 cluster-go:

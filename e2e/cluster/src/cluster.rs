@@ -93,6 +93,8 @@ impl Cluster {
         let tools = Tools::locate()?;
         let folder = tempfile::Builder::new().prefix(NAME_PREFIX).tempdir_in(env::temp_dir());
         let folder = folder.context(|| "create a temporary folder".to_owned())?;
+        ensure_visible_inside(folder.path())?;
+        ensure_visible_inside(&tools.program("kubectl"))?;
         let logs = folder.path().join("logs");
         fs::create_dir(&logs).context(|| format!("create {}", logs.display()))?;
         let name = file_name(folder.path());
@@ -180,7 +182,8 @@ impl Cluster {
         let started = Instant::now();
         for (what, arguments, wanted) in checks {
             self.wait_until(what, deadline.saturating_sub(started.elapsed()), || {
-                let answer = self.kubectl(arguments)?;
+                // Of an API server that is paused, too, there is an answer in time.
+                let answer = self.kubectl(&[arguments, &["--request-timeout=5s"]].concat())?;
                 if answer.trim() == wanted {
                     Ok(())
                 } else {
@@ -473,6 +476,16 @@ fn dns_manifest(aliases: &[(String, String)]) -> String {
         .replace("@IMAGE@", images::COREDNS)
         .replace("@ADDRESS@", node::DNS_ADDRESS)
         .replace("@ALIASES@", &rewrites)
+}
+
+fn ensure_visible_inside(path: &Path) -> Result<()> {
+    match node::OWN_FOLDERS.iter().find(|own| path.starts_with(own)) {
+        None => Ok(()),
+        Some(own) => Err(Error::Unexpected(format!(
+            "{} would be hidden inside a cluster, which has a {own} of its own: use another place (TMPDIR, checkout)",
+            path.display()
+        ))),
+    }
 }
 
 fn file_name(path: &Path) -> String {

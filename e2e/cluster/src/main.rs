@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
 
@@ -81,8 +82,19 @@ struct Up {
     dns_aliases: Vec<String>,
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line, whatever RUST_BACKTRACE says: what is missing here is not a bug.
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(action: Action) -> Result<()> {
+    match action {
         Action::Up(up) => bring_up(&up),
         Action::Hold(up) => hold(&up),
         Action::Down { which } => match Held::find(&which.name)? {

@@ -30,6 +30,9 @@ pub(crate) const DNS_ADDRESS: &str = "10.96.0.10";
 /// A folder inside for what components read and write; gone with the cluster.
 const CONFIG_FOLDER: &str = "/run/cluster";
 
+/// Folders of the machine in whose place those inside see empty ones, for all that components leave there.
+pub(crate) const OWN_FOLDERS: [&str; 3] = ["/run", "/var/lib", "/var/log"];
+
 /// Kernel settings that a kubelet wants, and would set for the whole machine. It finds files with
 /// these values in their place, and touches nothing.
 const KUBELET_KERNEL_SETTINGS: [(&str, &str); 6] = [
@@ -73,7 +76,7 @@ impl Setup<'_> {
     fn mounts(&self) -> Result<()> {
         let state = format!("size={},mode=755", self.state_size);
         self.execute("mount", &["--make-rshared", "/"])?;
-        for folder in ["/run", "/var/lib", "/var/log"] {
+        for folder in OWN_FOLDERS {
             self.execute("mount", &["-t", "tmpfs", "-o", &state, "tmpfs", folder])?;
         }
         self.execute(
@@ -200,7 +203,8 @@ fn kubeconfig(token: &str) -> Value {
 }
 
 /// Every pod is at the end of a cable of its own and all traffic is routed, so that answers of a pod to
-/// another one on the same node come back through kube-proxy's rules; on a shared bridge they would not.
+/// another one on the same node come back through kube-proxy's rules. On a shared bridge they would only
+/// where the kernel has br_netfilter.
 fn pod_network() -> Value {
     json!({
         "cniVersion": "1.0.0",

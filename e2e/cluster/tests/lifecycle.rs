@@ -189,7 +189,14 @@ fn two_clusters_side_by_side_leave_each_other_alone() {
     let pods = [echo_pods(&first), echo_pods(&second)];
     assert_ne!(pods[0], pods[1]);
 
-    // A kubelet removes control groups of pods that it does not know every two seconds.
+    for cluster in [&first, &second] {
+        let traces = Traces::of(cluster.init_process(), cluster.folder(), before.clone());
+        let names: Vec<String> = traces.processes().into_iter().map(|(_, name)| name).collect();
+        let echoes = names.iter().filter(|name| *name == "echo-basic").count();
+        assert_eq!(echoes, 2, "each one's pods are in its own control groups: {names:?}");
+    }
+
+    // A kubelet tidies control groups of pods that it does not know every two seconds.
     let watched = Instant::now();
     while watched.elapsed() < Duration::from_secs(10) {
         assert_eq!([echo_pods(&first), echo_pods(&second)], pods);

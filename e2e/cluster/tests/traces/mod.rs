@@ -22,15 +22,19 @@ impl Traces {
     pub(crate) fn processes(&self) -> Vec<(u32, String)> {
         let entries = fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
         let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        // Containers have process namespaces of their own, within; they are known by their control groups.
+        let cluster = self.folder.file_name().expect("a name").to_string_lossy();
         let inside = ids.filter(|id| {
             fs::read_link(format!("/proc/{id}/ns/pid"))
                 .is_ok_and(|namespace| namespace == self.process_namespace)
+                || fs::read_to_string(format!("/proc/{id}/cgroup"))
+                    .is_ok_and(|groups| groups.contains(&*cluster))
         });
         let name = |id| fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default().trim().to_owned();
         inside.map(|id| (id, name(id))).collect()
     }
 
-    /// The process id outside of the process called `name`.
+    /// The process id outside of a process called `name`.
     pub(crate) fn process(&self, name: &str) -> u32 {
         self.processes().into_iter().find(|(_, found)| found == name).expect("it runs").0
     }
