@@ -16,46 +16,16 @@ use crate::error::{Error, IoContext as _, Result};
 use crate::load_balancer::LoadBalancers;
 use crate::namespaces::{Entrance, Namespaces};
 use crate::node::{self, Setup};
+use crate::options::Options;
 use crate::supervisor::Supervisor;
 use crate::tools::Tools;
-use crate::{cgroup, images};
+use crate::{cgroup, dns, images};
 
 /// How a cluster's folder and control groups are called, before a random part.
 const NAME_PREFIX: &str = "chancery-cluster-";
 
-/// The manifest of the cluster's DNS server.
-const COREDNS_MANIFEST: &str = include_str!("coredns.yaml");
-
 /// Between two looks at something that is waited for.
 const POLL: Duration = Duration::from_millis(100);
-
-/// What [`Cluster::start`] can be told. The default is a cluster with DNS and nothing else.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Tarballs of images that pods will use; see [`crate::Image`] and [`crate::images`].
-    pub images: Vec<PathBuf>,
-    /// Names outside of the cluster that its DNS answers with the addresses of another name: (name, target),
-    /// such as (`api.example.com`, `mock.default.svc.cluster.local`).
-    pub dns_aliases: Vec<(String, String)>,
-    /// Keep the folder with all logs in any case, not only when a test fails.
-    pub keep_logs: bool,
-    /// The most memory that images, containers and etcd may take, as `mount -o size=` takes it.
-    pub state_size: String,
-    /// How long the start may take.
-    pub deadline: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            images: Vec::new(),
-            dns_aliases: Vec::new(),
-            keep_logs: false,
-            state_size: "8g".to_owned(),
-            deadline: Duration::from_secs(120),
-        }
-    }
-}
 
 /// Which of Gateway API's custom resource definitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +110,7 @@ impl Cluster {
             self.start_component(component)?;
         }
         self.load_balancers.get_or_init(|| LoadBalancers::start(Arc::clone(&self.namespaces)));
-        let dns = dns_manifest(&options.dns_aliases);
+        let dns = dns::manifest(&options.dns_aliases);
         self.wait_until("cluster DNS applied", options.deadline, || self.apply(&dns))?;
         self.wait_ready(options.deadline)
     }
@@ -267,15 +237,29 @@ impl Cluster {
     /// input and output the caller wants. Can be made a tokio command.
     ///
     /// The files of the machine are the same inside, but for `/run`, `/var/lib`, `/var/log`,
-    /// `/etc/resolv.conf` and `/etc/hosts`. The child is `nsenter`; the program dies with it. Wait for
-    /// the child: the cluster's end waits for all processes inside.
+    /// `/etc/resolv.conf` and `/etc/hosts`. The child is `nsenter`; the program dies with it.
     #[must_use]
     pub fn inside(&self, program: impl AsRef<OsStr>) -> Command {
         self.namespaces.entrance().command(program)
     }
 
+    /// A command like [`Self::inside`] that runs in the network of a pod, where it reaches what listens on the
+    /// pod's loopback address (such as Envoy's admin port), also of a pod without a shell.
+    ///
+    /// # Errors
+    /// No such pod runs.
+    pub fn inside_pod(&self, namespace: &str, pod: &str, program: impl AsRef<OsStr>) -> Result<Command> {
+        let uid = self.kubectl(&["get", "pod", pod, "-n", namespace, "-o", "jsonpath={.metadata.uid}"])?;
+        let process = process_of_pod(&uid)
+            .ok_or_else(|| Error::Unexpected(format!("no process of the pod {namespace}/{pod} runs")))?;
+        let mut command = self.inside("nsenter");
+        command.arg("-t").arg(process.to_string()).args(["-n", "--"]).arg(program);
+        Ok(command)
+    }
+
     /// Starts what `configure` makes of the command `program` as a direct child of this process, so that
-    /// signals reach the program itself. [`Self::inside`] is for all others.
+    /// signals reach the program itself. [`Self::inside`] is for all others. Wait for the child before the
+    /// cluster is dropped: its end waits for all processes inside.
     ///
     /// # Errors
     /// It cannot be started.
@@ -368,41 +352,6 @@ impl Cluster {
         self.folder.join("logs")
     }
 
-    /// Keeps the folder of the logs when the cluster ends, and gives it.
-    ///
-    /// # Errors
-    /// The mark cannot be written.
-    pub fn keep_logs(&self) -> Result<PathBuf> {
-        let mark = self.folder.join("keep");
-        fs::write(&mark, "").context(|| format!("write {}", mark.display()))?;
-        Ok(self.logs())
-    }
-
-    /// Keeps the logs, and all objects as they are then, when the test that holds this panics; names the
-    /// folder. For clusters that several tests share; one that is dropped in a panic does so by itself.
-    #[must_use]
-    pub fn keep_logs_on_panic(&self) -> FailureGuard<'_> {
-        FailureGuard { cluster: self }
-    }
-
-    /// Writes all objects and events into the folder of the logs, as far as the API server answers.
-    pub fn dump_objects(&self) {
-        let dumps: [(&str, &[&str]); 3] = [
-            (
-                "objects.yaml",
-                &["get", "all,configmaps,endpointslices,pdb,serviceaccounts,crds", "-A", "-o", "yaml"],
-            ),
-            ("events.txt", &["get", "events", "-A", "--sort-by=.lastTimestamp"]),
-            ("pods.txt", &["describe", "pods", "-A"]),
-        ];
-        for (file, arguments) in dumps {
-            let arguments = [arguments, &["--request-timeout=10s"]].concat();
-            let text = self.kubectl(&arguments).unwrap_or_else(|error| error.to_string());
-            // This is a service to someone who looks for another error.
-            let _ = fs::write(self.logs().join(file), text);
-        }
-    }
-
     /// The programs that it is made of.
     #[must_use]
     pub fn tools(&self) -> &Tools {
@@ -434,23 +383,6 @@ impl Cluster {
     }
 }
 
-/// See [`Cluster::keep_logs_on_panic`].
-#[derive(Debug)]
-pub struct FailureGuard<'a> {
-    cluster: &'a Cluster,
-}
-
-impl Drop for FailureGuard<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.cluster.dump_objects();
-            if let Ok(logs) = self.cluster.keep_logs() {
-                eprintln!("the cluster's logs and objects are in {}", logs.display());
-            }
-        }
-    }
-}
-
 impl Drop for Cluster {
     fn drop(&mut self) {
         drop(self.keep_logs_on_panic());
@@ -468,16 +400,6 @@ impl Drop for Cluster {
     }
 }
 
-fn dns_manifest(aliases: &[(String, String)]) -> String {
-    let rewrite =
-        |(name, target): &(String, String)| format!("rewrite name exact {name} {target} answer auto");
-    let rewrites = aliases.iter().map(rewrite).collect::<Vec<_>>().join("\n      ");
-    COREDNS_MANIFEST
-        .replace("@IMAGE@", images::COREDNS)
-        .replace("@ADDRESS@", node::DNS_ADDRESS)
-        .replace("@ALIASES@", &rewrites)
-}
-
 fn ensure_visible_inside(path: &Path) -> Result<()> {
     match node::OWN_FOLDERS.iter().find(|own| path.starts_with(own)) {
         None => Ok(()),
@@ -486,6 +408,20 @@ fn ensure_visible_inside(path: &Path) -> Result<()> {
             path.display()
         ))),
     }
+}
+
+/// The process id, inside, of some process of the pod with this uid.
+fn process_of_pod(uid: &str) -> Option<u32> {
+    let group = format!("/pod{uid}/");
+    let entries = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
+    let mut ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let outside = ids.find(|id| {
+        fs::read_to_string(format!("/proc/{id}/cgroup")).is_ok_and(|groups| groups.contains(&group))
+    })?;
+    // One id per process namespace, outermost first: the machine, the cluster, the container.
+    let status = fs::read_to_string(format!("/proc/{outside}/status")).ok()?;
+    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    ids.split_whitespace().nth(1)?.parse().ok()
 }
 
 fn file_name(path: &Path) -> String {

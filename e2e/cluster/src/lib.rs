@@ -22,18 +22,23 @@
 mod cgroup;
 mod cluster;
 mod component;
+mod dns;
 mod error;
+mod failure;
 mod image;
 pub mod images;
 mod load_balancer;
 mod namespaces;
 mod node;
+mod options;
 mod supervisor;
 mod tools;
 
-pub use cluster::{Cluster, FailureGuard, GatewayApiChannel, Options};
+pub use cluster::{Cluster, GatewayApiChannel};
 pub use component::Component;
 pub use error::{Error, Result};
+pub use failure::FailureGuard;
 pub use image::{Image, NONROOT};
 pub use namespaces::Entrance;
+pub use options::Options;
 pub use tools::{Tools, kubernetes_version};

@@ -121,6 +121,20 @@ fn logs_and_exec_reach_into_pods() {
 }
 
 #[test]
+fn a_client_can_run_in_the_network_of_a_pod_that_has_no_shell() {
+    let (cluster, _guard) = shared();
+    let pod =
+        ["get", "pods", "-n", "restricted", "-l", "app=envoy", "-o", "jsonpath={.items[0].metadata.name}"];
+    let pod = cluster.kubectl(&pod).expect("a pod");
+    let mut curl = cluster.inside_pod("restricted", &pod, "curl").expect("it runs");
+    let output =
+        curl.args(["--silent", "--max-time", "2", "http://127.0.0.1:8080/direct"]).output().expect("it runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "from Envoy itself");
+
+    cluster.inside_pod("restricted", "absent", "curl").expect_err("there is no such pod");
+}
+
+#[test]
 fn rbac_is_enforced() {
     let (cluster, _guard) = shared();
     let list = ["get", "secrets", "-A", "--as=system:serviceaccount:default:default"];
