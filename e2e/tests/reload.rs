@@ -51,7 +51,8 @@ fn route(edit: usize) -> String {
     } else {
         ""
     };
-    let hosts = if edit.is_multiple_of(5) { "\n  hostnames: [load.example.com, \"*.example.com\"]" } else { "" };
+    let hosts =
+        if edit.is_multiple_of(5) { "\n  hostnames: [load.example.com, \"*.example.com\"]" } else { "" };
     format!(
         "apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
