@@ -68,6 +68,8 @@ bench-start: envoy ## time from process start to the first 200 through Envoy (re
 	$(CARGO) build --locked --release --bins
 	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) target/release/bench-start
 
+include e2e/cluster/cluster.mk
+
 .PHONY: clean
 clean: ## remove what was built and installed
 	rm -rf target .tools dist

@@ -41,6 +41,7 @@ pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings>
     Ok(Settings {
         controller_name: CONTROLLER_NAME.to_owned(),
         implied_classes: IMPLIED_CLASSES.map(str::to_owned).to_vec(),
+        sole_controller: true,
         addressing: bind.map_or(Addressing::Loopback, Addressing::Fixed),
         lowest_port: machine.lowest_port,
         connect_to: connect_to.clone(),

@@ -46,12 +46,13 @@ fn route(edit: usize) -> String {
     let filter = format!(
         "{{type: ResponseHeaderModifier, responseHeaderModifier: {{set: [{{name: x-edit, value: \"{edit}\"}}]}}}}"
     );
-    let more = if edit % 3 == 0 {
+    let more = if edit.is_multiple_of(3) {
         "\n  - matches: [{path: {value: /other}}]\n    filters: [{type: RequestRedirect, requestRedirect: {statusCode: 301, hostname: a.com}}]"
     } else {
         ""
     };
-    let hosts = if edit % 5 == 0 { "\n  hostnames: [load.example.com, \"*.example.com\"]" } else { "" };
+    let hosts =
+        if edit.is_multiple_of(5) { "\n  hostnames: [load.example.com, \"*.example.com\"]" } else { "" };
     format!(
         "apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute

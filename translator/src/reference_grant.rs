@@ -67,12 +67,12 @@ mod tests {
     use super::*;
 
     fn grants(to_name: Option<&str>) -> ReferenceGrants {
-        let mut grant = ReferenceGrant::default();
-        grant.spec = serde_json::from_value(json!({
+        let spec = serde_json::from_value(json!({
             "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "routes"}],
             "to": [{"group": "", "kind": "Service", "name": to_name}],
         }))
         .unwrap();
+        let grant = ReferenceGrant::new("g", spec);
         let key = NamespacedName { namespace: "backends".to_owned(), name: "g".to_owned() };
         let mut resources = Resources::default();
         resources.reference_grants.insert(key, grant.into());

@@ -15,6 +15,9 @@ pub struct Settings {
     /// Names of GatewayClasses that are ours even where no such object exists (standalone mode,
     /// in which nobody installs a class).
     pub implied_classes: Vec<String>,
+    /// Whether no other controller reads the same objects (standalone mode), so that what names no
+    /// Gateway of ours is a mistake and not somebody else's business.
+    pub sole_controller: bool,
     /// Which addresses listeners bind.
     pub addressing: Addressing,
     /// The lowest port that the proxies may bind.
@@ -30,7 +33,7 @@ pub struct Settings {
 /// Which addresses listeners bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addressing {
-    /// Every interface: each proxy has a network of its own.
+    /// Every IPv4 interface: each proxy has a network of its own.
     AllInterfaces,
     /// Every interface, and clients come by the Service that is named as the proxy: its addresses are the
     /// Gateway's, and a readiness listener says when the proxy has its configuration.
@@ -69,6 +72,7 @@ impl Default for Settings {
         Self {
             controller_name: CONTROLLER_NAME.to_owned(),
             implied_classes: Vec::new(),
+            sole_controller: false,
             addressing: Addressing::Service,
             lowest_port: 1,
             connect_to: Vec::new(),

@@ -40,11 +40,11 @@ impl DeltaConnection {
         let ledger = self.session.ledger(kind);
         if ledger.opened {
             let change = ledger.subscription.change_delta(subscribe, unsubscribe);
-            ledger.apply(change);
+            self.session.apply(kind, change);
         } else {
             let change = ledger.subscription.begin_delta(subscribe, unsubscribe);
-            ledger.apply(change);
-            ledger.adopt(request.initial_resource_versions.iter());
+            self.session.apply(kind, change);
+            self.session.ledger(kind).adopt(request.initial_resource_versions.iter());
             self.session.open(kind);
         }
         self.session.advance(now);

@@ -1,9 +1,13 @@
 //! What one stream wants, holds, was sent and refused, of one resource type.
 
+mod answer;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::answer::InFlight;
+pub(crate) use self::answer::Verdict;
 use crate::resource::{Resource, ResourceType, ResourceVersion};
 use crate::response::Response;
 use crate::snapshot::ResourceSet;
@@ -112,18 +116,6 @@ pub(crate) struct Changes {
     pub(crate) absent: Vec<Arc<str>>,
 }
 
-/// A response that awaits its acknowledgement.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    pub(crate) serial: u64,
-    version: ResourceVersion,
-    pub(crate) sent_at: Instant,
-    /// Everything in it.
-    shown: Vec<Arc<Resource>>,
-    /// What was new in it: all, unless it was a list in full.
-    news: Vec<Arc<Resource>>,
-}
-
 /// How far the removal of a resource is: **make before break** wants it gone from the client only after
 /// nothing there refers to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,28 +126,6 @@ pub(crate) enum Retirement {
     AwaitingAck(u64),
     /// Unused since then; requests in progress may still finish.
     Draining(Instant),
-}
-
-/// The client's answer to a response.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Verdict<'a> {
-    Accepted,
-    /// With the client's message.
-    Rejected(&'a str),
-}
-
-/// What an answer settled.
-#[derive(Debug)]
-pub(crate) struct Settled {
-    pub(crate) serial: u64,
-    /// The version of the response.
-    pub(crate) version: ResourceVersion,
-    /// From sending to the answer.
-    pub(crate) latency: Duration,
-    /// What was new in the response.
-    pub(crate) news: Vec<Arc<Resource>>,
-    /// What a rejection is about.
-    pub(crate) culprits: BTreeSet<Arc<str>>,
 }
 
 impl Ledger {
@@ -309,10 +279,15 @@ impl Ledger {
         self.rejected.get(resource.name()) == Some(&resource.version())
     }
 
+    /// Whether a wildcard waits for its first answer, which may be empty.
+    pub(crate) fn owes_first_answer(&self) -> bool {
+        !self.answered && self.subscription.is_wildcard()
+    }
+
     /// Whether something is to be sent.
     pub(crate) fn has_unsent(&self) -> bool {
-        let first_answer = !self.answered && self.subscription.is_wildcard();
-        !self.outstanding.is_empty() || !self.owed.is_empty() || !self.removals.is_empty() || first_answer
+        let names = [&self.outstanding, &self.owed, &self.removals];
+        names.into_iter().any(|names| !names.is_empty()) || self.owes_first_answer()
     }
 
     /// Whether the client holds all it wants, and refused nothing.
@@ -384,7 +359,7 @@ impl Ledger {
 
     /// Notes that `response` goes out, of which `news` is new to the client.
     pub(crate) fn record_sent(&mut self, response: &Response, news: Vec<Arc<Resource>>, sent_at: Instant) {
-        let Response { nonce: serial, version, .. } = *response;
+        let serial = response.nonce;
         for resource in &news {
             let sent = Revision::of(resource);
             let held = match self.held.remove(resource.name()) {
@@ -394,8 +369,7 @@ impl Ledger {
             self.held.insert(resource.name().clone(), held);
         }
         self.answered = true;
-        let shown = response.resources.clone();
-        self.in_flight.push_back(InFlight { serial, version, sent_at, shown, news });
+        self.in_flight.push_back(InFlight::new(response, news, sent_at));
     }
 
     /// Takes the names whose removal is due, and holds them no more.
@@ -403,79 +377,6 @@ impl Ledger {
         let removed: Vec<Arc<str>> = std::mem::take(&mut self.removals).into_iter().collect();
         removed.iter().for_each(|name| self.forget(name));
         removed
-    }
-
-    /// Settles response `serial` and all before it (a client may answer only the last of several); `None`
-    /// if it awaits no answer: a stale nonce.
-    pub(crate) fn settle(&mut self, serial: u64, verdict: Verdict<'_>, now: Instant) -> Option<Settled> {
-        if !self.in_flight.iter().any(|response| response.serial == serial) {
-            return None;
-        }
-        if matches!(verdict, Verdict::Accepted) {
-            self.relist = true;
-            self.has_unknown = false;
-        }
-        while let Some(response) = self.in_flight.pop_front() {
-            let is_last = response.serial == serial;
-            let culprits = match verdict {
-                Verdict::Rejected(message) if is_last => self.reject(&response, message),
-                Verdict::Accepted | Verdict::Rejected(_) => {
-                    response.shown.iter().for_each(|resource| self.accept(resource, response.serial));
-                    BTreeSet::new()
-                }
-            };
-            if is_last {
-                let latency = now.saturating_duration_since(response.sent_at);
-                let InFlight { version, news, .. } = response;
-                return Some(Settled { serial, version, latency, news, culprits });
-            }
-        }
-        None
-    }
-
-    fn accept(&mut self, resource: &Arc<Resource>, serial: u64) {
-        if self.is_rejected(resource) {
-            self.rejected.remove(resource.name()); // It was on its way twice, and the client thought better.
-        }
-        if let Some(held) = self.held.get_mut(resource.name()) {
-            held.good = Some(Revision::of(resource));
-            held.good_serial = serial;
-        } else if self.lists_in_full && self.subscription.covers(resource.name()) {
-            // It was listed although we knew of no good version; so there is one now.
-            let sent = Revision::of(resource);
-            let held = Held { good: Some(sent.clone()), sent, serial, good_serial: serial };
-            self.held.insert(resource.name().clone(), held);
-            self.scanned = None;
-        }
-    }
-
-    /// The client refused `response`: it keeps its last good version of the culprits. What the message does
-    /// not blame has been applied, if it blames anything at all.
-    fn reject(&mut self, response: &InFlight, message: &str) -> BTreeSet<Arc<str>> {
-        let culprits = blamed(response, message);
-        for resource in &response.news {
-            if !culprits.contains(resource.name()) {
-                self.accept(resource, response.serial);
-                continue;
-            }
-            // What is noted already is about the present version; this may be about an older one.
-            self.rejected.entry(resource.name().clone()).or_insert(resource.version());
-            let Some(held) = self.held.get_mut(resource.name()) else { continue };
-            if held.serial != response.serial {
-                continue; // A newer version is on its way.
-            }
-            match held.good.clone() {
-                Some(good) => held.sent = good,
-                None => {
-                    self.held.remove(resource.name());
-                    self.retiring.remove(resource.name());
-                }
-            }
-        }
-        // The snapshot may have moved on meanwhile, and then the rejection is history.
-        self.scanned = None;
-        self.announced = None;
-        culprits
     }
 
     /// Whether every response up to `serial` has its answer.
@@ -486,49 +387,5 @@ impl Ledger {
     /// Until when the oldest unanswered response counts as being worked on.
     pub(crate) fn busy_until(&self, patience: Duration) -> Option<Instant> {
         self.in_flight.front().map(|oldest| oldest.sent_at + patience)
-    }
-}
-
-/// What a rejection is about: the resources whose name is a word of the message, or else all that was new.
-fn blamed(response: &InFlight, message: &str) -> BTreeSet<Arc<str>> {
-    let names = |resources: &[Arc<Resource>]| -> Vec<Arc<str>> {
-        resources.iter().map(|resource| resource.name().clone()).collect()
-    };
-    let named: BTreeSet<Arc<str>> =
-        names(&response.shown).into_iter().filter(|name| mentions(message, name)).collect();
-    if named.is_empty() { names(&response.news).into_iter().collect() } else { named }
-}
-
-/// Whether `name` stands in `message` as a word of its own, not as part of a longer name.
-fn mentions(message: &str, name: &str) -> bool {
-    let in_a_name = |c: char| c.is_alphanumeric() || "-_/|".contains(c);
-    !name.is_empty()
-        && message.match_indices(name).any(|(at, _)| {
-            let before = message.get(..at).and_then(|text| text.trim_end_matches('.').chars().next_back());
-            let after =
-                message.get(at + name.len()..).and_then(|text| text.trim_start_matches('.').chars().next());
-            !before.is_some_and(in_a_name) && !after.is_some_and(in_a_name)
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn blamed(message: &str) -> Vec<String> {
-        let cluster = |name: &str| Arc::new(Resource::new(name, ResourceType::Cluster, b"", vec![]));
-        let shown = vec![cluster("a"), cluster("a-b"), cluster("c")];
-        let news = vec![cluster("a"), cluster("a-b")];
-        let version = ResourceVersion::of(b"");
-        let response = InFlight { serial: 1, version, sent_at: Instant::now(), shown, news };
-        super::blamed(&response, message).iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn a_message_blames_the_resources_it_names_or_else_all_that_is_new() {
-        assert_eq!(blamed("Error adding/updating cluster(s) a-b: bad"), ["a-b"]);
-        assert_eq!(blamed("Error adding/updating cluster(s) a: bad, c: worse"), ["a", "c"]);
-        assert_eq!(blamed("trouble with c."), ["c"]);
-        assert_eq!(blamed("no idea, x.c"), ["a", "a-b"]);
     }
 }

@@ -27,6 +27,7 @@ use crate::observation::{Observation, Rejection};
 use crate::resource::{PerType, Resource, ResourceType, ResourceVersion};
 use crate::response::Response;
 use crate::snapshot::Snapshot;
+use crate::subscription::Change;
 
 /// How patient a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +163,17 @@ impl Session {
         });
     }
 
+    /// Takes note of a changed subscription.
+    pub(crate) fn apply(&mut self, kind: ResourceType, change: Change) {
+        let ledger = self.ledgers.get_mut(kind);
+        let asks = !change.asked.is_empty();
+        ledger.apply(change);
+        if asks && !ledger.in_flight.is_empty() && TRAFFIC.contains(&kind) {
+            // What was given up and is wanted again may yet arrive in an old version, which refers to more.
+            self.postpone_retirement();
+        }
+    }
+
     /// Takes note of the first request of a type.
     pub(crate) fn open(&mut self, kind: ResourceType) {
         self.ledgers.get_mut(kind).opened = true;
@@ -253,7 +265,6 @@ impl Session {
     fn push_changes(&mut self, kind: ResourceType, extent: Extent, snapshot: &Snapshot, now: Instant) {
         let version = snapshot.version(kind);
         let ledger = self.ledgers.get_mut(kind);
-        let first_answer = !ledger.answered && ledger.subscription.is_wildcard();
         let mut changes = ledger.take_changes(extent, snapshot.resources(kind));
         let mut removed = ledger.take_removals();
         match (self.protocol, kind) {
@@ -272,6 +283,7 @@ impl Session {
                 self.send(Response::new(kind, version, alone.clone()), alone, now);
             }
         }
+        let first_answer = self.ledgers.get(kind).owes_first_answer();
         if first_answer || !changes.changed.is_empty() || !removed.is_empty() {
             let mut response = Response::new(kind, version, changes.changed.clone());
             response.removed = removed;

@@ -37,7 +37,8 @@ impl SotwConnection {
 
         let ledger = self.session.ledger(kind);
         let change = ledger.subscription.restate(&request.resource_names);
-        ledger.apply(change);
+        self.session.apply(kind, change);
+        let ledger = self.session.ledger(kind);
         if !ledger.opened {
             // A list in full that has this version is all the client could want. Of a type sent in parts
             // the version says nothing: the client may have dropped a part since, and needs it again.

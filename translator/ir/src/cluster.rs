@@ -78,6 +78,20 @@ pub struct UpstreamHttp {
     pub large_messages: bool,
 }
 
+impl UpstreamHttp {
+    /// Requests and responses pass as they are.
+    pub fn plain(protocol: UpstreamProtocol) -> Self {
+        Self {
+            protocol,
+            remove_request_headers: Vec::new(),
+            remove_query_params: Vec::new(),
+            remove_response_headers: Vec::new(),
+            credential: None,
+            large_messages: false,
+        }
+    }
+}
+
 /// The HTTP version spoken to a backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UpstreamProtocol {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crds::gateway_api::HttpRoute;
+use crds::NamespacedName;
 use crds::gateway_api::httproutes::{HttpRouteRules as Rule, HttpRouteRulesTimeouts as TimeoutsSpec};
-use crds::{NamespacedName, gateway_api};
+use crds::gateway_api::{self as api, HttpRoute};
 use ir::{
     Destination, DirectResponse, Forward, Hostname, RouteAction, RouteIr, RouteMatch, RouteName, Target,
     Timeouts,
@@ -25,6 +25,9 @@ const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long an AI request may be silent: models think, and a stream may pause.
 const AI_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The largest weight of a backend (Gateway API, `BackendRef.weight`).
+const MAX_WEIGHT: i32 = 1_000_000;
 
 /// What a request is answered with whose rule cannot be carried out.
 const RULE_BROKEN: DirectResponse = DirectResponse { status: 500 };
@@ -211,6 +214,12 @@ impl RuleTranslator<'_> {
             let message = format!("{field}.{name}: is not supported yet");
             return Err(Rejection::new(Reason::UnsupportedValue, message));
         }
+        for (index, backend) in rule.backend_refs.iter().flatten().enumerate() {
+            if backend.weight.is_some_and(|weight| !(0..=MAX_WEIGHT).contains(&weight)) {
+                let message = format!("{field}.backendRefs[{index}].weight: is not from 0 to {MAX_WEIGHT}");
+                return Err(Rejection::new(Reason::UnsupportedValue, message));
+            }
+        }
         let filters = filter::read(rule.filters.as_deref().unwrap_or_default(), &format!("{field}.filters"))?;
         let has_backends = rule.backend_refs.as_ref().is_some_and(|refs| !refs.is_empty());
         if filters.is_redirect() && has_backends {
@@ -233,8 +242,6 @@ impl RuleTranslator<'_> {
         };
         let action = if let Some(redirect) = filters.redirect(&matched.path, self.port) {
             RouteAction::Redirect(redirect.map_err(at_rule)?)
-        } else if let Some(broken) = &destinations.broken {
-            return Err(broken.clone());
         } else if destinations
             .list
             .iter()
@@ -267,11 +274,7 @@ impl RuleTranslator<'_> {
             let field = format!("{}.backendRefs[{index}]", self.field);
             let weight = u32::try_from(backend_ref.weight.unwrap_or(1)).unwrap_or_default();
             let filters = backend_ref.filters.as_deref().unwrap_or_default();
-            let filters =
-                filter::read_backend(filters, &format!("{field}.filters")).unwrap_or_else(|rejection| {
-                    destinations.broken.get_or_insert(rejection);
-                    Filters::default()
-                });
+            let filters = filter::read_backend(filters, &format!("{field}.filters"));
             let reference = BackendRef {
                 group: backend_ref.group.as_deref().unwrap_or_default(),
                 kind: backend_ref.kind.as_deref().unwrap_or("Service"),
@@ -279,9 +282,10 @@ impl RuleTranslator<'_> {
                 name: &backend_ref.name,
                 port: backend_ref.port,
             };
-            let referrer = Party::new(gateway_api::GROUP, "HTTPRoute", &self.key.namespace);
-            let target = match backend::resolve(self.context, &referrer, &reference) {
-                Ok(backend) => {
+            let referrer = Party::new(api::GROUP, "HTTPRoute", &self.key.namespace);
+            let resolved = backend::resolve(self.context, &referrer, &reference);
+            let (target, filters) = match (resolved, filters) {
+                (Ok(backend), Ok(filters)) => {
                     destinations.any_ai |= backend.is_ai;
                     let target = Target::Cluster {
                         name: backend.cluster.name.clone(),
@@ -292,11 +296,13 @@ impl RuleTranslator<'_> {
                     if weight > 0 {
                         out.backends.push(backend);
                     }
-                    target
+                    (target, filters)
                 }
-                Err(error) => {
-                    out.ref_errors.push(error.within(&field));
-                    Target::Respond(RULE_BROKEN)
+                // This share alone is answered with an error: the others are as they should be.
+                (resolved, filters) => {
+                    out.ref_errors.extend(resolved.err().map(|error| error.within(&field)));
+                    out.broken.extend(filters.err());
+                    (Target::Respond(RULE_BROKEN), Filters::default())
                 }
             };
             if weight > 0 {
@@ -312,8 +318,6 @@ impl RuleTranslator<'_> {
 struct Destinations {
     list: Vec<(Destination, Filters)>,
     any_ai: bool,
-    /// A filter of a reference that cannot be carried out.
-    broken: Option<Rejection>,
 }
 
 fn is_error(destination: &Destination) -> bool {
@@ -345,7 +349,7 @@ struct Limits {
 impl Limits {
     fn timeouts(&self, is_ai: bool) -> Timeouts {
         let backend_request = self.backend_request.flatten();
-        let default = (!is_ai && backend_request.is_none()).then_some(DEFAULT_REQUEST_TIMEOUT);
+        let default = (!is_ai && self.backend_request.is_none()).then_some(DEFAULT_REQUEST_TIMEOUT);
         let request = self.request.unwrap_or(default);
         // A limit that the user wrote is the only one that counts.
         let idle = (is_ai && self.request.is_none()).then_some(AI_IDLE_TIMEOUT);
@@ -356,7 +360,7 @@ impl Limits {
 fn limits(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, Rejection> {
     let Some(spec) = spec else { return Ok(Limits::default()) };
     let read = |text: Option<&String>, name: &str| {
-        let parsed = text.map(|text| text.parse::<gateway_api_duration::Duration>());
+        let parsed = text.map(|text| text.parse::<gateway_api::Duration>());
         let parsed = parsed
             .transpose()
             .map_err(|error| Rejection::new(Reason::UnsupportedValue, format!("{field}.{name}: {error}")))?;
@@ -375,9 +379,4 @@ fn limits(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, Rejection>
         return Err(Rejection::new(Reason::UnsupportedValue, message));
     }
     Ok(limits)
-}
-
-/// Gateway API's own duration type, the one thing of that crate that `crds` does not re-export.
-mod gateway_api_duration {
-    pub(super) use gateway_api::Duration;
 }

@@ -81,7 +81,8 @@ impl<'a> Listener<'a> {
 
     /// Its conditions.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
-        let rejection = self.conflict.as_ref().or(self.rejected.as_ref());
+        let unbound = self.unbound.as_ref().map(|message| Rejection::new(Reason::PortUnavailable, message));
+        let rejection = self.conflict.as_ref().or(self.rejected.as_ref()).or(unbound.as_ref());
         let accepted = match rejection {
             None => Condition::good(ConditionType::Accepted, Reason::Accepted, "the listener is valid"),
             Some(Rejection { reason, message }) => Condition::bad(ConditionType::Accepted, *reason, message),
@@ -92,15 +93,10 @@ impl<'a> Listener<'a> {
             }
             Some(message) => Condition::bad(ConditionType::ResolvedRefs, Reason::InvalidRouteKinds, message),
         };
-        let programmed = match (rejection, &self.unbound) {
-            (Some(Rejection { message, .. }), _) => {
+        let programmed = match rejection {
+            None => Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy"),
+            Some(Rejection { message, .. }) => {
                 Condition::bad(ConditionType::Programmed, Reason::Invalid, message)
-            }
-            (None, Some(message)) => {
-                Condition::bad(ConditionType::Programmed, Reason::PortUnavailable, message)
-            }
-            (None, None) => {
-                Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy")
             }
         };
         let conflicted = match &self.conflict {

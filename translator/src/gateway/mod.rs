@@ -17,6 +17,7 @@ mod listener;
 mod output;
 mod parameters;
 mod service;
+mod target_address;
 mod validate;
 mod virtual_host;
 
@@ -51,6 +52,7 @@ pub(crate) fn read(resources: &Resources, settings: &Settings) -> Meaning {
     let mut passes = output::gateway_passes(&context);
     let mut reports = class::report_classes(&context);
     reports.extend(parameters::report_parameters(&context, &class::our_classes(&context)));
+    reports.extend(class::report_classless_gateways(&context));
     for (key, route) in &resources.http_routes {
         reports.extend(attach_route(&context, &mut passes, key, route));
     }
@@ -81,13 +83,19 @@ fn attach_route<'a>(
     let mut by_port: BTreeMap<u16, TranslatedRoute> = BTreeMap::new();
     let mut parents = Vec::new();
     for parent in route.spec.parent_refs.iter().flatten() {
-        let Some(gateway) = attach::parent_gateway(parent, &key.namespace) else { continue };
-        let Some(pass) = passes.get_mut(&gateway) else { continue };
+        let gateway = attach::parent_gateway(parent, &key.namespace);
+        let pass = gateway.as_ref().and_then(|gateway| passes.get_mut(gateway));
+        let (Some(gateway), Some(pass)) = (&gateway, pass) else {
+            parents.extend(class::nobodys_parent(context, parent, gateway.as_ref()).map(|condition| {
+                ParentFacts { parent_ref: parent_json(parent), conditions: vec![condition] }
+            }));
+            continue;
+        };
         let route_key = RouteKey { kind: "HTTPRoute", namespace: &key.namespace, hostnames: &hostnames };
         let attached = if nowhere {
             Err(Rejection::new(Reason::UnsupportedValue, hostname_errors.join("; ")))
         } else {
-            attach::attach(context, &gateway, &pass.listeners, parent, &route_key)
+            attach::attach(context, gateway, &pass.listeners, parent, &route_key)
         };
         let mut conditions = match attached {
             Ok(attachments) => {

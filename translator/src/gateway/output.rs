@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crds::gateway_api::gateways::{
+    GatewayAllowedListenersNamespacesFrom as AllowedListenersFrom, GatewayDefaultScope,
+};
 use crds::gateway_api::{self, Gateway, HttpRoute};
 use crds::gateway_parameters::KubeParameters;
 use crds::{NamespacedName, ObjectRef};
@@ -99,13 +102,28 @@ fn unsupported(gateway: &Gateway) -> Option<Rejection> {
     if spec.addresses.as_ref().is_some_and(|addresses| !addresses.is_empty()) {
         return Some(Rejection::new(Reason::UnsupportedAddress, "spec.addresses: is not supported yet"));
     }
+    None
+}
+
+/// What a Gateway asks for that is left out, while the rest is served: none of it concerns plain
+/// HTTP listeners of the Gateway's own.
+fn left_out(gateway: &Gateway) -> Option<Condition> {
+    let spec = &gateway.spec;
+    let other_listeners = spec.allowed_listeners.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
+    let other_listeners = other_listeners.and_then(|namespaces| namespaces.from.as_ref());
     let fields = [
         ("tls", spec.tls.is_some()),
-        ("allowedListeners", spec.allowed_listeners.is_some()),
-        ("defaultScope", spec.default_scope.is_some()),
+        ("allowedListeners", other_listeners.is_some_and(|from| *from != AllowedListenersFrom::None)),
+        (
+            "defaultScope",
+            spec.default_scope.as_ref().is_some_and(|scope| *scope != GatewayDefaultScope::None),
+        ),
     ];
-    let (field, _) = fields.iter().find(|(_, present)| *present)?;
-    Some(Rejection::new(Reason::UnsupportedValue, format!("spec.{field}: is not supported yet")))
+    let present = fields.iter().filter(|(_, present)| *present);
+    let messages: Vec<_> = present.map(|(field, _)| format!("spec.{field}: is not supported yet")).collect();
+    (!messages.is_empty()).then(|| {
+        Condition::bad(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, messages.join("; "))
+    })
 }
 
 impl<'a> GatewayPass<'a> {
@@ -189,6 +207,10 @@ impl<'a> GatewayPass<'a> {
         self.listeners.iter().enumerate().filter(|(_, listener)| listener.is_served())
     }
 
+    fn is_any_served(&self) -> bool {
+        self.rejected.is_none() && self.listeners.iter().any(Listener::is_served)
+    }
+
     fn is_served(&self, listener: usize) -> bool {
         self.listeners.get(listener).is_some_and(Listener::is_served)
     }
@@ -209,7 +231,7 @@ impl<'a> GatewayPass<'a> {
             }
         });
         let facts = GatewayFacts {
-            addresses: self.exposure.clone().ok().filter(|_| self.rejected.is_none()).unwrap_or_default(),
+            addresses: self.exposure.clone().ok().filter(|_| self.is_any_served()).unwrap_or_default(),
             conditions: self.conditions(),
             listeners: listeners.collect(),
         };
@@ -236,14 +258,10 @@ impl<'a> GatewayPass<'a> {
                 Condition::bad(ConditionType::Programmed, Reason::Invalid, message),
             ];
         }
-        let is_valid = |listener: &&Listener<'_>| listener.rejected.is_none() && listener.conflict.is_none();
+        let is_valid = |listener: &&Listener<'_>| listener.is_served();
         let valid = self.listeners.iter().filter(is_valid).count();
-        let invalid: Vec<_> = self
-            .listeners
-            .iter()
-            .filter(|l| !is_valid(l))
-            .map(|listener| listener.spec.name.as_str())
-            .collect();
+        let invalid = self.listeners.iter().filter(|listener| !is_valid(listener));
+        let invalid: Vec<_> = invalid.map(|listener| listener.spec.name.as_str()).collect();
         let accepted = if invalid.is_empty() {
             let notes = self.parameters.notes.iter().map(String::as_str);
             let message: Vec<_> = std::iter::once("the Gateway is valid").chain(notes).collect();
@@ -255,25 +273,17 @@ impl<'a> GatewayPass<'a> {
         };
         let unbound: Vec<_> =
             self.listeners.iter().filter_map(|listener| listener.unbound.as_deref()).collect();
-        let programmed = match (self.listeners.iter().any(Listener::is_served), unbound.first()) {
-            (true, _) if self.exposure.is_err() => {
+        let programmed = match unbound.first() {
+            _ if valid > 0 && self.exposure.is_err() => {
                 let message = self.exposure.as_ref().err().cloned().unwrap_or_default();
                 Condition::bad(ConditionType::Programmed, Reason::AddressNotAssigned, message)
             }
-            (true, None) => {
+            _ if valid > 0 => {
                 Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy")
             }
-            (true, Some(first)) => {
-                let message = format!("some ports cannot be had: {first}");
-                Condition::good(ConditionType::Programmed, Reason::Programmed, message)
-            }
-            (false, Some(first)) => {
-                Condition::bad(ConditionType::Programmed, Reason::AddressNotUsable, *first)
-            }
-            (false, None) => {
-                Condition::bad(ConditionType::Programmed, Reason::Invalid, "no listener is valid")
-            }
+            Some(first) => Condition::bad(ConditionType::Programmed, Reason::AddressNotUsable, *first),
+            None => Condition::bad(ConditionType::Programmed, Reason::Invalid, "no listener is valid"),
         };
-        vec![accepted, programmed]
+        [accepted, programmed].into_iter().chain(left_out(self.gateway)).collect()
     }
 }

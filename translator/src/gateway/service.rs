@@ -8,6 +8,7 @@ use ir::{ClusterIr, ClusterName, Discovery, Endpoint, HostPort, UpstreamHttp, Up
 
 use super::backend::{RefError, ResolvedBackend};
 use super::context::Context;
+use super::target_address::is_allowed_address;
 use crate::Settings;
 use crate::status::Reason;
 
@@ -39,14 +40,7 @@ pub(crate) fn resolve(
         name: ClusterName::service(&key.namespace, &key.name, port),
         discovery: Discovery::Endpoints(endpoints),
         tls: None,
-        http: UpstreamHttp {
-            protocol,
-            remove_request_headers: Vec::new(),
-            remove_query_params: Vec::new(),
-            remove_response_headers: Vec::new(),
-            credential: None,
-            large_messages: false,
-        },
+        http: UpstreamHttp::plain(protocol),
     };
     Ok(ResolvedBackend::plain(cluster))
 }
@@ -122,31 +116,6 @@ fn is_port(candidate: &EndpointPort, port: &ServicePort) -> bool {
 
 fn port_number(port: &EndpointPort) -> Option<u16> {
     port.port.and_then(|number| u16::try_from(number).ok()).filter(|number| *number > 0)
-}
-
-/// Whether a proxy may be pointed at an address. Link-local ones hold metadata services; loopback
-/// is the proxy itself, except on a laptop, where it is where backends live.
-pub(crate) fn is_allowed_address(address: IpAddr, settings: &Settings) -> bool {
-    let address = address.to_canonical();
-    let link_local = match address {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
-    let loopback_is_self = settings.addressing.is_own_network();
-    !(link_local
-        || address.is_unspecified()
-        || address.is_multicast()
-        || (address.is_loopback() && loopback_is_self))
-}
-
-/// Whether a proxy may be pointed at a host: an address as [`is_allowed_address`] has it, or a name,
-/// except those that always mean loopback (RFC 6761 §6.3).
-pub(crate) fn is_allowed_host(host: &str, settings: &Settings) -> bool {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return is_allowed_address(address, settings);
-    }
-    let last_label = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
-    !last_label.eq_ignore_ascii_case("localhost") || !settings.addressing.is_own_network()
 }
 
 /// Applies `connect_to`, as far as it names an IP address.

@@ -109,6 +109,7 @@ fn settings(text: &str) -> Settings {
             "addressing" if text == "service" => settings.addressing = Addressing::Service,
             "addressing" => settings.addressing = Addressing::Fixed(text.parse().expect("an address")),
             "lowestPort" => settings.lowest_port = value.as_u64().expect("a port") as u16,
+            "soleController" => settings.sole_controller = value == true,
             "impliedClass" => settings.implied_classes = vec![text.to_owned()],
             "accessLog" => settings.access_log = value.as_str().map(str::to_owned),
             "connectTo" => settings.connect_to = vec![connect_to(text)],

@@ -96,9 +96,10 @@ impl Part<'_> {
     }
 }
 
-/// Errors without the piece of the text that they are about: it may hold a key.
+/// Errors without the piece of the text that they are about: it may hold a key. YAML 1.2's booleans
+/// only: a name such as `y` is a name.
 fn options() -> serde_saphyr::Options {
-    serde_saphyr::options! { with_snippet: false }
+    serde_saphyr::options! { with_snippet: false, strict_booleans: true }
 }
 
 /// What is wrong, without the place (which is said in the terms of the file) and without values.
@@ -168,6 +169,13 @@ mod tests {
         let error = parsed[0].content.as_ref().unwrap_err();
         assert_eq!(error.message, "the key `a` stands twice in one mapping");
         assert_eq!(error.place.line, 3);
+    }
+
+    #[test]
+    fn words_that_older_yaml_reads_as_booleans_are_text() {
+        let parsed = documents("name: y\nother: no\ntruth: true\n");
+        let value = parsed[0].content.as_ref().unwrap();
+        assert_eq!(*value, serde_json::json!({"name": "y", "other": "no", "truth": true}));
     }
 
     #[test]

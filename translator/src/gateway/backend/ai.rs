@@ -13,7 +13,7 @@ use ir::{
 use super::provider::{self, Profile};
 use super::{ResolvedBackend, Resolver};
 use crate::gateway::listener::Rejection;
-use crate::gateway::service::is_allowed_host;
+use crate::gateway::target_address::is_allowed_host;
 use crate::reference_grant::Party;
 use crate::status::Reason;
 
@@ -42,6 +42,13 @@ pub(super) fn resolve(
     if !is_allowed_host(&place.connect.host, resolver.settings) {
         let message = format!("the host {} is one that a proxy may not be pointed at", place.connect.host);
         return Err(Rejection::new(Reason::Invalid, message));
+    }
+    if let Some(PathOverride::Full(path) | PathOverride::Base(path)) = &spec.overrides.path
+        && path.contains('?')
+    {
+        // Envoy rewrites the path alone; the client's query would be glued to this one.
+        let message = format!("the path {path:?} has a query, which is not supported yet");
+        return Err(Rejection::new(Reason::UnsupportedValue, message));
     }
     let mut warnings = Vec::new();
     let credential = match &spec.auth {

@@ -7,7 +7,7 @@ use ir::{ClusterIr, ClusterName, Discovery, Endpoint, HostPort, UpstreamHttp, Up
 use super::ResolvedBackend;
 use crate::Settings;
 use crate::gateway::listener::Rejection;
-use crate::gateway::service::is_allowed_host;
+use crate::gateway::target_address::is_allowed_host;
 use crate::status::Reason;
 
 /// Resolves a backend with fixed hosts.
@@ -34,14 +34,7 @@ pub(super) fn resolve(
         name,
         discovery: discovery(hosts),
         tls: None,
-        http: UpstreamHttp {
-            protocol: protocol(spec.app_protocol.as_ref())?,
-            remove_request_headers: Vec::new(),
-            remove_query_params: Vec::new(),
-            remove_response_headers: Vec::new(),
-            credential: None,
-            large_messages: false,
-        },
+        http: UpstreamHttp::plain(protocol(spec.app_protocol.as_ref())?),
     };
     Ok(ResolvedBackend::plain(cluster))
 }

@@ -1,0 +1,104 @@
+# The one-node Kubernetes of the end-to-end tests: its programs, and the commands for a person.
+# Included by the top Makefile.
+#
+# The programs are built once, from pinned Go modules, into `.tools/cluster-<Kubernetes version>/`.
+# What cannot be built like that comes from Debian packages: `make cluster-system-packages`.
+
+CLUSTER_SOURCE := e2e/cluster/tools
+KUBERNETES_VERSION := $(shell sed -n 's|^\tk8s.io/kubernetes \(v[0-9.]*\).*|\1|p' $(CLUSTER_SOURCE)/go.mod)
+KUBERNETES_MINOR := $(word 2,$(subst ., ,$(KUBERNETES_VERSION)))
+CLUSTER_TOOLS ?= $(CURDIR)/.tools/cluster-$(KUBERNETES_VERSION)
+# containerd and runc run containers, the plugins give pods their network, nft carries kube-proxy's rules.
+CLUSTER_PACKAGES := containerd runc containernetworking-plugins nftables iproute2 openssl util-linux curl
+
+KUBERNETES_PROGRAMS := kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet
+# Without a version kubectl and helm refuse the server.
+KUBERNETES_FLAGS := -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION) \
+	-X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(KUBERNETES_MINOR)
+# Static, so that a program is an image's only file and no C compiler is asked for.
+GO_BUILD := CGO_ENABLED=0 GOWORK=off go build -trimpath -buildvcs=false
+
+CLUSTER_BUILT := $(addprefix $(CLUSTER_TOOLS)/.built-,kubernetes etcd helm coredns echo pause crds)
+CLUSTER := CHANCERY_CLUSTER_TOOLS=$(CLUSTER_TOOLS) CHANCERY_ENVOY=$(CURDIR)/$(ENVOY)
+
+.PHONY: cluster
+cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) | cluster-machine ## bring up a one-node Kubernetes and keep it (needs root); says how to use it
+	$(CARGO) build --locked --package cluster
+	@$(CLUSTER) target/debug/cluster up
+
+.PHONY: cluster-down
+cluster-down: ## end the cluster of `make cluster`; nothing is left of it
+	$(CARGO) build --locked --package cluster
+	@$(CLUSTER) target/debug/cluster down
+
+.PHONY: test-cluster
+test-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) | cluster-machine ## the tests that need a real Kubernetes (needs root)
+	$(CLUSTER) $(CARGO) test --locked --package cluster --lib --test workloads --test lifecycle --test commands \
+		-- --nocapture --test-threads=2
+
+.PHONY: cluster-system-packages
+cluster-system-packages: ## install the Debian packages of the one-node cluster (needs root)
+	@echo 'Installing: $(CLUSTER_PACKAGES)'
+	@[ "$$(id -u)" = 0 ] || { echo 'root is missing: run `sudo make $@`' >&2; exit 1; }
+	apt-get update --quiet
+	DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends $(CLUSTER_PACKAGES)
+
+.PHONY: cluster-tools
+cluster-tools: $(CLUSTER_BUILT) ## build the programs of the one-node cluster (once; 15 min on 2 cores)
+
+# Said before anything is built for minutes. The library knows it all in detail.
+.PHONY: cluster-machine
+cluster-machine:
+	@[ "$$(id -u)" = 0 ] || { echo 'root is missing: run the same command with sudo' >&2; exit 1; }
+	@for program in containerd runc nft ip openssl nsenter curl; do command -v $$program >/dev/null || \
+		{ echo "$$program is missing: run \`make cluster-system-packages\`" >&2; exit 1; }; done
+
+# Everything that is built waits for that word, too.
+$(CLUSTER_BUILT): | $(if $(filter cluster test-cluster,$(MAKECMDGOALS)),cluster-machine)
+
+.PHONY: cluster-go
+cluster-go:
+	@command -v go >/dev/null || { echo 'Go 1.26 or newer is missing: see https://go.dev/doc/install' >&2; exit 1; }
+
+$(CLUSTER_TOOLS)/.built-kubernetes: $(CLUSTER_SOURCE)/go.mod $(CLUSTER_SOURCE)/go.sum | cluster-go
+	mkdir -p $(CLUSTER_TOOLS)/bin
+	cd $(CLUSTER_SOURCE) && $(GO_BUILD) -ldflags '-s -w $(KUBERNETES_FLAGS)' -o $(CLUSTER_TOOLS)/bin/ \
+		$(addprefix k8s.io/kubernetes/cmd/,$(KUBERNETES_PROGRAMS))
+	touch $@
+
+$(CLUSTER_TOOLS)/.built-etcd: $(CLUSTER_SOURCE)/go.mod $(CLUSTER_SOURCE)/go.sum | cluster-go
+	mkdir -p $(CLUSTER_TOOLS)/bin
+	cd $(CLUSTER_SOURCE) && $(GO_BUILD) -ldflags '-s -w' -o $(CLUSTER_TOOLS)/bin/etcd go.etcd.io/etcd/server/v3
+	touch $@
+
+$(CLUSTER_TOOLS)/.built-helm: $(CLUSTER_SOURCE)/helm/go.mod $(CLUSTER_SOURCE)/helm/go.sum | cluster-go
+	mkdir -p $(CLUSTER_TOOLS)/bin
+	cd $(CLUSTER_SOURCE)/helm && $(GO_BUILD) -ldflags '-s -w' -o $(CLUSTER_TOOLS)/bin/helm helm.sh/helm/v4/cmd/helm
+	touch $@
+
+$(CLUSTER_TOOLS)/.built-coredns: $(wildcard $(CLUSTER_SOURCE)/coredns/*) | cluster-go
+	mkdir -p $(CLUSTER_TOOLS)/bin
+	cd $(CLUSTER_SOURCE)/coredns && $(GO_BUILD) -ldflags '-s -w' -o $(CLUSTER_TOOLS)/bin/coredns .
+	touch $@
+
+# The echo server of the Gateway API conformance suite: a real backend.
+$(CLUSTER_TOOLS)/.built-echo: $(CLUSTER_SOURCE)/gateway-api/go.mod $(CLUSTER_SOURCE)/gateway-api/go.sum | cluster-go
+	mkdir -p $(CLUSTER_TOOLS)/bin
+	cd $(CLUSTER_SOURCE)/gateway-api && $(GO_BUILD) -ldflags '-s -w' -o $(CLUSTER_TOOLS)/bin/echo-basic \
+		sigs.k8s.io/gateway-api/conformance/echo-basic
+	touch $@
+
+# What holds a pod's namespaces, and a cluster's.
+$(CLUSTER_TOOLS)/.built-pause: $(CLUSTER_SOURCE)/pause.c
+	mkdir -p $(CLUSTER_TOOLS)/bin
+	$(CC) -O2 -Wall -Wextra -Werror -static -s -o $(CLUSTER_TOOLS)/bin/pause $<
+	touch $@
+
+# Gateway API's custom resource definitions, as its Go module ships them.
+$(CLUSTER_TOOLS)/.built-crds: $(CLUSTER_SOURCE)/gateway-api/go.mod $(CLUSTER_SOURCE)/gateway-api/go.sum | cluster-go
+	rm -rf $(CLUSTER_TOOLS)/crds
+	cd $(CLUSTER_SOURCE)/gateway-api && module="$$(GOWORK=off go mod download -json sigs.k8s.io/gateway-api \
+		| sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p')" && for channel in standard experimental; do \
+		install -D --mode=644 --target-directory=$(CLUSTER_TOOLS)/crds/$$channel \
+			"$$module"/config/crd/$$channel/gateway.*.yaml; done
+	touch $@
