@@ -45,8 +45,8 @@ golden: ## rewrite the golden translations (then read the diff)
 	UPDATE_GOLDEN=1 $(CARGO) test --locked -p translator --test golden
 
 .PHONY: crds
-crds: ## rewrite the generated CRD YAML in helm/crds
-	$(CARGO) run --locked -p crds --bin crd-yaml -- --out helm/crds
+crds: ## rewrite the generated CRD YAML in helm/files/crds
+	$(CARGO) run --locked -p crds --bin crd-yaml -- --out helm/files/crds
 
 .PHONY: lint
 lint: ## formatting and clippy, warnings denied
@@ -69,6 +69,7 @@ bench-start: envoy ## time from process start to the first 200 through Envoy (re
 	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) target/release/bench-start
 
 include e2e/cluster/cluster.mk
+include helm.mk
 
 .PHONY: clean
 clean: ## remove what was built and installed

@@ -24,13 +24,13 @@ fn seed(name: &str) -> Vec<Value> {
 
 #[test]
 fn committed_crds_are_current() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../helm/crds");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../helm/files/crds");
     let ours: BTreeSet<String> =
         manifests().unwrap().into_iter().map(|manifest| manifest.file_name).collect();
     for manifest in manifests().unwrap() {
         let committed = fs::read_to_string(folder.join(&manifest.file_name)).unwrap_or_default();
         // Not assert_eq: its message would be two whole files.
-        let hint = "run `cargo run -p crds --bin crd-yaml -- --out helm/crds`";
+        let hint = "run `cargo run -p crds --bin crd-yaml -- --out helm/files/crds`";
         assert!(committed == manifest.yaml, "{} is out of date: {hint}", manifest.file_name);
     }
     for group in ["gateway.kgateway.dev", "gateway.gloo.solo.io", "gloo.solo.io"] {
