@@ -103,7 +103,8 @@ fn install(cluster: &Cluster, folder: &Path) {
         "gatewayClasses.gloo-gateway=true",
         "upstreamCa.configMap=provider-ca",
     ];
-    let mut arguments = vec!["install", "chancery", chart, "--namespace", SYSTEM, "--wait", "--timeout", "120s"];
+    let mut arguments =
+        vec!["install", "chancery", chart, "--namespace", SYSTEM, "--wait", "--timeout", "120s"];
     values.iter().for_each(|value| arguments.extend(["--set", value]));
     cluster.helm(&arguments).expect("the chart installs");
 }
@@ -126,10 +127,12 @@ fn apply_seed(cluster: &Cluster, seed: &str, namespace: &str) -> String {
         let text = std::fs::read_to_string(&file).expect("a document").replace("$GOOGLE_KEY", KEY);
         cluster.apply(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
-    let programmed = ["wait", "--for=condition=Programmed", "gateway/ai-gateway", "-n", namespace, "--timeout=90s"];
+    let programmed =
+        ["wait", "--for=condition=Programmed", "gateway/ai-gateway", "-n", namespace, "--timeout=90s"];
     cluster.kubectl(&programmed).expect("the Gateway is programmed");
     let path = "jsonpath={.status.addresses[0].value}";
-    let address = cluster.kubectl(&["get", "gateway", "ai-gateway", "-n", namespace, "-o", path]).expect("a status");
+    let address =
+        cluster.kubectl(&["get", "gateway", "ai-gateway", "-n", namespace, "-o", path]).expect("a status");
     assert!(address.starts_with("10.90."), "an address of the load balancer, not {address:?}");
     address
 }
@@ -138,9 +141,19 @@ fn apply_seed(cluster: &Cluster, seed: &str, namespace: &str) -> String {
 fn ask(cluster: &Cluster, address: &str) -> Result<(u16, String), Error> {
     let url = format!("http://{address}:8080/gemini");
     let arguments = [
-        "--silent", "--show-error", "--max-time", "5", "--write-out", "\n%{http_code}",
-        "--header", "content-type: application/json", "--header", "authorization: Bearer client-secret",
-        "--data", QUESTION, &url,
+        "--silent",
+        "--show-error",
+        "--max-time",
+        "5",
+        "--write-out",
+        "\n%{http_code}",
+        "--header",
+        "content-type: application/json",
+        "--header",
+        "authorization: Bearer client-secret",
+        "--data",
+        QUESTION,
+        &url,
     ];
     let output = cluster.exec_inside("curl", &arguments)?;
     let (body, status) = output.trim_end().rsplit_once('\n').unwrap_or(("", output.trim_end()));
@@ -189,9 +202,8 @@ fn assert_is_what_gemini_expects(request: &Value, key: &str) {
 }
 
 fn condition(cluster: &Cluster, object: &[&str], path: &str, kind: &str) -> String {
-    let template = format!(
-        "jsonpath={{{path}[?(@.type==\"{kind}\")].status}} {{{path}[?(@.type==\"{kind}\")].reason}}"
-    );
+    let template =
+        format!("jsonpath={{{path}[?(@.type==\"{kind}\")].status}} {{{path}[?(@.type==\"{kind}\")].reason}}");
     let arguments: Vec<_> = ["get"].iter().chain(object).copied().chain(["-o", &template]).collect();
     cluster.kubectl(&arguments).expect("a status")
 }
@@ -246,7 +258,9 @@ fn the_gloo_seed_is_served_under_the_names_that_scripts_expect() {
     let address = apply_seed(cluster, "seed-gloo", namespace);
     assert_native_gemini(&ask_until(cluster, &address, 200));
     assert_is_what_gemini_expects(requests(world).last().expect("a request"), KEY);
-    cluster.kubectl(&["get", "service", "gloo-proxy-ai-gateway", "-n", namespace]).expect("the Service's name");
+    cluster
+        .kubectl(&["get", "service", "gloo-proxy-ai-gateway", "-n", namespace])
+        .expect("the Service's name");
 
     // Deleting the Gateway removes everything that it made.
     cluster.kubectl(&["delete", "gateway", "ai-gateway", "-n", namespace]).expect("it is deleted");

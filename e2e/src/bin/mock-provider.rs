@@ -81,8 +81,9 @@ fn open(path: &Path) -> Result<File> {
 
 fn as_json(request: &RecordedRequest) -> Value {
     let headers = request.headers.iter();
-    let headers: Vec<_> =
-        headers.map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())])).collect();
+    let headers: Vec<_> = headers
+        .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
+        .collect();
     json!({
         "method": request.method.as_str(),
         "path": request.path_and_query(),

@@ -77,13 +77,13 @@ impl KubernetesDeployer {
         let mut reconciler = Reconciler::new(client);
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         let mut wanted = None;
+        let mut is_new = true;
         loop {
             let mut retry_at = None;
             while let Ok(observation) = observations.try_recv() {
                 reconciler.observe(observation);
             }
-            let is_new = translated.has_changed().unwrap_or(false) || bundle.has_changed().unwrap_or(false);
-            if wanted.is_none() || is_new {
+            if std::mem::take(&mut is_new) {
                 let (output, ca) = (translated.borrow_and_update(), bundle.borrow_and_update());
                 let both = output.as_deref().zip(ca.as_ref());
                 wanted = both.map(|(output, ca)| Wanted::new(&output.translation, &settings, ca.pem()));
@@ -106,8 +106,13 @@ impl KubernetesDeployer {
             }
             tokio::select! {
                 Some(observation) = observations.recv() => reconciler.observe(observation),
-                changed = translated.changed() => if changed.is_err() { return },
-                Ok(()) = bundle.changed() => {}
+                changed = translated.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    is_new = true;
+                }
+                Ok(()) = bundle.changed() => is_new = true,
                 Ok(()) = leadership.changed() => {}
                 () = wait_until(retry_at) => {}
             }
