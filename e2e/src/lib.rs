@@ -15,6 +15,7 @@ pub mod envoy;
 pub mod fixture;
 pub mod http;
 pub mod load;
+pub mod manifests;
 pub mod process;
 pub mod provider;
 pub mod recording;

@@ -4,27 +4,11 @@ use anyhow::{Result, ensure};
 use e2e::echo::EchoBackend;
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{eventually, get};
+use e2e::manifests::{gateway, static_backend};
 use e2e::scenario::Chancery;
 
 fn good(echo: &EchoBackend) -> String {
-    format!(
-        "apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: gw}}
-spec:
-  gatewayClassName: chancery
-  listeners: [{{name: http, port: PORT, protocol: HTTP}}]
----
-apiVersion: gateway.kgateway.dev/v1alpha1
-kind: Backend
-metadata: {{name: echo}}
-spec: {{type: Static, static: {{hosts: [{{host: {}, port: {}}}]}}}}
----
-{}",
-        echo.address().ip(),
-        echo.address().port(),
-        route("good", "good.test")
-    )
+    gateway("gw", "PORT") + &static_backend("echo", echo.address()) + &route("good", "good.test")
 }
 
 fn route(name: &str, host: &str) -> String {

@@ -7,33 +7,21 @@ use anyhow::{Result, ensure};
 use e2e::echo::{DELAY_HEADER, EchoBackend};
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{eventually, get, request, send};
+use e2e::manifests;
 use http::Method;
 
 /// A Gateway with a route of its own to an echo backend.
 fn gateway(name: &str, port: &str, echo: SocketAddr) -> String {
-    format!(
+    let route = format!(
         "apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: {name}}}
-spec:
-  gatewayClassName: chancery
-  listeners: [{{name: http, port: {port}, protocol: HTTP}}]
----
-apiVersion: gateway.kgateway.dev/v1alpha1
-kind: Backend
-metadata: {{name: {name}}}
-spec: {{type: Static, static: {{hosts: [{{host: {}, port: {}}}]}}}}
----
-apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {{name: {name}}}
 spec:
   parentRefs: [{{name: {name}}}]
   rules: [{{backendRefs: [{{group: gateway.kgateway.dev, kind: Backend, name: {name}}}]}}]
-",
-        echo.ip(),
-        echo.port()
-    )
+"
+    );
+    manifests::gateway(name, port) + &manifests::static_backend(name, echo) + &route
 }
 
 /// The condition of a type of a Gateway, and of its first listener.

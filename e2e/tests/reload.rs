@@ -9,27 +9,7 @@ use e2e::echo::EchoBackend;
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{eventually, get};
 use e2e::load::Load;
-
-const GATEWAY: &str = "
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec:
-  gatewayClassName: chancery
-  listeners: [{name: http, port: PORT, protocol: HTTP}]
-";
-
-fn backend(name: &str, address: SocketAddr) -> String {
-    format!(
-        "apiVersion: gateway.kgateway.dev/v1alpha1
-kind: Backend
-metadata: {{name: {name}}}
-spec: {{type: Static, static: {{hosts: [{{host: {}, port: {}}}]}}}}
-",
-        address.ip(),
-        address.port()
-    )
-}
+use e2e::manifests::{gateway, static_backend};
 
 /// The route under load in its `edit`-th form: weights, filters, backends and rules change in turn.
 fn route(edit: usize) -> String {
@@ -70,8 +50,7 @@ spec:
 /// Another route, with a host and a backend that did not exist before.
 fn new_host(edit: usize, address: SocketAddr) -> String {
     format!(
-        "{}---
-apiVersion: gateway.networking.k8s.io/v1
+        "{}apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {{name: new-{edit}}}
 spec:
@@ -79,7 +58,7 @@ spec:
   hostnames: [new-{edit}.test]
   rules: [{{backendRefs: [{{group: gateway.kgateway.dev, kind: Backend, name: new-{edit}}}]}}]
 ",
-        backend(&format!("new-{edit}"), address)
+        static_backend(&format!("new-{edit}"), address)
     )
 }
 
@@ -91,8 +70,10 @@ async fn three_hundred_edits_under_load_lose_no_request() -> Result<()> {
         [EchoBackend::start("red"), EchoBackend::start("blue"), EchoBackend::start("green")];
     let (red, blue, green) = (red.await?, blue.await?, green.await?);
     let backends = [("red", &red), ("blue", &blue), ("green", &green)];
-    let backends: String = backends.iter().map(|(name, b)| backend(name, b.address()) + "---\n").collect();
-    let files = [("gateway.yaml", GATEWAY), ("backends.yaml", backends.as_str()), ("route.yaml", &route(0))];
+    let backends: String = backends.iter().map(|(name, b)| static_backend(name, b.address())).collect();
+    let gateway = gateway("gw", "PORT");
+    let files =
+        [("gateway.yaml", gateway.as_str()), ("backends.yaml", backends.as_str()), ("route.yaml", &route(0))];
     let fixture = Fixture::start(&files).await?;
     let address = fixture.address();
     let host = "load.example.com";

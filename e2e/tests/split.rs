@@ -4,6 +4,7 @@ use anyhow::Result;
 use e2e::echo::EchoBackend;
 use e2e::fixture::Fixture;
 use e2e::http::{get, post_json};
+use e2e::manifests::{gateway, static_backend};
 use serde_json::json;
 
 const REQUESTS: usize = 1000;
@@ -21,49 +22,34 @@ fn assert_share(name: &str, count: usize, expected: f64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_provider_of_a_split_gets_its_own_path_host_and_key() -> Result<()> {
     let echo = EchoBackend::start("plain").await?;
-    let files = format!(
-        "apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: gw}}
-spec:
-  gatewayClassName: chancery
-  listeners: [{{name: http, port: PORT, protocol: HTTP}}]
----
-apiVersion: gateway.kgateway.dev/v1alpha1
+    let rest = "apiVersion: gateway.kgateway.dev/v1alpha1
 kind: Backend
-metadata: {{name: gemini}}
+metadata: {name: gemini}
 spec:
   type: AI
-  ai: {{llm: {{gemini: {{apiVersion: v1beta, model: gemini-2.0-flash, authToken: {{kind: Inline, inline: canary-g}}}}}}}}
+  ai: {llm: {gemini: {apiVersion: v1beta, model: gemini-2.0-flash, authToken: {kind: Inline, inline: canary-g}}}}
 ---
 apiVersion: gateway.kgateway.dev/v1alpha1
 kind: Backend
-metadata: {{name: openai}}
+metadata: {name: openai}
 spec:
   type: AI
-  ai: {{llm: {{provider: {{openai: {{authToken: {{kind: Inline, inline: Bearer canary-o}}}}}}}}}}
----
-apiVersion: gateway.kgateway.dev/v1alpha1
-kind: Backend
-metadata: {{name: plain}}
-spec: {{type: Static, static: {{hosts: [{{host: {}, port: {}}}]}}}}
+  ai: {llm: {provider: {openai: {authToken: {kind: Inline, inline: Bearer canary-o}}}}}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
-metadata: {{name: r}}
+metadata: {name: r}
 spec:
-  parentRefs: [{{name: gw}}]
+  parentRefs: [{name: gw}]
   rules:
   - backendRefs:
-    - {{group: gateway.kgateway.dev, kind: Backend, name: gemini, weight: 40}}
-    - {{group: gateway.kgateway.dev, kind: Backend, name: openai, weight: 30}}
-    - {{group: gateway.kgateway.dev, kind: Backend, name: plain, weight: 20}}
-    - {{group: gateway.kgateway.dev, kind: Backend, name: missing, weight: 10}}
-    - {{group: gateway.kgateway.dev, kind: Backend, name: plain, weight: 0}}
-",
-        echo.address().ip(),
-        echo.address().port()
-    );
+    - {group: gateway.kgateway.dev, kind: Backend, name: gemini, weight: 40}
+    - {group: gateway.kgateway.dev, kind: Backend, name: openai, weight: 30}
+    - {group: gateway.kgateway.dev, kind: Backend, name: plain, weight: 20}
+    - {group: gateway.kgateway.dev, kind: Backend, name: missing, weight: 10}
+    - {group: gateway.kgateway.dev, kind: Backend, name: plain, weight: 0}
+";
+    let files = gateway("gw", "PORT") + &static_backend("plain", echo.address()) + rest;
     let fixture = Fixture::start(&[("all.yaml", &files)]).await?;
     let recording = echo.record();
     let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "contents": [{"parts": [{"text": "hi"}]}]});

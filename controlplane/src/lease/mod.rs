@@ -1,8 +1,7 @@
 //! Who may write: leader election over a `coordination.k8s.io` Lease.
 //!
-//! Our own, on kube's client, because the two that exist do not fence: `kube-leader-election` leaves the
-//! rhythm of renewals and the loss of the lease to its caller, `kubert` speaks through an older kube. It
-//! is client-go's algorithm: a lease counts as expired when *we* have seen it unchanged for its duration,
+//! Our own, on kube's client, because a writer must be fenced: it stops by itself when its lease may have
+//! passed to another, without waiting to be told. It is client-go's algorithm: a lease counts as expired when *we* have seen it unchanged for its duration,
 //! so clocks of two machines are never compared.
 
 mod record;

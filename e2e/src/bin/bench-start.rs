@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::echo::EchoBackend;
-use e2e::{envoy, http, scenario};
+use e2e::{envoy, http, manifests, scenario};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -58,30 +58,16 @@ fn show(name: &str, mut times: Vec<Duration>) {
 async fn with_chancery(backend: SocketAddr) -> Result<Duration> {
     let folder = TempDir::new()?;
     let address = free_address()?;
-    let objects = format!(
-        "apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: gw}}
-spec:
-  gatewayClassName: chancery
-  listeners: [{{name: http, port: {}, protocol: HTTP}}]
----
-apiVersion: gateway.kgateway.dev/v1alpha1
-kind: Backend
-metadata: {{name: echo}}
-spec: {{type: Static, static: {{hosts: [{{host: {}, port: {}}}]}}}}
----
-apiVersion: gateway.networking.k8s.io/v1
+    let route = "apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
-metadata: {{name: r}}
+metadata: {name: r}
 spec:
-  parentRefs: [{{name: gw}}]
-  rules: [{{backendRefs: [{{group: gateway.kgateway.dev, kind: Backend, name: echo}}]}}]
-",
-        address.port(),
-        backend.ip(),
-        backend.port()
-    );
+  parentRefs: [{name: gw}]
+  rules: [{backendRefs: [{group: gateway.kgateway.dev, kind: Backend, name: echo}]}]
+";
+    let objects = manifests::gateway("gw", &address.port().to_string())
+        + &manifests::static_backend("echo", backend)
+        + route;
     std::fs::write(folder.path().join("all.yaml"), objects)?;
     let mut command = Command::new(scenario::binary()?);
     command.args(["run", "all.yaml", "--admin", "off", "--drain-timeout", "0"]).current_dir(folder.path());

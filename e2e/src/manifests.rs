@@ -1,0 +1,33 @@
+//! The YAML that most tests begin with.
+
+use std::net::SocketAddr;
+
+/// A Gateway of our class with one plain HTTP listener, as a document with its end marker.
+#[must_use]
+pub fn gateway(name: &str, port: &str) -> String {
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: {name}}}
+spec:
+  gatewayClassName: chancery
+  listeners: [{{name: http, port: {port}, protocol: HTTP}}]
+---
+"
+    )
+}
+
+/// A Backend with one fixed host, as a document with its end marker.
+#[must_use]
+pub fn static_backend(name: &str, address: SocketAddr) -> String {
+    format!(
+        "apiVersion: gateway.kgateway.dev/v1alpha1
+kind: Backend
+metadata: {{name: {name}}}
+spec: {{type: Static, static: {{hosts: [{{host: {}, port: {}}}]}}}}
+---
+",
+        address.ip(),
+        address.port()
+    )
+}
