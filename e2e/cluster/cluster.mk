@@ -35,7 +35,8 @@ cluster-down: ## end the cluster of `make cluster`; nothing is left of it
 test-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image | cluster-machine ## the tests that need a real Kubernetes (needs root)
 	$(CARGO) build --locked --package e2e --bin mock-provider
 	$(CLUSTER) $(CARGO) test --locked --package cluster --lib --test workloads --test lifecycle --test commands \
-		--test chancery -- --nocapture --test-threads=2
+		-- --nocapture --test-threads=2
+	$(CLUSTER) $(CARGO) test --locked --package acceptance --test seeds -- --nocapture --test-threads=2
 
 .PHONY: cluster-system-packages
 cluster-system-packages: ## install the Debian packages of the one-node cluster (needs root)

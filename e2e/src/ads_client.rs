@@ -28,13 +28,34 @@ use xds_api::pb::google::protobuf::Any;
 use self::extensions::{Extensions, References};
 use self::stream::{Stream, Update};
 
-/// Where an ADS server listens, without TLS.
+/// Where an ADS server listens.
 #[derive(Clone, Debug)]
 pub enum AdsAddress {
-    /// A Unix socket.
+    /// A Unix socket, without TLS.
     Unix(PathBuf),
-    /// A TCP address.
+    /// A TCP address, without TLS.
     Tcp(SocketAddr),
+    /// A TCP address with TLS, where a token is asked for.
+    Tls(SecureAddress),
+}
+
+/// An ADS server behind TLS 1.3, and how to show who is asking.
+#[derive(Clone)]
+pub struct SecureAddress {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The name that its certificate is for.
+    pub server_name: String,
+    /// The authority of the certificate, PEM.
+    pub authority: String,
+    /// The bearer token; empty for none.
+    pub token: String,
+}
+
+impl fmt::Debug for SecureAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.address, self.server_name)
+    }
 }
 
 /// Which of the two protocols to speak.

@@ -257,6 +257,16 @@ impl Cluster {
         Ok(command)
     }
 
+    /// Moves the calling thread, and all threads that it starts later, into the cluster's network, for clients
+    /// in this process. There is no way back: use a thread of its own. Names are those of the machine, not of
+    /// the cluster's DNS.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn enter_network(&self) -> Result<()> {
+        self.namespaces.enter_network()
+    }
+
     /// Starts what `configure` makes of the command `program` as a direct child of this process, so that
     /// signals reach the program itself. [`Self::inside`] is for all others. Wait for the child before the
     /// cluster is dropped: its end waits for all processes inside.

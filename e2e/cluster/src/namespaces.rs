@@ -146,6 +146,15 @@ impl Namespaces {
             .context(|| "start a process inside the cluster".to_owned())
     }
 
+    /// Moves the calling thread into the network.
+    pub(crate) fn enter_network(&self) -> Result<()> {
+        let path = format!("/proc/{}/ns/net", self.init());
+        let entered = File::open(&path).and_then(|network| {
+            Ok(move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?)
+        });
+        entered.context(|| format!("enter {path}"))
+    }
+
     /// Runs a program inside with `input` on its stdin, and waits for its end.
     pub(crate) fn output(
         &self,

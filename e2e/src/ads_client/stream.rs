@@ -1,18 +1,24 @@
-//! The ADS stream of either protocol, over HTTP/2 without TLS.
+//! The ADS stream of either protocol, over HTTP/2.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use anyhow::{Context as _, Result};
+use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic012::Streaming;
 use tonic012::body::BoxBody;
@@ -24,7 +30,7 @@ use xds_api::pb::envoy::service::discovery::v3::{
 };
 use xds_api::pb::google::protobuf::Any;
 
-use super::{AdsAddress, Kind, Protocol};
+use super::{AdsAddress, Kind, Protocol, SecureAddress};
 
 /// Requests that wait to be sent. More than the client ever has at once.
 const QUEUE: usize = 64;
@@ -64,6 +70,7 @@ impl Stream {
         let channel = match address {
             AdsAddress::Unix(path) => Channel::open(UnixStream::connect(path).await?).await?,
             AdsAddress::Tcp(address) => Channel::open(TcpStream::connect(*address).await?).await?,
+            AdsAddress::Tls(secure) => Channel::open_secure(secure).await?,
         };
         let origin = Uri::from_static("http://localhost");
         let client = AggregatedDiscoveryServiceClient::with_origin(channel, origin);
@@ -214,6 +221,7 @@ impl Delta {
 /// One HTTP/2 connection as the service that the generated client calls.
 struct Channel {
     sender: http2::SendRequest<BoxBody>,
+    authorization: Option<HeaderValue>,
 }
 
 impl Channel {
@@ -224,7 +232,27 @@ impl Channel {
         let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await?;
         // Ends when the sender and all streams are gone; errors reach us through the streams.
         tokio::spawn(connection);
-        Ok(Self { sender })
+        Ok(Self { sender, authorization: None })
+    }
+
+    async fn open_secure(secure: &SecureAddress) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(secure.authority.as_bytes()) {
+            roots.add(certificate?)?;
+        }
+        let mut config = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let name = ServerName::try_from(secure.server_name.clone())?;
+        let io = TcpStream::connect(secure.address).await?;
+        let mut channel = Self::open(TlsConnector::from(Arc::new(config)).connect(name, io).await?).await?;
+        if !secure.token.is_empty() {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", secure.token))?;
+            value.set_sensitive(true);
+            channel.authorization = Some(value);
+        }
+        Ok(channel)
     }
 }
 
@@ -237,7 +265,10 @@ impl Service<Request<BoxBody>> for Channel {
         self.sender.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<BoxBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<BoxBody>) -> Self::Future {
+        if let Some(value) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, value.clone());
+        }
         Box::pin(self.sender.send_request(request))
     }
 }
