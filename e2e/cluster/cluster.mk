@@ -9,7 +9,7 @@ KUBERNETES_VERSION := $(shell sed -n 's|^\tk8s.io/kubernetes \(v[0-9.]*\).*|\1|p
 KUBERNETES_MINOR := $(word 2,$(subst ., ,$(KUBERNETES_VERSION)))
 CLUSTER_TOOLS ?= $(CURDIR)/.tools/cluster-$(KUBERNETES_VERSION)
 # containerd and runc run containers, the plugins give pods their network, nft carries kube-proxy's rules.
-CLUSTER_PACKAGES := containerd runc containernetworking-plugins nftables iproute2 openssl util-linux curl
+CLUSTER_PACKAGES := containerd runc containernetworking-plugins nftables iproute2 openssl util-linux curl ca-certificates
 
 KUBERNETES_PROGRAMS := kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet
 # Without a version kubectl and helm refuse the server.
@@ -21,10 +21,26 @@ GO_BUILD := CGO_ENABLED=0 GOWORK=off go build -trimpath -buildvcs=false
 CLUSTER_BUILT := $(addprefix $(CLUSTER_TOOLS)/.built-,kubernetes etcd helm coredns echo pause crds)
 CLUSTER := CHANCERY_CLUSTER_TOOLS=$(CLUSTER_TOOLS) CHANCERY_ENVOY=$(CURDIR)/$(ENVOY)
 
+# In the cluster of `make cluster`.
+INSIDE := $(CLUSTER) target/debug/cluster exec
+HELLO := kubectl --namespace hello
+
 .PHONY: cluster
-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) | cluster-machine ## bring up a one-node Kubernetes and keep it (needs root); says how to use it
-	$(CARGO) build --locked --package cluster
+cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image | cluster-machine ## bring up a one-node Kubernetes with Chancery and keep it (needs root); again: the newest build
+	@$(CLUSTER) target/debug/cluster up --image $(IMAGE_TARBALL) >/dev/null
+	@# In a cluster that was up before, the image and what is installed are those of an earlier build.
+	@echo "Installing Chancery by Helm ..."
+	@$(INSIDE) ctr --namespace k8s.io images import $(CURDIR)/$(IMAGE_TARBALL) >/dev/null
+	@$(INSIDE) helm upgrade --install chancery helm --namespace chancery-system --create-namespace --wait \
+		--set gatewayClasses.kgateway=true --set gatewayClasses.gloo-gateway=true \
+		--set-string podAnnotations.image="$$(sha256sum $(IMAGE_TARBALL) | cut -c 1-16)" >/dev/null
+	@$(INSIDE) kubectl apply -f e2e/cluster/hello.yaml >/dev/null
+	@$(INSIDE) $(HELLO) wait --for=condition=Programmed gateway/hello --timeout=90s
+	@$(INSIDE) $(HELLO) rollout status deployment/echo --timeout=90s
 	@$(CLUSTER) target/debug/cluster up
+	@echo "Chancery serves a Gateway. Try:"
+	@echo "  target/debug/cluster exec curl http://$$($(INSIDE) $(HELLO) get gateway hello -o 'jsonpath={.status.addresses[0].value}'):8080/"
+	@echo "  target/debug/cluster exec kubectl get gateways,httproutes -A"
 
 .PHONY: cluster-down
 cluster-down: ## end the cluster of `make cluster`; nothing is left of it
@@ -32,7 +48,7 @@ cluster-down: ## end the cluster of `make cluster`; nothing is left of it
 	@$(CLUSTER) target/debug/cluster down
 
 .PHONY: test-cluster
-test-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image | cluster-machine ## the tests that need a real Kubernetes (needs root)
+test-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image helm-test | cluster-machine ## the tests that need a real Kubernetes (needs root)
 	$(CARGO) build --locked --package e2e --bin mock-provider
 	$(CLUSTER) $(CARGO) test --locked --package cluster --lib --test workloads --test lifecycle --test commands \
 		-- --nocapture --test-threads=2

@@ -4,6 +4,7 @@
 //! laid over those of its class by [`KubeParameters::over`].
 #![allow(unreachable_pub, reason = "the KubeSchema derive makes a hidden copy of the struct")]
 
+mod effect;
 mod kube_parameters;
 mod merge;
 #[cfg(test)]
@@ -42,6 +43,12 @@ pub const GLOO_GROUP: &str = "gateway.gloo.solo.io";
     category = "kgateway",
     label("app", "kgateway"),
     doc = "How the proxies of a Gateway are run.",
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Accepted')].status",
+        description = "Whether the parameters are usable; empty if nothing uses them"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -71,6 +78,12 @@ pub struct GatewayParametersSpec {
     derive = "PartialEq",
     category = "gloo",
     doc = "How the proxies of a Gateway are run.",
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Accepted')].status",
+        description = "Whether the parameters are usable; empty if nothing uses them"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -136,14 +149,8 @@ impl ParametersRef<'_> {
         rows.into_iter().filter(|(_, present)| *present).map(|(path, _)| path).collect()
     }
 
-    /// Fields that are understood and need nothing to be done, with the reason.
+    /// Fields that are understood and have no effect, with the reason.
     pub fn without_effect(&self) -> Vec<&'static str> {
-        let Some(kube) = self.kube else { return Vec::new() };
-        let ai = kube.ai_extension.as_ref().is_some_and(|extension| extension.enabled == Some(true));
-        let rows = [
-            ("spec.kube.aiExtension has no effect: AI backends need no sidecar here", ai),
-            ("spec.kube.sdsContainer has no effect: certificates come by xDS", kube.sds_container.is_some()),
-        ];
-        rows.into_iter().filter(|(_, present)| *present).map(|(text, _)| text).collect()
+        self.kube.map(KubeParameters::without_effect).unwrap_or_default()
     }
 }

@@ -42,6 +42,26 @@ fn what_cannot_be_done_is_named_and_what_needs_nothing_is_too() {
         (json!({"kube": {"agentgateway": {"enabled": false}}}), vec![], 0),
         (json!({"kube": {"agentgateway": {"enabled": true}}}), vec!["spec.kube.agentgateway"], 0),
         (json!({"kube": {"sdsContainer": {}, "aiExtension": {"enabled": true}}}), vec![], 2),
+        (json!({"kube": {"aiExtension": {"enabled": false, "ports": [{"containerPort": 9092}]}}}), vec![], 0),
+        (json!({"kube": {"aiExtension": {"ports": [{"containerPort": 9092}], "image": {}}}}), vec![], 2),
+        (json!({"kube": {"aiExtension": {"stats": {}, "tracing": {}}}}), vec![], 2),
+        (json!({"kube": {"service": {"type": "NodePort", "loadBalancerClass": "a"}}}), vec![], 1),
+        (
+            json!({"kube": {"service": {"loadBalancerClass": "a", "externalTrafficPolicy": "Local"}}}),
+            vec![],
+            0,
+        ),
+        (
+            json!({"kube": {"service": {
+                "type": "ClusterIP",
+                "externalTrafficPolicy": "Local",
+                "ports": [{"port": 80, "nodePort": 30080}],
+            }}}),
+            vec![],
+            2,
+        ),
+        (json!({"kube": {"stats": {"routePrefixRewrite": "/stats/recentlookups"}}}), vec![], 1),
+        (json!({"kube": {"stats": {"routePrefixRewrite": "/stats/prometheus?usedonly"}}}), vec![], 0),
     ];
     for (value, unsupported, notes) in rows {
         assert_eq!(of(spec(value.clone())), (unsupported, notes), "{value}");

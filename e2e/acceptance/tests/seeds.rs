@@ -82,3 +82,22 @@ fn the_gloo_seed_is_served_under_the_names_that_scripts_expect() {
     };
     cluster.wait_until("what the Gateway made is gone", DEADLINE, gone).expect("it is gone");
 }
+
+#[test]
+fn what_is_kept_of_a_failed_test_shows_every_envoy_but_no_key() {
+    let (world, _guard) = World::shared();
+    let _alone = alone();
+    let namespace = "kept";
+    let seed = std::fs::read_to_string(acceptance::workspace().join("examples/seed-kgateway/0-gateway.yaml"));
+    let gateway = seed.expect("the Gateway").replace("kgateway-system", namespace);
+    world.cluster.apply(&acceptance::restricted_namespace(namespace)).expect("the namespace");
+    world.cluster.apply(&gateway).expect("the Gateway");
+    let _ = world.programmed("ai-gateway", namespace);
+    world.cluster.dump_objects();
+    let files = std::fs::read_dir(world.cluster.logs()).expect("the logs");
+    let kept = files.filter_map(|file| std::fs::read_to_string(file.expect("a file").path()).ok());
+    let kept: Vec<_> = kept.collect();
+    let dumps = kept.iter().filter(|text| text.contains("envoy.admin.v3.ListenersConfigDump"));
+    assert!(dumps.count() > 0, "no Envoy in {}", world.cluster.logs().display());
+    assert!(kept.iter().all(|text| !text.contains(KEY)), "the key is in {}", world.cluster.logs().display());
+}

@@ -25,8 +25,10 @@ impl Cluster {
         FailureGuard { cluster: self }
     }
 
-    /// Writes all objects and events into the folder of the logs, as far as the API server answers.
+    /// Writes all objects and events, and the configurations of all Envoys, into the folder of the logs, as far
+    /// as the API server and they answer.
     pub fn dump_objects(&self) {
+        self.dump_envoys();
         let dumps: [(&str, &[&str]); 3] = [
             (
                 "objects.yaml",
@@ -55,7 +57,7 @@ impl Drop for FailureGuard<'_> {
         if thread::panicking() {
             self.cluster.dump_objects();
             if let Ok(logs) = self.cluster.keep_logs() {
-                eprintln!("the cluster's logs and objects are in {}", logs.display());
+                eprintln!("the cluster's logs, objects and Envoy dumps are in {}", logs.display());
             }
         }
     }

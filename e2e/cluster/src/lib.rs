@@ -23,6 +23,7 @@ mod cgroup;
 mod cluster;
 mod component;
 mod dns;
+mod envoy_admin;
 mod error;
 mod failure;
 mod image;

@@ -251,6 +251,18 @@ impl<'a> GatewayPass<'a> {
         i32::try_from(accepted.count()).unwrap_or(i32::MAX)
     }
 
+    /// A message, and what of the parameters has no effect.
+    fn with_notes(&self, message: String) -> String {
+        let service = self.parameters.kube.as_ref().and_then(|kube| kube.service.as_ref());
+        let ports = service.and_then(|service| service.ports.as_ref()).into_iter().flatten();
+        let has_listener = |port: u16| self.listeners.iter().any(|listener| listener.port == Some(port));
+        let portless = ports.filter(|port| !has_listener(port.port)).map(|port| {
+            format!("spec.kube.service.ports: port {} is not opened, since no listener has it", port.port)
+        });
+        let notes = self.parameters.notes.iter().cloned().chain(portless);
+        std::iter::once(message).chain(notes).collect::<Vec<_>>().join("; ")
+    }
+
     fn conditions(&self) -> Vec<Condition> {
         if let Some(Rejection { reason, message }) = &self.rejected {
             return vec![
@@ -263,11 +275,10 @@ impl<'a> GatewayPass<'a> {
         let invalid = self.listeners.iter().filter(|listener| !is_valid(listener));
         let invalid: Vec<_> = invalid.map(|listener| listener.spec.name.as_str()).collect();
         let accepted = if invalid.is_empty() {
-            let notes = self.parameters.notes.iter().map(String::as_str);
-            let message: Vec<_> = std::iter::once("the Gateway is valid").chain(notes).collect();
-            Condition::good(ConditionType::Accepted, Reason::Accepted, message.join("; "))
+            let message = self.with_notes("the Gateway is valid".to_owned());
+            Condition::good(ConditionType::Accepted, Reason::Accepted, message)
         } else {
-            let message = format!("not every listener is valid: see {}", invalid.join(", "));
+            let message = self.with_notes(format!("not every listener is valid: see {}", invalid.join(", ")));
             let condition = Condition::good(ConditionType::Accepted, Reason::ListenersNotValid, message);
             Condition { status: valid > 0, ..condition }
         };

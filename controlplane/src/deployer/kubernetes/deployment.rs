@@ -3,6 +3,7 @@
 
 use crds::gateway_parameters::{
     BootstrapParameters, ContainerParameters, ImageParameters, KubeParameters, LogLevel, PodParameters,
+    StatsParameters,
 };
 use ir::{DRAIN_PORT, METRICS_PORT, READINESS_PORT};
 use serde_json::{Value, json};
@@ -305,18 +306,16 @@ pub(super) fn metrics(parameters: &KubeParameters) -> Option<Metrics<'_>> {
         metrics: stats
             .route_prefix_rewrite
             .as_deref()
-            .filter(|page| is_stats_page(page))
+            .filter(|page| StatsParameters::is_page(page))
             .unwrap_or(DEFAULT_METRICS),
         stats: (stats.enable_stats_route == Some(true)).then(|| {
-            stats.stats_route_prefix_rewrite.as_deref().filter(|page| is_stats_page(page)).unwrap_or("/stats")
+            stats
+                .stats_route_prefix_rewrite
+                .as_deref()
+                .filter(|page| StatsParameters::is_page(page))
+                .unwrap_or("/stats")
         }),
     })
 }
 
 const DEFAULT_METRICS: &str = "/stats/prometheus?usedonly";
-
-/// Other pages of the admin interface stop Envoy or show its configuration.
-fn is_stats_page(path: &str) -> bool {
-    let page = path.split('?').next().unwrap_or_default();
-    page == "/stats" || page == "/stats/prometheus"
-}

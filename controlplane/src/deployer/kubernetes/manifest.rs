@@ -76,15 +76,16 @@ pub fn render_manifests(
 }
 
 impl Common<'_> {
-    /// The labels by which the Deployment finds its pods; they can never change.
+    /// The labels by which the Deployment finds its pods; they can never change. Users of Gloo look for
+    /// pods by the name of the proxy, not of the Gateway.
     pub(super) fn selector(&self) -> BTreeMap<String, String> {
-        let name = &self.infra.gateway.name;
+        let ProxyInfra { gateway, name: proxy, .. } = self.infra;
         // A label is shorter than a name may be.
-        let name = if name.len() <= LONGEST_LABEL { name } else { &self.infra.name };
+        let gateway = if gateway.name.len() <= LONGEST_LABEL { &gateway.name } else { proxy };
         let labels = [
-            ("app.kubernetes.io/name", name),
-            ("app.kubernetes.io/instance", &self.infra.name),
-            (GATEWAY_NAME_LABEL, name),
+            ("app.kubernetes.io/name", proxy),
+            ("app.kubernetes.io/instance", proxy),
+            (GATEWAY_NAME_LABEL, gateway),
         ];
         labels.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect()
     }
