@@ -1,4 +1,4 @@
-//! The admin port: health, metrics, statuses and the names of what is served. Nothing secret.
+//! The admin port: health, metrics, statuses and the names of what is read and served. Nothing secret.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,6 +17,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use xds::{ResourceType, Snapshot, SnapshotCache};
+
+use crate::refusals::{self, Refusals};
+use crate::source::kubernetes::{HeldObject, Inventory};
+use crate::xds_trust::CaBundle;
 
 /// What can be seen of the program at one moment.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +42,12 @@ pub struct Admin {
     pub registry: Arc<Registry>,
     /// What Envoys are served.
     pub cache: SnapshotCache,
+    /// What proves the xDS port, without which it lets nobody in; `None` where it needs nothing.
+    pub bundle: Option<watch::Receiver<Option<CaBundle>>>,
+    /// What our own Envoys refuse, for the other replicas if there may be any.
+    pub refusals: Option<watch::Receiver<Refusals>>,
+    /// Which objects of a cluster are held; `None` where they come from files.
+    pub inventory: Option<Inventory>,
 }
 
 /// Takes the address, so that a taken port is known before anything is started.
@@ -63,12 +73,17 @@ fn router(admin: Admin) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route(refusals::PATH, get(refused))
+        .route("/debug/objects", get(objects))
         .route("/debug/snapshot", get(snapshot))
         .with_state(admin)
 }
 
 async fn ready(State(admin): State<Admin>) -> Response {
-    let waiting_for = admin.view.borrow().waiting_for.clone();
+    let mut waiting_for = admin.view.borrow().waiting_for.clone();
+    if admin.bundle.is_some_and(|bundle| bundle.borrow().is_none()) {
+        waiting_for.push("a certificate for the xDS port".to_owned());
+    }
     match waiting_for.is_empty() {
         true => "ready\n".into_response(),
         false => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", waiting_for.join(", ")))
@@ -92,6 +107,28 @@ async fn status(State(admin): State<Admin>) -> Response {
     let statuses: Vec<Value> =
         view.statuses.iter().map(|(object, status)| json!({"object": object, "status": status})).collect();
     as_json(&json!({"waitingFor": view.waiting_for, "problems": view.problems, "statuses": statuses}))
+}
+
+async fn refused(State(admin): State<Admin>) -> Response {
+    match admin.refusals {
+        Some(refusals) => as_json(&refusals::encode(&refusals.borrow())),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Names and versions only, so that they can be compared with those of the API server.
+async fn objects(State(admin): State<Admin>) -> Response {
+    let Some(inventory) = &admin.inventory else {
+        return (StatusCode::NOT_FOUND, "the objects come from files: see their folder\n").into_response();
+    };
+    let Some(objects) = inventory.objects().await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the source has ended\n").into_response();
+    };
+    let describe = |held: HeldObject| {
+        let HeldObject { object, resource_version, is_readable } = held;
+        json!({"object": object, "resourceVersion": resource_version, "readable": is_readable})
+    };
+    as_json(&objects.into_iter().map(describe).collect())
 }
 
 async fn snapshot(State(admin): State<Admin>) -> Response {
@@ -123,9 +160,13 @@ mod tests {
     use bytes::Bytes;
     use http_body_util::{BodyExt as _, Empty};
     use hyper_util::rt::TokioIo;
+    use tokio::sync::mpsc;
     use xds::{NodeGroup, Resource, SnapshotWriter};
 
     use super::*;
+    use crate::mock_api::MockApi;
+    use crate::source::Source as _;
+    use crate::source::kubernetes::KubernetesSource;
 
     async fn get(address: SocketAddr, path: &str) -> (u16, String) {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -140,28 +181,64 @@ mod tests {
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
+    /// A source that holds a secret.
+    fn start_source(api: &MockApi) -> Inventory {
+        api.apply(json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "key", "namespace": "default"},
+            "data": {"key": "c2stY2FuYXJ5"},
+        }));
+        let (observed, _) = mpsc::unbounded_channel();
+        let (waiting_for, _) = watch::channel(Vec::new());
+        let source = KubernetesSource::new(api.client(), observed, waiting_for);
+        let inventory = source.inventory();
+        let mut updates = source.start().unwrap();
+        tokio::spawn(async move { while updates.recv().await.is_some() {} });
+        inventory
+    }
+
     #[tokio::test]
     async fn the_admin_port_shows_readiness_metrics_statuses_and_names() {
         let mut writer = SnapshotWriter::new();
         let secret = Resource::new("key", ResourceType::Secret, b"sk-canary", vec![]);
         writer.publish(&NodeGroup::new("default/web"), [secret].into_iter().collect());
+        let api = MockApi::new();
+        let inventory = start_source(&api);
         let (sender, view) =
             watch::channel(View { waiting_for: vec!["default/web".to_owned()], ..View::default() });
         let mut registry = Registry::default();
         crate::telemetry::Metrics::register(&mut registry);
-        let admin = Admin { view, registry: Arc::new(registry), cache: writer.cache() };
+        let (_heard, refusals) = watch::channel(Refusals::new());
+        let (certify, bundle) = watch::channel(None);
+        let admin = Admin {
+            view,
+            registry: Arc::new(registry),
+            cache: writer.cache(),
+            bundle: Some(bundle),
+            refusals: Some(refusals),
+            inventory: Some(inventory),
+        };
         let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(serve(listener, admin));
 
         assert_eq!(get(address, "/healthz").await.0, 200);
-        assert_eq!(get(address, "/readyz").await, (503, "waiting for default/web\n".to_owned()));
+        let both = "waiting for default/web, a certificate for the xDS port\n";
+        assert_eq!(get(address, "/readyz").await, (503, both.to_owned()));
         sender.send_replace(View::default());
+        assert_eq!(get(address, "/readyz").await.0, 503, "nobody is let in without a certificate");
+        certify.send_replace(Some(CaBundle::for_tests()));
         assert_eq!(get(address, "/readyz").await, (200, "ready\n".to_owned()));
         assert!(get(address, "/metrics").await.1.contains("chancery_gateways 0"));
         assert!(get(address, "/status").await.1.contains("\"statuses\""));
+        assert_eq!(get(address, "/refusals").await, (200, "{}\n".to_owned()));
         let (_, snapshot) = get(address, "/debug/snapshot").await;
         assert!(snapshot.contains("\"key\"") && !snapshot.contains("canary"), "{snapshot}");
+        let (_, objects) = get(address, "/debug/objects").await;
+        let objects: Value = serde_json::from_str(&objects).unwrap();
+        let secret = json!({"group": "", "kind": "Secret", "namespace": "default", "name": "key"});
+        assert_eq!(objects, json!([{"object": secret, "resourceVersion": "1", "readable": true}]));
     }
 
     #[tokio::test]

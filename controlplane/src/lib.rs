@@ -29,6 +29,7 @@ mod mock_api;
 pub mod offline;
 pub mod pipeline;
 pub mod publish;
+pub mod refusals;
 mod reporter;
 pub mod run;
 pub mod serve;

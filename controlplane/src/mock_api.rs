@@ -237,9 +237,10 @@ impl State {
             None => (path, false),
         };
         if *method == Method::GET {
-            return match self.collections.contains_key(path) {
-                true => self.list(path),
-                false => self.find(object_path).unwrap_or_else(|| status(404)),
+            return match namespaced_collection(path) {
+                Some(collection) => self.list(&collection, &format!("{path}/")),
+                None if self.collections.contains_key(path) => self.list(path, ""),
+                None => self.find(object_path).unwrap_or_else(|| status(404)),
             };
         }
         let Some(mut object) = self.find(object_path) else { return status(404) };
@@ -284,14 +285,16 @@ impl State {
         watchers.retain(|watcher| watcher.send(frame.clone()).is_ok());
     }
 
-    fn list(&mut self, collection: &str) -> Value {
+    /// The objects whose paths begin with `prefix`.
+    fn list(&mut self, collection: &str, prefix: &str) -> Value {
         *self.lists.entry(collection.to_owned()).or_default() += 1;
         let bare = |object: &Value| {
             let mut object = object.clone();
             object.as_object_mut().unwrap().retain(|key, _| key != "apiVersion" && key != "kind");
             object
         };
-        let items: Vec<Value> = self.collections[collection].values().map(bare).collect();
+        let within = self.collections[collection].iter().filter(|(path, _)| path.starts_with(prefix));
+        let items: Vec<Value> = within.map(|(_, object)| bare(object)).collect();
         json!({"kind": "List", "metadata": {"resourceVersion": self.version.to_string()}, "items": items})
     }
 
@@ -354,6 +357,13 @@ fn collection_of(path: &str) -> String {
         Some((root, rest)) => format!("{root}/{}", rest.split_once('/').unwrap().1),
         None => rest.to_owned(),
     }
+}
+
+/// The collection of all namespaces, of a path that means its part in one.
+fn namespaced_collection(path: &str) -> Option<String> {
+    let (root, rest) = path.split_once("/namespaces/")?;
+    let (_, plural) = rest.split_once('/')?;
+    (!plural.contains('/')).then(|| format!("{root}/{plural}"))
 }
 
 fn frame(event: &str, object: &Value) -> Bytes {

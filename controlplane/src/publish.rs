@@ -17,7 +17,7 @@ use crate::pipeline::Output;
 pub struct Publisher {
     writer: SnapshotWriter,
     /// What was published last, so that an unchanged Gateway is not encoded again.
-    published: BTreeMap<GatewayName, XdsResources>,
+    published: BTreeMap<GatewayName, Arc<XdsResources>>,
 }
 
 impl Publisher {

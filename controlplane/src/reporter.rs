@@ -1,7 +1,6 @@
 //! The counterpart of the console in a cluster: brings together what was translated and what Envoys say
 //! of it, for statuses, the admin port, metrics and the log. Prints nothing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ir::GatewayName;
@@ -15,6 +14,7 @@ use crate::deployer::kubernetes::DeployFailures;
 use crate::finding_log::FindingLog;
 use crate::fleet::Fleet;
 use crate::pipeline::Output;
+use crate::refusals::{self, Refusals};
 use crate::source::Severity;
 use crate::status::{Statuses, Style, with_deploy_failures, with_rejections};
 use crate::status_writer::Reports;
@@ -25,18 +25,26 @@ pub(crate) struct Reporter {
     view: watch::Sender<View>,
     reports: watch::Sender<Reports>,
     metrics: Metrics,
+    /// What our own Envoys refuse, for the other replicas.
+    heard: watch::Sender<Refusals>,
     fleet: Fleet,
     statuses: Statuses,
     findings: FindingLog,
 }
 
 impl Reporter {
-    /// Tells the admin port by `view`, and the status writer by `reports`.
-    pub(crate) fn new(view: watch::Sender<View>, reports: watch::Sender<Reports>, metrics: Metrics) -> Self {
+    /// Tells the admin port by `view`, the status writer by `reports`, and the other replicas by `heard`.
+    pub(crate) fn new(
+        view: watch::Sender<View>,
+        reports: watch::Sender<Reports>,
+        metrics: Metrics,
+        heard: watch::Sender<Refusals>,
+    ) -> Self {
         Self {
             view,
             reports,
             metrics,
+            heard,
             fleet: Fleet::default(),
             statuses: Statuses::default(),
             findings: FindingLog::default(),
@@ -44,18 +52,22 @@ impl Reporter {
     }
 
     /// Reports until nothing is published any more. `outputs` are those that are published already;
-    /// `waiting_for` says what the first of them waits for, `failures` which proxies cannot be made.
+    /// `waiting_for` says what the first of them waits for, `failures` which proxies cannot be made, `elsewhere`
+    /// what the other replicas heard.
     pub(crate) async fn run(
         mut self,
         mut outputs: watch::Receiver<Option<Arc<Output>>>,
         mut events: mpsc::UnboundedReceiver<ClientEvent>,
         mut waiting_for: watch::Receiver<Vec<String>>,
         mut failures: watch::Receiver<DeployFailures>,
+        mut elsewhere: watch::Receiver<Refusals>,
     ) {
         loop {
             let output = outputs.borrow_and_update().clone();
             match output {
-                Some(output) => self.report(&output, &failures.borrow_and_update()),
+                Some(output) => {
+                    self.report(&output, &failures.borrow_and_update(), &elsewhere.borrow_and_update());
+                }
                 None => self.wait(&waiting_for.borrow_and_update()),
             }
             tokio::select! {
@@ -70,6 +82,7 @@ impl Reporter {
                 }
                 Ok(()) = waiting_for.changed() => {}
                 Ok(()) = failures.changed() => {}
+                Ok(()) = elsewhere.changed() => {}
             }
         }
     }
@@ -83,11 +96,18 @@ impl Reporter {
         self.view.send_replace(View { waiting_for, ..View::default() });
     }
 
-    fn report(&mut self, output: &Output, failures: &DeployFailures) {
+    fn report(&mut self, output: &Output, failures: &DeployFailures, elsewhere: &Refusals) {
         let Output { translation, findings } = output;
         self.findings.tell(findings);
-        let refused: BTreeMap<GatewayName, Vec<String>> =
-            translation.gateways.keys().map(|name| (name.clone(), self.fleet.rejections(name))).collect();
+        let of_gateway = |name: &GatewayName| (name.clone(), self.fleet.rejections(name));
+        let heard = translation.gateways.keys().map(of_gateway).filter(|(_, lines)| !lines.is_empty());
+        let mut refused: Refusals = heard.collect();
+        self.heard.send_if_modified(|before| {
+            let is_new = *before != refused;
+            before.clone_from(&refused);
+            is_new
+        });
+        refusals::merge(&mut refused, elsewhere);
         let reports = with_deploy_failures(with_rejections(&translation.reports, &refused), failures);
         for line in self.statuses.update(&reports, &clock::now(), Style::Ascii) {
             tracing::debug!("{line}");

@@ -70,7 +70,14 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
         tracing::info!(address = %listener.local_addr()?, "admin port: /healthz /readyz /metrics /status /debug/snapshot");
         tokio::spawn(admin::serve(
             listener,
-            Admin { view, registry: Arc::new(registry), cache: cache.clone() },
+            Admin {
+                view,
+                registry: Arc::new(registry),
+                cache: cache.clone(),
+                bundle: None,
+                refusals: None,
+                inventory: None,
+            },
         ));
     }
 

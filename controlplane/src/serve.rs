@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use translator::{CONTROLLER_NAME, GatewayOutput, Translation};
-use xds::{AdsServer, SnapshotCache};
+use xds::AdsServer;
 
 use crate::admin::{self, Admin, View};
 use crate::args::{AdminAddress, ServeArgs};
@@ -33,6 +33,7 @@ use crate::exit::Outcome;
 use crate::lease::{self, Leadership, LeaseSettings};
 use crate::pipeline::{self, Output};
 use crate::publish::{Publisher, node_group};
+use crate::refusals::{Peers, Refusals};
 use crate::reporter::Reporter;
 use crate::settings::cluster;
 use crate::signals::Signals;
@@ -84,9 +85,10 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let trust_metrics = xds_trust::Metrics::default();
     trust_metrics.register(&mut registry);
 
+    let identity = identity.unwrap_or_else(default_identity);
     let (stop, stopped) = watch::channel(false);
     let (leadership_sender, leadership) = watch::channel(Leadership::Follower);
-    let lease = LeaseSettings::new(&namespace, LEASE, identity.unwrap_or_else(default_identity));
+    let lease = LeaseSettings::new(&namespace, LEASE, identity.clone());
     let election = tokio::spawn(lease::compete(client.clone(), lease, leadership_sender, stopped.clone()));
 
     let authority = AuthoritySettings {
@@ -105,17 +107,36 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let (events, heard) = mpsc::unbounded_channel();
     let (published, seen) = watch::channel(None);
 
+    let (heard_sender, refusals) = watch::channel(Refusals::new());
+    let (elsewhere_sender, elsewhere) = watch::channel(Refusals::new());
+    tokio::spawn(Peers::new(client.clone(), &namespace, &xds_service, &identity).follow(elsewhere_sender));
+
+    let (observed, observations) = mpsc::unbounded_channel();
+    let (waiting_sender, waiting_for) = watch::channel(Vec::new());
+    let source = KubernetesSource::new(client.clone(), observed, waiting_sender);
+
     // Everything that listens is there before the first object is read.
-    let (view_sender, view) = watch::channel(View::default());
+    let (view_sender, view) =
+        watch::channel(View { waiting_for: vec!["the first list".to_owned()], ..View::default() });
     if let Some(listener) = admin_listener {
-        show(listener, view, registry, cache.clone())?;
+        let (cache, inventory) = (cache.clone(), Some(source.inventory()));
+        let registry = Arc::new(registry);
+        show(
+            listener,
+            Admin {
+                view,
+                registry,
+                cache,
+                bundle: Some(bundle.clone()),
+                refusals: Some(refusals),
+                inventory,
+            },
+        )?;
     }
     let (reports_sender, reports) = watch::channel(None);
-    let (waiting_sender, waiting_for) = watch::channel(Vec::new());
     let (failures, failed) = watch::channel(DeployFailures::new());
-    let reporter = Reporter::new(view_sender, reports_sender, metrics.clone());
-    tokio::spawn(reporter.run(seen.clone(), heard, waiting_for, failed));
-    let (observed, observations) = mpsc::unbounded_channel();
+    let reporter = Reporter::new(view_sender, reports_sender, metrics.clone(), heard_sender);
+    tokio::spawn(reporter.run(seen.clone(), heard, waiting_for, failed, elsewhere));
     let writer = StatusWriter::new(client.clone(), CONTROLLER_NAME, leadership.clone(), metrics.clone());
     tokio::spawn(writer.run(reports, observations));
 
@@ -128,7 +149,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let deployer = KubernetesDeployer::new(client.clone(), deploy, leadership, failures);
     tokio::spawn(deployer.run(seen.clone(), bundle.clone()));
 
-    let reviewer = KubeTokenReviewer::new(client.clone(), XDS_AUDIENCE);
+    let reviewer = KubeTokenReviewer::new(client, XDS_AUDIENCE);
     let authenticator =
         Authenticator::new(reviewer, XDS_AUDIENCE, directory, Patience::default(), trust_metrics);
     let service = XdsService { cache, metrics: xds_metrics, events };
@@ -139,7 +160,6 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     if let Some(file) = upstream_ca {
         trust::follow(&file, settings.clone())?;
     }
-    let source = KubernetesSource::new(client, observed, waiting_sender);
     let (outputs, translated) = watch::channel(None);
     tokio::spawn(pipeline::run(source.start()?, settings_changes, outputs, metrics));
 
@@ -240,15 +260,10 @@ async fn bind_xds(address: SocketAddr) -> Result<TcpListener> {
     listener.with_context(|| format!("cannot bind the xDS address {address}; choose another with --xds-bind"))
 }
 
-fn show(
-    listener: TcpListener,
-    view: watch::Receiver<View>,
-    registry: Registry,
-    cache: SnapshotCache,
-) -> Result<()> {
+fn show(listener: TcpListener, admin: Admin) -> Result<()> {
     let address = listener.local_addr()?;
-    tracing::info!(%address, "admin port: /healthz /readyz /metrics /status /debug/snapshot");
-    tokio::spawn(admin::serve(listener, Admin { view, registry: Arc::new(registry), cache }));
+    tracing::info!(%address, "admin port: /healthz /readyz /metrics /status /debug/objects /debug/snapshot");
+    tokio::spawn(admin::serve(listener, admin));
     Ok(())
 }
 

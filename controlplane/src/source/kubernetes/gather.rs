@@ -6,6 +6,7 @@ use std::mem;
 use crds::{KindInfo, Object, ObjectRef};
 use serde_json::Value;
 
+use super::inventory::HeldObject;
 use super::object::{self, Content, Incoming};
 use super::watch::KindEvent;
 use super::{Observation, by_kind};
@@ -35,6 +36,7 @@ struct KindState {
 
 #[derive(Debug, Default, PartialEq)]
 struct Entry {
+    resource_version: String,
     /// `None` for one that cannot be read or is none of our business.
     object: Option<Object>,
     findings: Vec<Finding>,
@@ -86,6 +88,18 @@ impl Gatherer {
         mem::take(&mut self.observations)
     }
 
+    /// Every object that is some business of ours.
+    pub(super) fn held_objects(&self) -> Vec<HeldObject> {
+        let entries = self.kinds.values().flat_map(|state| &state.objects);
+        let ours = entries.filter(|(_, entry)| entry.object.is_some() || !entry.findings.is_empty());
+        let held = ours.map(|(reference, entry)| HeldObject {
+            object: reference.clone(),
+            resource_version: entry.resource_version.clone(),
+            is_readable: entry.object.is_some(),
+        });
+        held.collect()
+    }
+
     /// The kinds that are not known yet, each with what is in the way.
     pub(super) fn waiting_for(&self) -> Vec<String> {
         let unknown = self.kinds.iter().filter(|(_, state)| !state.is_known);
@@ -109,13 +123,14 @@ impl Gatherer {
     }
 
     fn apply(&mut self, kind: &KindInfo, value: Value) {
-        let Some(Incoming { reference, observed, content }) = object::read(kind, value) else { return };
+        let Some(incoming) = object::read(kind, value) else { return };
+        let Incoming { reference, resource_version, observed, content } = incoming;
         if observed.is_some() {
             self.observations.push((reference.clone(), observed));
         }
         let entry = match content {
-            Content::Stored(object, findings) => Entry { object: Some(object), findings },
-            Content::Invalid(finding) => Entry { object: None, findings: vec![finding] },
+            Content::Stored(object, findings) => Entry { resource_version, object: Some(object), findings },
+            Content::Invalid(finding) => Entry { resource_version, object: None, findings: vec![finding] },
             Content::Foreign => Entry::default(),
         };
         let Some(state) = self.kinds.get_mut(&(kind.group, kind.kind)) else { return };
@@ -135,7 +150,8 @@ impl Gatherer {
 
     fn delete(&mut self, kind: &KindInfo, reference: &ObjectRef) {
         let Some(state) = self.kinds.get_mut(&(kind.group, kind.kind)) else { return };
-        let Some(Entry { object, findings }) = state.objects.remove(reference) else { return };
+        let Some(removed) = state.objects.remove(reference) else { return };
+        let Entry { object, findings, .. } = removed;
         if !findings.is_empty() {
             self.findings_changed = true;
         }

@@ -13,6 +13,7 @@
 
 mod event_stream;
 mod gather;
+mod inventory;
 mod kind_api;
 mod object;
 #[cfg(test)]
@@ -27,9 +28,11 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch as channel};
 
 use super::{Source, Update};
+pub use inventory::{HeldObject, Inventory};
 pub(crate) use object::observed;
 
 use gather::Gatherer;
+use inventory::{Questions, inventory};
 use watch::{KindEvent, KindWatch};
 
 /// Events of watches that may wait to be taken in.
@@ -40,6 +43,8 @@ pub struct KubernetesSource {
     client: Client,
     observed: mpsc::UnboundedSender<Observation>,
     waiting_for: channel::Sender<Vec<String>>,
+    inventory: Inventory,
+    questions: Questions,
 }
 
 /// News about an object that carries a status of ours: how it is now, or `None` when it is gone.
@@ -68,7 +73,13 @@ impl KubernetesSource {
         observed: mpsc::UnboundedSender<Observation>,
         waiting_for: channel::Sender<Vec<String>>,
     ) -> Self {
-        Self { client, observed, waiting_for }
+        let (inventory, questions) = inventory();
+        Self { client, observed, waiting_for, inventory, questions }
+    }
+
+    /// Tells which objects it holds, once it is started.
+    pub fn inventory(&self) -> Inventory {
+        self.inventory.clone()
     }
 }
 
@@ -81,7 +92,7 @@ impl Source for KubernetesSource {
             tokio::spawn(KindWatch::new(self.client.clone(), kind, events.clone()).run());
         }
         let (updates, receiver) = mpsc::channel(1);
-        tokio::spawn(gather(received, updates, self.observed, self.waiting_for));
+        tokio::spawn(gather(received, updates, self.observed, self.waiting_for, self.questions));
         Ok(receiver)
     }
 }
@@ -92,6 +103,7 @@ async fn gather(
     updates: mpsc::Sender<Update>,
     observed: mpsc::UnboundedSender<Observation>,
     waiting_for: channel::Sender<Vec<String>>,
+    mut questions: Questions,
 ) {
     let mut gatherer = Gatherer::new(KINDS);
     loop {
@@ -114,6 +126,11 @@ async fn gather(
             permit = updates.reserve(), if gatherer.has_news() => {
                 let Ok(permit) = permit else { return };
                 permit.send(gatherer.take_update());
+            }
+            // After all that was read is passed on: the answer is what the translation has.
+            question = questions.next(), if !gatherer.has_news() => {
+                // Who asked may have gone.
+                let _ = question.send(gatherer.held_objects());
             }
         }
     }

@@ -27,6 +27,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub reference: ObjectRef,
+    pub resource_version: String,
     /// For kinds that carry a status of ours.
     pub observed: Option<Observed>,
     pub content: Content,
@@ -46,9 +47,10 @@ pub(super) enum Content {
 /// Reads one object; `None` if it has no name, which no API server sends.
 pub(super) fn read(kind: &KindInfo, mut value: Value) -> Option<Incoming> {
     let reference = reference(kind, &value)?;
+    let resource_version = text(&value, "/metadata/resourceVersion");
     let status = value.as_object_mut()?.remove("status");
     if is_foreign(kind, &value) {
-        return Some(Incoming { reference, observed: None, content: Content::Foreign });
+        return Some(Incoming { reference, resource_version, observed: None, content: Content::Foreign });
     }
     let observed = has_status_of_ours(kind).then(|| observed(&value, status.clone()));
     strip(kind, &mut value, status);
@@ -59,7 +61,7 @@ pub(super) fn read(kind: &KindInfo, mut value: Value) -> Option<Incoming> {
         }
         Err(error) => Content::Invalid(invalid_finding(&reference, error)),
     };
-    Some(Incoming { reference, observed, content })
+    Some(Incoming { reference, resource_version, observed, content })
 }
 
 /// The key of an object as it was read.
@@ -76,19 +78,22 @@ pub(super) fn reference(kind: &KindInfo, value: &Value) -> Option<ObjectRef> {
 /// Whether we write a status to objects of this kind.
 pub(super) fn has_status_of_ours(kind: &KindInfo) -> bool {
     let is_builtin = matches!(kind.group, "" | "discovery.k8s.io");
-    !is_builtin && !matches!(kind.kind, "ReferenceGrant" | "GatewayParameters")
+    !is_builtin && kind.kind != "ReferenceGrant"
 }
 
 /// How the object is, for one who writes its status.
 pub(crate) fn observed(object: &Value, status: Option<Value>) -> Observed {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     Observed {
-        api_version: text("/apiVersion"),
-        uid: text("/metadata/uid"),
-        resource_version: text("/metadata/resourceVersion"),
+        api_version: text(object, "/apiVersion"),
+        uid: text(object, "/metadata/uid"),
+        resource_version: text(object, "/metadata/resourceVersion"),
         generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
         status,
     }
+}
+
+fn text(object: &Value, pointer: &str) -> String {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The field selector of the watch leaves these out already; a server may know it and not the selector.
@@ -151,4 +156,26 @@ fn invalid_finding(reference: &ObjectRef, error: DecodeError) -> Finding {
         error => error.to_string(),
     };
     Finding { place: Place::object(reference), severity: Severity::Problem, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_that_the_translation_reports_on_is_observed() {
+        let observed = crds::KINDS.iter().filter(|kind| has_status_of_ours(kind));
+        let mut names: Vec<_> = observed.map(|kind| format!("{}.{}", kind.kind, kind.group)).collect();
+        names.sort();
+        let expected = [
+            "Backend.gateway.kgateway.dev",
+            "Gateway.gateway.networking.k8s.io",
+            "GatewayClass.gateway.networking.k8s.io",
+            "GatewayParameters.gateway.gloo.solo.io",
+            "GatewayParameters.gateway.kgateway.dev",
+            "HTTPRoute.gateway.networking.k8s.io",
+            "Upstream.gloo.solo.io",
+        ];
+        assert_eq!(names, expected);
+    }
 }

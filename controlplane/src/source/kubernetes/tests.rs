@@ -16,13 +16,15 @@ struct Running {
     updates: mpsc::Receiver<Update>,
     observed: mpsc::UnboundedReceiver<Observation>,
     waiting_for: channel::Receiver<Vec<String>>,
+    inventory: Inventory,
 }
 
 fn start(api: &MockApi) -> Running {
     let (observed_sender, observed) = mpsc::unbounded_channel();
     let (waiting_sender, waiting_for) = channel::channel(Vec::new());
     let source = KubernetesSource::new(api.client(), observed_sender, waiting_sender);
-    Running { updates: source.start().unwrap(), observed, waiting_for }
+    let inventory = source.inventory();
+    Running { updates: source.start().unwrap(), observed, waiting_for, inventory }
 }
 
 impl Running {
@@ -264,6 +266,38 @@ async fn a_change_that_nobody_reads_is_no_update_but_is_observed() {
     let observed = observed.unwrap();
     assert_eq!(observed.status, Some(json!({"parents": []})));
     assert_eq!((observed.resource_version.as_str(), observed.generation), ("2", 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_inventory_tells_each_object_and_its_newest_version_but_nothing_of_its_content() {
+    let api = MockApi::new();
+    api.apply(route("a", 1));
+    api.apply(secret("s", "Opaque"));
+    api.apply(secret("release", "helm.sh/release.v1"));
+    let mut source = start(&api);
+    source.next().await;
+    let held = async |source: &Running| {
+        let objects = source.inventory.objects().await.expect("the source runs");
+        let tell = |held: HeldObject| (held.object.to_string(), held.resource_version, held.is_readable);
+        objects.into_iter().map(tell).collect::<Vec<_>>()
+    };
+    let entry = |name: &str, version: &str, is_readable| (name.to_owned(), version.to_owned(), is_readable);
+    let expected = vec![entry("Secret default/s", "2", true), entry("HTTPRoute default/a", "1", true)];
+    assert_eq!(held(&source).await, expected);
+
+    // A version of which only the status is new is no update, and is told all the same.
+    let mut changed = route("a", 1);
+    changed["status"] = json!({"parents": []});
+    api.apply(changed);
+    assert!(source.is_silent().await);
+    assert_eq!(held(&source).await[1], entry("HTTPRoute default/a", "4", true));
+    api.delete(&object_path(&secret("s", "Opaque")));
+    source.next().await;
+    let mut broken = route("a", 2);
+    broken["spec"]["hostnames"] = json!(7);
+    api.apply(broken);
+    source.next().await;
+    assert_eq!(held(&source).await, [entry("HTTPRoute default/a", "6", false)]);
 }
 
 #[tokio::test(start_paused = true)]

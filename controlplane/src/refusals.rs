@@ -1,0 +1,226 @@
+//! What proxies refuse, known to every replica.
+//!
+//! A proxy is connected to one replica, and only that one hears what it refuses; but statuses are written by the
+//! leader, which may be another. So every replica shows what it heard at its admin port (`/refusals`), and asks
+//! the others for theirs. All of them do so, not only the leader: whoever leads next knows already, and a status
+//! does not change because the leader did.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use ir::GatewayName;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::ListParams;
+use kube::{Api, Client};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+/// What proxies of each Gateway refuse, one line each. None of it is secret.
+pub type Refusals = BTreeMap<GatewayName, Vec<String>>;
+
+/// Where a replica shows what it heard.
+pub const PATH: &str = "/refusals";
+
+/// The name of the admin port in the Service of the control plane.
+const ADMIN_PORT: &str = "http-admin";
+
+/// Between two rounds of asking.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long one replica may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// More than a replica ever has to say, in bytes.
+const LONGEST_ANSWER: usize = 4 << 20;
+
+/// As `PATH` shows them: lines by `namespace/name`.
+pub fn encode(refusals: &Refusals) -> serde_json::Value {
+    refusals.iter().map(|(gateway, lines)| (gateway.to_string(), serde_json::json!(lines))).collect()
+}
+
+fn decode(json: &[u8]) -> Result<Refusals> {
+    let lines: BTreeMap<String, Vec<String>> = serde_json::from_slice(json).context("no list of refusals")?;
+    let named = lines.into_iter().filter_map(|(name, lines)| {
+        let (namespace, name) = name.split_once('/')?;
+        Some((GatewayName { namespace: namespace.to_owned(), name: name.to_owned() }, lines))
+    });
+    Ok(named.collect())
+}
+
+/// Adds what another replica heard to what we did.
+pub fn merge(ours: &mut Refusals, theirs: &Refusals) {
+    for (gateway, lines) in theirs {
+        let all = ours.entry(gateway.clone()).or_default();
+        all.extend(lines.iter().cloned());
+        all.sort();
+        all.dedup();
+    }
+}
+
+/// The other replicas.
+pub struct Peers {
+    client: Client,
+    namespace: String,
+    service: String,
+    pod: String,
+    /// What each of them said last. One that does not answer is believed until it is gone from the Service.
+    said: BTreeMap<SocketAddr, Refusals>,
+}
+
+impl Peers {
+    /// Those behind a Service in our namespace, without our own pod.
+    pub fn new(client: Client, namespace: &str, service: &str, pod: &str) -> Self {
+        let [namespace, service, pod] = [namespace, service, pod].map(str::to_owned);
+        Self { client, namespace, service, pod, said: BTreeMap::new() }
+    }
+
+    /// Asks them again and again, and tells what is new, until nobody listens.
+    pub async fn follow(mut self, heard: watch::Sender<Refusals>) {
+        while !heard.is_closed() {
+            self.ask_all().await;
+            let mut together = Refusals::new();
+            self.said.values().for_each(|said| merge(&mut together, said));
+            heard.send_if_modified(|before| {
+                let is_new = *before != together;
+                *before = together;
+                is_new
+            });
+            sleep(INTERVAL).await;
+        }
+    }
+
+    async fn ask_all(&mut self) {
+        let addresses = match self.addresses().await {
+            Ok(addresses) => addresses,
+            // The API server is away; the others are perhaps not.
+            Err(error) => {
+                tracing::debug!(%error, "cannot find the other replicas; asking those of before");
+                self.said.keys().copied().collect()
+            }
+        };
+        self.said.retain(|address, _| addresses.contains(address));
+        for address in addresses {
+            match timeout(PATIENCE, ask(address)).await {
+                Ok(Ok(refusals)) => drop(self.said.insert(address, refusals)),
+                Ok(Err(error)) => tracing::debug!(%address, %error, "a replica does not say what it heard"),
+                Err(_) => tracing::debug!(%address, "a replica does not answer"),
+            }
+        }
+    }
+
+    async fn addresses(&self) -> kube::Result<Vec<SocketAddr>> {
+        let slices: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &self.namespace);
+        let label = format!("kubernetes.io/service-name={}", self.service);
+        // From the API server's cache: this is asked often.
+        let params = ListParams::default().labels(&label).match_any();
+        let slices = slices.list(&params).await?;
+        let mut addresses: Vec<_> = slices.iter().flat_map(|slice| self.addresses_in(slice)).collect();
+        addresses.sort();
+        addresses.dedup();
+        Ok(addresses)
+    }
+
+    fn addresses_in(&self, slice: &EndpointSlice) -> Vec<SocketAddr> {
+        let ports = slice.ports.iter().flatten();
+        let port = ports.into_iter().find(|port| port.name.as_deref() == Some(ADMIN_PORT));
+        let Some(port) = port.and_then(|port| u16::try_from(port.port?).ok()) else { return Vec::new() };
+        let is_another = |endpoint: &&k8s_openapi::api::discovery::v1::Endpoint| {
+            endpoint.target_ref.as_ref().and_then(|pod| pod.name.as_deref()) != Some(&self.pod)
+        };
+        let others = slice.endpoints.iter().flatten().filter(is_another);
+        let addresses = others.flat_map(|endpoint| &endpoint.addresses);
+        addresses.filter_map(|address| Some((address.parse::<IpAddr>().ok()?, port).into())).collect()
+    }
+}
+
+async fn ask(address: SocketAddr) -> Result<Refusals> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    // Ends with the sender; its errors are also the sender's.
+    tokio::spawn(connection);
+    let request = Request::get(PATH).header(header::HOST, "chancery").body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    ensure!(response.status() == StatusCode::OK, "it answers {}", response.status());
+    let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+    let body = body.map_err(|error| anyhow::anyhow!("its answer: {error}"))?;
+    decode(&body.to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use serde_json::json;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::mock_api::MockApi;
+
+    fn gateway(name: &str) -> GatewayName {
+        GatewayName { namespace: "default".to_owned(), name: name.to_owned() }
+    }
+
+    /// A replica that says this of the Gateway `web`.
+    async fn replica(line: &'static str) -> SocketAddr {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = encode(&Refusals::from([(gateway("web"), vec![line.to_owned()])])).to_string();
+        let router = Router::new().route(PATH, get(|| async { answer }));
+        tokio::spawn(async { axum::serve(listener, router).await });
+        address
+    }
+
+    /// Each replica has a slice of its own here, since ports differ.
+    fn slice(name: &str, pod: &str, address: SocketAddr) -> serde_json::Value {
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {
+                "name": name, "namespace": "chancery-system",
+                "labels": {"kubernetes.io/service-name": "chancery"},
+            },
+            "ports": [
+                {"name": "grpc-xds", "port": 18000, "protocol": "TCP"},
+                {"name": "http-admin", "port": address.port(), "protocol": "TCP"},
+            ],
+            "endpoints": [{"addresses": [address.ip().to_string()], "targetRef": {"kind": "Pod", "name": pod}}],
+        })
+    }
+
+    #[tokio::test]
+    async fn what_the_other_replicas_heard_is_known_here_until_they_are_gone() {
+        let api = MockApi::new();
+        let (one, two, own) = (replica("a").await, replica("b").await, replica("own").await);
+        for (name, pod, address) in [("one", "pod-1", one), ("two", "pod-2", two), ("own", "pod-3", own)] {
+            api.apply(slice(name, pod, address));
+        }
+        let (heard, mut news) = watch::channel(Refusals::new());
+        tokio::spawn(Peers::new(api.client(), "chancery-system", "chancery", "pod-3").follow(heard));
+        let both = Refusals::from([(gateway("web"), vec!["a".to_owned(), "b".to_owned()])]);
+        news.wait_for(|refusals| *refusals == both).await.unwrap();
+        api.delete("/apis/discovery.k8s.io/v1/namespaces/chancery-system/endpointslices/two");
+        let first = Refusals::from([(gateway("web"), vec!["a".to_owned()])]);
+        news.wait_for(|refusals| *refusals == first).await.unwrap();
+    }
+
+    #[test]
+    fn what_is_shown_is_what_is_read() {
+        let refusals = Refusals::from([(gateway("web"), vec!["listener a: no".to_owned()])]);
+        assert_eq!(decode(encode(&refusals).to_string().as_bytes()).unwrap(), refusals);
+        assert!(decode(b"<html>").is_err());
+    }
+
+    #[test]
+    fn two_replicas_that_heard_the_same_are_told_once() {
+        let mut ours = Refusals::from([(gateway("web"), vec!["b".to_owned()])]);
+        let theirs = Refusals::from([(gateway("web"), vec!["a".to_owned(), "b".to_owned()])]);
+        merge(&mut ours, &theirs);
+        assert_eq!(ours[&gateway("web")], ["a", "b"]);
+    }
+}
