@@ -53,6 +53,8 @@ struct State {
     /// By path of the collection (of all namespaces), then by path of the object.
     collections: BTreeMap<String, BTreeMap<String, Value>>,
     watchers: BTreeMap<String, Vec<Frames>>,
+    /// Watches that are open and hear nothing.
+    silenced: Vec<Frames>,
     /// Every event since the last expiry, by collection.
     history: BTreeMap<String, Vec<(u64, Bytes)>>,
     /// The versions that watches can no longer begin at, by collection.
@@ -62,6 +64,8 @@ struct State {
     write_faults: Vec<Fault>,
     writes: Vec<Write>,
     lists: BTreeMap<String, usize>,
+    /// Every request that reads, by path.
+    reads: BTreeMap<String, usize>,
 }
 
 impl MockApi {
@@ -151,6 +155,14 @@ impl MockApi {
         state.expired.insert(collection.to_owned(), version);
     }
 
+    /// Leaves the watches open, and tells them nothing more.
+    pub(crate) fn silence_watches(&self, collection: &str) {
+        let mut state = self.state();
+        let watchers = state.watchers.remove(collection).into_iter().flatten();
+        let watchers: Vec<Frames> = watchers.collect();
+        state.silenced.extend(watchers);
+    }
+
     /// Ends the watches in the midst of an event.
     pub(crate) fn break_watches(&self, collection: &str) {
         let mut state = self.state();
@@ -174,6 +186,11 @@ impl MockApi {
         self.state().lists.get(collection).copied().unwrap_or_default()
     }
 
+    /// How often a path was read, with whatever outcome.
+    pub(crate) fn reads(&self, path: &str) -> usize {
+        self.state().reads.get(path).copied().unwrap_or_default()
+    }
+
     // --- what it answers ---
 
     async fn answer(&self, request: Request<Body>) -> MockResponse {
@@ -182,6 +199,9 @@ impl MockApi {
         let path = parts.uri.path().to_owned();
         let query = parts.uri.query().unwrap_or_default().to_owned();
         let is_write = parts.method != Method::GET;
+        if !is_write {
+            *self.state().reads.entry(path.clone()).or_default() += 1;
+        }
         let fault = self.state().fault(&path, is_write);
         if fault == Some(Fault::Hang) {
             std::future::pending::<()>().await;
@@ -197,9 +217,13 @@ impl MockApi {
             _ => None,
         };
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let content_type = parts.headers.get(http::header::CONTENT_TYPE);
+        let is_apply =
+            content_type.is_some_and(|content_type| *content_type == "application/apply-patch+yaml");
         let answer = match fault {
             Some(code) => status(code),
             None if query.contains("watch=true") => return self.state().watch(&path, &query),
+            None if is_apply => self.state().put(body.clone()),
             None => self.state().serve(&parts.method, &path, &body),
         };
         if is_write {
@@ -341,8 +365,9 @@ pub(crate) fn object_path(object: &Value) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (group, version) = text("/apiVersion").split_once('/').unwrap_or(("", text("/apiVersion")));
     let known = crds::KINDS.iter().find(|known| known.kind == text("/kind"));
-    let plural = known.map_or("leases", |known| known.plural);
-    let collection = collection_path(group, version, plural);
+    let plural =
+        known.map_or_else(|| format!("{}s", text("/kind").to_lowercase()), |known| known.plural.to_owned());
+    let collection = collection_path(group, version, &plural);
     let (root, _) = collection.rsplit_once('/').unwrap();
     match text("/metadata/namespace") {
         "" => format!("{collection}/{}", text("/metadata/name")),

@@ -79,6 +79,22 @@ fn secrets_are_only_read_but_for_the_one_that_is_ours() {
     }
 }
 
+/// What it made itself would be there when the release is not any more.
+#[test]
+fn what_it_keeps_in_its_own_namespace_is_made_by_the_chart() {
+    for (name, role) in of_kind("Role") {
+        for [_, resources, verbs, names] in rules(&role) {
+            assert!(!verbs.contains(&"create"), "{name}: {resources:?} {verbs:?}");
+            let kind = if resources == ["secrets"] { "Secret" } else { "Lease" };
+            for wanted in names {
+                let is_made =
+                    |(of, object): &(String, Value)| *of == name && object["metadata"]["name"] == wanted;
+                assert!(of_kind(kind).iter().any(is_made), "{name}: {kind} {wanted}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_kind_that_is_translated_can_be_read() {
     for (name, role) in of_kind("ClusterRole") {

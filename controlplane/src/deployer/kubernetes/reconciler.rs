@@ -108,7 +108,9 @@ impl Reconciler {
             if self.applied.get(&manifest.key) == Some(&manifest.object) {
                 continue;
             }
-            self.apply(gateway, proxy.uid.as_deref(), manifest).await?;
+            let answer = self.apply(gateway, proxy.uid.as_deref(), manifest).await?;
+            // When the watch shows the same, it is our own doing, and no reason to apply it once more.
+            self.observed.insert(manifest.key.clone(), Observed::new(&answer));
             self.applied.insert(manifest.key.clone(), manifest.object.clone());
         }
         Ok(())
@@ -119,7 +121,7 @@ impl Reconciler {
         gateway: &GatewayName,
         uid: Option<&str>,
         manifest: &Manifest,
-    ) -> Result<(), String> {
+    ) -> Result<DynamicObject, String> {
         let Manifest { key, object } = manifest;
         let failed = |error: Error| format!("{key}: {}", explain(&error));
         let api = self.api(key);
@@ -134,9 +136,9 @@ impl Reconciler {
             }
         }
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch(&key.name, &params, &Patch::Apply(object)).await.map_err(failed)?;
+        let answer = api.patch(&key.name, &params, &Patch::Apply(object)).await.map_err(failed)?;
         tracing::info!(object = %key, %gateway, "applied");
-        Ok(())
+        Ok(answer)
     }
 
     /// Deletes the object that was seen, not another that came under its name.

@@ -190,6 +190,27 @@ async fn a_relist_after_410_is_one_update_with_the_difference() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kind_that_is_refused_again_and_again_is_not_asked_for_at_once_and_recovers_in_seconds() {
+    for code in [410, 429, 403, 500] {
+        let api = MockApi::new();
+        api.apply(route("a", 1));
+        let mut source = start(&api);
+        source.next().await;
+        api.set_fault(ROUTES, Some(Fault::Status(code)));
+        api.expire_watches(ROUTES);
+        let before = api.reads(ROUTES);
+        sleep(Duration::from_secs(60)).await;
+        let reads = api.reads(ROUTES) - before;
+        assert!((10..30).contains(&reads), "{code}: {reads} in a minute");
+        api.set_fault(ROUTES, None);
+        api.apply(route("b", 1));
+        let recovered =
+            async { while !names(&source.next().await).contains(&"+HTTPRoute default/b".to_owned()) {} };
+        timeout(Duration::from_secs(5), recovered).await.expect("in time");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watch_that_breaks_goes_on_without_a_relist_and_an_outage_changes_nothing() {
     let api = MockApi::new();
     api.apply(route("a", 1));
@@ -217,6 +238,26 @@ async fn a_watch_that_breaks_goes_on_without_a_relist_and_an_outage_changes_noth
         changes.extend(names(&update));
     }
     assert_eq!(changes, ["+HTTPRoute default/c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_falls_silent_is_noticed_in_time_and_goes_on_without_a_relist() {
+    let api = MockApi::new();
+    api.apply(route("lost", 1));
+    let mut source = start(&api);
+    source.next().await;
+    api.silence_watches(ROUTES);
+    api.apply(route("a", 1));
+    api.delete(&object_path(&route("lost", 1)));
+    let silent_since = tokio::time::Instant::now();
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        told.extend(names(&source.next().await));
+    }
+    told.sort();
+    assert_eq!(told, ["+HTTPRoute default/a", "-HTTPRoute default/lost"]);
+    assert!(silent_since.elapsed() < Duration::from_secs(110), "{:?}", silent_since.elapsed());
+    assert_eq!(api.lists(ROUTES), 1);
 }
 
 #[tokio::test(start_paused = true)]

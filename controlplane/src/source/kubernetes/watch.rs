@@ -139,7 +139,8 @@ impl KindWatch {
                 }
                 End::Gone => {
                     self.resume = None;
-                    jitter(RELIST_WAIT)
+                    // Lists are dear: one that says so itself, again and again, is asked for less often.
+                    jitter(RELIST_WAIT).max(self.backoff.next())
                 }
                 End::NotFound => match self.on_not_found().await {
                     Some(wait) => wait,

@@ -260,3 +260,17 @@ fn no_page_of_the_admin_interface_but_statistics_can_be_reached() {
     assert!(bootstrap(json!({"routePrefixRewrite": "/stats/prometheus"})).contains("\"/stats/prometheus\""));
     assert!(!bootstrap(json!({"enabled": false})).contains("chancery/metrics"));
 }
+
+#[test]
+fn pods_are_found_by_the_name_of_the_proxy_and_by_that_of_the_gateway() {
+    let gloo = ProxyInfra { name: "gloo-proxy-web".to_owned(), ..infra(&[80]) };
+    for (infra, proxy) in [(infra(&[80]), "web"), (gloo, "gloo-proxy-web")] {
+        let manifests = render_manifests(&infra, None, &settings(), CA);
+        let deployment = manifests.iter().find(|made| made.key.kind == ManifestKind::Deployment).unwrap();
+        for labels in ["/spec/selector/matchLabels", "/spec/template/metadata/labels"] {
+            let labels = deployment.object.pointer(labels).unwrap();
+            assert_eq!(labels["app.kubernetes.io/name"], proxy);
+            assert_eq!(labels["gateway.networking.k8s.io/gateway-name"], "web");
+        }
+    }
+}

@@ -153,9 +153,11 @@ async fn what_somebody_edited_or_deleted_is_put_right_and_then_left_alone() {
     let mut reconciler = Reconciler::new(api.client());
     let ours = || present(ManifestKind::Deployment, "a", "ours");
     reconciler.reconcile(&wanted(&["a"])).await;
+    assert_eq!(api.writes(), applied(&[SERVICE_A, DEPLOYMENT_A]));
+    // Our own write, as the watch shows it.
     reconciler.observe(ours());
     reconciler.reconcile(&wanted(&["a"])).await;
-    api.writes();
+    assert_eq!(api.writes(), [""; 0]);
     // The same again, as after a change of its status.
     reconciler.observe(ours());
     reconciler.reconcile(&wanted(&["a"])).await;

@@ -1,0 +1,245 @@
+//! When the deployer writes: what has to be there first, which of several translations counts, what is tried
+//! again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::Object;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use translator::{Resources, Settings, translate};
+
+use super::super::{DEFAULT_IMAGE, DeployFailures, DeploySettings, KubernetesDeployer, ManifestKind};
+use crate::lease::Leadership;
+use crate::mock_api::{Fault, MockApi, collection_path};
+use crate::pipeline::Output;
+use crate::xds_trust::CaBundle;
+
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/web";
+
+/// How many objects are made for a Gateway.
+const OBJECTS: usize = 5;
+
+/// A deployer that runs, and what it hears of.
+struct Running {
+    api: MockApi,
+    translated: watch::Sender<Option<Arc<Output>>>,
+    bundle: watch::Sender<Option<CaBundle>>,
+    leadership: watch::Sender<Leadership>,
+    failures: watch::Receiver<DeployFailures>,
+}
+
+impl Running {
+    /// One that has heard of nothing.
+    fn start() -> Self {
+        let api = MockApi::new();
+        for kind in ManifestKind::ALL {
+            let resource = kind.api_resource();
+            api.add_kind(&collection_path(&resource.group, &resource.version, &resource.plural));
+        }
+        let (translated, translations) = watch::channel(None);
+        let (bundle, bundles) = watch::channel(None);
+        let (leadership, leaderships) = watch::channel(Leadership::Follower);
+        let (failed, failures) = watch::channel(DeployFailures::new());
+        let deployer = KubernetesDeployer::new(api.client(), settings(), leaderships, failed);
+        tokio::spawn(deployer.run(translations, bundles));
+        Self { api, translated, bundle, leadership, failures }
+    }
+
+    /// One that leads and has certificates.
+    fn start_ready() -> Self {
+        let running = Self::start();
+        running.lead();
+        running.certify();
+        running
+    }
+
+    fn lead(&self) {
+        self.leadership
+            .send_replace(Leadership::Leader { until: Instant::now() + Duration::from_secs(86_400) });
+    }
+
+    fn certify(&self) {
+        self.bundle.send_replace(Some(CaBundle::for_tests()));
+    }
+
+    fn translate(&self, replicas: i32) {
+        self.translated.send_replace(Some(Arc::new(output(replicas))));
+    }
+
+    /// How many pods the Deployment wants; `None` without a Deployment.
+    fn replicas(&self) -> Option<i64> {
+        self.api.get(DEPLOYMENT)?["spec"]["replicas"].as_i64()
+    }
+
+    /// The numbers of pods that were ever written, in order.
+    fn written(&self) -> Vec<i64> {
+        let writes =
+            self.api.writes().into_iter().filter(|write| write.path == DEPLOYMENT && write.code == 200);
+        writes.filter_map(|write| write.body["spec"]["replicas"].as_i64()).collect()
+    }
+}
+
+fn settings() -> DeploySettings {
+    DeploySettings {
+        xds_host: "chancery.chancery-system.svc".to_owned(),
+        xds_port: 18000,
+        token_audience: "chancery.dev/xds".to_owned(),
+        image: DEFAULT_IMAGE.to_owned(),
+    }
+}
+
+/// A Gateway with so many pods.
+fn output(replicas: i32) -> Output {
+    let mut resources = Resources::default();
+    let objects = [
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
+            "metadata": {"name": "chancery"},
+            "spec": {"controllerName": "chancery.dev/gateway-controller"},
+        }),
+        json!({
+            "apiVersion": "gateway.kgateway.dev/v1alpha1", "kind": "GatewayParameters",
+            "metadata": {"name": "p", "namespace": "default"},
+            "spec": {"kube": {"deployment": {"replicas": replicas}}},
+        }),
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+            "metadata": {"name": "web", "namespace": "default", "uid": "uid-of-web"},
+            "spec": {
+                "gatewayClassName": "chancery",
+                "infrastructure": {"parametersRef": {
+                    "group": "gateway.kgateway.dev", "kind": "GatewayParameters", "name": "p",
+                }},
+                "listeners": [{"name": "http", "protocol": "HTTP", "port": 8080}],
+            },
+        }),
+    ];
+    for object in objects {
+        resources.apply(Object::decode(object).unwrap().object);
+    }
+    Output { translation: translate(&resources, &Settings::default()), findings: Vec::new() }
+}
+
+/// So long that everything that is going to happen has happened.
+async fn rest() {
+    sleep(Duration::from_secs(600)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_made_before_a_translation_certificates_and_leadership_are_there_in_any_order() {
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let running = Running::start();
+        for (position, step) in order.into_iter().enumerate() {
+            rest().await;
+            assert_eq!(running.api.writes().len(), 0, "{order:?} before step {position}");
+            match step {
+                0 => running.translate(1),
+                1 => running.certify(),
+                _ => running.lead(),
+            }
+        }
+        running.api.has_writes(OBJECTS).await;
+        rest().await;
+        assert_eq!((running.replicas(), running.api.writes().len()), (Some(1), OBJECTS), "{order:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_translations_that_came_too_early_the_last_one_is_made() {
+    let running = Running::start();
+    for replicas in 1..=9 {
+        running.translate(replicas);
+        sleep(Duration::from_millis(1)).await;
+    }
+    running.certify();
+    rest().await;
+    running.lead();
+    rest().await;
+    assert_eq!(running.written(), [9]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_burst_of_translations_the_last_one_stands_and_none_comes_after_a_later_one() {
+    for yields in 0..40 {
+        let running = Running::start_ready();
+        for replicas in 1..=20 {
+            running.translate(replicas);
+            for _ in 0..yields {
+                tokio::task::yield_now().await;
+            }
+        }
+        rest().await;
+        let written = running.written();
+        assert_eq!((running.replicas(), written.last()), (Some(20), Some(&20)), "{written:?}");
+        assert!(written.is_sorted(), "{written:?}");
+        let writes = running.api.writes().len();
+        rest().await;
+        assert_eq!(running.api.writes().len(), writes, "it has come to rest");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_said_and_tried_again_until_it_is_done() {
+    let mut running = Running::start_ready();
+    running.api.set_fault(DEPLOYMENT, Some(Fault::Status(500)));
+    running.translate(3);
+    running.failures.wait_for(|failures| !failures.is_empty()).await.unwrap();
+    rest().await;
+    assert_eq!(running.replicas(), None);
+    running.api.set_fault(DEPLOYMENT, None);
+    // The longest wait is 30 s.
+    let done = running.failures.wait_for(DeployFailures::is_empty);
+    timeout(Duration::from_secs(40), done).await.expect("in time").unwrap();
+    assert_eq!(running.replicas(), Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failure_it_is_the_newest_translation_that_is_tried() {
+    let mut running = Running::start_ready();
+    running.api.set_fault(DEPLOYMENT, Some(Fault::Status(500)));
+    running.translate(3);
+    running.failures.wait_for(|failures| !failures.is_empty()).await.unwrap();
+    running.translate(4);
+    running.api.set_fault(DEPLOYMENT, None);
+    rest().await;
+    assert_eq!(running.written(), [4]);
+    assert!(running.failures.borrow().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_lead_any_more_writes_nothing_and_puts_all_right_when_it_leads_again() {
+    let running = Running::start_ready();
+    running.translate(1);
+    running.api.has_writes(OBJECTS).await;
+    rest().await;
+    running.leadership.send_replace(Leadership::Follower);
+    let before = running.api.writes().len();
+    running.translate(2);
+    let mut edited = running.api.get(DEPLOYMENT).unwrap();
+    edited["spec"]["replicas"] = json!(7);
+    running.api.apply(edited);
+    rest().await;
+    assert_eq!(running.api.writes().len(), before);
+    running.lead();
+    rest().await;
+    assert_eq!(running.replicas(), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hands_edit_is_put_right_by_one_write() {
+    let running = Running::start_ready();
+    running.translate(1);
+    running.api.has_writes(OBJECTS).await;
+    rest().await;
+    let edit = |field: &str, value: Value| {
+        let mut edited = running.api.get(DEPLOYMENT).unwrap();
+        edited["spec"][field] = value;
+        running.api.apply(edited);
+    };
+    let before = running.api.writes().len();
+    edit("replicas", json!(7));
+    rest().await;
+    assert_eq!((running.replicas(), running.api.writes().len()), (Some(1), before + 1));
+}
