@@ -1,6 +1,5 @@
 //! The admin port: health, metrics, statuses and the names of what is read and served. Nothing secret.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,7 +9,6 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use crds::ObjectRef;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -20,6 +18,7 @@ use xds::{ResourceType, Snapshot, SnapshotCache};
 
 use crate::refusals::{self, Refusals};
 use crate::source::kubernetes::{HeldObject, Inventory};
+use crate::status::RenderedStatuses;
 use crate::xds_trust::CaBundle;
 
 /// What can be seen of the program at one moment.
@@ -28,7 +27,7 @@ pub struct View {
     /// What is still missing until all is served, in a few words each; empty when ready.
     pub waiting_for: Vec<String>,
     /// Every status.
-    pub statuses: BTreeMap<ObjectRef, Value>,
+    pub statuses: RenderedStatuses,
     /// What is wrong with the input, one line each.
     pub problems: Vec<String>,
 }

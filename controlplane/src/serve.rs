@@ -26,6 +26,7 @@ use translator::{CONTROLLER_NAME, GatewayOutput, Translation};
 use xds::AdsServer;
 
 use crate::admin::{self, Admin, View};
+use crate::api_client;
 use crate::args::{AdminAddress, ServeArgs};
 use crate::deployer::kubernetes::{DeployFailures, DeploySettings, KubernetesDeployer};
 use crate::deployer::local::XdsService;
@@ -55,9 +56,6 @@ const AUTHORITY_SECRET: &str = "chancery-xds-ca";
 
 /// What the tokens of proxies must be made for.
 pub const XDS_AUDIENCE: &str = "chancery.dev/xds";
-
-/// The API server is away when it takes no connection for so long.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an orderly end may take.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
@@ -269,7 +267,7 @@ fn show(listener: TcpListener, admin: Admin) -> Result<()> {
 
 /// The way to the API server: by the file, or as the pod that we are.
 async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
-    let mut config = match kubeconfig {
+    let config = match kubeconfig {
         Some(file) => {
             let hint = || format!("--kubeconfig: {}", file.display());
             let kubeconfig = Kubeconfig::read_from(file).with_context(hint)?;
@@ -281,9 +279,8 @@ async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
             Config::incluster().context("not in a pod of a cluster; name the way to one with --kubeconfig")?
         }
     };
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
     tracing::info!(server = %config.cluster_url, "Kubernetes");
-    Client::try_from(config).context("cannot make a client of the API server")
+    api_client::connect(config).context("cannot make a client of the API server")
 }
 
 /// The DNS names of a Service.

@@ -49,10 +49,17 @@ cluster-down: ## end the cluster of `make cluster`; nothing is left of it
 
 .PHONY: test-cluster
 test-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image helm-test | cluster-machine ## the tests that need a real Kubernetes (needs root)
-	$(CARGO) build --locked --package e2e --bin mock-provider
+	$(CARGO) build --locked --package e2e --package controlplane --bin mock-provider --bin chancery
 	$(CLUSTER) $(CARGO) test --locked --package cluster --lib --test workloads --test lifecycle --test commands \
 		-- --nocapture --test-threads=2
-	$(CLUSTER) $(CARGO) test --locked --package acceptance --test seeds -- --nocapture --test-threads=2
+	$(CLUSTER) $(CARGO) test --locked --package acceptance --test seeds --test rows --test parameters --test trust --test refusals --test restarts \
+		--test failover --test kills --test outage --test watch_faults --test cold_starts -- --nocapture --test-threads=2
+
+.PHONY: bench-cluster
+bench-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image | cluster-machine ## API write -> Envoy serves, with 10, 1,000 and 5,000 routes (needs root)
+	$(CARGO) build --locked --package e2e --bin mock-provider
+	$(CARGO) build --locked --package acceptance --bin bench-cluster
+	$(CLUSTER) target/debug/bench-cluster
 
 .PHONY: cluster-system-packages
 cluster-system-packages: ## install the Debian packages of the one-node cluster (needs root)
@@ -72,7 +79,7 @@ cluster-machine:
 		{ echo "$$program is missing: run \`make cluster-system-packages\`" >&2; exit 1; }; done
 
 # Everything that is built waits for that word, too.
-$(CLUSTER_BUILT): | $(if $(filter cluster test-cluster,$(MAKECMDGOALS)),cluster-machine)
+$(CLUSTER_BUILT): | $(if $(filter cluster test-cluster bench-cluster,$(MAKECMDGOALS)),cluster-machine)
 
 .PHONY: cluster-go
 cluster-go:

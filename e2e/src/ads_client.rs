@@ -26,7 +26,7 @@ use xds_api::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
 use xds_api::pb::google::protobuf::Any;
 
 use self::extensions::{Extensions, References};
-use self::stream::{Stream, Update};
+use self::stream::{Held, Stream, Update};
 
 /// Where an ADS server listens.
 #[derive(Clone, Debug)]
@@ -149,8 +149,13 @@ pub struct AdsClient {
     /// What each listener and cluster refers to.
     references: BTreeMap<(Kind, String), References>,
     resources: ServedResources,
+    /// The versions of the resources that are held, as delta responses gave them.
+    versions: BTreeMap<Kind, BTreeMap<String, String>>,
     /// Every response so far, in order: its kind and the names in it.
     history: Vec<(Kind, Vec<String>)>,
+    /// Every resource that the server has said to be gone, in order.
+    removals: Vec<(Kind, String)>,
+    node_id: String,
 }
 
 impl AdsClient {
@@ -166,8 +171,26 @@ impl AdsClient {
             subscribed: BTreeMap::new(),
             references: BTreeMap::new(),
             resources: ServedResources::default(),
+            versions: BTreeMap::new(),
             history: Vec::new(),
+            removals: Vec::new(),
+            node_id: node_id.to_owned(),
         })
+    }
+
+    /// Opens another stream in place of one that has ended, as Envoy does: it keeps what it holds, asks for the
+    /// same again, and says which versions it has. By the delta protocol.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); everything is kept then, to try again.
+    pub async fn reconnect(&mut self, address: &AdsAddress) -> Result<()> {
+        let held = Kind::ALL.into_iter().filter_map(|kind| {
+            let names = self.subscribed.get(&kind).cloned().unwrap_or_default();
+            let versions = self.versions.get(&kind).cloned().unwrap_or_default();
+            (kind.is_wildcard() || !names.is_empty()).then_some(Held { kind, names, versions })
+        });
+        self.stream = Stream::resume(address, &self.node_id, held.collect()).await?;
+        Ok(())
     }
 
     /// Receives until nothing that is referred to is missing, and returns all.
@@ -202,6 +225,27 @@ impl AdsClient {
         self.complete(deadline).await
     }
 
+    /// Receives until a response of this kind comes, and refuses that with these words, as Envoy does with what it
+    /// cannot use.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub async fn refuse(&mut self, kind: Kind, words: &str, deadline: Duration) -> Result<()> {
+        let receive = async {
+            loop {
+                let update = self.stream.next().await?;
+                if update.kind == kind {
+                    return self.stream.refuse(&update, words).await;
+                }
+                self.take(&update).await?;
+            }
+        };
+        match tokio::time::timeout(deadline, receive).await {
+            Ok(refused) => refused,
+            Err(_) => bail!("no {kind:?} response within {deadline:?}"),
+        }
+    }
+
     /// What it holds now.
     #[must_use]
     pub fn resources(&self) -> &ServedResources {
@@ -214,12 +258,21 @@ impl AdsClient {
         &self.history
     }
 
+    /// Every resource that the server has said to be gone, in order. Only the delta protocol says so.
+    #[must_use]
+    pub fn removals(&self) -> &[(Kind, String)] {
+        &self.removals
+    }
+
     async fn receive(&mut self) -> Result<()> {
         let update = self.stream.next().await?;
-        let kind = update.kind;
-        self.apply(&update)?;
-        self.stream.acknowledge(&update).await?;
-        self.answered.insert(kind);
+        self.take(&update).await
+    }
+
+    async fn take(&mut self, update: &Update) -> Result<()> {
+        self.apply(update)?;
+        self.stream.acknowledge(update).await?;
+        self.answered.insert(update.kind);
         self.subscribe().await
     }
 
@@ -229,7 +282,9 @@ impl AdsClient {
             names.insert(self.insert(update.kind, resource)?);
         }
         self.history.push((update.kind, names.iter().cloned().collect()));
+        self.versions.entry(update.kind).or_default().extend(update.versions.iter().cloned());
         let mut removed: Vec<String> = update.removed.clone();
+        self.removals.extend(removed.iter().map(|name| (update.kind, name.clone())));
         if update.is_whole_state {
             removed.extend(self.held(update.kind).into_iter().filter(|name| !names.contains(name)));
         }
@@ -323,6 +378,7 @@ impl AdsClient {
             Kind::Secret => drop(held.secrets.remove(name)),
         }
         self.references.remove(&(kind, name.to_owned()));
+        self.versions.entry(kind).or_default().remove(name);
     }
 }
 

@@ -3,6 +3,10 @@
 //!
 //! Connections are HTTP/1.1 and kept, as a browser or a client library keeps them. A connection that turns out
 //! to be closed before anything was sent on it is replaced; once a byte may have left, an error counts.
+//!
+//! There is a limit to connections, as every client has one. Without it, a machine that stands still for a second
+//! is then asked for hundreds of new connections at once, and may never recover. A request that waits for one was
+//! not sent and has not failed; the wait shows in the slowest answer and, if it lasts, in how many were finished.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,14 +22,16 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::http::request;
 
-/// A request that has not been answered completely after this long has failed.
+/// A request that has not been answered completely this long after it was sent has failed.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// Connections at a time.
+const MAX_CONNECTIONS: usize = 100;
 /// How many failures are kept with their words.
 const SAMPLES: usize = 8;
 
@@ -53,6 +59,7 @@ impl Load {
             address: self.address,
             template,
             idle: Mutex::default(),
+            places: Semaphore::new(MAX_CONNECTIONS),
             report: Mutex::default(),
         });
         let (stop, stopped) = oneshot::channel();
@@ -172,6 +179,7 @@ struct Shared {
     address: SocketAddr,
     template: Request<Full<Bytes>>,
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
+    places: Semaphore,
     report: Mutex<LoadReport>,
 }
 
@@ -254,9 +262,11 @@ async fn drive(shared: Arc<Shared>, period: Duration, mut stopped: oneshot::Rece
 }
 
 async fn one(shared: Arc<Shared>, due: Instant) {
+    let place = shared.places.acquire().await;
     let outcome = match tokio::time::timeout(ANSWER_LIMIT, shared.send()).await {
         Ok(outcome) => outcome,
         Err(_) => Err((Failure::Timeout, format!("no answer within {ANSWER_LIMIT:?}"))),
     };
+    drop(place);
     shared.report().record(due, outcome);
 }

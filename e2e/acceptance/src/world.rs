@@ -95,6 +95,16 @@ impl World {
         world
     }
 
+    /// What an installation needs in a world that was started without one: the image, and the namespace of the
+    /// control plane.
+    ///
+    /// # Panics
+    /// The cluster refuses it.
+    pub fn prepare(&self) {
+        self.cluster.load_image(&image()).expect("the image");
+        self.prepare_system();
+    }
+
     /// The namespace of the control plane, with the authority of the stand-in's certificate.
     fn prepare_system(&self) {
         self.cluster.apply(&restricted_namespace(SYSTEM)).expect("the namespace");

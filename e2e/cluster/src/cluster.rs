@@ -17,6 +17,7 @@ use crate::load_balancer::LoadBalancers;
 use crate::namespaces::{Entrance, Namespaces};
 use crate::node::{self, Setup};
 use crate::options::Options;
+use crate::pod_process::id_inside;
 use crate::supervisor::Supervisor;
 use crate::tools::Tools;
 use crate::{cgroup, dns, images};
@@ -428,10 +429,7 @@ fn process_of_pod(uid: &str) -> Option<u32> {
     let outside = ids.find(|id| {
         fs::read_to_string(format!("/proc/{id}/cgroup")).is_ok_and(|groups| groups.contains(&group))
     })?;
-    // One id per process namespace, outermost first: the machine, the cluster, the container.
-    let status = fs::read_to_string(format!("/proc/{outside}/status")).ok()?;
-    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-    ids.split_whitespace().nth(1)?.parse().ok()
+    id_inside(&fs::read_to_string(format!("/proc/{outside}/status")).ok()?)
 }
 
 fn file_name(path: &Path) -> String {

@@ -32,6 +32,7 @@ mod load_balancer;
 mod namespaces;
 mod node;
 mod options;
+mod pod_process;
 mod supervisor;
 mod tools;
 

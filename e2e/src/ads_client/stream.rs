@@ -29,6 +29,7 @@ use xds_api::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
 use xds_api::pb::google::protobuf::Any;
+use xds_api::pb::google::rpc::Status;
 
 use super::{AdsAddress, Kind, Protocol, SecureAddress};
 
@@ -40,10 +41,21 @@ pub(super) struct Update {
     pub(super) kind: Kind,
     pub(super) resources: Vec<Any>,
     pub(super) removed: Vec<String>,
+    /// The names and versions of the resources; of the delta protocol.
+    pub(super) versions: Vec<(String, String)>,
     /// Whether what is not in it is gone.
     pub(super) is_whole_state: bool,
     version: String,
     nonce: String,
+}
+
+/// What a client holds of one kind when it opens another stream.
+pub(super) struct Held {
+    pub(super) kind: Kind,
+    /// What it asks for; none for everything.
+    pub(super) names: BTreeSet<String>,
+    /// What it has.
+    pub(super) versions: BTreeMap<String, String>,
 }
 
 /// An open stream.
@@ -67,18 +79,20 @@ pub(super) struct Delta {
 impl Stream {
     /// Opens the stream with wildcard requests for clusters and listeners.
     pub(super) async fn open(address: &AdsAddress, protocol: Protocol, node_id: &str) -> Result<Self> {
-        let channel = match address {
-            AdsAddress::Unix(path) => Channel::open(UnixStream::connect(path).await?).await?,
-            AdsAddress::Tcp(address) => Channel::open(TcpStream::connect(*address).await?).await?,
-            AdsAddress::Tls(secure) => Channel::open_secure(secure).await?,
-        };
-        let origin = Uri::from_static("http://localhost");
-        let client = AggregatedDiscoveryServiceClient::with_origin(channel, origin);
-        let node = Node { id: node_id.to_owned(), ..Node::default() };
+        let (client, node) = (client(address).await?, node(node_id));
         match protocol {
             Protocol::StateOfTheWorld => Ok(Self::Sotw(Sotw::open(client, node).await?)),
-            Protocol::Delta => Ok(Self::Delta(Delta::open(client, node).await?)),
+            Protocol::Delta => {
+                let nothing = |kind| Held { kind, names: BTreeSet::new(), versions: BTreeMap::new() };
+                let held = [Kind::Cluster, Kind::Listener].map(nothing).into();
+                Ok(Self::Delta(Delta::open(client, node, held).await?))
+            }
         }
+    }
+
+    /// Opens a stream of the delta protocol for a client that holds something already.
+    pub(super) async fn resume(address: &AdsAddress, node_id: &str, held: Vec<Held>) -> Result<Self> {
+        Ok(Self::Delta(Delta::open(client(address).await?, node(node_id), held).await?))
     }
 
     /// The next response.
@@ -93,7 +107,17 @@ impl Stream {
     pub(super) async fn acknowledge(&mut self, update: &Update) -> Result<()> {
         match self {
             Self::Sotw(stream) => stream.acknowledge(update).await,
-            Self::Delta(stream) => stream.acknowledge(update).await,
+            Self::Delta(stream) => stream.answer(update, None).await,
+        }
+    }
+
+    /// Says that `update` cannot be used.
+    pub(super) async fn refuse(&mut self, update: &Update, words: &str) -> Result<()> {
+        // INVALID_ARGUMENT, which Envoy says, too.
+        let error_detail = Some(Status { code: 3, message: words.to_owned(), ..Status::default() });
+        match self {
+            Self::Sotw(stream) => stream.refuse(update, error_detail).await,
+            Self::Delta(stream) => stream.answer(update, error_detail).await,
         }
     }
 
@@ -111,8 +135,24 @@ impl Stream {
     }
 }
 
+type Client = AggregatedDiscoveryServiceClient<Channel>;
+
+async fn client(address: &AdsAddress) -> Result<Client> {
+    let channel = match address {
+        AdsAddress::Unix(path) => Channel::open(UnixStream::connect(path).await?).await?,
+        AdsAddress::Tcp(address) => Channel::open(TcpStream::connect(*address).await?).await?,
+        AdsAddress::Tls(secure) => Channel::open_secure(secure).await?,
+    };
+    let origin = Uri::from_static("http://localhost");
+    Ok(AggregatedDiscoveryServiceClient::with_origin(channel, origin))
+}
+
+fn node(id: &str) -> Node {
+    Node { id: id.to_owned(), ..Node::default() }
+}
+
 impl Sotw {
-    async fn open(mut client: AggregatedDiscoveryServiceClient<Channel>, node: Node) -> Result<Self> {
+    async fn open(mut client: Client, node: Node) -> Result<Self> {
         let (requests, queue) = mpsc::channel(QUEUE);
         let mut newest = BTreeMap::new();
         let mut node = Some(node);
@@ -137,6 +177,7 @@ impl Sotw {
             kind,
             resources: response.resources,
             removed: Vec::new(),
+            versions: Vec::new(),
             is_whole_state: kind.is_wildcard(),
             version: response.version_info,
             nonce: response.nonce,
@@ -150,6 +191,13 @@ impl Sotw {
         Ok(self.requests.send(newest.clone()).await?)
     }
 
+    /// The version stays that of what was accepted last.
+    async fn refuse(&mut self, update: &Update, error_detail: Option<Status>) -> Result<()> {
+        let newest = self.newest.get_mut(&update.kind).context("a response to no request")?;
+        newest.response_nonce.clone_from(&update.nonce);
+        Ok(self.requests.send(DiscoveryRequest { error_detail, ..newest.clone() }).await?)
+    }
+
     async fn subscribe(&mut self, kind: Kind, wanted: &BTreeSet<String>) -> Result<()> {
         let newest = self.newest.entry(kind).or_default();
         // An empty list would mean all of them, for a kind that was never asked for by name.
@@ -160,19 +208,20 @@ impl Sotw {
 }
 
 impl Delta {
-    async fn open(mut client: AggregatedDiscoveryServiceClient<Channel>, node: Node) -> Result<Self> {
+    /// The first requests: no names for all of a kind, and the versions that are there already.
+    async fn open(mut client: Client, node: Node, held: Vec<Held>) -> Result<Self> {
         let (requests, queue) = mpsc::channel(QUEUE);
         let mut node = Some(node);
-        for kind in [Kind::Cluster, Kind::Listener] {
-            let type_url = kind.type_url();
-            // The first request alone carries the node. No names: all of the kind.
-            requests
-                .send(DeltaDiscoveryRequest {
-                    node: node.take(),
-                    type_url,
-                    ..DeltaDiscoveryRequest::default()
-                })
-                .await?;
+        for Held { kind, names, versions } in held {
+            let request = DeltaDiscoveryRequest {
+                // The first request alone carries the node.
+                node: node.take(),
+                type_url: kind.type_url(),
+                resource_names_subscribe: names.into_iter().collect(),
+                initial_resource_versions: versions.into_iter().collect(),
+                ..DeltaDiscoveryRequest::default()
+            };
+            requests.send(request).await?;
         }
         let responses = client.delta_aggregated_resources(ReceiverStream::new(queue)).await?.into_inner();
         Ok(Self { requests, responses })
@@ -181,22 +230,26 @@ impl Delta {
     async fn next(&mut self) -> Result<Update> {
         let response = self.responses.message().await?.context("the server ended the stream")?;
         let kind = Kind::of(&response.type_url)?;
+        let versions = response.resources.iter();
+        let versions = versions.map(|one| (one.name.clone(), one.version.clone())).collect();
         // A resource without content is one the server does not have, or that did not change but in its TTL.
         let resources = response.resources.into_iter().filter_map(|resource| resource.resource).collect();
         Ok(Update {
             kind,
             resources,
             removed: response.removed_resources,
+            versions,
             is_whole_state: false,
             version: response.system_version_info,
             nonce: response.nonce,
         })
     }
 
-    async fn acknowledge(&mut self, update: &Update) -> Result<()> {
+    async fn answer(&mut self, update: &Update, error_detail: Option<Status>) -> Result<()> {
         let request = DeltaDiscoveryRequest {
             type_url: update.kind.type_url(),
             response_nonce: update.nonce.clone(),
+            error_detail,
             ..DeltaDiscoveryRequest::default()
         };
         Ok(self.requests.send(request).await?)

@@ -170,6 +170,30 @@ async fn a_change_is_followed_and_what_is_gone_is_forgotten() {
 }
 
 #[tokio::test]
+async fn a_client_that_connects_again_says_what_it_has_and_hears_what_is_gone() {
+    let first = NaiveServer::start(world());
+    let mut client = AdsClient::connect(&first.address(), Protocol::Delta, "node-1").await.unwrap();
+    client.complete(LIMIT).await.unwrap();
+    let mut less = world();
+    less.remove::<Listener>("one");
+    less.remove::<Secret>("key");
+    let second = NaiveServer::start(less);
+    client.reconnect(&second.address()).await.unwrap();
+    let gone = async {
+        while client.removals().len() < 2 {
+            // Not complete any more: the secret is still referred to.
+            let _ = client.changed(Duration::from_millis(100)).await;
+        }
+        client.removals().to_vec()
+    };
+    let mut gone = tokio::time::timeout(LIMIT, gone).await.unwrap();
+    gone.sort();
+    assert_eq!(gone, [(Kind::Listener, "one".to_owned()), (Kind::Secret, "key".to_owned())]);
+    assert_eq!(names(&client.resources().listeners), ["two"]);
+    assert_eq!(second.nodes(), ["node-1"]);
+}
+
+#[tokio::test]
 async fn both_protocols_end_with_the_same_resources() {
     let server = NaiveServer::start(world());
     let mut ends = Vec::new();

@@ -193,6 +193,8 @@ async fn delta(
                 let Ok(Some(request)) = request else { return };
                 ads.meet(request.node);
                 let is_acknowledgement = !request.response_nonce.is_empty();
+                let held = request.initial_resource_versions.into_keys();
+                sent.entry(request.type_url.clone()).or_default().extend(held);
                 let names = subscriptions.entry(request.type_url.clone()).or_default();
                 names.extend(request.resource_names_subscribe);
                 names.retain(|name| !request.resource_names_unsubscribe.contains(name));
@@ -208,7 +210,12 @@ async fn delta(
             let resources = world.borrow().select(&type_url, &subscriptions[&type_url]);
             let names: BTreeSet<String> = resources.keys().cloned().collect();
             let before = sent.insert(type_url.clone(), names.clone()).unwrap_or_default();
-            let pack = |(name, resource)| Resource { name, resource: Some(resource), ..Default::default() };
+            let pack = |(name, resource)| Resource {
+                name,
+                version: number.to_string(),
+                resource: Some(resource),
+                ..Default::default()
+            };
             let response = DeltaDiscoveryResponse {
                 nonce: format!("nonce-{number}"),
                 resources: resources.into_iter().map(pack).collect(),
