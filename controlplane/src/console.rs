@@ -10,7 +10,6 @@ use ir::GatewayName;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use translator::Translation;
-use translator::status::Report;
 use xds::{ClientEvent, SnapshotCache};
 
 use crate::admin::View;
@@ -117,7 +116,7 @@ impl Console {
         }
         // A closed pipe is no reason to stop serving.
         let _ = io::stdout().lock().write_all(text.as_bytes());
-        self.show(findings, &reports, waiting);
+        self.show(findings, waiting);
     }
 
     /// The table, if it is another than before.
@@ -133,16 +132,15 @@ impl Console {
     }
 
     /// Brings the admin port and the metrics up to date.
-    fn show(&self, findings: &[Finding], reports: &[Report], waiting: Vec<&GatewayName>) {
+    fn show(&self, findings: &[Finding], waiting: Vec<&GatewayName>) {
         let of_files = findings.iter().filter(|finding| finding.severity == Severity::Problem);
-        let of_objects = reports.iter().flat_map(Report::problems);
-        let problems = of_files.map(ToString::to_string).chain(of_objects.map(|problem| problem.to_string()));
-        let problems: Vec<String> = problems.collect();
+        let problems: Vec<String> =
+            of_files.map(ToString::to_string).chain(self.statuses.problems().cloned()).collect();
         self.metrics.input_problems.set(i64::try_from(problems.len()).unwrap_or(i64::MAX));
         self.metrics.gateways.set(i64::try_from(self.heard.len()).unwrap_or(i64::MAX));
         self.view.send_replace(View {
             waiting_for: waiting.into_iter().map(ToString::to_string).collect(),
-            statuses: self.statuses.rendered().clone(),
+            statuses: self.statuses.rendered(),
             problems,
         });
     }

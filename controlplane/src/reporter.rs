@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use ir::GatewayName;
 use tokio::sync::{mpsc, watch};
-use translator::status::Report;
 use xds::ClientEvent;
 
 use crate::admin::View;
@@ -30,6 +29,26 @@ pub(crate) struct Reporter {
     fleet: Fleet,
     statuses: Statuses,
     findings: FindingLog,
+    /// What was reported last.
+    reported: Option<Inputs>,
+}
+
+/// All that a report is made of: while it is the same, so is the report. Envoys say more often than not what is
+/// known already, and there may be thousands of objects to report on.
+#[derive(PartialEq)]
+struct Inputs {
+    output: SameOutput,
+    refused: Refusals,
+    failures: DeployFailures,
+}
+
+/// Equal to itself alone: what is equal in content is not published twice.
+struct SameOutput(Arc<Output>);
+
+impl PartialEq for SameOutput {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Reporter {
@@ -48,6 +67,7 @@ impl Reporter {
             fleet: Fleet::default(),
             statuses: Statuses::default(),
             findings: FindingLog::default(),
+            reported: None,
         }
     }
 
@@ -96,9 +116,8 @@ impl Reporter {
         self.view.send_replace(View { waiting_for, ..View::default() });
     }
 
-    fn report(&mut self, output: &Output, failures: &DeployFailures, elsewhere: &Refusals) {
-        let Output { translation, findings } = output;
-        self.findings.tell(findings);
+    fn report(&mut self, output: &Arc<Output>, failures: &DeployFailures, elsewhere: &Refusals) {
+        let Output { translation, findings } = &**output;
         let of_gateway = |name: &GatewayName| (name.clone(), self.fleet.rejections(name));
         let heard = translation.gateways.keys().map(of_gateway).filter(|(_, lines)| !lines.is_empty());
         let mut refused: Refusals = heard.collect();
@@ -108,22 +127,36 @@ impl Reporter {
             is_new
         });
         refusals::merge(&mut refused, elsewhere);
-        let reports = with_deploy_failures(with_rejections(&translation.reports, &refused), failures);
+        let inputs = Inputs {
+            output: SameOutput(output.clone()),
+            refused: refused.clone(),
+            failures: failures.clone(),
+        };
+        if self.reported.as_ref() == Some(&inputs) {
+            return;
+        }
+        self.reported = Some(inputs);
+        self.findings.tell(findings);
+        let reports = match refused.is_empty() && failures.is_empty() {
+            true => translation.reports.clone(),
+            false => {
+                Arc::new(with_deploy_failures(with_rejections(&translation.reports, &refused), failures))
+            }
+        };
         for line in self.statuses.update(&reports, &clock::now(), Style::Ascii) {
             tracing::debug!("{line}");
         }
         let of_places = findings.iter().filter(|finding| finding.severity == Severity::Problem);
-        let of_objects = reports.iter().flat_map(Report::problems);
         let problems: Vec<String> =
-            of_places.map(ToString::to_string).chain(of_objects.map(|problem| problem.to_string())).collect();
+            of_places.map(ToString::to_string).chain(self.statuses.problems().cloned()).collect();
         self.metrics.input_problems.set(i64::try_from(problems.len()).unwrap_or(i64::MAX));
         self.metrics.gateways.set(i64::try_from(translation.gateways.len()).unwrap_or(i64::MAX));
-        let statuses = self.statuses.rendered().clone();
+        let statuses = self.statuses.rendered();
         self.view.send_replace(View { waiting_for: Vec::new(), statuses, problems });
         self.reports.send_if_modified(|sent| {
             let is_new = sent.as_deref() != Some(&reports);
             if is_new {
-                *sent = Some(Arc::new(reports));
+                *sent = Some(reports);
             }
             is_new
         });

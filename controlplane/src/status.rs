@@ -1,6 +1,7 @@
 //! Statuses in file mode: kept, told when they change, and served at the admin port.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crds::ObjectRef;
 use crds::core::Time;
@@ -10,11 +11,25 @@ use serde_json::Value;
 use translator::CONTROLLER_NAME;
 use translator::status::{Condition, ConditionType, Facts, GatewayFacts, Reason, Report, render_status};
 
-/// The status of every object of ours, as a cluster would hold it.
+/// The status of every object of ours, as a cluster would hold it. Of thousands a few change at a time, and only
+/// those are rendered anew.
 #[derive(Clone, Debug, Default)]
 pub struct Statuses {
-    rendered: BTreeMap<ObjectRef, Value>,
-    lines: BTreeMap<(ObjectRef, String), String>,
+    known: BTreeMap<Arc<ObjectRef>, Known>,
+}
+
+/// Every status, by object and in order; cheap to clone.
+pub type RenderedStatuses = Vec<(Arc<ObjectRef>, Arc<Value>)>;
+
+/// What is known of one object.
+#[derive(Clone, Debug)]
+struct Known {
+    report: Report,
+    status: Arc<Value>,
+    /// By part of the object.
+    lines: BTreeMap<String, String>,
+    /// What is wrong with it.
+    problems: Vec<String>,
 }
 
 /// How lines are written.
@@ -30,24 +45,56 @@ impl Statuses {
     /// Takes the newest reports; gives a line for each object (or part of one) whose status is new or
     /// other than before, and for each that has none any more.
     pub fn update(&mut self, reports: &[Report], now: &Time, style: Style) -> Vec<String> {
-        let render = |report: &Report| {
-            let previous = self.rendered.get(&report.object);
-            (report.object.clone(), render_status(report, previous, CONTROLLER_NAME, now))
-        };
-        self.rendered = reports.iter().map(render).collect();
-        let lines: BTreeMap<_, _> = reports.iter().flat_map(|report| lines(report, style)).collect();
-        let gone = self.lines.keys().filter(|(object, _)| !self.rendered.contains_key(object));
-        let mut gone: Vec<String> = gone.map(|(object, _)| format!("{object}: gone")).collect();
-        gone.dedup();
-        let news = lines.iter().filter(|(key, line)| self.lines.get(key) != Some(line));
-        let news = gone.into_iter().chain(news.map(|(_, line)| line.clone())).collect();
-        self.lines = lines;
+        let mut news = self.forget_all_but(reports);
+        for report in reports {
+            let before = self.known.get(&report.object);
+            // A status keeps its times: rendered again, it would be the same.
+            if before.is_some_and(|before| before.report == *report) {
+                continue;
+            }
+            let known = Known::new(report, before, now, style);
+            let is_new =
+                |part: &String, line: &String| before.and_then(|before| before.lines.get(part)) != Some(line);
+            news.extend(known.lines.iter().filter(|(part, line)| is_new(part, line)).map(|(_, l)| l.clone()));
+            self.known.insert(Arc::new(report.object.clone()), known);
+        }
         news
     }
 
-    /// Every status, by object.
-    pub fn rendered(&self) -> &BTreeMap<ObjectRef, Value> {
-        &self.rendered
+    /// Forgets what has no report any more; gives a line for each that had one.
+    fn forget_all_but(&mut self, reports: &[Report]) -> Vec<String> {
+        let reported: BTreeSet<&ObjectRef> = reports.iter().map(|report| &report.object).collect();
+        let mut lines = Vec::new();
+        self.known.retain(|object, known| {
+            let stays = reported.contains(&**object);
+            if !stays && !known.lines.is_empty() {
+                lines.push(format!("{object}: gone"));
+            }
+            stays
+        });
+        lines
+    }
+
+    /// Every status.
+    pub fn rendered(&self) -> RenderedStatuses {
+        self.known.iter().map(|(object, known)| (object.clone(), known.status.clone())).collect()
+    }
+
+    /// What is wrong with the objects, one line each.
+    pub fn problems(&self) -> impl Iterator<Item = &String> {
+        self.known.values().flat_map(|known| &known.problems)
+    }
+}
+
+impl Known {
+    fn new(report: &Report, before: Option<&Self>, now: &Time, style: Style) -> Self {
+        let previous = before.map(|before| &*before.status);
+        Self {
+            status: Arc::new(render_status(report, previous, CONTROLLER_NAME, now)),
+            lines: lines(report, style).into_iter().collect(),
+            problems: report.problems().iter().map(ToString::to_string).collect(),
+            report: report.clone(),
+        }
     }
 }
 
@@ -97,7 +144,7 @@ pub fn gateway_of(object: &ObjectRef) -> Option<GatewayName> {
 
 /// One line for the object or, of a Gateway and a route, for each listener and parent. Listeners
 /// without a problem have none: the table shows them.
-fn lines(report: &Report, style: Style) -> Vec<((ObjectRef, String), String)> {
+fn lines(report: &Report, style: Style) -> Vec<(String, String)> {
     let mut parts: Vec<(String, Vec<&Condition>)> = Vec::new();
     for (part, condition) in report.conditions() {
         match parts.last_mut() {
@@ -114,7 +161,7 @@ fn lines(report: &Report, style: Style) -> Vec<((ObjectRef, String), String)> {
             part => format!("{}, {part}", report.object),
         };
         let words: Vec<String> = conditions.iter().filter_map(|condition| words(condition, style)).collect();
-        ((report.object.clone(), part), format!("{subject}: {}", words.join(" ")))
+        (part, format!("{subject}: {}", words.join(" ")))
     };
     parts.into_iter().filter(is_told).map(line).collect()
 }
@@ -191,6 +238,27 @@ mod tests {
         );
         assert_eq!(update(&[]), ["HTTPRoute default/r: gone"]);
         assert_eq!(update(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn only_what_changes_is_rendered_anew() {
+        let mut statuses = Statuses::default();
+        statuses.update(&[gateway(), route(true)], &now(), Style::Ascii);
+        let before = statuses.rendered();
+        let later = serde_json::from_value(json!("2026-01-02T00:00:00Z")).unwrap();
+        statuses.update(&[gateway(), route(false)], &later, Style::Ascii);
+        let after = statuses.rendered();
+        assert!(Arc::ptr_eq(&before[0].1, &after[0].1));
+        let times = |rendered: &RenderedStatuses| {
+            ["0", "1"].map(|index| {
+                rendered[1].1.pointer(&format!("/parents/0/conditions/{index}/lastTransitionTime")).cloned()
+            })
+        };
+        assert_eq!(times(&after)[0], times(&before)[0], "what stays keeps its time");
+        assert_eq!(times(&after)[1], Some(json!(later)));
+        assert_eq!(statuses.problems().count(), 1);
+        statuses.update(&[gateway()], &later, Style::Ascii);
+        assert_eq!((statuses.rendered().len(), statuses.problems().count()), (1, 0));
     }
 
     #[test]

@@ -47,13 +47,16 @@ cluster-down: ## end the cluster of `make cluster`; nothing is left of it
 	$(CARGO) build --locked --package cluster
 	@$(CLUSTER) target/debug/cluster down
 
+# The quick ones first.
+ACCEPTANCE_TESTS := seeds refusals rows parameters trust watch_faults cold_starts outage disruptions
+
 .PHONY: test-cluster
 test-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image helm-test | cluster-machine ## the tests that need a real Kubernetes (needs root)
 	$(CARGO) build --locked --package e2e --package controlplane --bin mock-provider --bin chancery
 	$(CLUSTER) $(CARGO) test --locked --package cluster --lib --test workloads --test lifecycle --test commands \
 		-- --nocapture --test-threads=2
-	$(CLUSTER) $(CARGO) test --locked --package acceptance --test seeds --test rows --test parameters --test trust --test refusals --test restarts \
-		--test failover --test kills --test outage --test watch_faults --test cold_starts -- --nocapture --test-threads=2
+	$(CLUSTER) $(CARGO) test --locked --package acceptance $(addprefix --test ,$(ACCEPTANCE_TESTS)) \
+		-- --nocapture --test-threads=2
 
 .PHONY: bench-cluster
 bench-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image | cluster-machine ## API write -> Envoy serves, with 10, 1,000 and 5,000 routes (needs root)

@@ -42,7 +42,7 @@ pub struct Translation {
     /// stays until the Gateway goes: a mistake in an edit must not end what serves.
     pub unserved: BTreeSet<GatewayName>,
     /// What to tell about every object of ours, sorted by object.
-    pub reports: Vec<status::Report>,
+    pub reports: Arc<Vec<status::Report>>,
 }
 
 /// What one Gateway comes to.
@@ -51,7 +51,7 @@ pub struct GatewayOutput {
     /// What its Envoys serve, in our words.
     pub ir: GatewayIr,
     /// What its Envoys serve, in theirs.
-    pub xds: XdsResources,
+    pub xds: Arc<XdsResources>,
     /// What a deployer must provide.
     pub infra: ProxyInfra,
     /// How its pods are to be made; `None` if nobody said anything about it.
@@ -62,8 +62,8 @@ pub struct GatewayOutput {
 pub fn translate(resources: &Resources, settings: &Settings) -> Translation {
     let gateway::Meaning { gateways, unserved, reports } = gateway::read(resources, settings);
     let gateways = gateways.into_iter().map(|(name, gateway::Served { ir, infra, parameters })| {
-        let xds = xds::build(&ir, settings);
+        let xds = Arc::new(xds::build(&ir, settings));
         (name, GatewayOutput { ir, xds, infra, parameters })
     });
-    Translation { gateways: gateways.collect(), unserved, reports }
+    Translation { gateways: gateways.collect(), unserved, reports: Arc::new(reports) }
 }

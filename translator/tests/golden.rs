@@ -99,10 +99,10 @@ fn no_golden_output_holds_a_credential() {
 fn rendering_a_status_again_changes_nothing() {
     for case in cases() {
         let (resources, settings): (Resources, Settings) = case.resources();
-        for report in translate(&resources, &settings).reports {
-            let first = render_status(&report, None, &settings.controller_name, &epoch());
+        for report in translate(&resources, &settings).reports.iter() {
+            let first = render_status(report, None, &settings.controller_name, &epoch());
             let later: Time = serde_json::from_value(json!("2030-01-01T00:00:00Z")).unwrap();
-            let second = render_status(&report, Some(&first), &settings.controller_name, &later);
+            let second = render_status(report, Some(&first), &settings.controller_name, &later);
             assert_eq!(first, second, "{} {}", case.name, report.object);
         }
     }

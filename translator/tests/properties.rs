@@ -126,10 +126,10 @@ proptest! {
 
     #[test]
     fn rendering_a_status_from_itself_changes_nothing(world in spoilt_world(), settings in settings()) {
-        for report in translate(&resources(&world), &settings).reports {
+        for report in translate(&resources(&world), &settings).reports.iter() {
             let controller = &settings.controller_name;
-            let first = render_status(&report, None, controller, &time("2026-01-01T00:00:00Z"));
-            let second = render_status(&report, Some(&first), controller, &time("2026-02-02T00:00:00Z"));
+            let first = render_status(report, None, controller, &time("2026-01-01T00:00:00Z"));
+            let second = render_status(report, Some(&first), controller, &time("2026-02-02T00:00:00Z"));
             prop_assert_eq!(first, second, "{}", report.object);
         }
     }

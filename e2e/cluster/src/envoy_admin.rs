@@ -9,8 +9,11 @@ use crate::error::{Error, Result};
 const SOCKET: &str = "admin.sock";
 
 /// What is kept of every Envoy when a test fails.
-const DUMPS: [(&str, &str); 3] =
-    [("config_dump.json", "/config_dump?include_eds"), ("stats.txt", "/stats"), ("clusters.txt", "/clusters")];
+const DUMPS: [(&str, &str); 3] = [
+    ("config_dump.json", "/config_dump?include_eds"),
+    ("stats.txt", "/stats"),
+    ("clusters.txt", "/clusters"),
+];
 
 impl Cluster {
     /// What a GET of `path` (such as `/config_dump`) at the admin interface of the Envoy in a pod answers.

@@ -56,12 +56,30 @@ impl Hostname {
         }
     }
 
+    /// Every hostname that [covers](Self::covers) this one, itself among them: as many as it has labels, so
+    /// that they can be looked up where there are many to compare with.
+    pub fn covering(&self) -> impl Iterator<Item = Self> + '_ {
+        let name = self.name();
+        let suffixes = name.match_indices('.').filter(|(dot, _)| *dot > 0);
+        let wildcards = suffixes.map(|(dot, _)| Self::Wildcard(name[dot + 1..].to_owned()));
+        let any = (*self != Self::Any).then_some(Self::Any);
+        std::iter::once(self.clone()).chain(wildcards).chain(any)
+    }
+
     /// How specific the hostname is; greater is more specific.
     fn specificity(&self) -> (u8, usize) {
         match self {
             Self::Exact(name) => (2, name.len()),
             Self::Wildcard(suffix) => (1, suffix.len()),
             Self::Any => (0, 0),
+        }
+    }
+
+    /// The name, or what the names end with.
+    fn name(&self) -> &str {
+        match self {
+            Self::Exact(name) | Self::Wildcard(name) => name,
+            Self::Any => "",
         }
     }
 }
@@ -73,7 +91,7 @@ fn is_below(name: &str, suffix: &str) -> bool {
 
 impl Ord for Hostname {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.specificity().cmp(&self.specificity()).then_with(|| self.to_string().cmp(&other.to_string()))
+        other.specificity().cmp(&self.specificity()).then_with(|| self.name().cmp(other.name()))
     }
 }
 
@@ -116,6 +134,30 @@ mod tests {
             let expected = expected.map(Hostname::parse);
             assert_eq!(a.intersect(&b), expected, "{a} with {b}");
             assert_eq!(b.intersect(&a), expected, "{b} with {a}");
+        }
+    }
+
+    #[test]
+    fn covering_gives_all_that_cover_and_no_others() {
+        let texts = [
+            "",
+            "*.com",
+            "a.com",
+            "*.a.com",
+            "b.a.com",
+            "xa.com",
+            "*.b.a.com",
+            "c.b.a.com",
+            "*.c.com",
+            "com",
+        ];
+        let all = texts.map(Hostname::parse);
+        for hostname in &all {
+            let covering: Vec<_> = hostname.covering().collect();
+            for other in &all {
+                let times = covering.iter().filter(|covering| *covering == other).count();
+                assert_eq!(times, usize::from(other.covers(hostname)), "{other} over {hostname}");
+            }
         }
     }
 

@@ -1,11 +1,14 @@
 //! What every pass looks things up in.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crds::NamespacedName;
 use crds::core::EndpointSlice;
 
-use super::backend::{self, BackendTable};
+use super::backend::{self, BackendTable, RefError, ResolvedBackend};
+use super::service;
 use crate::reference_grant::ReferenceGrants;
 use crate::{Resources, Settings};
 
@@ -19,13 +22,29 @@ pub(crate) struct Context<'a> {
     pub grants: ReferenceGrants,
     slices: BTreeMap<NamespacedName, Vec<&'a EndpointSlice>>,
     pub backends: BackendTable,
+    /// The Services that were asked for so far: many routes share one, and it may have many endpoints.
+    services: RefCell<BTreeMap<(NamespacedName, u16), ServiceResult>>,
 }
+
+type ServiceResult = Result<Rc<ResolvedBackend>, RefError>;
 
 impl<'a> Context<'a> {
     pub(crate) fn new(resources: &'a Resources, settings: &'a Settings) -> Self {
         let grants = ReferenceGrants::new(resources);
         let backends = backend::resolve_all(resources, settings, &grants);
-        Self { resources, settings, grants, slices: index_slices(resources), backends }
+        let slices = index_slices(resources);
+        Self { resources, settings, grants, slices, backends, services: RefCell::default() }
+    }
+
+    /// Resolves one port of a Service.
+    pub(crate) fn service(&self, key: &NamespacedName, port: u16) -> ServiceResult {
+        let key = (key.clone(), port);
+        let known = self.services.borrow().get(&key).cloned();
+        known.unwrap_or_else(|| {
+            let resolved = service::resolve(self, &key.0, port).map(Rc::new);
+            self.services.borrow_mut().insert(key, resolved.clone());
+            resolved
+        })
     }
 
     /// The slices of a Service, sorted by name.

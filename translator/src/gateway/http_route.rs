@@ -1,6 +1,7 @@
 //! HTTPRoute → routes of the IR.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crds::NamespacedName;
@@ -38,7 +39,7 @@ pub(crate) struct TranslatedRoute {
     /// In the order of the spec.
     pub routes: Vec<OrderedRoute>,
     /// The backends that the routes name.
-    pub backends: Vec<ResolvedBackend>,
+    pub backends: Vec<Rc<ResolvedBackend>>,
     /// References that do not resolve.
     pub ref_errors: Vec<RefError>,
     /// Rules that are not carried out as written.

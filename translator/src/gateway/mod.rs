@@ -22,6 +22,7 @@ mod validate;
 mod virtual_host;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crds::gateway_api::httproutes::HttpRouteParentRefs;
 use crds::gateway_api::{self, HttpRoute};
@@ -80,7 +81,7 @@ fn attach_route<'a>(
     let (hostnames, hostname_errors) = http_route::hostnames(route);
     // A route whose hostnames are all invalid must not become a route for every host.
     let nowhere = hostnames.is_empty() && !hostname_errors.is_empty();
-    let mut by_port: BTreeMap<u16, TranslatedRoute> = BTreeMap::new();
+    let mut by_port: BTreeMap<u16, Rc<TranslatedRoute>> = BTreeMap::new();
     let mut parents = Vec::new();
     for parent in route.spec.parent_refs.iter().flatten() {
         let gateway = attach::parent_gateway(parent, &key.namespace);
@@ -104,15 +105,16 @@ fn attach_route<'a>(
                     let port = pass.port_of(attachment.listener);
                     let translated = by_port
                         .entry(port)
-                        .or_insert_with(|| http_route::translate(context, key, route, port));
+                        .or_insert_with(|| Rc::new(http_route::translate(context, key, route, port)));
                     conditions = translated.conditions();
                     pass.attach(attachment, key, route, translated);
                 }
                 conditions
             }
             Err(Rejection { reason, message }) => {
-                let translated =
-                    by_port.entry(0).or_insert_with(|| http_route::translate(context, key, route, 0));
+                let translated = by_port
+                    .entry(0)
+                    .or_insert_with(|| Rc::new(http_route::translate(context, key, route, 0)));
                 vec![Condition::bad(ConditionType::Accepted, reason, message), translated.resolved_refs()]
             }
         };

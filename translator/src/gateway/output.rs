@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crds::gateway_api::gateways::{
@@ -53,7 +54,7 @@ struct AttachedRoute<'a> {
     attachment: Attachment,
     key: &'a NamespacedName,
     route: &'a HttpRoute,
-    translated: TranslatedRoute,
+    translated: Rc<TranslatedRoute>,
 }
 
 /// Every Gateway of ours, with its listeners looked at and its addresses assigned.
@@ -138,12 +139,11 @@ impl<'a> GatewayPass<'a> {
         attachment: Attachment,
         key: &'a NamespacedName,
         route: &'a HttpRoute,
-        translated: &TranslatedRoute,
+        translated: &Rc<TranslatedRoute>,
     ) {
-        let same = |attached: &AttachedRoute<'_>| {
-            attached.attachment.listener == attachment.listener && attached.key == key
-        };
-        if !self.attached.iter().any(same) {
+        // One route is attached after the other, so what is known of this one stands at the end.
+        let of_route = self.attached.iter().rev().take_while(|attached| attached.key == key);
+        if !of_route.map(|attached| attached.attachment.listener).any(|known| known == attachment.listener) {
             self.attached.push(AttachedRoute { attachment, key, route, translated: translated.clone() });
         }
     }
@@ -160,7 +160,8 @@ impl<'a> GatewayPass<'a> {
         let (mut clusters, mut secrets) = (BTreeMap::new(), BTreeMap::new());
         for attached in self.attached.iter().filter(|attached| self.is_served(attached.attachment.listener)) {
             for backend in &attached.translated.backends {
-                clusters.insert(backend.cluster.name.clone(), backend.cluster.clone());
+                let cluster = &backend.cluster;
+                clusters.entry(cluster.name.clone()).or_insert_with(|| cluster.clone());
                 secrets.extend(backend.secrets.iter().map(|secret| (secret.name.clone(), secret.clone())));
             }
         }

@@ -1,6 +1,6 @@
 //! The route table of a port: which routes stand under which host, in which order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crds::NamespacedName;
 use ir::{Hostname, RouteIr, RouteMatch, VirtualHost, VirtualHostName};
@@ -52,8 +52,9 @@ pub(crate) fn virtual_hosts(listeners: &[ListenerRoutes<'_>]) -> Vec<VirtualHost
         let effective =
             listener.routes.iter().flat_map(|route| route.hostnames).map(|hostname| &hostname.effective);
         let served: BTreeSet<_> = effective.chain([&listener.hostname]).collect();
+        let by_hostname = index(listener);
         for hostname in served.into_iter().filter(|hostname| owns(listener, hostname, listeners)) {
-            hosts.insert(hostname.clone(), routes_of(listener, hostname));
+            hosts.insert(hostname.clone(), routes_of(listener, &by_hostname, hostname));
         }
     }
     let build = |(hostname, routes): (Hostname, Vec<RouteIr>)| {
@@ -68,12 +69,39 @@ fn owns(listener: &ListenerRoutes<'_>, hostname: &Hostname, all: &[ListenerRoute
     !all.iter().any(|other| other.hostname < listener.hostname && other.hostname.covers(hostname))
 }
 
+/// The hostnames of a listener's routes, each with the number of its route, by what of them is served.
+/// Every host looks up the few that cover it; to try all at every host would take the square of them.
+type ByHostname<'a> = HashMap<&'a Hostname, Vec<(usize, &'a AttachedHostname)>>;
+
+fn index<'a>(listener: &'a ListenerRoutes<'_>) -> ByHostname<'a> {
+    let mut by_hostname = ByHostname::new();
+    for (number, route) in listener.routes.iter().enumerate() {
+        for attached in route.hostnames {
+            by_hostname.entry(&attached.effective).or_default().push((number, attached));
+        }
+    }
+    by_hostname
+}
+
 /// The routes that serve a host, in order.
-fn routes_of(listener: &ListenerRoutes<'_>, hostname: &Hostname) -> Vec<RouteIr> {
+fn routes_of(
+    listener: &ListenerRoutes<'_>,
+    by_hostname: &ByHostname<'_>,
+    hostname: &Hostname,
+) -> Vec<RouteIr> {
+    // Of several hostnames of one route, that which is the most specific as written.
+    let mut covering: BTreeMap<usize, &AttachedHostname> = BTreeMap::new();
+    for wider in hostname.covering() {
+        for (number, attached) in by_hostname.get(&wider).into_iter().flatten() {
+            let chosen = covering.entry(*number).or_insert(attached);
+            if attached.original < chosen.original {
+                *chosen = attached;
+            }
+        }
+    }
     let mut ordered: Vec<(Precedence<'_, _>, &RouteIr)> = Vec::new();
-    for route in &listener.routes {
-        let covering = route.hostnames.iter().filter(|attached| attached.effective.covers(hostname));
-        let Some(attached) = covering.min_by_key(|attached| &attached.original) else { continue };
+    for (number, attached) in covering {
+        let Some(route) = listener.routes.get(number) else { continue };
         ordered.extend(route.translated.routes.iter().map(|ordered| {
             let precedence = Precedence {
                 hostname: &attached.original,

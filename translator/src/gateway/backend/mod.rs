@@ -5,6 +5,7 @@ mod provider;
 mod static_hosts;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crds::ai::{Canonical, ErrorKind, SpecError, Target};
 use crds::{NamespacedName, ObjectRef};
@@ -12,7 +13,6 @@ use ir::{ClusterIr, ClusterName, Rewrite, SecretIr};
 
 use super::context::Context;
 use super::listener::Rejection;
-use super::service;
 use crate::reference_grant::{Party, ReferenceGrants};
 use crate::status::{Condition, ConditionType, Facts, Reason, Report};
 use crate::{Resources, Settings};
@@ -54,7 +54,7 @@ pub(crate) struct RefError {
 }
 
 /// Every Backend and Upstream, resolved once for all routes.
-pub(crate) type BackendTable = BTreeMap<ObjectRef, (i64, Result<ResolvedBackend, Rejection>)>;
+pub(crate) type BackendTable = BTreeMap<ObjectRef, (i64, Result<Rc<ResolvedBackend>, Rejection>)>;
 
 impl RefError {
     pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
@@ -86,7 +86,7 @@ pub(crate) fn resolve(
     context: &Context<'_>,
     referrer: &Party,
     reference: &BackendRef<'_>,
-) -> Result<ResolvedBackend, RefError> {
+) -> Result<Rc<ResolvedBackend>, RefError> {
     let BackendRef { group, kind, namespace, name, port } = *reference;
     if !matches!((group, kind), ("", "Service") | (KGATEWAY, "Backend") | (GLOO, "Upstream")) {
         let message = format!("a backend of kind {kind:?} in group {group:?} is not supported");
@@ -106,7 +106,7 @@ pub(crate) fn resolve(
         let port = port.ok_or_else(|| {
             RefError::new(Reason::BackendNotFound, format!("Service {key} is named without a valid port"))
         })?;
-        return service::resolve(context, &key, port);
+        return context.service(&key, port);
     }
     let object = ObjectRef::namespaced(group, kind, namespace, name);
     match context.backends.get(&object) {
@@ -140,7 +140,7 @@ pub(crate) fn resolve_all(
     });
     let resolved = backends.chain(upstreams).map(|(object, generation, name, canonical)| {
         let result = resolver.resolve(&object, name, canonical);
-        (object, (generation.unwrap_or_default(), result))
+        (object, (generation.unwrap_or_default(), result.map(Rc::new)))
     });
     resolved.collect()
 }
