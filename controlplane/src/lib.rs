@@ -11,6 +11,7 @@
 //! sockets and time.
 
 pub mod admin;
+mod api_client;
 pub mod args;
 mod backoff;
 pub mod bootstrap;

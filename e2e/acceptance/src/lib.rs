@@ -6,21 +6,40 @@
 //!
 //! The tests need root and what `make test-cluster` builds.
 
+mod api_server;
+mod ask;
+pub mod audit;
 mod backend;
 mod client;
+mod collection;
+mod control_plane;
+mod echo_gateway;
+pub mod fault_proxy;
+mod local_control_plane;
 mod network;
 mod provider;
+mod recorder;
 mod seed;
+mod table;
+mod traffic;
 mod world;
+pub mod xds_port;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use api_server::{APPLY, ApiConnection, ApiServer, MERGE};
 pub use backend::EchoApp;
 pub use client::{Answer, QUESTION, ask_gemini, ask_gemini_until, assert_native_gemini};
+pub use collection::{Collection, ENDPOINT_SLICES, HTTP_ROUTES, READ, SECRETS, SERVICES, object_name};
+pub use echo_gateway::EchoGateway;
+pub use local_control_plane::{LocalChart, LocalControlPlane, admin_get, held_objects};
 pub use network::Network;
 pub use provider::{GEMINI, header};
+pub use recorder::{Recorder, Recording};
 pub use seed::{KEY, apply_seed};
+pub use table::Table;
+pub use traffic::{RATE, Traffic, gateway_socket, wait_for_answer};
 pub use world::{RELEASE, SYSTEM, Setup, World};
 
 /// How long anything in a cluster may take, unless a test is about that time.

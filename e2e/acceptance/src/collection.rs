@@ -1,0 +1,120 @@
+//! The kinds that the control plane reads, as a witness from outside: not taken from the product.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::ApiConnection;
+
+/// All objects of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Collection {
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// The version that the cluster stores.
+    pub version: &'static str,
+    /// Kind.
+    pub kind: &'static str,
+    /// Plural, as in paths.
+    pub plural: &'static str,
+    /// Whether it comes with a CRD, which a cluster can be without.
+    pub is_custom: bool,
+}
+
+const fn builtin(group: &'static str, kind: &'static str, plural: &'static str) -> Collection {
+    Collection { group, version: "v1", kind, plural, is_custom: false }
+}
+
+const fn custom(
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+) -> Collection {
+    Collection { group, version, kind, plural, is_custom: true }
+}
+
+/// Secrets.
+pub const SECRETS: Collection = builtin("", "Secret", "secrets");
+/// Services.
+pub const SERVICES: Collection = builtin("", "Service", "services");
+/// EndpointSlices.
+pub const ENDPOINT_SLICES: Collection = builtin("discovery.k8s.io", "EndpointSlice", "endpointslices");
+/// HTTPRoutes.
+pub const HTTP_ROUTES: Collection = custom(GATEWAY_API, "v1", "HTTPRoute", "httproutes");
+
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+
+/// Everything that the control plane reads in order to translate it.
+pub const READ: &[Collection] = &[
+    builtin("", "Namespace", "namespaces"),
+    SECRETS,
+    SERVICES,
+    ENDPOINT_SLICES,
+    custom(GATEWAY_API, "v1", "GatewayClass", "gatewayclasses"),
+    custom(GATEWAY_API, "v1", "Gateway", "gateways"),
+    HTTP_ROUTES,
+    custom(GATEWAY_API, "v1", "ReferenceGrant", "referencegrants"),
+    custom("gateway.kgateway.dev", "v1alpha1", "Backend", "backends"),
+    custom("gateway.kgateway.dev", "v1alpha1", "GatewayParameters", "gatewayparameters"),
+    custom("gateway.gloo.solo.io", "v1alpha1", "GatewayParameters", "gatewayparameters"),
+    custom("gloo.solo.io", "v1", "Upstream", "upstreams"),
+];
+
+/// The types of Secrets that the control plane does not ask for.
+const FOREIGN_SECRETS: [&str; 5] = [
+    "bootstrap.kubernetes.io/token",
+    "helm.sh/release.v1",
+    "kubernetes.io/dockercfg",
+    "kubernetes.io/dockerconfigjson",
+    "kubernetes.io/service-account-token",
+];
+
+impl Collection {
+    /// Where its objects, those of all namespaces, are.
+    #[must_use]
+    pub fn path(self) -> String {
+        let Self { group, version, plural, .. } = self;
+        match group {
+            "" => format!("/api/{version}/{plural}"),
+            group => format!("/apis/{group}/{version}/{plural}"),
+        }
+    }
+
+    /// Whether this is where its objects are, in any version.
+    #[must_use]
+    pub fn has_path(self, path: &str) -> bool {
+        let parts: Vec<&str> = path.split('/').collect();
+        match parts.as_slice() {
+            ["", "api", _, plural] => self.group.is_empty() && *plural == self.plural,
+            ["", "apis", group, _, plural] => (*group, *plural) == (self.group, self.plural),
+            _ => false,
+        }
+    }
+
+    /// The objects that concern the control plane, by what [`object_name`] makes of them, with their versions.
+    ///
+    /// # Errors
+    /// The API server does not say.
+    pub async fn versions(self, api: &mut ApiConnection) -> Result<BTreeMap<String, String>> {
+        let list = api.get(&self.path()).await?;
+        let items = list["items"].as_array().into_iter().flatten();
+        let ours = items.filter(|item| {
+            self != SECRETS || !FOREIGN_SECRETS.contains(&item["type"].as_str().unwrap_or_default())
+        });
+        let version = |item: &Value| {
+            let metadata = &item["metadata"];
+            let version = metadata["resourceVersion"].as_str().unwrap_or_default().to_owned();
+            (object_name(self.group, self.kind, metadata), version)
+        };
+        Ok(ours.map(version).collect())
+    }
+}
+
+/// `Kind.group namespace/name`, of an object with the fields `namespace` and `name`.
+#[must_use]
+pub fn object_name(group: &str, kind: &str, object: &Value) -> String {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    format!("{kind}.{group} {}/{}", text("namespace"), text("name"))
+}
