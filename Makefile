@@ -52,6 +52,8 @@ crds: ## rewrite the generated CRD YAML in helm/files/crds
 lint: ## formatting and clippy, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	$(CARGO) clippy --locked --package cluster $(addprefix --test ,$(CLUSTER_TESTS)) -- --deny warnings
+	$(CARGO) clippy --locked --package acceptance $(addprefix --test ,$(ACCEPTANCE_TESTS)) -- --deny warnings
 
 .PHONY: deny
 deny: ## licences, advisories and sources of every dependency

@@ -47,13 +47,14 @@ cluster-down: ## end the cluster of `make cluster`; nothing is left of it
 	$(CARGO) build --locked --package cluster
 	@$(CLUSTER) target/debug/cluster down
 
-# The quick ones first.
-ACCEPTANCE_TESTS := seeds refusals rows parameters trust watch_faults cold_starts outage disruptions
+# Named, since they are no part of `make test`. The quick ones first.
+CLUSTER_TESTS := workloads lifecycle commands
+ACCEPTANCE_TESTS := seeds refusals rows parameters trust disruptions
 
 .PHONY: test-cluster
 test-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image helm-test | cluster-machine ## the tests that need a real Kubernetes (needs root)
 	$(CARGO) build --locked --package e2e --package controlplane --bin mock-provider --bin chancery
-	$(CLUSTER) $(CARGO) test --locked --package cluster --lib --test workloads --test lifecycle --test commands \
+	$(CLUSTER) $(CARGO) test --locked --package cluster --lib $(addprefix --test ,$(CLUSTER_TESTS)) \
 		-- --nocapture --test-threads=2
 	$(CLUSTER) $(CARGO) test --locked --package acceptance $(addprefix --test ,$(ACCEPTANCE_TESTS)) \
 		-- --nocapture --test-threads=2

@@ -153,7 +153,7 @@ fn is_crd_of_ours(object: &str) -> bool {
 fn objects(world: &World) -> Objects {
     let kinds = world.cluster.kubectl(&["api-resources", "--verbs=list", "-o", "name"]).expect("the kinds");
     let kinds: Vec<_> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
-    assert!(kinds.iter().any(|kind| *kind == "leases.coordination.k8s.io"), "{kinds:?}");
+    assert!(kinds.contains(&"leases.coordination.k8s.io"), "{kinds:?}");
     let columns = "custom-columns=KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name";
     let arguments = ["get", &kinds.join(","), "--all-namespaces", "--no-headers", "-o", columns];
     let lines = world.cluster.kubectl(&arguments).expect("the objects");

@@ -318,11 +318,14 @@ fn fifty_cold_starts_with_one_kind_late_refused_or_absent_serve_everything_or_no
     });
     let absent = |fault: &Fault| *fault == ABSENT;
     let (starts, releases): (Vec<_>, Vec<_>) = slowest.partition(|(_, _, fault)| absent(fault));
-    let slowest =
-        |times: &[(Duration, &'static str, Fault)]| times.iter().max_by_key(|(took, ..)| *took).copied();
+    let slowest = |times: &[(Duration, &'static str, Fault)]| {
+        let slowest = times.iter().max_by_key(|(took, ..)| *took);
+        let (took, kind, fault) = slowest.expect("both kinds of cases are among them");
+        format!("{:.1} s ({kind}, {fault:?})", took.as_secs_f64())
+    };
     println!(
-        "{} cold starts in {:.0} s, {} with a partial, empty or late push; slowest from the fault's end {:?}, from \
-         the start without a CRD {:?}",
+        "{} cold starts in {:.0} s, {} with a partial, empty or late push; slowest from the fault's end {}, from \
+         the start without a CRD {}",
         outcomes.len(),
         started.elapsed().as_secs_f64(),
         failures.len(),
