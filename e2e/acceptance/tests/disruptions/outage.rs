@@ -190,7 +190,9 @@ fn an_api_server_that_is_away_for_two_minutes_costs_no_request_and_every_edit_is
 
     let traffic = Traffic::start(&world, "API server away for 2 min", &address, EchoGateway::HOST);
     let stopped = Instant::now();
-    world.cluster.stop_component(Component::ApiServer).expect("it stops");
+    // Killed, as by a crash. One that is told to end takes its address out of the Service `kubernetes` first, and how
+    // soon after its return a pod can reach it again is then kube-proxy's matter, whose watches wait for up to 30 s.
+    world.cluster.kill_component(Component::ApiServer).expect("it ends");
     // Where controller managers elect a leader, it ends when it cannot renew its lease. One that goes on takes the
     // kubelet's silence for its own, and has every pod of the cluster marked as not ready on the return.
     world.cluster.stop_component(Component::ControllerManager).expect("it stops");
