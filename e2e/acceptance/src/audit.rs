@@ -5,7 +5,7 @@ use std::fs;
 use cluster::Cluster;
 use serde_json::Value;
 
-use crate::SYSTEM;
+use crate::{RELEASE, SYSTEM};
 
 /// What asks about tokens and rights is a write by its verb alone.
 const REVIEWS: [&str; 2] = ["tokenreviews", "subjectaccessreviews"];
@@ -31,17 +31,30 @@ pub struct Write {
 /// The log cannot be read.
 #[must_use]
 pub fn writes_of_chancery(cluster: &Cluster, namespace: &str) -> Vec<Write> {
-    let text = fs::read_to_string(cluster.logs().join("audit.log")).expect("the audit log");
-    let user = format!("system:serviceaccount:{SYSTEM}:");
+    let entries = entries(cluster);
+    let ours = entries.iter().filter(|entry| is_write_of_chancery(entry));
+    ours.map(write).filter(|write| write.namespace == namespace).collect()
+}
+
+/// Every write of anybody's until now, in order, as the log has it; but for leases and events, which it does not
+/// have.
+///
+/// # Panics
+/// The log cannot be read.
+#[must_use]
+pub fn entries(cluster: &Cluster) -> Vec<Value> {
+    let log = fs::read_to_string(cluster.logs().join("audit.log")).expect("the audit log");
     // The last line may still be in the making.
-    let entries = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let ours = entries.filter(|entry| {
-        entry["stage"] == "ResponseComplete"
-            && entry["user"]["username"].as_str().is_some_and(|name| name.starts_with(&user))
-    });
-    ours.map(|entry| write(&entry))
-        .filter(|write| write.namespace == namespace && !REVIEWS.contains(&write.resource.as_str()))
-        .collect()
+    let entries = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    entries.filter(|entry| entry["stage"] == "ResponseComplete").collect()
+}
+
+/// Whether an entry is a write of the control plane's that could change something.
+#[must_use]
+pub fn is_write_of_chancery(entry: &Value) -> bool {
+    let user = format!("system:serviceaccount:{SYSTEM}:{RELEASE}");
+    let resource = entry["objectRef"]["resource"].as_str().unwrap_or_default();
+    entry["user"]["username"] == user && !REVIEWS.contains(&resource)
 }
 
 fn write(entry: &Value) -> Write {

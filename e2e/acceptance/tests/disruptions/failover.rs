@@ -1,18 +1,14 @@
 //! What the death of the leader costs, and that nothing is written at rest. Each in a world of its own.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use acceptance::{DEADLINE, EchoGateway, Recorder, SYSTEM, Setup, World, apply_seed};
+use acceptance::{DEADLINE, EchoGateway, Recorder, SYSTEM, Setup, World, apply_seed, audit};
 use cluster::{Component, Error};
 use serde_json::Value;
 
 const NAMESPACE: &str = "failover";
-
-/// Who the control plane is for the API server.
-const WRITER: &str = "system:serviceaccount:chancery-system:chancery";
 
 /// How long nothing must be written.
 const REST: Duration = Duration::from_secs(300);
@@ -81,16 +77,21 @@ fn nothing_is_written_in_5_idle_minutes() {
     mark(world, "rest-begins");
     thread::sleep(REST);
     mark(world, "rest-ends");
-    let entries = audit(world);
+    let entries = audit::entries(&world.cluster);
     let (begin, end) = (position(&entries, "rest-begins"), position(&entries, "rest-ends"));
-    let ours: Vec<_> = entries[begin..end].iter().filter(|entry| is_write_of_ours(entry)).collect();
+    let ours: Vec<_> =
+        entries[begin..end].iter().filter(|entry| audit::is_write_of_chancery(entry)).collect();
     println!("{} s at rest: {} writes", REST.as_secs(), ours.len());
     assert!(ours.is_empty(), "{ours:#?}");
     // The log does show what is written.
     let patch = r#"{"spec": {"hostnames": ["changed.example.com"]}}"#;
     let arguments = ["patch", "httproute", "route-1", "-n", "idle", "--type=merge", "-p", patch];
     world.cluster.kubectl(&arguments).expect("a patch");
-    let is_seen = || match audit(world)[end..].iter().filter(|entry| is_write_of_ours(entry)).count() {
+    let is_seen = || match audit::entries(&world.cluster)[end..]
+        .iter()
+        .filter(|entry| audit::is_write_of_chancery(entry))
+        .count()
+    {
         0 => Err(Error::Unexpected("no write after an edit".to_owned())),
         count => Ok(count),
     };
@@ -157,9 +158,9 @@ fn of_xds(dump: &Value) -> Value {
 
 /// The pod that wrote the newest status of a route.
 fn last_writer(world: &World) -> String {
-    let entries = audit(world);
+    let entries = audit::entries(&world.cluster);
     let mut writes = entries.iter().rev().filter(|entry| {
-        is_write_of_ours(entry)
+        audit::is_write_of_chancery(entry)
             && entry["objectRef"]["name"] == "refused"
             && entry["objectRef"]["subresource"] == "status"
     });
@@ -192,7 +193,8 @@ fn wait_until_all_routes_have_a_status(world: &World, at_least: usize) {
 
 /// What was due after the last change has been written when nothing more comes for a while.
 fn wait_for_silence(world: &World) {
-    let count = || audit(world).iter().filter(|entry| is_write_of_ours(entry)).count();
+    let count =
+        || audit::entries(&world.cluster).iter().filter(|entry| audit::is_write_of_chancery(entry)).count();
     let mut before = 0;
     let is_silent = || match std::mem::replace(&mut before, count()) {
         earlier if earlier > 0 && earlier == count() => Ok(()),
@@ -207,7 +209,7 @@ fn wait_for_silence(world: &World) {
 /// An object that shows in the audit log when it was.
 fn mark(world: &World, name: &str) {
     world.cluster.kubectl(&["create", "namespace", name]).expect("a mark");
-    let is_there = || match audit(world).iter().any(|entry| is_mark(entry, name)) {
+    let is_there = || match audit::entries(&world.cluster).iter().any(|entry| is_mark(entry, name)) {
         true => Ok(()),
         false => Err(Error::Unexpected("the log does not have it".to_owned())),
     };
@@ -222,16 +224,4 @@ fn is_mark(entry: &Value, name: &str) -> bool {
 
 fn position(entries: &[Value], name: &str) -> usize {
     entries.iter().position(|entry| is_mark(entry, name)).expect("the mark")
-}
-
-/// Every write to the API, in order; but for leases and events, which the log does not have.
-fn audit(world: &World) -> Vec<Value> {
-    let log = fs::read_to_string(world.cluster.logs().join("audit.log")).expect("the audit log");
-    // The last line may not be written to its end.
-    log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
-
-/// To ask whose a token is counts as a write for the API server, and changes nothing.
-fn is_write_of_ours(entry: &Value) -> bool {
-    entry["user"]["username"] == WRITER && entry["objectRef"]["resource"] != "tokenreviews"
 }
