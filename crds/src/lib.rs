@@ -14,13 +14,14 @@ pub mod object;
 pub mod object_ref;
 pub mod upstream;
 
+mod definitions;
 mod schema;
 mod sensitive;
 mod string_or;
 
+pub use definitions::{Manifest, custom_resource_definitions, manifests};
 pub use k8s_openapi::ByteString;
 pub use object::{DecodeError, Decoded, InvalidObject, KINDS, KindInfo, Object, decode_all};
 pub use object_ref::{GroupKind, NamespacedName, ObjectRef};
-pub use schema::{Manifest, custom_resource_definitions, manifests};
 pub use sensitive::{Opaque, SensitiveString};
 pub use string_or::StringOr;

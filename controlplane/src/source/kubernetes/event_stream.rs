@@ -14,7 +14,7 @@ use kube::core::Status;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::watch::End;
+use super::end::End;
 
 /// Bytes of a refusal that are read.
 const MAX_REFUSAL_LEN: usize = 64 * 1024;

@@ -11,6 +11,7 @@
 //! be read is as good as absent (and said), whatever was there before. So all replicas, and the same
 //! replica after a restart, translate the same.
 
+mod end;
 mod event_stream;
 mod gather;
 mod inventory;

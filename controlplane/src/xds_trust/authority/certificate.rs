@@ -14,14 +14,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::plan::Validity;
+use super::plan::{BACKDATE, Validity};
 
 /// An authority is valid for a year.
 const AUTHORITY_LIFETIME: Duration = Duration::from_hours(365 * 24);
 /// A server's certificate is valid for a day, and replaced after half of it.
 const LEAF_LIFETIME: Duration = Duration::from_hours(24);
-/// Certificates are valid from a little earlier, for proxies whose clocks are behind.
-pub(super) const BACKDATE: Duration = Duration::from_hours(1);
 
 /// Why a certificate or key cannot be used. Names no content.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::certificate::BACKDATE;
-
+/// Certificates are valid from a little earlier, for proxies whose clocks are behind.
+pub(super) const BACKDATE: Duration = Duration::from_hours(1);
 /// A successor is published when the signing authority has less than this left.
 const RENEW_BEFORE: Duration = Duration::from_hours(90 * 24);
 /// A successor signs once it has been published for so long: far more than the kubelet and Envoy need to
