@@ -67,10 +67,14 @@ bench-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image | cluster-machine ## API wr
 
 .PHONY: cluster-system-packages
 cluster-system-packages: ## install the Debian packages of the one-node cluster (needs root)
-	@echo 'Installing: $(CLUSTER_PACKAGES)'
-	@[ "$$(id -u)" = 0 ] || { echo 'root is missing: run `sudo make $@`' >&2; exit 1; }
-	apt-get update --quiet
-	DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends $(CLUSTER_PACKAGES)
+	@missing=; for package in $(CLUSTER_PACKAGES); do \
+		[ "$$(dpkg-query --show --showformat='$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || \
+			missing="$$missing $$package"; done; \
+	[ -n "$$missing" ] || { echo 'Installed already: $(CLUSTER_PACKAGES)'; exit 0; }; \
+	echo "Installing:$$missing"; \
+	[ "$$(id -u)" = 0 ] || { echo 'root is missing: run `sudo make $@`' >&2; exit 1; }; \
+	apt-get update --quiet; \
+	DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends $$missing
 
 .PHONY: cluster-tools
 cluster-tools: $(CLUSTER_BUILT) ## build the programs of the one-node cluster (once; 15 min on 2 cores)
