@@ -9,7 +9,6 @@ use std::process::Child;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context as _, Result};
-use e2e::ads_client::{AdsAddress, SecureAddress};
 use e2e::http::{Response, get};
 use serde_json::{Value, json};
 
@@ -128,17 +127,6 @@ impl LocalChart {
 }
 
 impl LocalControlPlane {
-    /// How an Envoy with `token` reaches it; `authority` signs its certificate.
-    #[must_use]
-    pub fn ads_address(&self, authority: &str, token: &str) -> AdsAddress {
-        AdsAddress::Tls(SecureAddress {
-            address: self.xds,
-            server_name: format!("{RELEASE}.{SYSTEM}.svc"),
-            authority: authority.to_owned(),
-            token: token.to_owned(),
-        })
-    }
-
     /// The end of its log.
     #[must_use]
     pub fn log_tail(&self) -> String {

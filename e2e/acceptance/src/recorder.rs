@@ -7,14 +7,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use cluster::Error;
-use e2e::ads_client::{AdsAddress, AdsClient, Kind, Protocol, SecureAddress, ServedResources};
+use e2e::ads_client::{AdsAddress, AdsClient, Kind, Protocol, ServedResources};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::{DEADLINE, RELEASE, SYSTEM, World};
-
-/// The port of the control plane, at its Service and at its pods.
-const XDS_PORT: u16 = 18000;
+use crate::{DEADLINE, RELEASE, SYSTEM, World, XDS_PORT};
 
 /// Between two attempts to connect: what our bootstrap tells Envoy to begin with.
 const RETRY: Duration = Duration::from_millis(500);
@@ -67,16 +64,9 @@ impl Recorder {
     /// There is no complete state within the deadline.
     #[must_use]
     pub fn start_at(world: &World, namespace: &str, account: &str, addresses: Vec<String>) -> Self {
-        let token = ["create", "token", account, "-n", namespace, "--audience=chancery.dev/xds"];
-        let token = world.cluster.kubectl(&token).expect("a token").trim().to_owned();
-        let authority = world.field(&["configmap", account, "-n", namespace], r".data.ca\.crt");
+        let identity = world.proxy_identity(namespace, account);
         let secure = |address: String| {
-            AdsAddress::Tls(SecureAddress {
-                address: SocketAddr::new(address.parse().expect("an IP address"), XDS_PORT),
-                server_name: format!("{RELEASE}.{SYSTEM}.svc"),
-                authority: authority.clone(),
-                token: token.clone(),
-            })
+            identity.address(SocketAddr::new(address.parse().expect("an IP address"), XDS_PORT))
         };
         let addresses = addresses.into_iter().map(secure).collect();
         let recording = Arc::new(Mutex::new(Recording::default()));

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use acceptance::{DEADLINE, SYSTEM, World, restricted_namespace};
-use e2e::ads_client::{AdsAddress, AdsClient, Kind, Protocol, SecureAddress};
+use acceptance::{DEADLINE, SYSTEM, World, XDS_PORT, restricted_namespace};
+use e2e::ads_client::{AdsClient, Kind, Protocol};
 
 const NAMESPACE: &str = "refusals";
 
@@ -16,18 +16,6 @@ spec:
   listeners: [{name: http, port: 8080, protocol: HTTP}]
 ";
 
-/// The xDS port of one replica, and a token of the Gateway's.
-fn replica(world: &World, pod: &str) -> AdsAddress {
-    let address = world.field(&["pod", pod, "-n", SYSTEM], ".status.podIP");
-    let token = ["create", "token", "web", "-n", NAMESPACE, "--audience=chancery.dev/xds"];
-    AdsAddress::Tls(SecureAddress {
-        address: SocketAddr::new(address.parse().expect("an IP address"), 18000),
-        server_name: format!("chancery.{SYSTEM}.svc"),
-        authority: world.field(&["configmap", "web", "-n", NAMESPACE], r".data.ca\.crt"),
-        token: world.cluster.kubectl(&token).expect("a token").trim().to_owned(),
-    })
-}
-
 #[test]
 fn what_a_proxy_of_any_replica_refuses_stands_in_the_status_until_it_is_gone() {
     let (world, _guard) = World::shared();
@@ -39,7 +27,9 @@ fn what_a_proxy_of_any_replica_refuses_stands_in_the_status_until_it_is_gone() {
     let replicas = world.control_planes();
     assert!(replicas.len() == 2 && replicas.contains(&leader), "{replicas:?}, {leader}");
     for pod in replicas {
-        let address = replica(world, &pod);
+        let address = world.field(&["pod", &pod, "-n", SYSTEM], ".status.podIP");
+        let address = SocketAddr::new(address.parse().expect("an IP address"), XDS_PORT);
+        let address = world.proxy_identity(NAMESPACE, "web").address(address);
         let refusing = world.network.run(async move {
             let mut client = AdsClient::connect(&address, Protocol::Delta, "refusing").await?;
             client.refuse(Kind::Listener, "too many words", DEADLINE).await?;

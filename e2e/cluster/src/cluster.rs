@@ -250,7 +250,7 @@ impl Cluster {
     /// # Errors
     /// No such pod runs.
     pub fn inside_pod(&self, namespace: &str, pod: &str, program: impl AsRef<OsStr>) -> Result<Command> {
-        let uid = self.kubectl(&["get", "pod", pod, "-n", namespace, "-o", "jsonpath={.metadata.uid}"])?;
+        let uid = self.pod_uid(namespace, pod)?;
         let process = process_of_pod(&uid)
             .ok_or_else(|| Error::Unexpected(format!("no process of the pod {namespace}/{pod} runs")))?;
         let mut command = self.inside("nsenter");

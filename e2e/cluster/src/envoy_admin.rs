@@ -21,7 +21,7 @@ impl Cluster {
     /// # Errors
     /// No such pod, no such socket, or no answer with a 2xx status.
     pub fn envoy_admin(&self, namespace: &str, pod: &str, path: &str) -> Result<String> {
-        let uid = self.kubectl(&["get", "pod", pod, "-n", namespace, "-o", "jsonpath={.metadata.uid}"])?;
+        let uid = self.pod_uid(namespace, pod)?;
         let volumes = format!("/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir");
         let sockets = self.exec_inside("find", &[&volumes, "-name", SOCKET])?;
         let socket = sockets.lines().next().ok_or_else(|| {

@@ -14,8 +14,7 @@ impl Cluster {
     pub fn kill_in_pods(&self, namespace: &str, pods: &[&str], program: &str) -> Result<()> {
         let mut processes = Vec::new();
         for pod in pods {
-            let uid =
-                self.kubectl(&["get", "pod", pod, "-n", namespace, "-o", "jsonpath={.metadata.uid}"])?;
+            let uid = self.pod_uid(namespace, pod)?;
             let found = processes_of_pod(&uid, program);
             if found.is_empty() {
                 return Err(Error::Unexpected(format!("no {program} runs in the pod {namespace}/{pod}")));
@@ -24,6 +23,11 @@ impl Cluster {
         }
         let ids: Vec<String> = processes.iter().map(u32::to_string).collect();
         self.exec_inside("sh", &["-c", &format!("kill -KILL {}", ids.join(" "))]).map(drop)
+    }
+
+    /// The identity of a pod, by which its volumes and control groups are called.
+    pub(crate) fn pod_uid(&self, namespace: &str, pod: &str) -> Result<String> {
+        self.kubectl(&["get", "pod", pod, "-n", namespace, "-o", "jsonpath={.metadata.uid}"])
     }
 }
 

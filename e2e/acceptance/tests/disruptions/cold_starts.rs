@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use acceptance::fault_proxy::{Fault, FaultProxy};
 use acceptance::{
-    ApiServer, Collection, DEADLINE, LocalChart, LocalControlPlane, READ, Setup, World, admin_get,
+    ApiServer, Collection, DEADLINE, LocalChart, LocalControlPlane, ProxyIdentity, READ, Setup, World,
+    admin_get,
 };
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use e2e::ads_client::{AdsAddress, AdsClient, Kind, Protocol, ServedResources};
@@ -54,8 +55,7 @@ struct Scene {
     world: World,
     chart: LocalChart,
     server: ApiServer,
-    authority: String,
-    token: String,
+    identity: ProxyIdentity,
     /// What a start without faults serves.
     full: ServedResources,
     /// What is served where a kind has no objects; `None` for nothing at all, as there is no Gateway.
@@ -77,7 +77,7 @@ impl Scene {
             proxy.set(collection, Some(fault));
         }
         let plane = self.chart.start(&self.world, name, proxy.address());
-        let address = plane.ads_address(&self.authority, &self.token);
+        let address = self.identity.address(plane.xds);
         let envoy = self.world.network.spawn(first_served(address.clone(), protocol_of(name)));
         Start { proxy, plane, envoy, address }
     }
@@ -237,16 +237,14 @@ fn prepare() -> (Scene, LocalControlPlane, FaultProxy) {
     let leader = chart.start(&world, "leader", proxy.address());
     let made = || world.cluster.kubectl(&["get", "configmap,serviceaccount", "gateway", "-n", "cold"]);
     world.cluster.wait_until("what the Gateway gets", DEADLINE, made).expect("the Gateway's account");
-    let token = ["create", "token", "gateway", "-n", "cold", "--audience=chancery.dev/xds"];
-    let token = world.cluster.kubectl(&token).expect("a token").trim().to_owned();
-    let authority = world.field(&["configmap", "gateway", "-n", "cold"], r".data.ca\.crt");
-    let address = leader.ads_address(&authority, &token);
+    let identity = world.proxy_identity("cold", "gateway");
+    let address = identity.address(leader.xds);
     let full = world.network.run(async move {
         let mut client = AdsClient::connect(&address, Protocol::Delta, "cold").await?;
         client.complete(DEADLINE).await.cloned()
     });
     let full = full.expect("a healthy start serves");
-    let mut scene = Scene { world, chart, server, authority, token, full, without: BTreeMap::new() };
+    let mut scene = Scene { world, chart, server, identity, full, without: BTreeMap::new() };
     for collection in READ.iter().filter(|collection| collection.is_custom) {
         let without = without(&scene, *collection);
         scene.without.insert(*collection, without);

@@ -7,12 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use acceptance::{
-    APPLY, ApiServer, DEADLINE, EchoGateway, RELEASE, Recorder, SYSTEM, Traffic, World, admin_get,
+    APPLY, ApiServer, DEADLINE, EchoGateway, ProxyIdentity, Recorder, SYSTEM, Setup, Traffic, World,
+    XDS_PORT, admin_get, gateway_socket,
 };
-use acceptance::{Setup, gateway_socket};
 use anyhow::{Result, ensure};
 use cluster::Component;
-use e2e::ads_client::{AdsAddress, AdsClient, Protocol, SecureAddress};
+use e2e::ads_client::{AdsClient, Protocol};
 use e2e::http::{eventually, get};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -35,7 +35,6 @@ const LIMIT: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(250);
 
 /// The ports of the control plane's pods.
-const XDS_PORT: u16 = 18_000;
 const ADMIN_PORT: u16 = 9_093;
 
 fn route(number: usize, host: &str) -> Value {
@@ -95,37 +94,24 @@ fn xds_connections(world: &World) -> BTreeMap<String, String> {
     opened.collect()
 }
 
+/// The first of the control plane's pods.
 struct Xds {
     pod: String,
-    authority: String,
 }
 
 impl Xds {
-    /// The first of the control plane's pods.
     fn of(world: &World) -> Self {
         let pod = world.control_planes().swap_remove(0);
-        let pod = world.field(&["pod", &pod, "-n", SYSTEM], ".status.podIP");
-        let authority = world.field(&["configmap", "echo-gateway", "-n", NAMESPACE], r".data.ca\.crt");
-        Self { pod, authority }
+        Self { pod: world.field(&["pod", &pod, "-n", SYSTEM], ".status.podIP") }
     }
 
     fn socket(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.pod.parse().expect("an IP address"), port)
     }
 
-    fn new_token(world: &World) -> String {
-        let token = ["create", "token", "echo-gateway", "-n", NAMESPACE, "--audience=chancery.dev/xds"];
-        world.cluster.kubectl(&token).expect("a token").trim().to_owned()
-    }
-
     /// Opens a stream with this token; gives how many listeners it is served, or the refusal.
-    fn listeners(&self, world: &World, token: &str) -> Result<usize, String> {
-        let address = AdsAddress::Tls(SecureAddress {
-            address: self.socket(XDS_PORT),
-            server_name: format!("{RELEASE}.{SYSTEM}.svc"),
-            authority: self.authority.clone(),
-            token: token.to_owned(),
-        });
+    fn listeners(&self, world: &World, identity: &ProxyIdentity) -> Result<usize, String> {
+        let address = identity.address(self.socket(XDS_PORT));
         let served = world.network.run(async move {
             let mut client = AdsClient::connect(&address, Protocol::Delta, "outage").await?;
             let served = client.complete(Duration::from_secs(10)).await?;
@@ -143,7 +129,13 @@ impl Xds {
 }
 
 /// What must hold of the xDS port while nobody can review a token.
-fn assert_streams_in_the_outage(world: &World, xds: &Xds, recorder: &Recorder, known: &str, unknown: &str) {
+fn assert_streams_in_the_outage(
+    world: &World,
+    xds: &Xds,
+    recorder: &Recorder,
+    known: &ProxyIdentity,
+    unknown: &ProxyIdentity,
+) {
     let served = xds.listeners(world, known).expect("a token that was reviewed before is good");
     assert!(served > 0, "no listeners");
     let refusal = xds.listeners(world, unknown).expect_err("nobody can say whose token it is");
@@ -184,7 +176,8 @@ fn an_api_server_that_is_away_for_two_minutes_costs_no_request_and_every_edit_is
     });
     let xds = Xds::of(&world);
     let recorder = Recorder::start_at(&world, NAMESPACE, "echo-gateway", vec![xds.pod.clone()]);
-    let (known, unknown) = (Xds::new_token(&world), Xds::new_token(&world));
+    let identity = || world.proxy_identity(NAMESPACE, "echo-gateway");
+    let (known, unknown) = (identity(), identity());
     xds.listeners(&world, &known).expect("a token that can be reviewed");
     let (restarts_before, connections_before) = (restarts(&world), xds_connections(&world));
 
