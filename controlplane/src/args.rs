@@ -137,7 +137,8 @@ pub struct ServeArgs {
     pub proxy_image: String,
 
     /// Address of health (/healthz, /readyz), Prometheus metrics (/metrics) and statuses (/status),
-    /// or `off`.
+    /// or `off`. The other replicas ask there, too, what our Envoys refuse (/refusals); with `off`
+    /// the status of a Gateway may lack that.
     #[arg(long, value_name = "ADDR:PORT|off", default_value = "0.0.0.0:9093")]
     pub admin: AdminAddress,
 
