@@ -159,6 +159,11 @@ pub struct ServeArgs {
     /// [default: those of the proxy's image]. Followed when it changes.
     #[arg(long, value_name = "FILE")]
     pub upstream_ca: Option<PathBuf>,
+
+    /// How long a request may pass without any byte in either direction, unless its route's timeouts say
+    /// otherwise.
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = parse_seconds)]
+    pub stream_idle_timeout: Duration,
 }
 
 /// `chancery translate`.
@@ -207,6 +212,11 @@ pub struct TranslationArgs {
     /// [default: the system's]. Followed when it changes.
     #[arg(long, value_name = "FILE")]
     pub upstream_ca: Option<PathBuf>,
+
+    /// How long a request may pass without any byte in either direction, unless its route's timeouts say
+    /// otherwise.
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = parse_seconds)]
+    pub stream_idle_timeout: Duration,
 
     /// Write an access log to this file, or to standard output with `-`.
     #[arg(long, value_name = "FILE|-")]

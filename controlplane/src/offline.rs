@@ -133,7 +133,13 @@ mod tests {
     }
 
     fn translation_args() -> TranslationArgs {
-        TranslationArgs { bind: None, connect_to: Vec::new(), upstream_ca: None, access_log: None }
+        TranslationArgs {
+            bind: None,
+            connect_to: Vec::new(),
+            upstream_ca: None,
+            stream_idle_timeout: translator::DEFAULT_STREAM_IDLE_TIMEOUT,
+            access_log: None,
+        }
     }
 
     fn check(folder: &Path) -> Printed {

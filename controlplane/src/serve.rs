@@ -65,10 +65,19 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// Something that is needed from the start is missing: a port, a file, the way to the API server.
 pub async fn serve(args: ServeArgs) -> Result<Outcome> {
-    let ServeArgs { xds_bind, xds_service, proxy_image, admin, namespace, identity, kubeconfig, upstream_ca } =
-        args;
+    let ServeArgs {
+        xds_bind,
+        xds_service,
+        proxy_image,
+        admin,
+        namespace,
+        identity,
+        kubeconfig,
+        upstream_ca,
+        stream_idle_timeout,
+    } = args;
     let mut signals = Signals::new()?;
-    let settings = cluster(upstream_ca.as_deref())?;
+    let settings = cluster(upstream_ca.as_deref(), stream_idle_timeout)?;
     let xds_listener = bind_xds(xds_bind).await?;
     let admin_listener = match admin {
         AdminAddress::At(address) => Some(admin::bind(address).await?),

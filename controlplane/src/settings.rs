@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use ir::Trust;
@@ -33,7 +34,7 @@ const SYSTEM_TRUST: [&str; 5] = [
 /// # Errors
 /// `--upstream-ca` cannot be read.
 pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings> {
-    let TranslationArgs { bind, connect_to, upstream_ca, access_log } = args;
+    let TranslationArgs { bind, connect_to, upstream_ca, stream_idle_timeout, access_log } = args;
     let trust = match upstream_ca {
         Some(file) => read_trust(file)?,
         None => system_trust(machine),
@@ -46,6 +47,7 @@ pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings>
         lowest_port: machine.lowest_port,
         connect_to: connect_to.clone(),
         trust,
+        stream_idle_timeout: *stream_idle_timeout,
         access_log: access_log.as_deref().map(access_log_path).transpose()?,
     })
 }
@@ -54,8 +56,8 @@ pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings>
 ///
 /// # Errors
 /// `--upstream-ca` cannot be read.
-pub fn cluster(upstream_ca: Option<&Path>) -> Result<Settings> {
-    let settings = Settings::default();
+pub fn cluster(upstream_ca: Option<&Path>, stream_idle_timeout: Duration) -> Result<Settings> {
+    let settings = Settings { stream_idle_timeout, ..Settings::default() };
     match upstream_ca {
         Some(file) => Ok(Settings { trust: read_trust(file)?, ..settings }),
         None => Ok(settings),
@@ -221,8 +223,13 @@ mod tests {
     #[test]
     fn settings_follow_the_arguments() {
         let machine = Machine { lowest_port: 1024, trust_file: Some("/trust.pem".into()) };
-        let mut args =
-            TranslationArgs { bind: None, connect_to: Vec::new(), upstream_ca: None, access_log: None };
+        let mut args = TranslationArgs {
+            bind: None,
+            connect_to: Vec::new(),
+            upstream_ca: None,
+            stream_idle_timeout: translator::DEFAULT_STREAM_IDLE_TIMEOUT,
+            access_log: None,
+        };
         let settings = standalone(&args, &machine).unwrap();
         assert_eq!(settings.addressing, Addressing::Loopback);
         assert_eq!(settings.trust, Trust::File("/trust.pem".to_owned()));

@@ -10,6 +10,7 @@ pub mod backend;
 pub mod core;
 pub mod gateway_api;
 pub mod gateway_parameters;
+pub mod header;
 pub mod object;
 pub mod object_ref;
 pub mod upstream;

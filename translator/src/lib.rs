@@ -30,7 +30,7 @@ use crds::gateway_parameters::KubeParameters;
 use ir::{GatewayIr, GatewayName, ProxyInfra};
 
 pub use resources::Resources;
-pub use settings::{Addressing, CONTROLLER_NAME, ConnectTo, Settings};
+pub use settings::{Addressing, CONTROLLER_NAME, ConnectTo, DEFAULT_STREAM_IDLE_TIMEOUT, Settings};
 pub use xds::XdsResources;
 
 /// What the objects come to.

@@ -1,11 +1,15 @@
 //! What the control plane decides once, for every Gateway: plain data, no environment.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ir::{HostPort, Trust};
 
 /// The controller name that our GatewayClasses carry.
 pub const CONTROLLER_NAME: &str = "chancery.dev/gateway-controller";
+
+/// The default of [`Settings::stream_idle_timeout`], which is Envoy's, too.
+pub const DEFAULT_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// How to translate; the other input of [`crate::translate`] beside the objects.
 #[derive(Clone, Debug)]
@@ -26,6 +30,8 @@ pub struct Settings {
     pub connect_to: Vec<ConnectTo>,
     /// Who may have signed the certificates of backends that say nothing else.
     pub trust: Trust,
+    /// How long a request may pass without any byte in either direction, unless its route says otherwise.
+    pub stream_idle_timeout: Duration,
     /// The file that proxies write their access log to; `None` for no log.
     pub access_log: Option<String>,
 }
@@ -77,6 +83,7 @@ impl Default for Settings {
             lowest_port: 1,
             connect_to: Vec::new(),
             trust: Trust::File("/etc/ssl/certs/ca-certificates.crt".to_owned()),
+            stream_idle_timeout: DEFAULT_STREAM_IDLE_TIMEOUT,
             access_log: Some("/dev/stdout".to_owned()),
         }
     }

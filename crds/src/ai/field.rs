@@ -5,6 +5,7 @@ use std::{error, fmt, num::NonZeroU16};
 use super::{AuthToken, HostOverride, PathOverride, Provider, credential};
 use crate::{
     auth_token::{AuthTokenKind, AuthTokenSpec},
+    header,
     object_ref::NamespacedName,
 };
 
@@ -233,11 +234,14 @@ fn absolute_path<'a>(path: &str, value: &'a str) -> Result<&'a str, SpecError> {
     if legal { Ok(value) } else { Err(SpecError::invalid(path, "is not a URL path that begins with `/`")) }
 }
 
-/// A header's name, in lower case as Envoy compares it.
+/// The name of the header that carries the credential, in lower case as Envoy compares it.
 pub(super) fn header_name(path: &str, name: &str) -> Result<String, SpecError> {
-    let legal = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    if name.is_empty() || !name.chars().all(legal) {
-        return Err(SpecError::invalid(path, "is not a header name"));
+    let name = header::editable_name(name).map_err(|message| SpecError::invalid(path, message))?;
+    if name == "host" {
+        return Err(SpecError::invalid(
+            path,
+            "Host says which server is meant and cannot carry a credential",
+        ));
     }
-    Ok(name.to_ascii_lowercase())
+    Ok(name)
 }

@@ -339,7 +339,10 @@ fn what_makes_no_sense_is_said_at_its_path() {
             "spec.ai.pathOverride: must not be set together with spec.ai.llm.pathOverride",
         ),
         (with("authHeader: {}"), "spec.ai.llm.authHeader: prefix or headerName must be set"),
-        (with("authHeader: {headerName: 'a b'}"), "spec.ai.llm.authHeader.headerName: is not a header name"),
+        (
+            with("authHeader: {headerName: 'a b'}"),
+            "spec.ai.llm.authHeader.headerName: \"a b\" is not a header name",
+        ),
         (
             with("authHeader: {prefix: a}, authHeaderOverride: {prefix: a}"),
             "spec.ai.llm.authHeaderOverride: must not be set together with spec.ai.llm.authHeader",

@@ -39,7 +39,7 @@ pub enum HostRewrite {
 /// The path to send upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PathRewrite {
-    /// This path instead of the whole path.
+    /// This path instead of the whole path. A query behind it comes before that of the request.
     Full(String),
     /// `to` instead of the leading path elements `from`, with Gateway API's rules for slashes
     /// (`HTTPPathModifier`, field `replacePrefixMatch`).
@@ -49,26 +49,46 @@ pub enum PathRewrite {
         /// What replaces it.
         to: String,
     },
-    /// Every match of the RE2 expression `pattern` in the path, by `substitution` (`\1` … refer to
-    /// groups).
-    Regex {
-        /// What is looked for.
-        pattern: String,
-        /// What replaces it.
-        substitution: String,
-    },
 }
 
-/// An answer that sends the client elsewhere. What is `None` stays as in the request.
+/// The scheme of a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Scheme {
+    /// `http`
+    Http,
+    /// `https`
+    Https,
+}
+
+impl Scheme {
+    /// As it stands in a URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port that is meant where a URL names none (RFC 9110 §4.2).
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// An answer that sends the client elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Redirect {
-    /// The scheme, `http` or `https`.
-    pub scheme: Option<String>,
-    /// The host name.
+    /// The scheme; `None` is that of the listener.
+    pub scheme: Option<Scheme>,
+    /// The host name; `None` is that of the request, without its port.
     pub host: Option<String>,
-    /// The port to show; `None` leaves it out, which means the scheme's own.
+    /// The port; `None` is the scheme's own if there is a scheme here, and the listener's if there is none
+    /// (Gateway API, `HTTPRequestRedirectFilter.port`).
     pub port: Option<u16>,
-    /// The path.
+    /// The path; `None` is that of the request.
     pub path: Option<RedirectPath>,
     /// The status code: 301, 302, 303, 307 or 308.
     pub status: u16,
@@ -77,7 +97,7 @@ pub struct Redirect {
 /// The path of a redirect.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RedirectPath {
-    /// This path instead of the whole path.
+    /// This path instead of the whole path. A query behind it replaces that of the request.
     Full(String),
     /// As [`PathRewrite::Prefix`].
     Prefix {

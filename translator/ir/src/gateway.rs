@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use crate::{
-    ClusterIr, ClusterName, GatewayName, Hostname, ListenerName, RouteConfigName, RouteIr, SecretIr,
+    ClusterIr, ClusterName, GatewayName, Hostname, ListenerName, RouteConfigName, RouteIr, Scheme, SecretIr,
     SecretName, VirtualHostName,
 };
 
@@ -32,10 +32,32 @@ pub struct ListenerIr {
     pub addresses: Vec<IpAddr>,
     /// The port to bind.
     pub port: u16,
+    /// What becomes of requests with an escaped slash in their path.
+    pub escaped_slashes: EscapedSlashes,
     /// The name of its route table.
     pub route_config: RouteConfigName,
     /// Its route table: one virtual host per hostname, the most specific first.
     pub virtual_hosts: Vec<VirtualHost>,
+}
+
+impl ListenerIr {
+    /// The scheme of the URLs that lead to it.
+    pub fn scheme(&self) -> Scheme {
+        Scheme::Http
+    }
+}
+
+/// What becomes of requests whose path holds an escaped slash or backslash (`%2F`, `%5C`). Servers do not
+/// agree on whether it separates path elements, so a route that guards a path can be got round by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub enum EscapedSlashes {
+    /// The client is redirected (307) to the path with a slash instead.
+    #[default]
+    Redirect,
+    /// The request is refused (400).
+    Reject,
+    /// The escape stays, and counts as a part of its path element.
+    Keep,
 }
 
 /// The routes of one hostname; the unit in which routes are translated and compared.

@@ -24,11 +24,11 @@ mod secret;
 pub use cluster::{
     ClusterIr, Credential, Discovery, Endpoint, HostPort, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
-pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite};
-pub use gateway::{GatewayIr, ListenerIr, VirtualHost};
+pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
+pub use gateway::{EscapedSlashes, GatewayIr, ListenerIr, VirtualHost};
 pub use hostname::Hostname;
 pub use infra::{DRAIN_PORT, InfraPort, METRICS_PORT, ProxyInfra, READINESS_PORT, RESERVED_PORTS};
-pub use matcher::{HeaderMatch, PathMatch, QueryParamMatch, RouteMatch, StringMatch};
+pub use matcher::{HeaderMatch, PathMatch, Precedence, QueryParamMatch, RouteMatch, StringMatch};
 pub use name::{
     ClusterName, GatewayName, ListenerName, RouteConfigName, RouteName, SecretName, VirtualHostName,
 };

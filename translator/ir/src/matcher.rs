@@ -83,16 +83,32 @@ impl Default for RouteMatch {
     }
 }
 
+/// The specification's precedence of a match: equal for matches between which it sees a tie, which the
+/// route's age and name then break. What is less is tried first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Precedence {
+    path: (u8, Reverse<usize>),
+    without_method: bool,
+    headers: Reverse<usize>,
+    query_params: Reverse<usize>,
+}
+
+impl Precedence {
+    /// The precedence of a match with as many headers and query parameters, and else like this one.
+    pub fn with_counts(self, headers: usize, query_params: usize) -> Self {
+        Self { headers: Reverse(headers), query_params: Reverse(query_params), ..self }
+    }
+}
+
 impl RouteMatch {
-    /// The specification's precedence alone: equal for matches between which it sees a tie, which
-    /// the route's age and name then break.
-    pub fn precedence(&self) -> impl Ord + use<> {
-        (
-            self.path.rank(),
-            self.method.is_none(),
-            Reverse(self.headers.len()),
-            Reverse(self.query_params.len()),
-        )
+    /// The specification's precedence alone.
+    pub fn precedence(&self) -> Precedence {
+        Precedence {
+            path: self.path.rank(),
+            without_method: self.method.is_none(),
+            headers: Reverse(self.headers.len()),
+            query_params: Reverse(self.query_params.len()),
+        }
     }
 }
 

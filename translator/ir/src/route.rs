@@ -85,6 +85,6 @@ pub struct Timeouts {
     pub request: Option<Duration>,
     /// One attempt's limit; `None` is no limit of its own.
     pub backend_request: Option<Duration>,
-    /// The longest time without any byte in either direction; `None` leaves the listener's.
+    /// The longest time without any byte in either direction; `None` is no limit.
     pub idle: Option<Duration>,
 }

@@ -6,15 +6,15 @@ use crds::gateway_api::httproutes::{
     HttpRouteRulesBackendRefsFilters as BackendFilter, HttpRouteRulesFilters as Filter,
     HttpRouteRulesFiltersRequestRedirect as RedirectSpec,
     HttpRouteRulesFiltersRequestRedirectPathType as RedirectPathType,
-    HttpRouteRulesFiltersRequestRedirectScheme as Scheme, HttpRouteRulesFiltersType as FilterType,
+    HttpRouteRulesFiltersRequestRedirectScheme as SchemeSpec, HttpRouteRulesFiltersType as FilterType,
     HttpRouteRulesFiltersUrlRewrite as RewriteSpec,
     HttpRouteRulesFiltersUrlRewritePathType as RewritePathType,
 };
-use ir::{HeaderModifier, HostRewrite, PathMatch, PathRewrite, Redirect, RedirectPath, Rewrite};
-use serde_json::Value;
+use ir::{HeaderModifier, HostRewrite, PathMatch, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
 
+use super::header_modifier::{self, Direction, Edits, edits};
 use super::listener::Rejection;
-use super::validate;
+use super::{path, validate};
 use crate::status::Reason;
 
 /// The filters of a rule or of a backend reference, read but not yet tied to a match.
@@ -36,7 +36,7 @@ enum PathChange {
 
 #[derive(Clone, Debug)]
 struct RedirectFilter {
-    scheme: Option<String>,
+    scheme: Option<Scheme>,
     host: Option<String>,
     port: Option<u16>,
     path: Option<PathChange>,
@@ -78,18 +78,22 @@ pub(crate) fn read_backend(filters: &[BackendFilter], field: &str) -> Result<Fil
 
 impl Filters {
     fn add(&mut self, filter: &Filter, field: &str) -> Result<(), Rejection> {
+        refuse_other_members(filter, field)?;
         match filter.r#type {
             FilterType::RequestHeaderModifier => {
                 let modifier =
                     member(filter.request_header_modifier.as_ref(), field, "requestHeaderModifier")?;
-                self.request_headers = header_modifier(modifier, &format!("{field}.requestHeaderModifier"))?;
-                refuse_host(&self.request_headers, field)
+                let field = format!("{field}.requestHeaderModifier");
+                let (edits, host) = header_modifier::read(&edits!(modifier), Direction::Request, &field)?;
+                self.request_headers = edits;
+                host.map_or(Ok(()), |host| self.set_host(host, &field))
             }
             FilterType::ResponseHeaderModifier => {
                 let modifier =
                     member(filter.response_header_modifier.as_ref(), field, "responseHeaderModifier")?;
-                self.response_headers =
-                    header_modifier(modifier, &format!("{field}.responseHeaderModifier"))?;
+                let field = format!("{field}.responseHeaderModifier");
+                (self.response_headers, _) =
+                    header_modifier::read(&edits!(modifier), Direction::Response, &field)?;
                 Ok(())
             }
             FilterType::UrlRewrite => {
@@ -113,18 +117,21 @@ impl Filters {
 
     fn add_rewrite(&mut self, spec: &RewriteSpec, field: &str) -> Result<(), Rejection> {
         if let Some(hostname) = &spec.hostname {
-            let hostname = plain_hostname(hostname, field)?;
-            self.host = Some(HostRewrite::Literal(hostname));
+            self.set_host(plain_hostname(hostname, field)?, &format!("{field}.hostname"))?;
         }
         if let Some(path) = &spec.path {
-            let (member, value) = match path.r#type {
-                RewritePathType::ReplaceFullPath => ("replaceFullPath", path.replace_full_path.as_ref()),
-                RewritePathType::ReplacePrefixMatch => {
-                    ("replacePrefixMatch", path.replace_prefix_match.as_ref())
-                }
-            };
             let is_full = path.r#type == RewritePathType::ReplaceFullPath;
-            self.path = Some(path_change(is_full, value, &format!("{field}.path.{member}"))?);
+            let (full, prefix) = (path.replace_full_path.as_deref(), path.replace_prefix_match.as_deref());
+            self.path = Some(path_change(is_full, full, prefix, &format!("{field}.path"))?);
+        }
+        Ok(())
+    }
+
+    /// Notes the `Host` to send, of which there is one.
+    fn set_host(&mut self, host: String, field: &str) -> Result<(), Rejection> {
+        if self.host.replace(HostRewrite::Literal(host)).is_some() {
+            let message = format!("{field}: another filter beside it sets Host, too");
+            return Err(Rejection::new(Reason::IncompatibleFilters, message));
         }
         Ok(())
     }
@@ -134,8 +141,8 @@ impl Filters {
         self.redirect.is_some()
     }
 
-    /// The redirect for requests that `matched` took, on a listener of plain HTTP on `port`.
-    pub(crate) fn redirect(&self, matched: &PathMatch, port: u16) -> Option<Result<Redirect, Rejection>> {
+    /// The redirect for requests that `matched` took.
+    pub(crate) fn redirect(&self, matched: &PathMatch) -> Option<Result<Redirect, Rejection>> {
         let filter = self.redirect.as_ref()?;
         let path = match &filter.path {
             None => None,
@@ -145,13 +152,8 @@ impl Filters {
                 Err(rejection) => return Some(Err(rejection)),
             },
         };
-        Some(Ok(Redirect {
-            scheme: filter.scheme.clone(),
-            host: filter.host.clone(),
-            port: redirect_port(filter, port),
-            path,
-            status: filter.status,
-        }))
+        let RedirectFilter { scheme, host, port, status, .. } = filter;
+        Some(Ok(Redirect { scheme: *scheme, host: host.clone(), port: *port, path, status: *status }))
     }
 
     /// The rewrite for requests that `matched` took.
@@ -165,16 +167,6 @@ impl Filters {
         };
         Ok(Rewrite { host: self.host.clone(), path })
     }
-}
-
-/// The port that a redirect shows (Gateway API, `HTTPRequestRedirectFilter`, field `port`): the
-/// filter's; else the scheme's own if the filter names a scheme; else the listener's. A port that
-/// is the scheme's own is left out.
-fn redirect_port(filter: &RedirectFilter, listener_port: u16) -> Option<u16> {
-    let scheme = filter.scheme.as_deref();
-    let well_known = if scheme == Some("https") { 443 } else { 80 };
-    let port = filter.port.or(scheme.is_none().then_some(listener_port));
-    port.filter(|port| *port != well_known)
 }
 
 fn prefix_of(matched: &PathMatch, field: &str) -> Result<String, Rejection> {
@@ -194,56 +186,47 @@ fn member<'a, T>(member: Option<&'a T>, field: &str, name: &str) -> Result<&'a T
     })
 }
 
-/// Reads a header modifier; the generated types of requests and responses differ in name only.
-fn header_modifier(modifier: &impl serde::Serialize, field: &str) -> Result<HeaderModifier, Rejection> {
-    let refuse = |message: String| Rejection::new(Reason::UnsupportedValue, message);
-    let value = serde_json::to_value(modifier).map_err(|error| refuse(format!("{field}: {error}")))?;
-    let pairs = |list: &str| -> Result<Vec<(String, String)>, Rejection> {
-        let entries = value.get(list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let mut seen = BTreeSet::new();
-        let text = |entry: &Value, member: &str| {
-            entry.get(member).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        let pair = |entry: &Value| {
-            let value = text(entry, "value");
-            let name = validate::header_name(&text(entry, "name"));
-            let name = name.and_then(|name| validate::header_value(&value).map(|()| name));
-            let name = name.map_err(|error| refuse(format!("{field}.{list}: {error}")))?;
-            Ok(seen.insert(name.clone()).then_some((name, value)))
-        };
-        // The specification: of entries with the same name the first counts.
-        entries.iter().map(pair).filter_map(Result::transpose).collect()
-    };
-    let removed = value.get("remove").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let remove = removed
-        .iter()
-        .filter_map(Value::as_str)
-        .map(|name| validate::header_name(name).map_err(|error| refuse(format!("{field}.remove: {error}"))));
-    Ok(HeaderModifier { set: pairs("set")?, add: pairs("add")?, remove: remove.collect::<Result<_, _>>()? })
-}
-
-/// Envoy refuses a whole route table in which a header modifier names `Host`.
-fn refuse_host(modifier: &HeaderModifier, field: &str) -> Result<(), Rejection> {
-    let edited = modifier.set.iter().chain(&modifier.add).map(|(name, _)| name).chain(&modifier.remove);
-    if edited.into_iter().any(|name| name == "host") {
-        let message = format!(
-            "{field}.requestHeaderModifier: Host is changed by a URLRewrite, not by a header modifier"
-        );
-        return Err(Rejection::new(Reason::UnsupportedValue, message));
+/// Refuses members that belong to other types than the filter's: they would be ignored.
+fn refuse_other_members(filter: &Filter, field: &str) -> Result<(), Rejection> {
+    let Filter {
+        cors,
+        extension_ref,
+        external_auth,
+        request_header_modifier,
+        request_mirror,
+        request_redirect,
+        response_header_modifier,
+        r#type,
+        url_rewrite,
+    } = filter;
+    let members = [
+        ("cors", cors.is_some(), FilterType::Cors),
+        ("extensionRef", extension_ref.is_some(), FilterType::ExtensionRef),
+        ("externalAuth", external_auth.is_some(), FilterType::ExternalAuth),
+        ("requestHeaderModifier", request_header_modifier.is_some(), FilterType::RequestHeaderModifier),
+        ("requestMirror", request_mirror.is_some(), FilterType::RequestMirror),
+        ("requestRedirect", request_redirect.is_some(), FilterType::RequestRedirect),
+        ("responseHeaderModifier", response_header_modifier.is_some(), FilterType::ResponseHeaderModifier),
+        ("urlRewrite", url_rewrite.is_some(), FilterType::UrlRewrite),
+    ];
+    let other = members.iter().find(|(_, is_set, owner)| *is_set && owner != r#type);
+    match other {
+        None => Ok(()),
+        Some((member, ..)) => {
+            let message =
+                format!("{field}.{member}: has no effect in a filter of type {}", type_name(r#type));
+            Err(Rejection::new(Reason::UnsupportedValue, message))
+        }
     }
-    Ok(())
 }
 
 fn redirect(spec: &RedirectSpec, field: &str) -> Result<RedirectFilter, Rejection> {
     let path = spec.path.as_ref().map(|path| {
-        let (member, value) = match path.r#type {
-            RedirectPathType::ReplaceFullPath => ("replaceFullPath", path.replace_full_path.as_ref()),
-            RedirectPathType::ReplacePrefixMatch => {
-                ("replacePrefixMatch", path.replace_prefix_match.as_ref())
-            }
-        };
         let is_full = path.r#type == RedirectPathType::ReplaceFullPath;
-        path_change(is_full, value, &format!("{field}.path.{member}"))
+        let (full, prefix) = (path.replace_full_path.as_deref(), path.replace_prefix_match.as_deref());
+        let change = path_change(is_full, full, prefix, &format!("{field}.path"))?;
+        refuse_query_of_prefix(&change, &format!("{field}.path"))?;
+        Ok(change)
     });
     let invalid = |member: &str, value: i64| {
         Rejection::new(Reason::UnsupportedValue, format!("{field}.{member}: {value} is not possible"))
@@ -258,8 +241,8 @@ fn redirect(spec: &RedirectSpec, field: &str) -> Result<RedirectFilter, Rejectio
     });
     Ok(RedirectFilter {
         scheme: spec.scheme.as_ref().map(|scheme| match scheme {
-            Scheme::Http => "http".to_owned(),
-            Scheme::Https => "https".to_owned(),
+            SchemeSpec::Http => Scheme::Http,
+            SchemeSpec::Https => Scheme::Https,
         }),
         host: spec.hostname.as_deref().map(|hostname| plain_hostname(hostname, field)).transpose()?,
         port: port.transpose()?,
@@ -268,14 +251,44 @@ fn redirect(spec: &RedirectSpec, field: &str) -> Result<RedirectFilter, Rejectio
     })
 }
 
-fn path_change(is_full: bool, value: Option<&String>, field: &str) -> Result<PathChange, Rejection> {
-    let refuse = |message: String| Rejection::new(Reason::UnsupportedValue, format!("{field}: {message}"));
-    let value = value.ok_or_else(|| refuse("is required by the type".to_owned()))?;
+/// Reads a change of the path from the two members of which the type names one.
+fn path_change(
+    is_full: bool,
+    full: Option<&str>,
+    prefix: Option<&str>,
+    field: &str,
+) -> Result<PathChange, Rejection> {
+    let (name, value, other_name, other) = if is_full {
+        ("replaceFullPath", full, "replacePrefixMatch", prefix)
+    } else {
+        ("replacePrefixMatch", prefix, "replaceFullPath", full)
+    };
+    let refuse = |name: &str, message: &str| {
+        Rejection::new(Reason::UnsupportedValue, format!("{field}.{name}: {message}"))
+    };
+    if other.is_some() {
+        return Err(refuse(other_name, "has no effect beside this type"));
+    }
+    let value = value.ok_or_else(|| refuse(name, "is required by the type"))?;
     // An empty prefix means that the matched prefix is cut off.
     if !value.is_empty() || is_full {
-        validate::path(value).map_err(refuse)?;
+        path::replacement(value).map_err(|message| refuse(name, &message))?;
     }
-    Ok(if is_full { PathChange::Full(value.clone()) } else { PathChange::Prefix(value.clone()) })
+    if value.contains('#') {
+        return Err(refuse(name, "contains #, which cannot stand in a request"));
+    }
+    Ok(if is_full { PathChange::Full(value.to_owned()) } else { PathChange::Prefix(value.to_owned()) })
+}
+
+/// Envoy puts what follows the prefix, the request's own query included, behind the new prefix.
+fn refuse_query_of_prefix(change: &PathChange, field: &str) -> Result<(), Rejection> {
+    match change {
+        PathChange::Prefix(to) if to.contains('?') => {
+            let message = format!("{field}.replacePrefixMatch: a redirect's prefix cannot hold a query");
+            Err(Rejection::new(Reason::UnsupportedValue, message))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn plain_hostname(hostname: &str, field: &str) -> Result<String, Rejection> {

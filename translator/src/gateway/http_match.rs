@@ -4,57 +4,128 @@ use std::collections::BTreeMap;
 
 use crds::gateway_api::httproutes::{
     HttpRouteRulesMatches as Match, HttpRouteRulesMatchesHeadersType as HeaderType,
-    HttpRouteRulesMatchesPath as Path, HttpRouteRulesMatchesPathType as PathType,
-    HttpRouteRulesMatchesQueryParamsType as QueryType,
+    HttpRouteRulesMatchesMethod as Method, HttpRouteRulesMatchesPath as Path,
+    HttpRouteRulesMatchesPathType as PathType, HttpRouteRulesMatchesQueryParamsType as QueryType,
 };
-use ir::{HeaderMatch, PathMatch, QueryParamMatch, RouteMatch, StringMatch};
+use crds::header;
+use ir::{HeaderMatch, PathMatch, Precedence, QueryParamMatch, RouteMatch, StringMatch};
 
-use super::validate;
+use super::{path, validate};
 
-/// Reads one match. The error names the field.
-pub(crate) fn read(spec: &Match, field: &str) -> Result<RouteMatch, String> {
-    let path = path(spec.path.as_ref(), &format!("{field}.path"))?;
-    let method = spec.method.as_ref().map(method_name).transpose()?;
-    let mut headers = BTreeMap::new();
+/// Headers of a request that the listener's connection manager takes away, or answers itself, before it
+/// looks for a route (tried on Envoy 1.40 with the settings of `xds/hcm.rs`).
+const NEVER_SEEN: [&str; 21] = [
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "upgrade",
+    "x-envoy-decorator-operation",
+    "x-envoy-downstream-service-cluster",
+    "x-envoy-downstream-service-node",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-force-trace",
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-internal",
+    "x-envoy-ip-tags",
+    "x-envoy-max-retries",
+    "x-envoy-original-path",
+    "x-envoy-original-url",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retry-on",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-timeout-ms",
+    "x-forwarded-client-cert",
+];
+
+/// Why a match is not carried out as written.
+#[derive(Debug)]
+pub(crate) struct BadMatch {
+    /// Names the field.
+    pub message: String,
+    /// The part of the match that is understood, if requests may have been meant that it takes.
+    pub guard: Option<Guard>,
+}
+
+/// What is known of a match that cannot be carried out: it takes the requests that the match takes, and
+/// some more. They must not fall to a wider rule, from which the match was meant to keep them.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    pub matches: RouteMatch,
+    /// That of the match as written.
+    pub precedence: Precedence,
+}
+
+/// What is wrong with a part of a match.
+enum Problem {
+    /// It is not understood.
+    Unknown(String),
+    /// No request has it.
+    Never(String),
+}
+
+/// Reads one match.
+pub(crate) fn read(spec: &Match, field: &str) -> Result<RouteMatch, BadMatch> {
+    let path = path(spec.path.as_ref(), &format!("{field}.path"))
+        .map_err(|message| BadMatch { message, guard: None })?;
+    let mut problems = Vec::new();
+    let method = spec.method.as_ref().map(method_name);
+    if spec.method == Some(Method::Connect) {
+        problems.push(Problem::Never(format!("{field}.method: no listener takes CONNECT requests")));
+    }
+    let (mut headers, mut query_params) = (BTreeMap::new(), BTreeMap::new());
     for (index, header) in spec.headers.iter().flatten().enumerate() {
-        let field = format!("{field}.headers[{index}]");
-        let name = validate::header_name(&header.name).map_err(|error| format!("{field}.name: {error}"))?;
         let is_regex = header.r#type == Some(HeaderType::RegularExpression);
-        let value = string_match(is_regex, &header.value, &field)?;
-        // The specification: of entries with the same name the first counts.
-        headers.entry(name).or_insert(value);
+        match read_header(&header.name, &header.value, is_regex, &format!("{field}.headers[{index}]")) {
+            // The specification: of entries with the same name the first counts.
+            Ok((name, value)) => drop(headers.entry(name).or_insert(value)),
+            Err(problem) => problems.push(problem),
+        }
     }
-    let mut query_params = BTreeMap::new();
     for (index, param) in spec.query_params.iter().flatten().enumerate() {
-        let field = format!("{field}.queryParams[{index}]");
         let is_regex = param.r#type == Some(QueryType::RegularExpression);
-        // The API writes them like names of headers, but with case.
-        validate::header_name(&param.name)
-            .map_err(|_| format!("{field}.name: {:?} is not possible", param.name))?;
-        let value = string_match(is_regex, &param.value, &field)?;
-        query_params.entry(param.name.clone()).or_insert(value);
+        match read_param(&param.name, &param.value, is_regex, &format!("{field}.queryParams[{index}]")) {
+            Ok(value) => drop(query_params.entry(param.name.clone()).or_insert(value)),
+            Err(problem) => problems.push(problem),
+        }
     }
-    Ok(RouteMatch {
+    let matches = RouteMatch {
         path,
         method,
         headers: headers.into_iter().map(|(name, value)| HeaderMatch { name, value }).collect(),
         query_params: query_params.into_iter().map(|(name, value)| QueryParamMatch { name, value }).collect(),
-    })
+    };
+    if problems.is_empty() { Ok(matches) } else { Err(bad_match(spec, matches, problems)) }
+}
+
+fn bad_match(spec: &Match, matches: RouteMatch, problems: Vec<Problem>) -> BadMatch {
+    let is_never = problems.iter().any(|problem| matches!(problem, Problem::Never(_)));
+    let messages = problems.into_iter().map(|problem| match problem {
+        Problem::Unknown(message) | Problem::Never(message) => message,
+    });
+    let message = messages.collect::<Vec<_>>().join("; ");
+    let written = |count: Option<usize>| count.unwrap_or_default();
+    let guard = (!is_never).then(|| {
+        let precedence = matches.precedence().with_counts(
+            written(spec.headers.as_ref().map(Vec::len)),
+            written(spec.query_params.as_ref().map(Vec::len)),
+        );
+        Guard { matches, precedence }
+    });
+    BadMatch { message, guard }
 }
 
 fn path(spec: Option<&Path>, field: &str) -> Result<PathMatch, String> {
     let kind = spec.and_then(|path| path.r#type.as_ref()).unwrap_or(&PathType::PathPrefix);
     let value = spec.and_then(|path| path.value.as_deref()).unwrap_or("/");
-    let checked = match kind {
-        PathType::Exact | PathType::PathPrefix => validate::path(value),
-        PathType::RegularExpression => validate::regex(value),
+    let read = match kind {
+        PathType::Exact => path::matched(value).map(PathMatch::Exact),
+        PathType::PathPrefix => {
+            path::matched(value).map(|path| PathMatch::Prefix(without_trailing_slash(&path)))
+        }
+        PathType::RegularExpression => validate::regex(value).map(|()| PathMatch::Regex(value.to_owned())),
     };
-    checked.map_err(|error| format!("{field}.value: {error}"))?;
-    Ok(match kind {
-        PathType::Exact => PathMatch::Exact(value.to_owned()),
-        PathType::RegularExpression => PathMatch::Regex(value.to_owned()),
-        PathType::PathPrefix => PathMatch::Prefix(without_trailing_slash(value)),
-    })
+    read.map_err(|error| format!("{field}.value: {error}"))
 }
 
 /// `/abc/` and `/abc` are the same prefix (Gateway API, `PathMatchType`).
@@ -63,16 +134,75 @@ fn without_trailing_slash(prefix: &str) -> String {
     if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() }
 }
 
-fn string_match(is_regex: bool, value: &str, field: &str) -> Result<StringMatch, String> {
+fn read_header(
+    name: &str,
+    value: &str,
+    is_regex: bool,
+    field: &str,
+) -> Result<(String, StringMatch), Problem> {
+    let name =
+        header::name_token(name).map_err(|error| Problem::Unknown(format!("{field}.name: {error}")))?;
+    let never = |message: String| Err(Problem::Never(format!("{field}.{message}")));
+    if name.contains('_') {
+        return never(format!(
+            "name: a request with a header like {name:?} is refused, because of its underscore"
+        ));
+    }
+    if NEVER_SEEN.contains(&name.as_str()) {
+        return never(format!(
+            "name: the proxy takes {name:?} from every request before it looks for a route"
+        ));
+    }
+    if !is_regex && value.trim_matches([' ', '\t']) != value {
+        return never("value: a header's value never begins or ends with white space".to_owned());
+    }
+    if !is_regex && value.chars().any(|char| char.is_control() && char != '\t') {
+        return never("value: a header's value never holds a control character".to_owned());
+    }
+    Ok((name, string_match(is_regex, value, field)?))
+}
+
+fn read_param(name: &str, value: &str, is_regex: bool, field: &str) -> Result<StringMatch, Problem> {
+    // The API writes them like names of headers, but with case.
+    if header::name_token(name).is_err() {
+        return Err(Problem::Unknown(format!("{field}.name: {name:?} is not possible")));
+    }
+    let never = |member: &str, text: &str| {
+        Err(Problem::Never(format!(
+            "{field}.{member}: {text:?} cannot stand in a query, which is compared as the client sends it; \
+             write it with escapes, such as %20 for a space"
+        )))
+    };
+    if name.contains(['#', '&']) {
+        return never("name", name);
+    }
+    let is_sent = |char: char| char.is_ascii_graphic() && !matches!(char, '#' | '&');
+    if !is_regex && !value.chars().all(is_sent) {
+        return never("value", value);
+    }
+    string_match(is_regex, value, field)
+}
+
+fn string_match(is_regex: bool, value: &str, field: &str) -> Result<StringMatch, Problem> {
     if is_regex {
-        validate::regex(value).map_err(|error| format!("{field}.value: {error}"))?;
+        validate::regex(value).map_err(|error| Problem::Unknown(format!("{field}.value: {error}")))?;
         return Ok(StringMatch::Regex(value.to_owned()));
     }
     Ok(StringMatch::Exact(value.to_owned()))
 }
 
-/// The method as it stands in a request line: the API writes it the same way.
-fn method_name(method: &impl serde::Serialize) -> Result<String, String> {
-    let name = serde_json::to_value(method).map_err(|error| error.to_string())?;
-    Ok(name.as_str().unwrap_or_default().to_owned())
+/// The method as it stands in a request line.
+fn method_name(method: &Method) -> String {
+    let name = match method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Connect => "CONNECT",
+        Method::Options => "OPTIONS",
+        Method::Trace => "TRACE",
+        Method::Patch => "PATCH",
+    };
+    name.to_owned()
 }

@@ -8,14 +8,14 @@ use crds::NamespacedName;
 use crds::gateway_api::httproutes::{HttpRouteRules as Rule, HttpRouteRulesTimeouts as TimeoutsSpec};
 use crds::gateway_api::{self as api, HttpRoute};
 use ir::{
-    Destination, DirectResponse, Forward, Hostname, RouteAction, RouteIr, RouteMatch, RouteName, Target,
-    Timeouts,
+    Destination, DirectResponse, Forward, Hostname, Precedence, RouteAction, RouteIr, RouteMatch, RouteName,
+    Target, Timeouts,
 };
 
 use super::backend::{self, BackendRef, RefError, ResolvedBackend};
 use super::context::Context;
 use super::filter::{self, Filters};
-use super::http_match;
+use super::http_match::{self, BadMatch, Guard};
 use super::listener::Rejection;
 use super::validate;
 use crate::reference_grant::Party;
@@ -27,13 +27,17 @@ const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long an AI request may be silent: models think, and a stream may pause.
 const AI_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// How much longer a request may be silent than it may take, so that the limit that its route writes is the
+/// one that ends it.
+const IDLE_MARGIN: Duration = Duration::from_secs(10);
+
 /// The largest weight of a backend (Gateway API, `BackendRef.weight`).
 const MAX_WEIGHT: i32 = 1_000_000;
 
 /// What a request is answered with whose rule cannot be carried out.
 const RULE_BROKEN: DirectResponse = DirectResponse { status: 500 };
 
-/// An HTTPRoute, translated for one port; the same for every listener on it.
+/// An HTTPRoute, translated; the same for every listener.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TranslatedRoute {
     /// In the order of the spec.
@@ -53,6 +57,8 @@ pub(crate) struct TranslatedRoute {
 pub(crate) struct OrderedRoute {
     pub rule: usize,
     pub rule_match: usize,
+    /// That of the match as written.
+    pub precedence: Precedence,
     pub route: RouteIr,
 }
 
@@ -66,32 +72,26 @@ pub(crate) fn hostnames(route: &HttpRoute) -> (Vec<Hostname>, Vec<String>) {
     (good.into_iter().flatten().collect(), bad.into_iter().filter_map(Result::err).collect())
 }
 
-/// Translates every rule for a listener port.
-pub(crate) fn translate(
-    context: &Context<'_>,
-    key: &NamespacedName,
-    route: &HttpRoute,
-    port: u16,
-) -> TranslatedRoute {
+/// Translates every rule.
+pub(crate) fn translate(context: &Context<'_>, key: &NamespacedName, route: &HttpRoute) -> TranslatedRoute {
     let mut translated = TranslatedRoute::default();
     let default_rule = [Rule::default()];
     let rules = route.spec.rules.as_deref().filter(|rules| !rules.is_empty()).unwrap_or(&default_rule);
     let mut broken_rules = 0;
     for (index, rule) in rules.iter().enumerate() {
-        let field = format!("spec.rules[{index}]");
-        let translator = RuleTranslator { context, key, port, field };
+        let translator = RuleTranslator { context, key, field: format!("spec.rules[{index}]") };
         let mut is_broken = true;
-        for (rule_match, matches, action) in translator.translate(rule, &mut translated) {
+        for (rule_match, read, action) in translator.translate(rule, &mut translated) {
             is_broken &= action.is_broken;
-            let name = RouteName::http_route(&key.namespace, &key.name, index, rule_match);
             let route = RouteIr {
-                name,
-                matches,
+                name: RouteName::http_route(&key.namespace, &key.name, index, rule_match),
+                matches: read.matches,
                 request_headers: action.request_headers,
                 response_headers: action.response_headers,
                 action: action.action,
             };
-            translated.routes.push(OrderedRoute { rule: index, rule_match, route });
+            let precedence = read.precedence;
+            translated.routes.push(OrderedRoute { rule: index, rule_match, precedence, route });
         }
         broken_rules += usize::from(is_broken);
     }
@@ -156,50 +156,75 @@ impl Action {
             is_broken: true,
         }
     }
+
+    fn broken_by(rejection: Rejection, out: &mut TranslatedRoute) -> Self {
+        out.broken.push(rejection);
+        Self::broken()
+    }
+}
+
+/// A match of a rule as far as it can be carried out.
+struct ReadMatch {
+    matches: RouteMatch,
+    precedence: Precedence,
+    /// Whether it takes more requests than the match as written, to answer them with an error.
+    is_guard: bool,
+}
+
+impl ReadMatch {
+    fn whole(matches: RouteMatch) -> Self {
+        Self { precedence: matches.precedence(), matches, is_guard: false }
+    }
 }
 
 /// One rule on its way into the IR.
 struct RuleTranslator<'a> {
     context: &'a Context<'a>,
     key: &'a NamespacedName,
-    port: u16,
     field: String,
 }
 
 impl RuleTranslator<'_> {
-    /// The matches of the rule, each with what is done. A match that is not valid is dropped, since
-    /// nobody knows which requests it meant; a rule whose filters cannot be carried out answers 500,
-    /// since without them it would do what nobody asked for.
-    fn translate(&self, rule: &Rule, out: &mut TranslatedRoute) -> Vec<(usize, RouteMatch, Action)> {
+    /// The matches of the rule, each with what is done. A match that is not understood answers 500 for the
+    /// requests that it may have meant; if not even its path is known, it is dropped, since nobody knows
+    /// which requests it meant. A rule whose filters cannot be carried out answers 500, since without them
+    /// it would do what nobody asked for.
+    fn translate(&self, rule: &Rule, out: &mut TranslatedRoute) -> Vec<(usize, ReadMatch, Action)> {
         let matches = self.matches(rule, out);
-        let destinations = self.destinations(rule, out);
         let prepared = self.prepare(rule);
+        let backends_before = out.backends.len();
+        let destinations = self.destinations(rule, out);
         let mut actions = Vec::new();
-        for (index, matched) in matches {
-            let action = prepared
-                .as_ref()
-                .map_err(Clone::clone)
-                .and_then(|(filters, timeouts)| self.action(filters, timeouts, &destinations, &matched));
-            let action = action.unwrap_or_else(|rejection| {
-                out.broken.push(rejection);
-                Action::broken()
-            });
-            actions.push((index, matched, action));
+        for (index, read) in matches {
+            let action = match &prepared {
+                _ if read.is_guard => Action::broken(),
+                Ok((filters, limits)) => self
+                    .action(filters, limits, &destinations, &read.matches)
+                    .unwrap_or_else(|rejection| Action::broken_by(rejection, out)),
+                Err(rejection) => Action::broken_by(rejection.clone(), out),
+            };
+            actions.push((index, read, action));
         }
         out.broken.dedup();
+        if !actions.iter().any(|(.., action)| matches!(action.action, RouteAction::Forward(_))) {
+            // The proxy gets neither the addresses nor the credentials of backends that it does not use.
+            out.backends.truncate(backends_before);
+        }
         actions
     }
 
-    fn matches(&self, rule: &Rule, out: &mut TranslatedRoute) -> Vec<(usize, RouteMatch)> {
+    fn matches(&self, rule: &Rule, out: &mut TranslatedRoute) -> Vec<(usize, ReadMatch)> {
         let Some(matches) = rule.matches.as_ref().filter(|matches| !matches.is_empty()) else {
-            return vec![(0, RouteMatch::default())];
+            return vec![(0, ReadMatch::whole(RouteMatch::default()))];
         };
         let read = matches.iter().enumerate().filter_map(|(index, spec)| {
             match http_match::read(spec, &format!("{}.matches[{index}]", self.field)) {
-                Ok(matched) => Some((index, matched)),
-                Err(message) => {
+                Ok(matches) => Some((index, ReadMatch::whole(matches))),
+                Err(BadMatch { message, guard }) => {
                     out.broken.push(Rejection::new(Reason::UnsupportedValue, message));
-                    None
+                    guard.map(|Guard { matches, precedence }| {
+                        (index, ReadMatch { matches, precedence, is_guard: true })
+                    })
                 }
             }
         });
@@ -241,7 +266,7 @@ impl RuleTranslator<'_> {
             message: format!("{}: {}", self.field, rejection.message),
             ..rejection
         };
-        let action = if let Some(redirect) = filters.redirect(&matched.path, self.port) {
+        let action = if let Some(redirect) = filters.redirect(&matched.path) {
             RouteAction::Redirect(redirect.map_err(at_rule)?)
         } else if destinations
             .list
@@ -254,7 +279,7 @@ impl RuleTranslator<'_> {
             for (destination, filters) in &destinations.list {
                 list.push(with_rewrite(destination, filters, matched).map_err(at_rule)?);
             }
-            let timeouts = limits.timeouts(destinations.any_ai);
+            let timeouts = limits.timeouts(destinations.any_ai, self.context.settings.stream_idle_timeout);
             RouteAction::Forward(Forward {
                 destinations: list,
                 rewrite: filters.rewrite(&matched.path).map_err(at_rule)?,
@@ -348,12 +373,18 @@ struct Limits {
 }
 
 impl Limits {
-    fn timeouts(&self, is_ai: bool) -> Timeouts {
+    /// `default_idle` is the listener's.
+    fn timeouts(&self, is_ai: bool, default_idle: Duration) -> Timeouts {
         let backend_request = self.backend_request.flatten();
         let default = (!is_ai && self.backend_request.is_none()).then_some(DEFAULT_REQUEST_TIMEOUT);
         let request = self.request.unwrap_or(default);
-        // A limit that the user wrote is the only one that counts.
-        let idle = (is_ai && self.request.is_none()).then_some(AI_IDLE_TIMEOUT);
+        let is_written = self.request.is_some() || self.backend_request.is_some();
+        let idle = match [request, backend_request].into_iter().flatten().min() {
+            // A limit that the user wrote is the one that counts, and no limit is none.
+            limit if is_written => limit.map(|limit| default_idle.max(limit.saturating_add(IDLE_MARGIN))),
+            _ if is_ai => Some(AI_IDLE_TIMEOUT),
+            _ => Some(default_idle),
+        };
         Timeouts { request, backend_request, idle }
     }
 }

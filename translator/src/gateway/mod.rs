@@ -8,14 +8,17 @@ mod attach;
 mod backend;
 mod class;
 mod context;
+mod escaped_slashes;
 mod exposure;
 mod filter;
+mod header_modifier;
 mod http_match;
 mod http_route;
 mod infra;
 mod listener;
 mod output;
 mod parameters;
+mod path;
 mod service;
 mod target_address;
 mod validate;
@@ -81,7 +84,7 @@ fn attach_route<'a>(
     let (hostnames, hostname_errors) = http_route::hostnames(route);
     // A route whose hostnames are all invalid must not become a route for every host.
     let nowhere = hostnames.is_empty() && !hostname_errors.is_empty();
-    let mut by_port: BTreeMap<u16, Rc<TranslatedRoute>> = BTreeMap::new();
+    let mut translated: Option<Rc<TranslatedRoute>> = None;
     let mut parents = Vec::new();
     for parent in route.spec.parent_refs.iter().flatten() {
         let gateway = attach::parent_gateway(parent, &key.namespace);
@@ -93,6 +96,8 @@ fn attach_route<'a>(
             continue;
         };
         let route_key = RouteKey { kind: "HTTPRoute", namespace: &key.namespace, hostnames: &hostnames };
+        let translated =
+            translated.get_or_insert_with(|| Rc::new(http_route::translate(context, key, route)));
         let attached = if nowhere {
             Err(Rejection::new(Reason::UnsupportedValue, hostname_errors.join("; ")))
         } else {
@@ -100,21 +105,12 @@ fn attach_route<'a>(
         };
         let mut conditions = match attached {
             Ok(attachments) => {
-                let mut conditions = Vec::new();
                 for attachment in attachments {
-                    let port = pass.port_of(attachment.listener);
-                    let translated = by_port
-                        .entry(port)
-                        .or_insert_with(|| Rc::new(http_route::translate(context, key, route, port)));
-                    conditions = translated.conditions();
                     pass.attach(attachment, key, route, translated);
                 }
-                conditions
+                translated.conditions()
             }
             Err(Rejection { reason, message }) => {
-                let translated = by_port
-                    .entry(0)
-                    .or_insert_with(|| Rc::new(http_route::translate(context, key, route, 0)));
                 vec![Condition::bad(ConditionType::Accepted, reason, message), translated.resolved_refs()]
             }
         };

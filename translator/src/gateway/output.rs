@@ -11,12 +11,13 @@ use crds::gateway_api::gateways::{
 use crds::gateway_api::{self, Gateway, HttpRoute};
 use crds::gateway_parameters::KubeParameters;
 use crds::{NamespacedName, ObjectRef};
-use ir::{GatewayIr, GatewayName, ListenerIr, ListenerName, ProxyInfra, RouteConfigName};
+use ir::{EscapedSlashes, GatewayIr, GatewayName, ListenerIr, ListenerName, ProxyInfra, RouteConfigName};
 
 use super::address::AddressPlan;
 use super::attach::Attachment;
 use super::class;
 use super::context::Context;
+use super::escaped_slashes;
 use super::exposure;
 use super::http_route::TranslatedRoute;
 use super::infra::{self, proxy_name};
@@ -37,6 +38,7 @@ pub(crate) struct GatewayPass<'a> {
     /// Where clients find it, or why they do not yet.
     exposure: Result<Vec<StatusAddress>, String>,
     parameters: Parameters,
+    escaped_slashes: EscapedSlashes,
     /// Why it is not served at all.
     rejected: Option<Rejection>,
     attached: Vec<AttachedRoute<'a>>,
@@ -69,14 +71,27 @@ pub(crate) fn gateway_passes<'a>(context: &Context<'a>) -> BTreeMap<NamespacedNa
             Ok(parameters) => (parameters, unsupported(gateway)),
             Err(rejection) => (Parameters::default(), unsupported(gateway).or(Some(rejection))),
         };
+        let (escaped_slashes, rejected) = match escaped_slashes::of_gateway(gateway) {
+            Ok(escaped_slashes) => (escaped_slashes, rejected),
+            Err(rejection) => (EscapedSlashes::default(), rejected.or(Some(rejection))),
+        };
         let addresses = match rejected {
             Some(_) => Vec::new(),
             None => plan.assign(key, &mut listeners, context.settings),
         };
         let exposure = exposure(context, key, gateway, &addresses);
         let attached = Vec::new();
-        let pass =
-            GatewayPass { key, gateway, listeners, addresses, exposure, parameters, rejected, attached };
+        let pass = GatewayPass {
+            key,
+            gateway,
+            listeners,
+            addresses,
+            exposure,
+            parameters,
+            escaped_slashes,
+            rejected,
+            attached,
+        };
         (key.clone(), pass)
     })
     .collect()
@@ -128,11 +143,6 @@ fn left_out(gateway: &Gateway) -> Option<Condition> {
 }
 
 impl<'a> GatewayPass<'a> {
-    /// The port of a listener; 0 if it has none.
-    pub(crate) fn port_of(&self, listener: usize) -> u16 {
-        self.listeners.get(listener).and_then(|listener| listener.port).unwrap_or_default()
-    }
-
     /// Notes a route at a listener. The same route by another parentRef counts once.
     pub(crate) fn attach(
         &mut self,
@@ -187,6 +197,7 @@ impl<'a> GatewayPass<'a> {
             name: name.clone(),
             addresses: self.addresses.clone(),
             port,
+            escaped_slashes: self.escaped_slashes,
             route_config: RouteConfigName::http(port),
             virtual_hosts: virtual_host::virtual_hosts(&routes),
         };

@@ -27,9 +27,9 @@ pub(crate) struct RouteAtListener<'a> {
 /// specific hostname as written, then the match, then the older route, then its name, then its
 /// place in the spec (Gateway API, `HTTPRouteSpec.hostnames` and `HTTPRouteRule.matches`).
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Precedence<'a, M> {
+struct Precedence<'a> {
     hostname: &'a Hostname,
-    matches: M,
+    matches: ir::Precedence,
     /// A route without a time (a file) counts as oldest: all of a folder are alike, and the name
     /// decides.
     created: Option<&'a Time>,
@@ -99,13 +99,13 @@ fn routes_of(
             }
         }
     }
-    let mut ordered: Vec<(Precedence<'_, _>, &RouteIr)> = Vec::new();
+    let mut ordered: Vec<(Precedence<'_>, &RouteIr)> = Vec::new();
     for (number, attached) in covering {
         let Some(route) = listener.routes.get(number) else { continue };
         ordered.extend(route.translated.routes.iter().map(|ordered| {
             let precedence = Precedence {
                 hostname: &attached.original,
-                matches: ordered.route.matches.precedence(),
+                matches: ordered.precedence,
                 created: route.created,
                 route: route.key,
                 rule: ordered.rule,

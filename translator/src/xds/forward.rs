@@ -11,6 +11,7 @@
 //!            match                  ──► third
 //! ```
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use ir::{
@@ -19,12 +20,14 @@ use ir::{
 use proto::route::route_action::{ClusterSpecifier, HostRewriteSpecifier};
 use proto::route::weighted_cluster::ClusterWeight;
 use proto::route::{Route, RouteAction, RouteMatch, WeightedCluster, route};
+use proto::wkt::Any;
 use proto::{duration, u32_value};
 
 use super::header::HeaderEdits;
 use super::matcher::{FRACTION_DENOMINATOR, below_fraction, build_match};
 use super::rewrite::{self, EnvoyRewrite};
 use super::route::direct_response;
+use super::target_filter;
 
 /// The Envoy routes of a forwarding rule.
 pub(super) fn build_routes(ir: &RouteIr, forward: &Forward) -> Vec<Route> {
@@ -92,7 +95,10 @@ impl<'a> Share<'a> {
             Outcome::Cluster { name: cluster, request, response, target } => {
                 let specifier = ClusterSpecifier::Cluster(cluster.to_string());
                 let action = route_action(specifier, target, timeouts);
-                route(name, matches, action, request.clone(), response.clone())
+                Route {
+                    typed_per_filter_config: target_filter_config(target),
+                    ..route(name, matches, action, request.clone(), response.clone())
+                }
             }
             Outcome::Respond { response, edits } => {
                 route(name, matches, direct_response(response), HeaderEdits::default(), edits.clone())
@@ -128,9 +134,13 @@ fn weighted_route(
         });
     }
     let weighted = WeightedCluster { clusters, ..WeightedCluster::default() };
-    let action = route_action(ClusterSpecifier::WeightedClusters(weighted), common?, timeouts);
+    let target = common?;
+    let action = route_action(ClusterSpecifier::WeightedClusters(weighted), target, timeouts);
     let none = HeaderEdits::default;
-    Some(route(ir.name.to_string(), matches.clone(), action, none(), none()))
+    Some(Route {
+        typed_per_filter_config: target_filter_config(target),
+        ..route(ir.name.to_string(), matches.clone(), action, none(), none())
+    })
 }
 
 /// A route for each share, the last without a fraction.
@@ -184,10 +194,11 @@ fn route_action(cluster: ClusterSpecifier, target: &RequestTarget<'_>, timeouts:
         host_rewrite_specifier: target.host.clone().map(HostRewriteSpecifier::HostRewriteLiteral),
         // Zero is no limit; unset would be Envoy's 15 seconds.
         timeout: Some(duration(total_timeout(timeouts).unwrap_or_default())),
-        idle_timeout: timeouts.idle.map(duration),
+        // Likewise; unset would be the listener's.
+        idle_timeout: Some(duration(timeouts.idle.unwrap_or_default())),
         ..RouteAction::default()
     };
-    match target.path.map(envoy_rewrite) {
+    match target.path.filter(|path| !has_query(path)).map(envoy_rewrite) {
         Some(EnvoyRewrite::Prefix(to)) => action.prefix_rewrite = to,
         Some(EnvoyRewrite::Regex(rewrite)) => action.regex_rewrite = Some(rewrite),
         None => {}
@@ -195,11 +206,27 @@ fn route_action(cluster: ClusterSpecifier, target: &RequestTarget<'_>, timeouts:
     route::Action::Route(action)
 }
 
+/// Whether the new path brings a query. Envoy's rewrites know paths alone and would put the request's own
+/// query behind it with a second question mark.
+fn has_query(ir: &PathRewrite) -> bool {
+    let (PathRewrite::Full(to) | PathRewrite::Prefix { to, .. }) = ir;
+    to.contains('?')
+}
+
+fn target_filter_config(target: &RequestTarget<'_>) -> HashMap<String, Any> {
+    match target.path.filter(|path| has_query(path)) {
+        None => HashMap::new(),
+        Some(PathRewrite::Full(to)) => target_filter::rewrite_with_query(None, to),
+        Some(PathRewrite::Prefix { from, to }) => {
+            target_filter::rewrite_with_query(Some(from.trim_end_matches('/')), to)
+        }
+    }
+}
+
 fn envoy_rewrite(ir: &PathRewrite) -> EnvoyRewrite {
     match ir {
         PathRewrite::Full(to) => rewrite::replace_full(to),
         PathRewrite::Prefix { from, to } => rewrite::replace_prefix(from, to),
-        PathRewrite::Regex { pattern, substitution } => rewrite::replace_regex(pattern, substitution),
     }
 }
 

@@ -5,9 +5,12 @@
 
 use std::time::Duration;
 
-use ir::ListenerIr;
+use ir::{EscapedSlashes, ListenerIr};
 use proto::core::http_protocol_options::HeadersWithUnderscoresAction;
-use proto::core::{CidrRange, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions};
+use proto::core::scheme_header_transformation::Transformation;
+use proto::core::{
+    CidrRange, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions, SchemeHeaderTransformation,
+};
 use proto::hcm::http_connection_manager::{
     CodecType, InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier,
     ServerHeaderTransformation,
@@ -19,12 +22,11 @@ use proto::{bool_value, duration, pack, u32_value};
 
 use super::access_log::build_access_log;
 use super::config_source::ads;
+use super::target_filter;
 use crate::Settings;
 
 /// From a request's first byte to the end of its headers (slow clients, on purpose or not).
 const REQUEST_HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
-/// Without a byte in either direction, for routes that say nothing else.
-const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// For a client to take the rest of a response that is ready.
 const STREAM_FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection without a request.
@@ -49,7 +51,7 @@ pub(super) fn build_connection_manager(ir: &ListenerIr, settings: &Settings) -> 
             config_source: Some(ads()),
             route_config_name: ir.route_config.to_string(),
         })),
-        http_filters: vec![router()],
+        http_filters: vec![target_filter::build_target_filter(), router()],
         access_log: settings.access_log.iter().map(|path| build_access_log(path)).collect(),
         common_http_protocol_options: Some(connection_limits()),
         // At the end of a connection's time, HTTP/1 clients are told with a response instead of being
@@ -59,19 +61,33 @@ pub(super) fn build_connection_manager(ir: &ListenerIr, settings: &Settings) -> 
         http2_protocol_options: Some(http2_limits()),
         max_request_headers_kb: Some(u32_value(MAX_REQUEST_HEADERS_KB)),
         request_headers_timeout: Some(duration(REQUEST_HEADERS_TIMEOUT)),
-        stream_idle_timeout: Some(duration(STREAM_IDLE_TIMEOUT)),
+        stream_idle_timeout: Some(duration(settings.stream_idle_timeout)),
         stream_flush_timeout: Some(duration(STREAM_FLUSH_TIMEOUT)),
         // Routes see one form of each path; what stays ambiguous goes back to the client.
         normalize_path: Some(bool_value(true)),
         merge_slashes: true,
-        path_with_escaped_slashes_action: PathWithEscapedSlashesAction::UnescapeAndRedirect.into(),
+        path_with_escaped_slashes_action: escaped_slashes_action(ir.escaped_slashes).into(),
         strip_trailing_host_dot: true,
         // The client is who connects, whatever `x-forwarded-for` says, and nobody is internal: Envoy
         // drops the headers by which internal clients steer it (`x-envoy-retry-on` and others).
         use_remote_address: Some(bool_value(true)),
         internal_address_config: Some(nobody_internal()),
+        // Clients of HTTP/2 and of absolute-form targets write a scheme of their choice; redirects show it
+        // and backends believe it.
+        scheme_header_transformation: Some(SchemeHeaderTransformation {
+            transformation: Some(Transformation::SchemeToOverwrite(ir.scheme().as_str().to_owned())),
+            ..SchemeHeaderTransformation::default()
+        }),
         server_header_transformation: ServerHeaderTransformation::PassThrough.into(),
         ..HttpConnectionManager::default()
+    }
+}
+
+fn escaped_slashes_action(ir: EscapedSlashes) -> PathWithEscapedSlashesAction {
+    match ir {
+        EscapedSlashes::Redirect => PathWithEscapedSlashesAction::UnescapeAndRedirect,
+        EscapedSlashes::Reject => PathWithEscapedSlashesAction::RejectRequest,
+        EscapedSlashes::Keep => PathWithEscapedSlashesAction::KeepUnchanged,
     }
 }
 

@@ -48,14 +48,6 @@ pub(super) fn below_fraction(matches: RouteMatch, numerator: u32) -> RouteMatch 
     }
 }
 
-/// Restricts a match to the requests whose `Host` names a port.
-pub(super) fn with_port_in_host(mut matches: RouteMatch) -> RouteMatch {
-    // The last colon outside the brackets of an IPv6 address.
-    let pattern = MatchPattern::SafeRegex(regex(".*[^:]:[0-9]+".to_owned()));
-    matches.headers.push(header_matcher(":authority", pattern_matcher(pattern)));
-    matches
-}
-
 /// An RE2 expression. Where Envoy matches with it, it must fit the whole text.
 pub(super) fn regex(regex: String) -> RegexMatcher {
     RegexMatcher { regex, ..RegexMatcher::default() }
@@ -68,14 +60,71 @@ pub(super) fn exact(text: &str) -> StringMatcher {
 
 fn path_specifier(path: &PathMatch) -> PathSpecifier {
     match path {
+        PathMatch::Exact(path) if has_two_spellings(path) => {
+            PathSpecifier::SafeRegex(regex(literal_pattern(path)))
+        }
         PathMatch::Exact(path) => PathSpecifier::Path(path.clone()),
         PathMatch::Regex(pattern) => PathSpecifier::SafeRegex(regex(pattern.clone())),
         // Envoy rejects a separated prefix that ends in a slash.
         PathMatch::Prefix(prefix) => match prefix.trim_end_matches('/') {
             "" => PathSpecifier::Prefix("/".to_owned()),
+            prefix if has_two_spellings(prefix) => {
+                PathSpecifier::SafeRegex(regex(format!("{}(/.*)?", literal_pattern(prefix))))
+            }
             prefix => PathSpecifier::PathSeparatedPrefix(prefix.to_owned()),
         },
     }
+}
+
+/// Whether a path has escapes whose letters clients may write in either case. `%3a` and `%3A` mean the
+/// same (RFC 3986 §6.2.2.1), but Envoy leaves them as they come.
+pub(super) fn has_two_spellings(path: &str) -> bool {
+    let escapes = path.split('%').skip(1).filter_map(|rest| rest.get(..2));
+    escapes
+        .filter(|digits| is_escape(digits))
+        .any(|digits| digits.contains(|char: char| char.is_alphabetic()))
+}
+
+fn is_escape(digits: &str) -> bool {
+    digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The RE2 expression of this path alone, with escapes in either case.
+pub(super) fn literal_pattern(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    let mut parts = path.split('%');
+    pattern.push_str(&quote(parts.next().unwrap_or_default()));
+    for part in parts {
+        pattern.push('%');
+        match part.split_at_checked(2) {
+            Some((digits, rest)) if is_escape(digits) => {
+                digits.chars().for_each(|digit| push_either_case(&mut pattern, digit));
+                pattern.push_str(&quote(rest));
+            }
+            _ => pattern.push_str(&quote(part)),
+        }
+    }
+    pattern
+}
+
+fn push_either_case(pattern: &mut String, digit: char) {
+    if digit.is_ascii_alphabetic() {
+        pattern.extend(['[', digit.to_ascii_uppercase(), digit.to_ascii_lowercase(), ']']);
+    } else {
+        pattern.push(digit);
+    }
+}
+
+/// A text in which RE2 sees no operator.
+fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_ascii() && !char.is_ascii_alphanumeric() && !matches!(char, '/' | '-' | '_' | '%') {
+            quoted.push('\\');
+        }
+        quoted.push(char);
+    }
+    quoted
 }
 
 pub(super) fn header_matcher(name: &str, value: StringMatcher) -> HeaderMatcher {

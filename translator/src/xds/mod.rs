@@ -28,6 +28,7 @@ mod rewrite;
 mod route;
 mod secret;
 mod static_config;
+mod target_filter;
 mod upstream_filter;
 mod upstream_tls;
 
@@ -36,7 +37,6 @@ mod tests;
 
 pub use references::dangling_references;
 pub use resources::{EncodedResource, XdsKind, XdsResources};
-pub use route::build_virtual_host;
 pub use static_config::to_static_bootstrap;
 
 use ir::{Discovery, GatewayIr};

@@ -1,42 +1,50 @@
 //! Redirects.
+//!
+//! Scheme, host and port of the answer are those of the listener and of the filter, whatever the request
+//! says of them; only a host that several names share is taken from the request.
 
-use ir::{Hostname, Redirect, RedirectPath, RouteIr};
+use ir::{Hostname, Redirect, RedirectPath, RouteIr, Scheme};
 use proto::route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 use proto::route::{RedirectAction, Route, route};
 
-use super::matcher::with_port_in_host;
 use super::rewrite::{self, EnvoyRewrite};
-use super::route::local_route;
+use super::route::{Origin, local_route};
+use super::target_filter;
 
-/// The routes that redirect: one, or two where the port of the request's `Host` would show.
-///
-/// Envoy keeps that port unless the host or the port is replaced. Where the representation wants no
-/// port, a virtual host of one exact name can give that name as the host. Other virtual hosts cannot,
-/// so requests with a port in `Host` get a route of their own that shows the scheme's port instead:
-/// the same address, if not the same letters.
-pub(super) fn build_routes(ir: &RouteIr, redirect: &Redirect, hostname: &Hostname) -> Vec<Route> {
-    let action = build_redirect(redirect);
+/// The route that redirects.
+pub(super) fn build_route(ir: &RouteIr, redirect: &Redirect, hostname: &Hostname, origin: &Origin) -> Route {
+    let scheme = redirect.scheme.unwrap_or(origin.scheme);
+    let action = RedirectAction {
+        response_code: response_code(redirect.status).into(),
+        scheme_rewrite_specifier: Some(SchemeRewriteSpecifier::SchemeRedirect(scheme.as_str().to_owned())),
+        path_rewrite_specifier: redirect.path.as_ref().map(path_specifier),
+        ..RedirectAction::default()
+    };
+    let port = port_to_show(redirect, scheme, origin);
+    let with_host = |host: &str| RedirectAction {
+        host_redirect: host.to_owned(),
+        port_redirect: port.map(u32::from).unwrap_or_default(),
+        ..action.clone()
+    };
     let plain = |action| local_route(ir, route::Action::Redirect(action));
-    if redirect.host.is_some() || redirect.port.is_some() {
-        return vec![plain(action)];
+    match (&redirect.host, port, hostname) {
+        (Some(host), ..) => plain(with_host(host)),
+        (None, _, Hostname::Exact(name)) => plain(with_host(name)),
+        (None, Some(_), _) => plain(with_host("")),
+        // Envoy takes the host from the request, with its port unless it writes another. It writes the
+        // scheme's own here, which the filter takes off.
+        (None, None, _) => Route {
+            typed_per_filter_config: target_filter::without_port(scheme.as_str(), scheme.default_port()),
+            ..plain(RedirectAction { port_redirect: scheme.default_port().into(), ..action })
+        },
     }
-    if let Hostname::Exact(name) = hostname {
-        return vec![plain(RedirectAction { host_redirect: name.clone(), ..action })];
-    }
-    let mut explicit = plain(RedirectAction { port_redirect: default_port(redirect), ..action.clone() });
-    explicit.r#match = explicit.r#match.map(with_port_in_host);
-    vec![explicit, plain(action)]
 }
 
-fn build_redirect(ir: &Redirect) -> RedirectAction {
-    RedirectAction {
-        host_redirect: ir.host.clone().unwrap_or_default(),
-        port_redirect: ir.port.map(u32::from).unwrap_or_default(),
-        response_code: response_code(ir.status).into(),
-        scheme_rewrite_specifier: ir.scheme.clone().map(SchemeRewriteSpecifier::SchemeRedirect),
-        path_rewrite_specifier: ir.path.as_ref().map(path_specifier),
-        ..RedirectAction::default()
-    }
+/// The port that stands in the answer; `None` if it is the scheme's own (Gateway API,
+/// `HTTPRequestRedirectFilter.port`).
+fn port_to_show(redirect: &Redirect, scheme: Scheme, origin: &Origin) -> Option<u16> {
+    let implied = redirect.scheme.map_or(origin.port, Scheme::default_port);
+    Some(redirect.port.unwrap_or(implied)).filter(|port| *port != scheme.default_port())
 }
 
 fn path_specifier(path: &RedirectPath) -> PathRewriteSpecifier {
@@ -46,14 +54,6 @@ fn path_specifier(path: &RedirectPath) -> PathRewriteSpecifier {
             EnvoyRewrite::Prefix(to) => PathRewriteSpecifier::PrefixRewrite(to),
             EnvoyRewrite::Regex(rewrite) => PathRewriteSpecifier::RegexRewrite(rewrite),
         },
-    }
-}
-
-/// The port of the scheme that the redirect shows; requests arrive by plain HTTP.
-fn default_port(ir: &Redirect) -> u32 {
-    match ir.scheme.as_deref() {
-        Some("https") => 443,
-        _ => 80,
     }
 }
 

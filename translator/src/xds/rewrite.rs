@@ -4,7 +4,7 @@
 
 use proto::matcher::RegexMatchAndSubstitute;
 
-use super::matcher::regex;
+use super::matcher::{has_two_spellings, literal_pattern, regex};
 
 /// How Envoy rewrites a path.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +21,7 @@ pub(super) fn replace_full(to: &str) -> EnvoyRewrite {
 }
 
 /// Every match of the RE2 expression `pattern` by `substitution`.
-pub(super) fn replace_regex(pattern: &str, substitution: &str) -> EnvoyRewrite {
+fn replace_regex(pattern: &str, substitution: &str) -> EnvoyRewrite {
     EnvoyRewrite::Regex(RegexMatchAndSubstitute {
         pattern: Some(regex(pattern.to_owned())),
         substitution: substitution.to_owned(),
@@ -40,22 +40,13 @@ pub(super) fn replace_prefix(from: &str, to: &str) -> EnvoyRewrite {
         EnvoyRewrite::Prefix(format!("{to}/"))
     } else if to.is_empty() {
         // A prefix rewrite would leave `/a` without any slash, or give `/a/b` two of them.
-        replace_regex(&format!("^{}/*", escape_regex(from)), "/")
+        replace_regex(&format!("^{}/*", literal_pattern(from)), "/")
+    } else if has_two_spellings(from) {
+        // The route's match is an expression, of which Envoy's prefix rewrite would replace all.
+        replace_regex(&format!("^{}", literal_pattern(from)), &literal_substitution(to))
     } else {
         EnvoyRewrite::Prefix(to.to_owned())
     }
-}
-
-/// A text in which RE2 sees no operator.
-fn escape_regex(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char.is_ascii() && !char.is_ascii_alphanumeric() && !matches!(char, '/' | '-' | '_') {
-            escaped.push('\\');
-        }
-        escaped.push(char);
-    }
-    escaped
 }
 
 /// A text in which RE2's substitution sees no reference to a group.
@@ -86,6 +77,9 @@ mod tests {
             ("/foo", "/", "regex ^/foo/* -> /"),
             ("/foo.d/a+b", "/", r"regex ^/foo\.d/a\+b/* -> /"),
             ("/foo-d/a_b", "/", "regex ^/foo-d/a_b/* -> /"),
+            ("/a%3Ab", "/xyz/", "regex ^/a%3[Aa]b -> /xyz"),
+            ("/a%3ab", "/", "regex ^/a%3[Aa]b/* -> /"),
+            ("/a%24b", "/xyz", "prefix /xyz"),
             ("/", "/xyz", "prefix /xyz/"),
             ("/", "/", "prefix /"),
             ("/", "", "prefix /"),
@@ -98,10 +92,5 @@ mod tests {
     fn a_full_path_is_taken_literally() {
         assert_eq!(show(replace_full("/v1/chat")), "regex ^/.*$ -> /v1/chat");
         assert_eq!(show(replace_full(r"/a\1b")), r"regex ^/.*$ -> /a\\1b");
-    }
-
-    #[test]
-    fn a_regex_rewrite_is_handed_on_as_it_is() {
-        assert_eq!(show(replace_regex("^/a(.*)", r"/b\1")), r"regex ^/a(.*) -> /b\1");
     }
 }

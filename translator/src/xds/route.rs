@@ -1,6 +1,6 @@
 //! Route tables. The virtual host is the unit: each is built from its own part of the representation.
 
-use ir::{Hostname, ListenerIr, RouteAction, RouteIr};
+use ir::{Hostname, ListenerIr, RouteAction, RouteIr, Scheme};
 use proto::bool_value;
 use proto::route::{DirectResponseAction, Route, RouteConfiguration, VirtualHost, route};
 
@@ -12,7 +12,11 @@ use super::{forward, redirect};
 pub(super) fn build_route_configuration(listener: &ListenerIr) -> RouteConfiguration {
     RouteConfiguration {
         name: listener.route_config.to_string(),
-        virtual_hosts: listener.virtual_hosts.iter().map(build_virtual_host).collect(),
+        virtual_hosts: listener
+            .virtual_hosts
+            .iter()
+            .map(|host| build_virtual_host(host, &Origin { scheme: listener.scheme(), port: listener.port }))
+            .collect(),
         // `Host: a.com:8080` is for a.com, and goes upstream as it came.
         ignore_port_in_host_matching: true,
         // A cluster that is not there yet costs its own routes a 503, not the whole table.
@@ -21,21 +25,28 @@ pub(super) fn build_route_configuration(listener: &ListenerIr) -> RouteConfigura
     }
 }
 
+/// Where a listener is found, as a URL says it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    pub(super) scheme: Scheme,
+    pub(super) port: u16,
+}
+
 /// The routes of one hostname.
-pub fn build_virtual_host(ir: &ir::VirtualHost) -> VirtualHost {
+pub(super) fn build_virtual_host(ir: &ir::VirtualHost, origin: &Origin) -> VirtualHost {
     VirtualHost {
         name: ir.name.to_string(),
         domains: vec![ir.hostname.to_string()],
-        routes: ir.routes.iter().flat_map(|route| build_routes(route, &ir.hostname)).collect(),
+        routes: ir.routes.iter().flat_map(|route| build_routes(route, &ir.hostname, origin)).collect(),
         ..VirtualHost::default()
     }
 }
 
 /// The Envoy routes of one match of one rule: one, where Envoy can say it all in one.
-fn build_routes(ir: &RouteIr, hostname: &Hostname) -> Vec<Route> {
+fn build_routes(ir: &RouteIr, hostname: &Hostname, origin: &Origin) -> Vec<Route> {
     match &ir.action {
         RouteAction::Forward(forward) => forward::build_routes(ir, forward),
-        RouteAction::Redirect(redirect) => redirect::build_routes(ir, redirect, hostname),
+        RouteAction::Redirect(redirect) => vec![redirect::build_route(ir, redirect, hostname, origin)],
         RouteAction::Respond(response) => vec![local_route(ir, direct_response(response))],
     }
 }

@@ -43,13 +43,6 @@ pub(super) fn resolve(
         let message = format!("the host {} is one that a proxy may not be pointed at", place.connect.host);
         return Err(Rejection::new(Reason::Invalid, message));
     }
-    if let Some(PathOverride::Full(path) | PathOverride::Base(path)) = &spec.overrides.path
-        && path.contains('?')
-    {
-        // Envoy rewrites the path alone; the client's query would be glued to this one.
-        let message = format!("the path {path:?} has a query, which is not supported yet");
-        return Err(Rejection::new(Reason::UnsupportedValue, message));
-    }
     let mut warnings = Vec::new();
     let credential = match &spec.auth {
         AuthToken::Inline(token) => Some(token.clone()),
@@ -141,7 +134,7 @@ fn path(spec: &AiBackendSpec, profile: &Profile) -> PathRewrite {
         Some(PathOverride::Full(path)) => path.clone(),
         Some(PathOverride::Base(base)) => format!("{base}{}", profile.path),
     };
-    PathRewrite::Regex { pattern: "^/.*$".to_owned(), substitution: path.replace('\\', "\\\\") }
+    PathRewrite::Full(path)
 }
 
 /// Clients' credentials do not reach a provider, unless passing them through is what is asked for;

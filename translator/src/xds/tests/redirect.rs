@@ -1,14 +1,15 @@
-use ir::{Redirect, RedirectPath, RouteAction};
+use ir::{Redirect, RedirectPath, RouteAction, Scheme};
 use proto::route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 use proto::route::{Route, route};
 
-use super::sample::{redirect_to, route as route_of, virtual_host};
-use crate::xds::build_virtual_host;
+use super::sample::{ORIGIN, redirect_to, route as route_of, virtual_host};
+use crate::xds::route::{Origin, build_virtual_host};
 
-/// One line per Envoy route: status, scheme, host, port, path.
-fn show(hostname: &str, redirect: Redirect) -> Vec<String> {
+/// The Envoy route: status, scheme, host, port, path.
+fn show(hostname: &str, origin: &Origin, redirect: Redirect) -> String {
     let host = virtual_host(hostname, vec![route_of("/p", RouteAction::Redirect(redirect))]);
-    build_virtual_host(&host).routes.iter().map(show_route).collect()
+    let [route] = &build_virtual_host(&host, origin).routes[..] else { panic!("one route") };
+    show_route(route)
 }
 
 fn show_route(route: &Route) -> String {
@@ -39,28 +40,38 @@ fn show_route(route: &Route) -> String {
         }
         Some(other) => panic!("{other:?}"),
     }
-    let headers = &route.r#match.as_ref().unwrap().headers;
-    if headers.iter().any(|header| header.name == ":authority") {
-        shown += " if the host has a port";
+    if !route.typed_per_filter_config.is_empty() {
+        shown += " and without it";
     }
     shown
 }
 
 #[test]
-fn no_port_of_the_request_shows_unless_it_is_asked_for() {
-    for (hostname, scheme, host, port, expected) in [
-        ("a.com", None, None, None, vec!["302 host a.com"]),
-        ("a.com", None, None, Some(8080), vec!["302 :8080"]),
-        ("a.com", Some("https"), None, None, vec!["302 https: host a.com"]),
-        ("a.com", None, Some("b.com"), None, vec!["302 host b.com"]),
-        ("a.com", None, Some("b.com"), Some(81), vec!["302 host b.com :81"]),
-        ("", None, Some("b.com"), None, vec!["302 host b.com"]),
-        ("", Some("https"), None, Some(8443), vec!["302 https: :8443"]),
-        ("", Some("https"), None, None, vec!["302 https: :443 if the host has a port", "302 https:"]),
-        ("*.a.com", None, None, None, vec!["302 :80 if the host has a port", "302"]),
+fn scheme_host_and_port_are_the_listeners_and_the_filters() {
+    use Scheme::{Http, Https};
+    for (hostname, origin, scheme, host, port, expected) in [
+        ("a.com", (Http, 80), None, None, None, "302 http: host a.com"),
+        ("a.com", (Http, 8080), None, None, None, "302 http: host a.com :8080"),
+        ("a.com", (Http, 8080), Some(Http), None, None, "302 http: host a.com"),
+        ("a.com", (Http, 80), None, None, Some(8080), "302 http: host a.com :8080"),
+        ("a.com", (Http, 8080), None, None, Some(80), "302 http: host a.com"),
+        ("a.com", (Http, 80), Some(Https), None, None, "302 https: host a.com"),
+        ("a.com", (Http, 80), Some(Https), None, Some(443), "302 https: host a.com"),
+        ("a.com", (Http, 80), Some(Https), None, Some(80), "302 https: host a.com :80"),
+        ("a.com", (Https, 443), None, None, None, "302 https: host a.com"),
+        ("a.com", (Https, 8443), None, None, None, "302 https: host a.com :8443"),
+        ("a.com", (Https, 8443), Some(Http), None, None, "302 http: host a.com"),
+        ("a.com", (Http, 80), None, Some("b.com"), Some(81), "302 http: host b.com :81"),
+        ("", (Http, 80), None, Some("b.com"), None, "302 http: host b.com"),
+        ("", (Http, 8080), None, None, None, "302 http: :8080"),
+        ("", (Http, 80), Some(Https), None, Some(8443), "302 https: :8443"),
+        ("", (Http, 80), Some(Https), None, None, "302 https: :443 and without it"),
+        ("*.a.com", (Http, 80), None, None, None, "302 http: :80 and without it"),
+        ("*.a.com", (Https, 443), None, None, None, "302 https: :443 and without it"),
     ] {
-        let shown = show(hostname, redirect_to(scheme, host, port));
-        assert_eq!(shown, expected, "{hostname} {scheme:?} {host:?} {port:?}");
+        let origin = Origin { scheme: origin.0, port: origin.1 };
+        let shown = show(hostname, &origin, redirect_to(scheme, host, port));
+        assert_eq!(shown, expected, "{hostname} {origin:?} {scheme:?} {host:?} {port:?}");
     }
 }
 
@@ -69,13 +80,13 @@ fn every_status_and_path_is_kept() {
     let full = |to: &str| RedirectPath::Full(to.to_owned());
     let prefix = |to: &str| RedirectPath::Prefix { from: "/p".to_owned(), to: to.to_owned() };
     for (status, path, expected) in [
-        (301, None, "301 host b.com"),
-        (302, Some(full("/q")), "302 host b.com path /q"),
-        (303, Some(prefix("/q")), "303 host b.com prefix /q"),
-        (307, Some(prefix("/")), "307 host b.com regex /"),
-        (308, None, "308 host b.com"),
+        (301, None, "301 http: host b.com"),
+        (302, Some(full("/q")), "302 http: host b.com path /q"),
+        (303, Some(prefix("/q")), "303 http: host b.com prefix /q"),
+        (307, Some(prefix("/")), "307 http: host b.com regex /"),
+        (308, None, "308 http: host b.com"),
     ] {
         let redirect = Redirect { status, path, ..redirect_to(None, Some("b.com"), None) };
-        assert_eq!(show("a.com", redirect), [expected]);
+        assert_eq!(show("a.com", &ORIGIN, redirect), expected);
     }
 }

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use ir::{
-    ClusterIr, ClusterName, Credential, Destination, DirectResponse, Discovery, Endpoint, Forward, GatewayIr,
-    GatewayName, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname, ListenerIr, ListenerName,
-    PathMatch, PathRewrite, QueryParamMatch, Redacted, Redirect, RedirectPath, Rewrite, RouteAction,
-    RouteConfigName, RouteIr, RouteMatch, RouteName, SecretIr, SecretName, SecretValue, StringMatch, Target,
-    Timeouts, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls, VirtualHost, VirtualHostName,
+    ClusterIr, ClusterName, Credential, Destination, DirectResponse, Discovery, Endpoint, EscapedSlashes,
+    Forward, GatewayIr, GatewayName, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname,
+    ListenerIr, ListenerName, PathMatch, PathRewrite, QueryParamMatch, Redacted, Redirect, RedirectPath,
+    Rewrite, RouteAction, RouteConfigName, RouteIr, RouteMatch, RouteName, Scheme, SecretIr, SecretName,
+    SecretValue, StringMatch, Target, Timeouts, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    VirtualHost, VirtualHostName,
 };
+
+use crate::xds::route::Origin;
 
 pub(super) const CREDENTIAL: &str = "the-provider-key";
 
@@ -60,15 +63,12 @@ pub(super) fn route(prefix: &str, action: RouteAction) -> RouteIr {
     }
 }
 
-pub(super) fn redirect_to(scheme: Option<&str>, host: Option<&str>, port: Option<u16>) -> Redirect {
-    Redirect {
-        scheme: scheme.map(str::to_owned),
-        host: host.map(str::to_owned),
-        port,
-        path: None,
-        status: 302,
-    }
+pub(super) fn redirect_to(scheme: Option<Scheme>, host: Option<&str>, port: Option<u16>) -> Redirect {
+    Redirect { scheme, host: host.map(str::to_owned), port, path: None, status: 302 }
 }
+
+/// Plain HTTP on port 80.
+pub(super) const ORIGIN: Origin = Origin { scheme: Scheme::Http, port: 80 };
 
 pub(super) fn virtual_host(hostname: &str, routes: Vec<RouteIr>) -> VirtualHost {
     let hostname = Hostname::parse(hostname);
@@ -80,6 +80,7 @@ pub(super) fn listener(port: u16, virtual_hosts: Vec<VirtualHost>) -> ListenerIr
         name: ListenerName::http(port),
         addresses: vec!["127.0.0.1".parse().unwrap()],
         port,
+        escaped_slashes: EscapedSlashes::default(),
         route_config: RouteConfigName::http(port),
         virtual_hosts,
     }
@@ -206,7 +207,7 @@ fn redirects() -> Vec<RouteIr> {
     let moved = Redirect {
         path: Some(RedirectPath::Prefix { from: "/old".to_owned(), to: "/".to_owned() }),
         status: 301,
-        ..redirect_to(Some("https"), None, None)
+        ..redirect_to(Some(Scheme::Https), None, None)
     };
     let elsewhere = Redirect {
         path: Some(RedirectPath::Full("/else".to_owned())),
