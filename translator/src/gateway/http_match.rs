@@ -14,9 +14,8 @@ use super::{path, validate};
 
 /// Headers of a request that the listener's connection manager takes away, or answers itself, before it
 /// looks for a route (tried on Envoy 1.40 with the settings of `xds/hcm.rs`).
-const NEVER_SEEN: [&str; 21] = [
+const NEVER_SEEN: [&str; 20] = [
     "connection",
-    "http2-settings",
     "keep-alive",
     "proxy-connection",
     "upgrade",

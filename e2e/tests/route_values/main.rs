@@ -1,0 +1,120 @@
+//! Values that an HTTPRoute writes, and what the real Envoy makes of them: paths, headers, redirects,
+//! timeouts, and what becomes of requests that a rule was meant for which cannot be carried out.
+//!
+//! Each kind of value is tried with generated neighbours of the cases that were once reported. The seed is
+//! fixed; `CHANCERY_SEED` sets another, `CHANCERY_CASES` multiplies the number of cases.
+
+mod guards;
+mod headers;
+mod paths;
+mod redirects;
+mod rewrites;
+mod timeouts;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use e2e::echo::{Echo, EchoBackend};
+use e2e::fixture::Fixture;
+use e2e::http::{Response, request, send};
+use http::Method;
+
+/// A Gateway, and a Service `echo` whose endpoint is the echo server.
+const GATEWAY: &str = r#"
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw}
+spec: {gatewayClassName: chancery, listeners: [{name: http, port: PORT, protocol: HTTP}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: echo}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: echo-1, labels: {kubernetes.io/service-name: echo}}
+addressType: IPv4
+ports: [{name: http, port: BACKEND}]
+endpoints: [{addresses: [127.0.0.1]}]
+"#;
+
+/// Chancery with its Gateway, and the backend that tells what it was asked.
+struct World {
+    fixture: Fixture,
+    echo: EchoBackend,
+}
+
+impl World {
+    /// Serves routes, given as the YAML of documents.
+    async fn start(routes: &str) -> Result<Self> {
+        Self::start_with(routes, &[]).await
+    }
+
+    async fn start_with(routes: &str, arguments: &[&str]) -> Result<Self> {
+        let echo = EchoBackend::start("echo").await?;
+        let port = echo.address().port().to_string();
+        let objects = format!("{GATEWAY}---{routes}").replace("BACKEND", &port);
+        Ok(Self { fixture: Fixture::start_with(&[("all.yaml", &objects)], arguments).await?, echo })
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Response> {
+        send(self.fixture.address(), request(method, host, path, headers, Bytes::new())?).await
+    }
+
+    async fn get(&self, path: &str) -> Result<Response> {
+        self.ask(Method::GET, "a.test", path, &[]).await
+    }
+
+    /// What the backend was asked for by `GET path`.
+    async fn seen(&self, path: &str) -> Result<Echo> {
+        let answer = self.get(path).await?;
+        serde_json::from_slice(&answer.body)
+            .with_context(|| format!("{path}: {} {}", answer.status, answer.text()))
+    }
+
+    /// All that the status of a route says.
+    async fn status_text(&self, route: &str) -> Result<String> {
+        Ok(self.fixture.status(&format!("HTTPRoute default/{route}")).await?.to_string())
+    }
+}
+
+/// The document of an HTTPRoute, from the lines of its rules.
+fn route(name: &str, rules: &str) -> String {
+    format!(
+        "\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}}}\n\
+         spec:\n  parentRefs: [{{name: gw}}]\n  rules:\n{rules}"
+    )
+}
+
+/// A number from the environment.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Repeatable random numbers (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    fn new() -> Self {
+        let seed = setting("CHANCERY_SEED", 0x2545_F491_4F6C_DD1D);
+        println!("CHANCERY_SEED={seed}");
+        Self(seed | 1)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % limit
+    }
+
+    fn pick<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
+        choices[self.below(choices.len())]
+    }
+}
