@@ -98,8 +98,20 @@ pub fn request(
 /// # Errors
 /// No connection, no answer within 15 s, or not HTTP.
 pub async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Result<Response> {
+    send_within(EXCHANGE_LIMIT, address, request).await
+}
+
+/// Sends one request over a new TCP connection, for an answer that may take as long as `limit`.
+///
+/// # Errors
+/// No connection, no answer in time, or not HTTP.
+pub async fn send_within(
+    limit: Duration,
+    address: SocketAddr,
+    request: Request<Full<Bytes>>,
+) -> Result<Response> {
     let io = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
-    exchange(io, request).await
+    exchange_within(limit, io, request).await
 }
 
 /// Sends one request over `io`, which is a fresh connection of any kind (TCP, TLS, Unix socket).
@@ -107,6 +119,13 @@ pub async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Result<
 /// # Errors
 /// No answer within 15 s, or not HTTP.
 pub async fn exchange<S>(io: S, request: Request<Full<Bytes>>) -> Result<Response>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    exchange_within(EXCHANGE_LIMIT, io, request).await
+}
+
+async fn exchange_within<S>(limit: Duration, io: S, request: Request<Full<Bytes>>) -> Result<Response>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -120,9 +139,9 @@ where
         driver.abort();
         anyhow::Ok(Response { status: head.status.as_u16(), headers: head.headers, body })
     };
-    match tokio::time::timeout(EXCHANGE_LIMIT, exchange).await {
+    match tokio::time::timeout(limit, exchange).await {
         Ok(answer) => answer.with_context(|| format!("{what} failed")),
-        Err(_) => bail!("{what}: no answer within {EXCHANGE_LIMIT:?}"),
+        Err(_) => bail!("{what}: no answer within {limit:?}"),
     }
 }
 
