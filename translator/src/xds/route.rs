@@ -36,9 +36,18 @@ pub(super) struct Origin {
 pub(super) fn build_virtual_host(ir: &ir::VirtualHost, origin: &Origin) -> VirtualHost {
     VirtualHost {
         name: ir.name.to_string(),
-        domains: vec![ir.hostname.to_string()],
+        domains: domains(&ir.hostname),
         routes: ir.routes.iter().flat_map(|route| build_routes(route, &ir.hostname, origin)).collect(),
         ..VirtualHost::default()
+    }
+}
+
+/// The hosts of a virtual host. Of a host with two dots at its end Envoy takes one off, and the backend may
+/// take off the other: it is the same host here, too, and not one that falls to a wider virtual host.
+fn domains(hostname: &Hostname) -> Vec<String> {
+    match hostname {
+        Hostname::Any => vec![hostname.to_string()],
+        Hostname::Exact(_) | Hostname::Wildcard(_) => vec![hostname.to_string(), format!("{hostname}.")],
     }
 }
 
