@@ -32,7 +32,8 @@ const ODD_PIECES: &[&str] =
 fn path(random: &mut Random) -> String {
     let mut path = if random.below(32) == 0 { String::new() } else { "/".to_owned() };
     for _ in 0..random.below(7) {
-        path.push_str(random.pick(if random.below(24) == 0 { ODD_PIECES } else { PIECES }));
+        let pieces = if random.below(24) == 0 { ODD_PIECES } else { PIECES };
+        path.push_str(random.pick(pieces));
     }
     path
 }
