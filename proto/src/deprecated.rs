@@ -88,7 +88,7 @@ fn display_key(key: &MapKey) -> String {
     }
 }
 
-fn is_deprecated_field(field: &FieldDescriptor) -> bool {
+pub(crate) fn is_deprecated_field(field: &FieldDescriptor) -> bool {
     static SINCE: LazyLock<Option<ExtensionDescriptor>> = LazyLock::new(|| {
         descriptors::pool().get_extension_by_name("envoy.annotations.deprecated_at_minor_version")
     });

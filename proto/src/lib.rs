@@ -14,6 +14,7 @@ mod deprecated;
 pub mod descriptors;
 mod deterministic;
 mod json;
+mod presence;
 mod wrappers;
 
 pub use any::{UnpackError, pack, type_url, unpack};
@@ -24,6 +25,7 @@ pub use json::{
     REDACTED, from_json, message_from_json, message_to_json, message_to_json_unredacted, to_json,
     to_json_unredacted,
 };
+pub use presence::{FieldPresence, Presence, presence};
 pub use wrappers::{
     MAX_DURATION_SECONDS, bool_value, bytes_value, double_value, duration, empty, string_value, struct_value,
     u32_value, u64_value,

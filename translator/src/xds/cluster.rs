@@ -8,7 +8,9 @@ use proto::cluster::circuit_breakers::{Thresholds, thresholds::RetryBudget};
 use proto::cluster::cluster::{
     ClusterDiscoveryType, CommonLbConfig, CustomClusterType, DiscoveryType, EdsClusterConfig,
 };
-use proto::cluster::{CircuitBreakers, Cluster, LoadBalancingPolicy, load_balancing_policy::Policy};
+use proto::cluster::{
+    CircuitBreakers, Cluster, LoadBalancingPolicy, UpstreamConnectionOptions, load_balancing_policy::Policy,
+};
 use proto::core::{Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions, TypedExtensionConfig};
 use proto::dns_cluster::{DnsCluster, dns_cluster::RefreshRate};
 use proto::dns_common::DnsLookupFamily;
@@ -22,6 +24,7 @@ use proto::{duration, pack, u32_value};
 
 use super::config_source::ads;
 use super::endpoint::build_dns_assignment;
+use super::keepalive::tcp_keepalive;
 use super::upstream_filter::upstream_filters;
 use super::upstream_tls::build_transport_socket;
 
@@ -83,6 +86,10 @@ pub(super) fn build_cluster(ir: &ClusterIr) -> Cluster {
             ..CommonLbConfig::default()
         }),
         circuit_breakers: Some(circuit_breakers()),
+        upstream_connection_options: Some(UpstreamConnectionOptions {
+            tcp_keepalive: Some(tcp_keepalive()),
+            ..UpstreamConnectionOptions::default()
+        }),
         // An endpoint that is gone is gone, whatever its health was.
         ignore_health_on_host_removal: true,
         typed_extension_protocol_options: HashMap::from([(HTTP_OPTIONS.to_owned(), http_options)]),

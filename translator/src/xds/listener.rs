@@ -9,6 +9,7 @@ use proto::{pack, u32_value};
 
 use super::endpoint::{address, socket_address};
 use super::hcm::build_connection_manager;
+use super::keepalive::tcp_keepalive;
 use crate::Settings;
 
 /// What Envoy holds of a connection's data before it reads no more. Messages of any length still pass.
@@ -36,6 +37,8 @@ pub(super) fn build_listener(ir: &ListenerIr, settings: &Settings) -> Listener {
         per_connection_buffer_limit_bytes: Some(u32_value(CONNECTION_BUFFER_BYTES)),
         // Between two accepted connections, a worker serves those that it has.
         max_connections_to_accept_per_socket_event: Some(u32_value(1)),
+        // The additional addresses inherit it.
+        tcp_keepalive: Some(tcp_keepalive()),
         ..Listener::default()
     }
 }

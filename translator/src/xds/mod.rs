@@ -10,6 +10,10 @@
 //!        └─────► ClusterLoadAssignment
 //! SecretIr   ──► Secret
 //! ```
+//!
+//! A field of Envoy's that is left unset is a default of Envoy's, not "none". `unset_fields.md`, beside this
+//! file, has a row for each: what the default does, and why it is wanted. `tests/unset_fields.rs` holds the
+//! table against all golden translations.
 
 mod access_log;
 mod cluster;
@@ -18,6 +22,7 @@ mod endpoint;
 mod forward;
 mod hcm;
 mod header;
+mod keepalive;
 mod listener;
 mod matcher;
 mod readiness;

@@ -235,7 +235,11 @@ fn drain_listener(drain: &Drain<'_>) -> Value {
             "default_source_code": { "inline_string": script },
         }),
     );
-    listener("chancery/drain", port_address(DRAIN_PORT), &json!([]), vec![lua])
+    let mut listener = listener("chancery/drain", port_address(DRAIN_PORT), &json!([]), vec![lua]);
+    // The script is silent until it ends, which it does by itself; Envoy's default would end it after five
+    // minutes, and the proxy with it, whatever grace period was asked for.
+    connection_manager(&mut listener)["stream_idle_timeout"] = "0s".into();
+    listener
 }
 
 /// Answers every request after a second: Lua has no clock of its own.
@@ -270,6 +274,13 @@ fn port_address(port: u16) -> Value {
     json!({ "socket_address": { "address": "0.0.0.0", "port_value": port } })
 }
 
+/// The connection manager of a [`listener`].
+fn connection_manager(listener: &mut Value) -> &mut Value {
+    &mut listener["filter_chains"][0]["filters"][0]["typed_config"]
+}
+
+/// A listener for the cluster's own callers. Its connections are not counted, so they must not stay: by Envoy's
+/// defaults one could do nothing for an hour.
 fn listener(name: &str, address: Value, routes: &Value, filters: Vec<Value>) -> Value {
     let router = http_filter(
         "envoy.filters.http.router",
@@ -281,11 +292,17 @@ fn listener(name: &str, address: Value, routes: &Value, filters: Vec<Value>) -> 
         "address": address,
         "stat_prefix": name,
         "ignore_global_conn_limit": true,
+        "per_connection_buffer_limit_bytes": 32 * 1024,
+        "tcp_keepalive": { "keepalive_probes": 4, "keepalive_time": 60, "keepalive_interval": 15 },
         "filter_chains": [{ "filters": [{
             "name": "envoy.filters.network.http_connection_manager",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                 "stat_prefix": name,
+                "codec_type": "HTTP1",
+                "common_http_protocol_options": { "idle_timeout": "60s" },
+                "request_headers_timeout": "10s",
+                "max_request_headers_kb": 8,
                 "route_config": { "name": name, "virtual_hosts": [{ "name": name, "domains": ["*"], "routes": routes }] },
                 "http_filters": filters,
             },
