@@ -18,7 +18,8 @@ pub struct Fleet {
 struct Stream {
     gateway: GatewayName,
     in_sync: BTreeMap<ResourceType, ResourceVersion>,
-    rejections: BTreeMap<ResourceType, Rejection>,
+    /// What it refuses at this time; each resource stands in one of them.
+    rejections: Vec<Rejection>,
 }
 
 impl Fleet {
@@ -28,13 +29,19 @@ impl Fleet {
             ClientEvent::Nack { client, rejection } => {
                 if let Some(stream) = self.stream(&client) {
                     stream.in_sync.remove(&rejection.resource_type);
-                    stream.rejections.insert(rejection.resource_type, rejection);
+                    stream.forget(rejection.resource_type, &rejection.culprits);
+                    stream.rejections.push(rejection);
                 }
             }
             ClientEvent::Ack { client, resource_type, version } => {
                 if let Some(stream) = self.stream(&client) {
-                    stream.rejections.remove(&resource_type);
+                    stream.rejections.retain(|rejection| rejection.resource_type != resource_type);
                     stream.in_sync.insert(resource_type, version);
+                }
+            }
+            ClientEvent::Recovered { client, resource_type, names } => {
+                if let Some(stream) = self.stream(&client) {
+                    stream.forget(resource_type, &names);
                 }
             }
             ClientEvent::Disconnected { client } => drop(self.streams.remove(&client.stream)),
@@ -55,7 +62,7 @@ impl Fleet {
 
     /// What Envoys of the Gateway refuse at this time, in one line each.
     pub fn rejections(&self, gateway: &GatewayName) -> Vec<String> {
-        let rejections = self.of(gateway).flat_map(|stream| stream.rejections.values());
+        let rejections = self.of(gateway).flat_map(|stream| &stream.rejections);
         let mut lines: Vec<String> = rejections.map(describe).collect();
         lines.sort();
         lines.dedup();
@@ -64,8 +71,9 @@ impl Fleet {
 
     /// The listeners among what Envoys of the Gateway refuse.
     pub fn refused_listeners(&self, gateway: &GatewayName) -> BTreeSet<String> {
-        let rejections = self.of(gateway).filter_map(|stream| stream.rejections.get(&ResourceType::Listener));
-        rejections.flat_map(|rejection| rejection.culprits.iter().cloned()).collect()
+        let rejections = self.of(gateway).flat_map(|stream| &stream.rejections);
+        let listeners = rejections.filter(|rejection| rejection.resource_type == ResourceType::Listener);
+        listeners.flat_map(|rejection| rejection.culprits.iter().cloned()).collect()
     }
 
     fn of(&self, gateway: &GatewayName) -> impl Iterator<Item = &Stream> {
@@ -74,8 +82,18 @@ impl Fleet {
 
     fn stream(&mut self, client: &Client) -> Option<&mut Stream> {
         let gateway = gateway_name(&client.group)?;
-        let new = || Stream { gateway, in_sync: BTreeMap::new(), rejections: BTreeMap::new() };
+        let new = || Stream { gateway, in_sync: BTreeMap::new(), rejections: Vec::new() };
         Some(self.streams.entry(client.stream).or_insert_with(new))
+    }
+}
+
+impl Stream {
+    /// Drops resources from what is refused.
+    fn forget(&mut self, resource_type: ResourceType, names: &[String]) {
+        for rejection in self.rejections.iter_mut().filter(|known| known.resource_type == resource_type) {
+            rejection.culprits.retain(|culprit| !names.contains(culprit));
+        }
+        self.rejections.retain(|rejection| !rejection.culprits.is_empty());
     }
 }
 
@@ -150,6 +168,37 @@ mod tests {
         fleet.on_event(nack(1, ResourceType::Route));
         fleet.on_event(ClientEvent::Disconnected { client: client(1) });
         assert_eq!(fleet.rejections(&gateway()), [""; 0]);
+    }
+
+    /// Routes and secrets travel one by one: several of a type are refused one after the other.
+    #[test]
+    fn each_refused_resource_is_told_until_it_recovers_alone() {
+        let mut fleet = Fleet::default();
+        let refuse = |name: &str| match nack(1, ResourceType::Route) {
+            ClientEvent::Nack { client, rejection } => ClientEvent::Nack {
+                client,
+                rejection: Rejection { culprits: vec![name.to_owned()], ..rejection },
+            },
+            other => other,
+        };
+        fleet.on_event(refuse("a"));
+        fleet.on_event(refuse("b"));
+        fleet.on_event(refuse("b"));
+        let told = ["route a: no good sk-canary", "route b: no good sk-canary"];
+        assert_eq!(fleet.rejections(&gateway()), told);
+        let names = vec!["a".to_owned()];
+        fleet.on_event(ClientEvent::Recovered {
+            client: client(1),
+            resource_type: ResourceType::Listener,
+            names: names.clone(),
+        });
+        assert_eq!(fleet.rejections(&gateway()), told, "another type's");
+        fleet.on_event(ClientEvent::Recovered {
+            client: client(1),
+            resource_type: ResourceType::Route,
+            names,
+        });
+        assert_eq!(fleet.rejections(&gateway()), told[1..]);
     }
 
     #[test]

@@ -27,6 +27,15 @@ pub enum ClientEvent {
         /// What, and why.
         rejection: Rejection,
     },
+    /// Resources that the client had rejected are so no more; others of the type may still be.
+    Recovered {
+        /// Who.
+        client: Arc<Client>,
+        /// The type.
+        resource_type: ResourceType,
+        /// The names.
+        names: Vec<String>,
+    },
     /// The client holds everything it asked for of a type: earlier rejections of that type are overcome.
     Ack {
         /// Who.

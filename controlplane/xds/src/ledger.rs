@@ -27,6 +27,8 @@ pub(crate) struct Ledger {
     pub(crate) held: BTreeMap<Arc<str>, Held>,
     /// The refused version of a resource, while the snapshot still has that version.
     pub(crate) rejected: BTreeMap<Arc<str>, ResourceVersion>,
+    /// Names whose rejection was reported, until it is overcome.
+    pub(crate) reported: BTreeSet<Arc<str>>,
     /// Responses without an answer, oldest first.
     pub(crate) in_flight: VecDeque<InFlight>,
     /// Names to send because the snapshot differs from what is held.
@@ -136,6 +138,7 @@ impl Ledger {
             opened: false,
             held: BTreeMap::new(),
             rejected: BTreeMap::new(),
+            reported: BTreeSet::new(),
             in_flight: VecDeque::new(),
             outstanding: BTreeSet::new(),
             owed: BTreeSet::new(),
@@ -297,6 +300,20 @@ impl Ledger {
             && !self.has_unsent()
             && self.in_flight.is_empty()
             && self.rejected.is_empty()
+    }
+
+    /// Takes the names whose rejection was reported and is overcome: nothing of them is refused, on its way
+    /// or still to be sent.
+    pub(crate) fn take_recovered(&mut self) -> Vec<Arc<str>> {
+        let is_open = |name: &Arc<str>| {
+            self.rejected.contains_key(name)
+                || self.outstanding.contains(name)
+                || self.owed.contains(name)
+                || self.in_flight.iter().any(|response| response.brings(name))
+        };
+        let recovered: Vec<_> = self.reported.iter().filter(|name| !is_open(name)).cloned().collect();
+        self.reported.retain(|name| !recovered.contains(name));
+        recovered
     }
 
     // --- What goes out and comes back ---

@@ -24,6 +24,14 @@ pub enum Observation {
         /// The snapshot's version of that type.
         version: ResourceVersion,
     },
+    /// Resources that were rejected are so no more: a newer version was accepted, or they are gone. Others of
+    /// the type may still be rejected.
+    Recovered {
+        /// Their type.
+        resource_type: ResourceType,
+        /// Their names.
+        names: Vec<String>,
+    },
     /// Listeners or routes went out although these clusters were not acknowledged in time.
     GateTimeout {
         /// Names of the clusters.

@@ -325,7 +325,16 @@ impl Session {
         for kind in ResourceType::ALL {
             let version = snapshot.version(kind);
             let ledger = self.ledgers.get_mut(kind);
-            if ledger.is_in_sync() && ledger.announced != Some(version) {
+            if !ledger.is_in_sync() {
+                let names: Vec<String> = ledger.take_recovered().iter().map(ToString::to_string).collect();
+                if !names.is_empty() {
+                    self.observations.push(Observation::Recovered { resource_type: kind, names });
+                }
+                continue;
+            }
+            // That says it of all.
+            ledger.reported.clear();
+            if ledger.announced != Some(version) {
                 ledger.announced = Some(version);
                 self.observations.push(Observation::InSync { resource_type: kind, version });
             }

@@ -29,6 +29,13 @@ impl InFlight {
     }
 }
 
+impl InFlight {
+    /// Whether something new of this name is in it.
+    pub(super) fn brings(&self, name: &Arc<str>) -> bool {
+        self.news.iter().any(|resource| resource.name() == name)
+    }
+}
+
 /// The client's answer to a response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Verdict<'a> {
@@ -141,6 +148,7 @@ impl Ledger {
             }
             // What is noted already is about the present version; this may be about an older one.
             self.rejected.entry(resource.name().clone()).or_insert(resource.version());
+            self.reported.insert(resource.name().clone());
             let Some(held) = self.held.get_mut(resource.name()) else { continue };
             if held.serial != response.serial {
                 continue; // A newer version is on its way.

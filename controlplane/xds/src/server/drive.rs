@@ -171,6 +171,9 @@ impl<C: Connection> Stream<C> {
             Observation::InSync { resource_type, version } => {
                 self.tell(ClientEvent::Ack { client, resource_type, version });
             }
+            Observation::Recovered { resource_type, names } => {
+                self.tell(ClientEvent::Recovered { client, resource_type, names });
+            }
             Observation::GateTimeout { clusters } => {
                 tracing::warn!(
                     group = %client.group,

@@ -308,6 +308,33 @@ fn going_back_to_the_last_good_version_sends_nothing_and_is_reported() {
     assert!(matches!(&*observations, [Observation::InSync { resource_type: Route, .. }]), "{observations:?}");
 }
 
+/// Two tables are refused; one is mended while the other stays as it is.
+#[test]
+fn a_resource_that_recovers_is_told_although_another_is_still_refused() {
+    let mut stream = Stream::holding(base());
+    let routes = |r: &str, q: &str| [base(), vec![route("q", q)]].concat_with(route("r", r));
+    stream.request(Route, &["q"], &[]);
+    stream.publish(routes("good", "good"));
+    stream.settle();
+    stream.publish(routes("bad", "good"));
+    stream.nack_last("no");
+    stream.publish(routes("bad", "bad"));
+    stream.nack_last("no");
+    stream.connection.take_observations();
+    assert_eq!(stream.publish(routes("bad", "better")), [sent(Route, &["q"], &[])]);
+    let is_recovery = |o: &Observation| matches!(o, Observation::Recovered { .. });
+    assert!(!stream.connection.take_observations().iter().any(is_recovery), "not before it is accepted");
+    stream.ack_last();
+    let observations = stream.connection.take_observations();
+    let recovered = Observation::Recovered { resource_type: Route, names: vec!["q".to_owned()] };
+    assert!(observations.contains(&recovered), "{observations:?}");
+    assert!(!observations.iter().any(|o| matches!(o, Observation::InSync { .. })), "{observations:?}");
+    stream.publish(routes("good", "better"));
+    let is_in_sync = |o: &Observation| matches!(o, Observation::InSync { resource_type: Route, .. });
+    let observations = stream.connection.take_observations();
+    assert!(observations.iter().any(is_in_sync), "{observations:?}");
+}
+
 #[test]
 fn a_rejected_cluster_does_not_block_routes() {
     let mut stream = Stream::holding(base());
