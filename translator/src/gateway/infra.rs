@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crds::gateway_api::Gateway;
 use ir::{GatewayName, InfraPort, ProxyInfra};
+use sha2::{Digest as _, Sha256};
 
 use super::listener::Listener;
 
@@ -59,7 +60,7 @@ pub(crate) fn proxy_name(gateway: &str, class: &str) -> String {
     } else {
         format!("gw-{readable}")
     };
-    let hash = format!("{:016x}", fnv1a(format!("{class}/{gateway}").as_bytes()));
+    let hash = hash(&format!("{class}/{gateway}"));
     let room = LONGEST_NAME.saturating_sub(hash.len()).saturating_sub(1);
     let head: String = readable.chars().take(room).collect();
     format!("{}-{hash}", head.trim_end_matches('-'))
@@ -79,11 +80,10 @@ fn looks_hashed(name: &str) -> bool {
     name.rsplit_once('-').is_some_and(|(_, end)| end.len() == 16 && end.chars().all(is_hex))
 }
 
-/// FNV-1a, 64 bits: stable for ever, which the standard library's hash is not.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+/// 64 bits of SHA-256 in hexadecimal digits: no two Gateways may share a name, also if somebody looks for
+/// one that would.
+fn hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

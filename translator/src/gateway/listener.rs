@@ -144,22 +144,24 @@ fn allowed_kinds(
 
 /// Listeners on one port must speak one protocol and have distinct hostnames; all that clash lose
 /// (Gateway API, `GatewaySpec`, field `listeners`).
+///
+/// A listener that is not valid anyway takes nothing from another, and a UDP port is another port than the
+/// TCP port of the same number.
 fn find_conflicts(listeners: &mut [Listener<'_>]) {
-    let mut by_port: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
-    for (index, listener) in listeners.iter().enumerate() {
-        by_port.entry(listener.spec.port).or_default().push(index);
+    let mut by_port: BTreeMap<(bool, i32), Vec<usize>> = BTreeMap::new();
+    for (index, listener) in listeners.iter().enumerate().filter(|(_, listener)| listener.rejected.is_none())
+    {
+        let is_udp = listener.spec.protocol == "UDP";
+        by_port.entry((is_udp, listener.spec.port)).or_default().push(index);
     }
     let mut found = Vec::new();
-    for (port, indexes) in by_port {
+    for ((_, port), indexes) in by_port {
         let same_port: Vec<_> =
             indexes.iter().filter_map(|&index| Some((index, listeners.get(index)?))).collect();
         let protocols: BTreeSet<_> = same_port.iter().map(|(_, listener)| &listener.spec.protocol).collect();
         for (index, listener) in &same_port {
-            let twin = same_port.iter().find(|(other, twin)| {
-                // A listener that is not valid anyway has no hosts that it could take from another.
-                let both_valid = listener.rejected.is_none() && twin.rejected.is_none();
-                other != index && both_valid && twin.hostname == listener.hostname
-            });
+            let twin =
+                same_port.iter().find(|(other, twin)| other != index && twin.hostname == listener.hostname);
             if protocols.len() > 1 {
                 let message = format!("port {port} is wanted for several protocols");
                 found.push((*index, Rejection::new(Reason::ProtocolConflict, message)));
