@@ -107,8 +107,8 @@ pub(crate) fn overload_manager() -> Value {
 /// Limits that Envoy has as runtime values only.
 pub(crate) fn runtime() -> Value {
     json!({
-        // The translator admits smaller programs; this stops what it did not foresee.
-        "re2.max_program_size.error_level": 2000,
+        // The translator admits no larger one; Envoy would refuse the whole route table.
+        "re2.max_program_size.error_level": ir::MAX_REGEX_PROGRAM_SIZE,
         // HTTP/2 rapid reset: a connection that resets most of its streams early is closed.
         "overload.premature_reset_total_stream_count": 500,
         "overload.premature_reset_min_stream_lifetime_seconds": 1,

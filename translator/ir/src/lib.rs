@@ -28,7 +28,9 @@ pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPat
 pub use gateway::{EscapedSlashes, GatewayIr, ListenerIr, VirtualHost};
 pub use hostname::Hostname;
 pub use infra::{DRAIN_PORT, InfraPort, METRICS_PORT, ProxyInfra, READINESS_PORT, RESERVED_PORTS};
-pub use matcher::{HeaderMatch, PathMatch, Precedence, QueryParamMatch, RouteMatch, StringMatch};
+pub use matcher::{
+    HeaderMatch, MAX_REGEX_PROGRAM_SIZE, PathMatch, Precedence, QueryParamMatch, RouteMatch, StringMatch,
+};
 pub use name::{
     ClusterName, GatewayName, ListenerName, RouteConfigName, RouteName, SecretName, VirtualHostName,
 };

@@ -43,6 +43,10 @@ pub enum StringMatch {
     Regex(String),
 }
 
+/// The largest program, in instructions of RE2, that an expression may compile to. Every Envoy is started with
+/// it as the runtime key `re2.max_program_size.error_level`, and refuses a route table with a larger one.
+pub const MAX_REGEX_PROGRAM_SIZE: usize = 2000;
+
 /// On one header.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HeaderMatch {
