@@ -130,6 +130,35 @@ pub fn with_deploy_failures(
     reports
 }
 
+/// The reports as they are once it is known which proxies are ready: a Gateway of which none is, is not programmed,
+/// nor are its listeners. What is wrong already stays the reason; to a missing address it is added, since what keeps
+/// the proxies from being ready may be what the address waits for.
+pub fn with_unready(mut reports: Vec<Report>, unready: &BTreeMap<GatewayName, String>) -> Vec<Report> {
+    const AT_LISTENER: &str = "no proxy is ready: see the condition Programmed of the Gateway";
+    for report in &mut reports {
+        let why = gateway_of(&report.object).and_then(|gateway| unready.get(&gateway));
+        let (Facts::Gateway(facts), Some(why)) = (&mut report.facts, why) else { continue };
+        for condition in facts.listeners.iter_mut().flat_map(|listener| &mut listener.conditions) {
+            if condition.kind == ConditionType::Programmed && !condition.is_problem() {
+                *condition = Condition::bad(ConditionType::Programmed, Reason::Pending, AT_LISTENER);
+            }
+        }
+        let message = format!("no proxy is ready: {why}");
+        for condition in &mut facts.conditions {
+            match condition.kind {
+                ConditionType::Programmed if !condition.is_problem() => {
+                    *condition = Condition::bad(ConditionType::Programmed, Reason::NoResources, &message);
+                }
+                ConditionType::Programmed if condition.reason == Reason::AddressNotAssigned => {
+                    condition.message = format!("{}; {message}", condition.message);
+                }
+                _ => {}
+            }
+        }
+    }
+    reports
+}
+
 fn set_not_programmed(facts: &mut GatewayFacts, reason: Reason, message: String) {
     facts.conditions.retain(|condition| condition.kind != ConditionType::Programmed);
     facts.conditions.push(Condition::bad(ConditionType::Programmed, reason, message));
