@@ -95,7 +95,8 @@ impl Reporter {
         let Deployed { mut failures, mut health } = deployed;
         loop {
             let output = outputs.borrow_and_update().clone();
-            let unready = output.as_ref().map(|output| health.borrow_and_update().unready(&output.translation));
+            let unready =
+                output.as_ref().map(|output| health.borrow_and_update().unready(&output.translation));
             match (output, unready) {
                 (Some(output), Some(Some(unready))) => {
                     let failures = failures.borrow_and_update().clone();

@@ -144,7 +144,13 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let (failures, failed) = watch::channel(DeployFailures::new());
     let (health_sender, health) = watch::channel(ProxyHealth::default());
     let reporter = Reporter::new(view_sender, reports_sender, metrics.clone(), heard_sender);
-    tokio::spawn(reporter.run(seen.clone(), heard, waiting_for, Deployed { failures: failed, health }, elsewhere));
+    tokio::spawn(reporter.run(
+        seen.clone(),
+        heard,
+        waiting_for,
+        Deployed { failures: failed, health },
+        elsewhere,
+    ));
     let writer = StatusWriter::new(client.clone(), CONTROLLER_NAME, leadership.clone(), metrics.clone());
     tokio::spawn(writer.run(reports, observations));
 

@@ -311,4 +311,35 @@ mod tests {
         assert_eq!(reports[1..], [other, route(true)]);
         assert_eq!(with_rejections(&[gateway()], &BTreeMap::new()), [gateway()]);
     }
+
+    #[test]
+    fn a_gateway_without_a_ready_proxy_is_not_programmed_and_what_was_wrong_already_stays_the_reason() {
+        let web = GatewayName { namespace: "default".to_owned(), name: "web".to_owned() };
+        let why = BTreeMap::from([(web, "pod web-1 is Pending: no node".to_owned())]);
+        let programmed = |report: &Report| {
+            let condition = report.condition(ConditionType::Programmed).unwrap().clone();
+            (condition.status, condition.reason, condition.message)
+        };
+        let mut ready = gateway();
+        let Facts::Gateway(facts) = &mut ready.facts else { unreachable!() };
+        let sent = Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy");
+        facts.listeners[0].conditions.push(sent);
+        let reports = with_unready(vec![ready.clone(), route(true)], &why);
+        let message = "no proxy is ready: pod web-1 is Pending: no node";
+        assert_eq!(programmed(&reports[0]), (false, Reason::NoResources, message.to_owned()));
+        let Facts::Gateway(facts) = &reports[0].facts else { unreachable!() };
+        let at_listener = facts.listeners[0].conditions.last().unwrap();
+        assert_eq!((at_listener.status, at_listener.reason), (false, Reason::Pending));
+        assert_eq!(reports[1], route(true));
+        assert_eq!(with_unready(vec![ready.clone()], &BTreeMap::new()), [ready]);
+
+        for (reason, is_added) in [(Reason::AddressNotAssigned, true), (Reason::RejectedByProxy, false)] {
+            let mut wrong = gateway();
+            let Facts::Gateway(facts) = &mut wrong.facts else { unreachable!() };
+            set_not_programmed(facts, reason, "before".to_owned());
+            let (status, found, told) = programmed(&with_unready(vec![wrong], &why)[0]);
+            let expected = if is_added { format!("before; {message}") } else { "before".to_owned() };
+            assert_eq!((status, found, told), (false, reason, expected));
+        }
+    }
 }

@@ -53,7 +53,10 @@ impl ProxyHealth {
                 })
             };
             let Some(found) = found.filter(is_ours) else {
-                return Some((gateway.clone(), format!("Deployment {} does not exist yet", output.infra.name)));
+                return Some((
+                    gateway.clone(),
+                    format!("Deployment {} does not exist yet", output.infra.name),
+                ));
             };
             found.unready.clone().map(|why| (gateway.clone(), why))
         });
@@ -75,9 +78,10 @@ impl DeploymentFacts {
     pub(super) fn new(deployment: &DynamicObject) -> Self {
         let number = |pointer| deployment.data.pointer(pointer).and_then(Value::as_i64);
         let conditions = deployment.data.pointer("/status/conditions").and_then(Value::as_array);
-        let failure = conditions.into_iter().flatten().find(|condition| {
-            condition["type"] == "ReplicaFailure" && condition["status"] == "True"
-        });
+        let failure = conditions
+            .into_iter()
+            .flatten()
+            .find(|condition| condition["type"] == "ReplicaFailure" && condition["status"] == "True");
         Self {
             owner: owner(deployment),
             wanted: number("/spec/replicas").unwrap_or(1),

@@ -85,11 +85,8 @@ impl Common<'_> {
         let ProxyInfra { gateway, name: proxy, .. } = self.infra;
         // A label is shorter than a name may be.
         let gateway = if gateway.name.len() <= LONGEST_LABEL { &gateway.name } else { proxy };
-        let labels = [
-            ("app.kubernetes.io/name", proxy),
-            (INSTANCE_LABEL, proxy),
-            (GATEWAY_NAME_LABEL, gateway),
-        ];
+        let labels =
+            [("app.kubernetes.io/name", proxy), (INSTANCE_LABEL, proxy), (GATEWAY_NAME_LABEL, gateway)];
         labels.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect()
     }
 

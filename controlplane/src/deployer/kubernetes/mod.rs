@@ -103,9 +103,8 @@ impl KubernetesDeployer {
             }
             let leads = leadership.borrow_and_update().is_leader();
             if let (true, Some(wanted)) = (leads, &wanted) {
-                let holds = || {
-                    !has_news(&translated) && !has_news(&bundle) && leadership.borrow().is_leader()
-                };
+                let holds =
+                    || !has_news(&translated) && !has_news(&bundle) && leadership.borrow().is_leader();
                 let pass = reconciler.reconcile(wanted, &holds).await;
                 failures.send_if_modified(|current| {
                     let is_new = current != reconciler.failures();

@@ -94,11 +94,7 @@ impl Observed {
         let mut hasher = DefaultHasher::new();
         (data.to_string(), &metadata.labels, &metadata.annotations).hash(&mut hasher);
         metadata.owner_references.iter().flatten().for_each(|owner| owner.uid.hash(&mut hasher));
-        Self {
-            owner: owner(object),
-            uid: metadata.uid.clone().unwrap_or_default(),
-            content: hasher.finish(),
-        }
+        Self { owner: owner(object), uid: metadata.uid.clone().unwrap_or_default(), content: hasher.finish() }
     }
 }
 

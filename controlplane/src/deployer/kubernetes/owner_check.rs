@@ -29,7 +29,8 @@ pub(super) async fn stands(client: &Client, gateway: &GatewayName, uid: Option<&
 pub(super) async fn fate(client: &Client, owner: &Owner) -> Result<Fate, Error> {
     let Some(gateway) = find(client, &owner.gateway, Some(&owner.uid)).await? else { return Ok(Fate::Gone) };
     let class = gateway.data.pointer("/spec/gatewayClassName").and_then(|class| class.as_str());
-    let classes: Api<DynamicObject> = Api::all_with(client.clone(), &resource("GatewayClass", "gatewayclasses"));
+    let classes: Api<DynamicObject> =
+        Api::all_with(client.clone(), &resource("GatewayClass", "gatewayclasses"));
     let class = classes.get_opt(class.unwrap_or_default()).await?;
     let controller = class.as_ref().and_then(|class| class.data.pointer("/spec/controllerName"));
     let is_ours = controller.and_then(|name| name.as_str()) == Some(CONTROLLER_NAME);

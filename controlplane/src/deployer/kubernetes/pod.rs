@@ -63,7 +63,8 @@ pub(super) fn trouble(pod: &Pod) -> Trouble {
         let reason = status.reason.as_deref().unwrap_or("it has ended");
         return Trouble::new(Rank::Over, format!("is {phase}: {}", told(reason, status.message.as_deref())));
     }
-    if let Some(condition) = condition(status, "PodScheduled").filter(|condition| condition.status == "False") {
+    if let Some(condition) = condition(status, "PodScheduled").filter(|condition| condition.status == "False")
+    {
         let reason = condition.reason.as_deref().unwrap_or("Unschedulable");
         let why = condition.message.as_deref().map_or_else(|| reason.to_owned(), stable);
         return Trouble::new(Rank::Unscheduled, format!("is {phase}: {why}"));
@@ -81,7 +82,10 @@ pub(super) fn trouble(pod: &Pod) -> Trouble {
         let reason = condition.reason.as_deref().filter(|reason| *reason != "ContainersNotReady")?;
         Some(told(reason, condition.message.as_deref()))
     });
-    Trouble::new(Rank::Starting, format!("is {phase}: {}", why.unwrap_or_else(|| "it is not ready yet".to_owned())))
+    Trouble::new(
+        Rank::Starting,
+        format!("is {phase}: {}", why.unwrap_or_else(|| "it is not ready yet".to_owned())),
+    )
 }
 
 fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a PodCondition> {

@@ -93,7 +93,8 @@ fn health_news(
     event: &Result<Event<DynamicObject>, watcher::Error>,
     listed: &BTreeSet<ObjectKey>,
 ) -> Option<Seen<DeploymentFacts>> {
-    let name = |object: &DynamicObject| key(ManifestKind::Deployment, object).map(|key| (key.namespace, key.name));
+    let name =
+        |object: &DynamicObject| key(ManifestKind::Deployment, object).map(|key| (key.namespace, key.name));
     Some(match event {
         Ok(Event::Init) => return None,
         Ok(Event::InitApply(object) | Event::Apply(object)) => {

@@ -13,10 +13,10 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use translator::CONTROLLER_NAME;
 
-use super::super::{DeployFailures, Manifest};
 use super::super::object::{ManifestKind, ObjectKey, Observed};
 use super::super::reconciler::{Pass, Reconciler, Wanted, WantedProxy};
 use super::super::watch::Observation;
+use super::super::{DeployFailures, Manifest};
 
 /// An API server that knows gets, applies and deletes.
 #[derive(Clone, Default)]
@@ -48,7 +48,11 @@ impl Api {
         let path = parts.uri.path().to_owned();
         let mut state = self.0.lock().unwrap();
         let status = |code: u16| {
-            let reason = match code { 404 => "NotFound", 409 => "Conflict", _ => "Forbidden" };
+            let reason = match code {
+                404 => "NotFound",
+                409 => "Conflict",
+                _ => "Forbidden",
+            };
             let body = json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "no"});
             (code, body)
         };
@@ -132,11 +136,10 @@ fn manifest(kind: ManifestKind, name: &str) -> Manifest {
 fn wanted(names: &[&str]) -> Wanted {
     let proxy = |name: &&str| {
         let manifests = [ManifestKind::Service, ManifestKind::Deployment].map(|kind| manifest(kind, name));
-        (gateway(name), WantedProxy {
-            uid: Some("g".to_owned()),
-            is_being_deleted: false,
-            manifests: manifests.to_vec(),
-        })
+        (
+            gateway(name),
+            WantedProxy { uid: Some("g".to_owned()), is_being_deleted: false, manifests: manifests.to_vec() },
+        )
     };
     Wanted { gateways: names.iter().map(proxy).collect(), ..Wanted::default() }
 }
