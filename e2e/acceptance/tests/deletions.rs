@@ -74,7 +74,7 @@ fn parameters() -> String {
 }
 
 fn wait_for_address(world: &World, name: &str) {
-    let has_one = || match world.field(&["gateway", name, "-n", NAMESPACE], ".status.addresses[0].value") {
+    let has_one = || match world.field(&["gateway", name, "-n", NAMESPACE], ".status.addresses[*].value") {
         none if none.is_empty() => Err(Error::Unexpected(format!("{name} has none"))),
         _ => Ok(()),
     };
