@@ -64,6 +64,9 @@ struct State {
     write_faults: Vec<Fault>,
     writes: Vec<Write>,
     lists: BTreeMap<String, usize>,
+    /// When objects were made, and when they were deleted last, by path; as versions.
+    created: BTreeMap<String, Vec<u64>>,
+    deleted: BTreeMap<String, u64>,
     /// Every request that reads, by path.
     reads: BTreeMap<String, usize>,
 }
@@ -106,6 +109,8 @@ impl MockApi {
         let mut object = state.collections.get_mut(&collection).unwrap().remove(path).unwrap();
         state.version += 1;
         object["metadata"]["resourceVersion"] = state.version.to_string().into();
+        let version = state.version;
+        state.deleted.insert(path.to_owned(), version);
         state.tell(&collection, "DELETED", &object);
     }
 
@@ -181,6 +186,16 @@ impl MockApi {
         self.writes()
     }
 
+    /// When an object was made, each time; comparable with [`Self::deleted`].
+    pub(crate) fn created(&self, path: &str) -> Vec<u64> {
+        self.state().created.get(path).cloned().unwrap_or_default()
+    }
+
+    /// When an object was deleted last.
+    pub(crate) fn deleted(&self, path: &str) -> Option<u64> {
+        self.state().deleted.get(path).copied()
+    }
+
     /// How often a collection was listed, streamed or not.
     pub(crate) fn lists(&self, collection: &str) -> usize {
         self.state().lists.get(collection).copied().unwrap_or_default()
@@ -223,7 +238,7 @@ impl MockApi {
         let answer = match fault {
             Some(code) => status(code),
             None if query.contains("watch=true") => return self.state().watch(&path, &query),
-            None if is_apply => self.state().put(body.clone()),
+            None if is_apply => self.state().apply(body.clone()),
             None => self.state().serve(&parts.method, &path, &body),
         };
         if is_write {
@@ -287,6 +302,16 @@ impl State {
         self.collections.get(&collection_of(path))?.get(path).cloned()
     }
 
+    /// Server-side apply: with a uid, to that very object or not at all.
+    fn apply(&mut self, object: Value) -> Value {
+        let uid = &object["metadata"]["uid"];
+        let known = self.find(&object_path(&object)).map(|known| known["metadata"]["uid"].clone());
+        match uid.is_null() || known.as_ref() == Some(uid) {
+            true => self.put(object),
+            false => status(409),
+        }
+    }
+
     fn put(&mut self, mut object: Value) -> Value {
         let path = object_path(&object);
         let collection = collection_of(&path);
@@ -297,7 +322,10 @@ impl State {
             let known = objects.get(&path).map(|known| known["metadata"]["uid"].clone());
             object["metadata"]["uid"] = known.unwrap_or_else(|| format!("uid-{}", self.version).into());
         }
-        let event = if objects.insert(path, object.clone()).is_some() { "MODIFIED" } else { "ADDED" };
+        let event = if objects.insert(path.clone(), object.clone()).is_some() { "MODIFIED" } else { "ADDED" };
+        if event == "ADDED" {
+            self.created.entry(path).or_default().push(self.version);
+        }
         self.tell(&collection, event, &object);
         object
     }

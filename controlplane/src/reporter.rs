@@ -1,6 +1,7 @@
 //! The counterpart of the console in a cluster: brings together what was translated and what Envoys say
 //! of it, for statuses, the admin port, metrics and the log. Prints nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ir::GatewayName;
@@ -9,13 +10,13 @@ use xds::ClientEvent;
 
 use crate::admin::View;
 use crate::clock;
-use crate::deployer::kubernetes::DeployFailures;
+use crate::deployer::kubernetes::{DeployFailures, ProxyHealth};
 use crate::finding_log::FindingLog;
 use crate::fleet::Fleet;
 use crate::pipeline::Output;
 use crate::refusals::{self, Refusals};
 use crate::source::Severity;
-use crate::status::{Statuses, Style, with_deploy_failures, with_rejections};
+use crate::status::{Statuses, Style, with_deploy_failures, with_rejections, with_unready};
 use crate::status_writer::Reports;
 use crate::telemetry::Metrics;
 
@@ -40,6 +41,15 @@ struct Inputs {
     output: SameOutput,
     refused: Refusals,
     failures: DeployFailures,
+    unready: BTreeMap<GatewayName, String>,
+}
+
+/// What the deployer knows of the proxies.
+pub(crate) struct Deployed {
+    /// Which cannot be made.
+    pub(crate) failures: watch::Receiver<DeployFailures>,
+    /// How those are that were made.
+    pub(crate) health: watch::Receiver<ProxyHealth>,
 }
 
 /// Equal to itself alone: what is equal in content is not published twice.
@@ -72,23 +82,29 @@ impl Reporter {
     }
 
     /// Reports until nothing is published any more. `outputs` are those that are published already;
-    /// `waiting_for` says what the first of them waits for, `failures` which proxies cannot be made, `elsewhere`
-    /// what the other replicas heard.
+    /// `waiting_for` says what the first of them waits for, `deployed` how the proxies are, `elsewhere` what the
+    /// other replicas heard.
     pub(crate) async fn run(
         mut self,
         mut outputs: watch::Receiver<Option<Arc<Output>>>,
         mut events: mpsc::UnboundedReceiver<ClientEvent>,
         mut waiting_for: watch::Receiver<Vec<String>>,
-        mut failures: watch::Receiver<DeployFailures>,
+        deployed: Deployed,
         mut elsewhere: watch::Receiver<Refusals>,
     ) {
+        let Deployed { mut failures, mut health } = deployed;
         loop {
             let output = outputs.borrow_and_update().clone();
-            match output {
-                Some(output) => {
-                    self.report(&output, &failures.borrow_and_update(), &elsewhere.borrow_and_update());
+            let unready =
+                output.as_ref().map(|output| health.borrow_and_update().unready(&output.translation));
+            match (output, unready) {
+                (Some(output), Some(Some(unready))) => {
+                    let failures = failures.borrow_and_update().clone();
+                    self.report(&output, failures, unready, &elsewhere.borrow_and_update());
                 }
-                None => self.wait(&waiting_for.borrow_and_update()),
+                // To say that no proxy is ready because none was looked at yet would be wrong.
+                (Some(_), _) => self.wait(&["the state of the proxies".to_owned()]),
+                (None, _) => self.wait(&waiting_for.borrow_and_update()),
             }
             tokio::select! {
                 changed = outputs.changed() => if changed.is_err() {
@@ -102,6 +118,7 @@ impl Reporter {
                 }
                 Ok(()) = waiting_for.changed() => {}
                 Ok(()) = failures.changed() => {}
+                Ok(()) = health.changed() => {}
                 Ok(()) = elsewhere.changed() => {}
             }
         }
@@ -116,7 +133,13 @@ impl Reporter {
         self.view.send_replace(View { waiting_for, ..View::default() });
     }
 
-    fn report(&mut self, output: &Arc<Output>, failures: &DeployFailures, elsewhere: &Refusals) {
+    fn report(
+        &mut self,
+        output: &Arc<Output>,
+        failures: DeployFailures,
+        unready: BTreeMap<GatewayName, String>,
+        elsewhere: &Refusals,
+    ) {
         let Output { translation, findings } = &**output;
         let of_gateway = |name: &GatewayName| (name.clone(), self.fleet.rejections(name));
         let heard = translation.gateways.keys().map(of_gateway).filter(|(_, lines)| !lines.is_empty());
@@ -127,22 +150,21 @@ impl Reporter {
             is_new
         });
         refusals::merge(&mut refused, elsewhere);
-        let inputs = Inputs {
-            output: SameOutput(output.clone()),
-            refused: refused.clone(),
-            failures: failures.clone(),
-        };
+        let is_plain = refused.is_empty() && failures.is_empty() && unready.is_empty();
+        let inputs = Inputs { output: SameOutput(output.clone()), refused, failures, unready };
         if self.reported.as_ref() == Some(&inputs) {
             return;
         }
-        self.reported = Some(inputs);
         self.findings.tell(findings);
-        let reports = match refused.is_empty() && failures.is_empty() {
+        let Inputs { refused, failures, unready, .. } = &inputs;
+        let reports = match is_plain {
             true => translation.reports.clone(),
             false => {
-                Arc::new(with_deploy_failures(with_rejections(&translation.reports, &refused), failures))
+                let reports = with_deploy_failures(with_rejections(&translation.reports, refused), failures);
+                Arc::new(with_unready(reports, unready))
             }
         };
+        self.reported = Some(inputs);
         for line in self.statuses.update(&reports, &clock::now(), Style::Ascii) {
             tracing::debug!("{line}");
         }

@@ -28,14 +28,14 @@ use xds::AdsServer;
 use crate::admin::{self, Admin, View};
 use crate::api_client;
 use crate::args::{AdminAddress, ServeArgs};
-use crate::deployer::kubernetes::{DeployFailures, DeploySettings, KubernetesDeployer};
+use crate::deployer::kubernetes::{DeployFailures, DeploySettings, KubernetesDeployer, ProxyHealth};
 use crate::deployer::local::XdsService;
 use crate::exit::Outcome;
 use crate::lease::{self, Leadership, LeaseSettings};
 use crate::pipeline::{self, Output};
 use crate::publish::{Publisher, node_group};
 use crate::refusals::{Peers, Refusals};
-use crate::reporter::Reporter;
+use crate::reporter::{Deployed, Reporter};
 use crate::settings::cluster;
 use crate::signals::Signals;
 use crate::source::Source as _;
@@ -142,8 +142,15 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     }
     let (reports_sender, reports) = watch::channel(None);
     let (failures, failed) = watch::channel(DeployFailures::new());
+    let (health_sender, health) = watch::channel(ProxyHealth::default());
     let reporter = Reporter::new(view_sender, reports_sender, metrics.clone(), heard_sender);
-    tokio::spawn(reporter.run(seen.clone(), heard, waiting_for, failed, elsewhere));
+    tokio::spawn(reporter.run(
+        seen.clone(),
+        heard,
+        waiting_for,
+        Deployed { failures: failed, health },
+        elsewhere,
+    ));
     let writer = StatusWriter::new(client.clone(), CONTROLLER_NAME, leadership.clone(), metrics.clone());
     tokio::spawn(writer.run(reports, observations));
 
@@ -153,7 +160,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
         token_audience: XDS_AUDIENCE.to_owned(),
         image: proxy_image,
     };
-    let deployer = KubernetesDeployer::new(client.clone(), deploy, leadership, failures);
+    let deployer = KubernetesDeployer::new(client.clone(), deploy, leadership, failures, health_sender);
     tokio::spawn(deployer.run(seen.clone(), bundle.clone()));
 
     let reviewer = KubeTokenReviewer::new(client, XDS_AUDIENCE);

@@ -130,6 +130,35 @@ pub fn with_deploy_failures(
     reports
 }
 
+/// The reports as they are once it is known which proxies are ready: a Gateway of which none is, is not programmed,
+/// nor are its listeners. What is wrong already stays the reason; to a missing address it is added, since what keeps
+/// the proxies from being ready may be what the address waits for.
+pub fn with_unready(mut reports: Vec<Report>, unready: &BTreeMap<GatewayName, String>) -> Vec<Report> {
+    const AT_LISTENER: &str = "no proxy is ready: see the condition Programmed of the Gateway";
+    for report in &mut reports {
+        let why = gateway_of(&report.object).and_then(|gateway| unready.get(&gateway));
+        let (Facts::Gateway(facts), Some(why)) = (&mut report.facts, why) else { continue };
+        for condition in facts.listeners.iter_mut().flat_map(|listener| &mut listener.conditions) {
+            if condition.kind == ConditionType::Programmed && !condition.is_problem() {
+                *condition = Condition::bad(ConditionType::Programmed, Reason::Pending, AT_LISTENER);
+            }
+        }
+        let message = format!("no proxy is ready: {why}");
+        for condition in &mut facts.conditions {
+            match condition.kind {
+                ConditionType::Programmed if !condition.is_problem() => {
+                    *condition = Condition::bad(ConditionType::Programmed, Reason::NoResources, &message);
+                }
+                ConditionType::Programmed if condition.reason == Reason::AddressNotAssigned => {
+                    condition.message = format!("{}; {message}", condition.message);
+                }
+                _ => {}
+            }
+        }
+    }
+    reports
+}
+
 fn set_not_programmed(facts: &mut GatewayFacts, reason: Reason, message: String) {
     facts.conditions.retain(|condition| condition.kind != ConditionType::Programmed);
     facts.conditions.push(Condition::bad(ConditionType::Programmed, reason, message));
@@ -281,5 +310,36 @@ mod tests {
         assert_eq!(reports[0].conditions().count(), gateway().conditions().count());
         assert_eq!(reports[1..], [other, route(true)]);
         assert_eq!(with_rejections(&[gateway()], &BTreeMap::new()), [gateway()]);
+    }
+
+    #[test]
+    fn a_gateway_without_a_ready_proxy_is_not_programmed_and_what_was_wrong_already_stays_the_reason() {
+        let web = GatewayName { namespace: "default".to_owned(), name: "web".to_owned() };
+        let why = BTreeMap::from([(web, "pod web-1 is Pending: no node".to_owned())]);
+        let programmed = |report: &Report| {
+            let condition = report.condition(ConditionType::Programmed).unwrap().clone();
+            (condition.status, condition.reason, condition.message)
+        };
+        let mut ready = gateway();
+        let Facts::Gateway(facts) = &mut ready.facts else { unreachable!() };
+        let sent = Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy");
+        facts.listeners[0].conditions.push(sent);
+        let reports = with_unready(vec![ready.clone(), route(true)], &why);
+        let message = "no proxy is ready: pod web-1 is Pending: no node";
+        assert_eq!(programmed(&reports[0]), (false, Reason::NoResources, message.to_owned()));
+        let Facts::Gateway(facts) = &reports[0].facts else { unreachable!() };
+        let at_listener = facts.listeners[0].conditions.last().unwrap();
+        assert_eq!((at_listener.status, at_listener.reason), (false, Reason::Pending));
+        assert_eq!(reports[1], route(true));
+        assert_eq!(with_unready(vec![ready.clone()], &BTreeMap::new()), [ready]);
+
+        for (reason, is_added) in [(Reason::AddressNotAssigned, true), (Reason::RejectedByProxy, false)] {
+            let mut wrong = gateway();
+            let Facts::Gateway(facts) = &mut wrong.facts else { unreachable!() };
+            set_not_programmed(facts, reason, "before".to_owned());
+            let (status, found, told) = programmed(&with_unready(vec![wrong], &why)[0]);
+            let expected = if is_added { format!("before; {message}") } else { "before".to_owned() };
+            assert_eq!((status, found, told), (false, reason, expected));
+        }
     }
 }

@@ -71,6 +71,15 @@ impl StatusWriter {
     ) {
         let mut writes: JoinSet<(ObjectRef, Outcome)> = JoinSet::new();
         loop {
+            // Ends of writes come one after the other; what they are for may be outdated meanwhile.
+            while let Ok((object, observed)) = observations.try_recv() {
+                self.board.observe(object, observed);
+            }
+            if reports.has_changed().unwrap_or(false)
+                && let Some(reports) = reports.borrow_and_update().clone()
+            {
+                self.board.want(&reports);
+            }
             self.start_writes(&mut writes);
             let due = self.board.next_due().filter(|_| self.may_write(&writes));
             tokio::select! {

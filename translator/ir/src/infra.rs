@@ -28,6 +28,9 @@ pub struct ProxyInfra {
     pub name: String,
     /// The identity of the Gateway object in its cluster; `None` outside one.
     pub uid: Option<String>,
+    /// Whether the Gateway is being deleted (`metadata.deletionTimestamp` is set) and waits for finalizers: nothing
+    /// is made or changed for it any more.
+    pub is_being_deleted: bool,
     /// Where it listens; empty where the deployer assigns the address.
     pub addresses: Vec<IpAddr>,
     /// The ports that clients connect to; sorted, no duplicates.

@@ -36,6 +36,7 @@ pub(crate) fn proxy_infra(
         gateway: name.clone(),
         name: proxy_name(&name.name, &gateway.spec.gateway_class_name),
         uid: gateway.metadata.uid.clone(),
+        is_being_deleted: gateway.metadata.deletion_timestamp.is_some(),
         addresses: if unspecified { Vec::new() } else { addresses.to_vec() },
         ports: ports.into_iter().map(|(port, listener)| InfraPort { port, listener }).collect(),
         labels: infrastructure.and_then(|i| i.labels.clone()).unwrap_or_default(),

@@ -75,12 +75,16 @@ names!(
         InvalidRouteKinds,
         /// At least one listener is not valid.
         ListenersNotValid,
+        /// No proxy is ready to serve.
+        NoResources,
         /// No listener of the parent allows this route.
         NotAllowedByListeners,
         /// No listener of the parent has a common hostname with this route.
         NoMatchingListenerHostname,
         /// The parent has no such listener.
         NoMatchingParent,
+        /// Not on any proxy yet.
+        Pending,
         /// The proxy cannot bind the port.
         PortUnavailable,
         /// Two listeners want different protocols on one port.

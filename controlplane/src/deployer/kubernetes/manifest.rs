@@ -14,6 +14,9 @@ use super::object::{ManifestKind, ObjectKey};
 /// The label that says that an object is ours, and its value.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "chancery");
 
+/// The label that holds the name of the proxy: of its Deployment.
+pub(super) const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+
 /// The label by which Gateway API's users find what belongs to a Gateway.
 const GATEWAY_NAME_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
@@ -82,11 +85,8 @@ impl Common<'_> {
         let ProxyInfra { gateway, name: proxy, .. } = self.infra;
         // A label is shorter than a name may be.
         let gateway = if gateway.name.len() <= LONGEST_LABEL { &gateway.name } else { proxy };
-        let labels = [
-            ("app.kubernetes.io/name", proxy),
-            ("app.kubernetes.io/instance", proxy),
-            (GATEWAY_NAME_LABEL, gateway),
-        ];
+        let labels =
+            [("app.kubernetes.io/name", proxy), (INSTANCE_LABEL, proxy), (GATEWAY_NAME_LABEL, gateway)];
         labels.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect()
     }
 

@@ -6,13 +6,18 @@
 //! ```
 //!
 //! Objects are applied server-side by one field manager: what others add to them stays, what they change
-//! of ours is put right. Owner references let the cluster itself remove all when a Gateway goes; what a
-//! Gateway that stays no longer needs is deleted here. Only the leader writes.
+//! of ours is put right. Owner references let the cluster itself remove all when a Gateway goes, and nothing is
+//! written for it then: a pass ends as soon as there is a newer translation, and before an object is made, the API
+//! server is asked whether its Gateway still is there. What a Gateway that stays no longer needs, or one that was
+//! handed over to a foreign class, is deleted here. Only the leader writes.
 
 mod bootstrap;
 mod deployment;
+mod health;
 mod manifest;
 mod object;
+mod owner_check;
+mod pod;
 mod prune;
 mod reconciler;
 #[cfg(test)]
@@ -29,6 +34,7 @@ use kube::Client;
 use tokio::sync::{mpsc, watch as channel};
 use tokio::time::{Instant, sleep_until};
 
+pub use health::{DeploymentHealth, ProxyHealth};
 pub use manifest::{DEFAULT_IMAGE, DeploySettings, MANAGED_BY, Manifest, render_manifests};
 pub use object::{ManifestKind, ObjectKey};
 
@@ -36,7 +42,7 @@ use crate::backoff::Backoff;
 use crate::lease::Leadership;
 use crate::pipeline::Output;
 use crate::xds_trust::CaBundle;
-use reconciler::{Reconciler, Wanted};
+use reconciler::{Pass, Reconciler, Wanted};
 
 /// The first and the longest wait after something failed.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -50,17 +56,20 @@ pub struct KubernetesDeployer {
     settings: DeploySettings,
     leadership: channel::Receiver<Leadership>,
     failures: channel::Sender<DeployFailures>,
+    health: channel::Sender<ProxyHealth>,
 }
 
 impl KubernetesDeployer {
-    /// A deployer that has done nothing; `failures` gets what keeps proxies from being made.
+    /// A deployer that has done nothing; `failures` gets what keeps proxies from being made, and `health`, whoever
+    /// leads, how those are that were made.
     pub fn new(
         client: Client,
         settings: DeploySettings,
         leadership: channel::Receiver<Leadership>,
         failures: channel::Sender<DeployFailures>,
+        health: channel::Sender<ProxyHealth>,
     ) -> Self {
-        Self { client, settings, leadership, failures }
+        Self { client, settings, leadership, failures, health }
     }
 
     /// Makes what there is equal to what is wanted, at every change of either, and tries again what failed.
@@ -71,9 +80,12 @@ impl KubernetesDeployer {
         mut translated: channel::Receiver<Option<Arc<Output>>>,
         mut bundle: channel::Receiver<Option<CaBundle>>,
     ) {
-        let Self { client, settings, mut leadership, failures } = self;
-        let (sender, mut observations) = mpsc::unbounded_channel();
-        let _watches = watch::start(&client, &sender);
+        let Self { client, settings, mut leadership, failures, health } = self;
+        let (objects, mut observations) = mpsc::unbounded_channel();
+        let (health_events, heard) = mpsc::unbounded_channel();
+        let mut watches = watch::start(&client, &watch::News { objects, health: health_events });
+        // Apart from the writes below, which may take long.
+        watches.spawn(health::follow(heard, health));
         let mut reconciler = Reconciler::new(client);
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         let mut wanted = None;
@@ -83,23 +95,28 @@ impl KubernetesDeployer {
             while let Ok(observation) = observations.try_recv() {
                 reconciler.observe(observation);
             }
-            if std::mem::take(&mut is_new) {
+            // Not only when the wait below ended for it: that may have ended for something older.
+            if std::mem::take(&mut is_new) || has_news(&translated) || has_news(&bundle) {
                 let (output, ca) = (translated.borrow_and_update(), bundle.borrow_and_update());
                 let both = output.as_deref().zip(ca.as_ref());
                 wanted = both.map(|(output, ca)| Wanted::new(&output.translation, &settings, ca.pem()));
             }
-            let leads = leadership.borrow_and_update().deadline().is_some();
+            let leads = leadership.borrow_and_update().is_leader();
             if let (true, Some(wanted)) = (leads, &wanted) {
-                let failed = reconciler.reconcile(wanted).await;
-                retry_at = (!failed.is_empty()).then(|| Instant::now() + backoff.next());
-                if failed.is_empty() {
-                    backoff.reset();
-                }
+                let holds =
+                    || !has_news(&translated) && !has_news(&bundle) && leadership.borrow().is_leader();
+                let pass = reconciler.reconcile(wanted, &holds).await;
                 failures.send_if_modified(|current| {
-                    let is_new = *current != failed;
-                    *current = failed;
+                    let is_new = current != reconciler.failures();
+                    current.clone_from(reconciler.failures());
                     is_new
                 });
+                match pass {
+                    Pass::Done => backoff.reset(),
+                    Pass::Failed => retry_at = Some(Instant::now() + backoff.next()),
+                    // When the lease is over, `leads` says so the next time.
+                    Pass::Outdated => continue,
+                }
             } else if !leads {
                 // Another one has written since.
                 reconciler.forget_applied();
@@ -118,6 +135,11 @@ impl KubernetesDeployer {
             }
         }
     }
+}
+
+/// Whether a value is there that was not looked at yet.
+fn has_news<T>(values: &channel::Receiver<T>) -> bool {
+    values.has_changed().unwrap_or(false)
 }
 
 async fn wait_until(moment: Option<Instant>) {

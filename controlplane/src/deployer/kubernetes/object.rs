@@ -78,7 +78,7 @@ impl fmt::Display for ObjectKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Observed {
     /// The Gateway that owns it.
-    pub(super) gateway: Option<GatewayName>,
+    pub(super) owner: Option<Owner>,
     pub(super) uid: String,
     /// Of all that somebody could have edited: neither the status nor what the API server keeps.
     content: u64,
@@ -94,20 +94,23 @@ impl Observed {
         let mut hasher = DefaultHasher::new();
         (data.to_string(), &metadata.labels, &metadata.annotations).hash(&mut hasher);
         metadata.owner_references.iter().flatten().for_each(|owner| owner.uid.hash(&mut hasher));
-        Self {
-            gateway: owner(object).map(|(gateway, _)| gateway),
-            uid: metadata.uid.clone().unwrap_or_default(),
-            content: hasher.finish(),
-        }
+        Self { owner: owner(object), uid: metadata.uid.clone().unwrap_or_default(), content: hasher.finish() }
     }
 }
 
-/// The Gateway that owns an object, with its uid.
-pub(super) fn owner(object: &DynamicObject) -> Option<(GatewayName, String)> {
+/// A Gateway that owns an object: this one, and no other that had the name before or gets it later.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Owner {
+    pub(super) gateway: GatewayName,
+    pub(super) uid: String,
+}
+
+/// The Gateway that owns an object.
+pub(super) fn owner(object: &DynamicObject) -> Option<Owner> {
     let namespace = object.metadata.namespace.clone()?;
     let owner = object.metadata.owner_references.iter().flatten().find(|owner| {
         let (group, _) = owner.api_version.split_once('/').unwrap_or(("", &owner.api_version));
         group == gateway_api::GROUP && owner.kind == "Gateway"
     })?;
-    Some((GatewayName { namespace, name: owner.name.clone() }, owner.uid.clone()))
+    Some(Owner { gateway: GatewayName { namespace, name: owner.name.clone() }, uid: owner.uid.clone() })
 }

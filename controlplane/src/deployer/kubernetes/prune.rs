@@ -4,21 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ir::GatewayName;
 
-use super::object::{ObjectKey, Observed};
+use super::object::{ObjectKey, Observed, Owner};
 
-/// The objects to delete, the Deployment first.
+/// The objects that nobody wants, with their uids, by the Gateway that owns them; of each Gateway the Deployment
+/// first.
 ///
-/// Only objects that a Gateway owns. Those of a Gateway that is `unserved` stay: a mistake in an edit must
-/// not end what serves. Those of a Gateway that is not there any more are being removed by the cluster
-/// itself; to delete them as well does no harm, and removes what a Gateway of another class has left.
+/// Only objects that a Gateway owns. Those of a Gateway that is `unserved` stay: a mistake in an edit must not
+/// end what serves.
 pub(super) fn unwanted(
     observed: &BTreeMap<ObjectKey, Observed>,
     wanted: &BTreeSet<&ObjectKey>,
     unserved: &BTreeSet<GatewayName>,
-) -> Vec<(ObjectKey, String)> {
-    let unwanted = observed.iter().rev().filter(|(key, observed)| {
-        let Some(gateway) = &observed.gateway else { return false };
-        !wanted.contains(*key) && !unserved.contains(gateway)
-    });
-    unwanted.map(|(key, observed)| (key.clone(), observed.uid.clone())).collect()
+) -> BTreeMap<Owner, Vec<(ObjectKey, String)>> {
+    let mut unwanted: BTreeMap<Owner, Vec<(ObjectKey, String)>> = BTreeMap::new();
+    for (key, observed) in observed.iter().rev() {
+        let Some(owner) = &observed.owner else { continue };
+        if !wanted.contains(key) && !unserved.contains(&owner.gateway) {
+            unwanted.entry(owner.clone()).or_default().push((key.clone(), observed.uid.clone()));
+        }
+    }
+    unwanted
 }

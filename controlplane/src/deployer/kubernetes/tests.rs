@@ -1,3 +1,4 @@
 mod golden;
+mod health;
 mod reconcile;
 mod run;

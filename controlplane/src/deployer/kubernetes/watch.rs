@@ -1,7 +1,8 @@
-//! Follows the objects of ours in the cluster, so that a hand's edit is seen.
+//! Follows the objects of ours in the cluster, so that a hand's edit is seen, and their pods.
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::DynamicObject;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -10,8 +11,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt as _;
 
-use super::manifest::MANAGED_BY;
+use super::health::{DeploymentFacts, HealthEvent, Name, PodFacts, Seen};
+use super::manifest::{INSTANCE_LABEL, MANAGED_BY};
 use super::object::{ManifestKind, ObjectKey, Observed};
+use super::pod::trouble;
 
 /// What was seen in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,19 +27,40 @@ pub(super) enum Observation {
     All(ManifestKind, BTreeSet<ObjectKey>),
 }
 
-/// Watches every kind until the result is dropped. An API server that is away is waited for.
-pub(super) fn start(client: &Client, observations: &mpsc::UnboundedSender<Observation>) -> JoinSet<()> {
-    let watches = ManifestKind::ALL.map(|kind| follow(client.clone(), kind, observations.clone()));
-    watches.into_iter().collect()
+/// Where news go.
+#[derive(Clone)]
+pub(super) struct News {
+    /// What was seen of objects of ours.
+    pub(super) objects: mpsc::UnboundedSender<Observation>,
+    /// What Deployments and pods say of themselves.
+    pub(super) health: mpsc::UnboundedSender<HealthEvent>,
 }
 
-async fn follow(client: Client, kind: ManifestKind, observations: mpsc::UnboundedSender<Observation>) {
-    let api: Api<DynamicObject> = Api::all_with(client, &kind.api_resource());
+/// Watches every kind until the result is dropped. An API server that is away is waited for.
+pub(super) fn start(client: &Client, news: &News) -> JoinSet<()> {
+    let mut watches: JoinSet<()> =
+        ManifestKind::ALL.map(|kind| follow(client.clone(), kind, news.clone())).into_iter().collect();
+    watches.spawn(follow_pods(client.clone(), news.health.clone()));
+    watches
+}
+
+fn ours() -> watcher::Config {
     let (label, value) = MANAGED_BY;
-    let config = watcher::Config::default().labels(&format!("{label}={value}"));
-    let mut events = Box::pin(watcher(api, config).default_backoff());
-    let mut listed = BTreeSet::new();
+    watcher::Config::default().labels(&format!("{label}={value}"))
+}
+
+async fn follow(client: Client, kind: ManifestKind, news: News) {
+    let api: Api<DynamicObject> = Api::all_with(client, &kind.api_resource());
+    let mut events = Box::pin(watcher(api, ours()).default_backoff());
+    let (mut listed, mut failures) = (BTreeSet::new(), Failures::of(kind.kind()));
     while let Some(event) = events.next().await {
+        failures.tell(event.as_ref().err());
+        if kind == ManifestKind::Deployment
+            && let Some(seen) = health_news(&event, &listed)
+        {
+            // Whoever does not listen does not write statuses.
+            let _ = news.health.send(HealthEvent::Deployment(seen));
+        }
         let observation = match event {
             Ok(Event::Init) => {
                 listed.clear();
@@ -56,13 +80,89 @@ async fn follow(client: Client, kind: ManifestKind, observations: mpsc::Unbounde
                 let Some(key) = key(kind, &object) else { continue };
                 Observation::Gone(key)
             }
-            Err(error) => {
-                tracing::debug!(kind = kind.kind(), %error, "cannot watch; trying again");
+            Err(_) => continue,
+        };
+        if news.objects.send(observation).is_err() {
+            return;
+        }
+    }
+}
+
+/// What an event says of Deployments.
+fn health_news(
+    event: &Result<Event<DynamicObject>, watcher::Error>,
+    listed: &BTreeSet<ObjectKey>,
+) -> Option<Seen<DeploymentFacts>> {
+    let name =
+        |object: &DynamicObject| key(ManifestKind::Deployment, object).map(|key| (key.namespace, key.name));
+    Some(match event {
+        Ok(Event::Init) => return None,
+        Ok(Event::InitApply(object) | Event::Apply(object)) => {
+            Seen::Present(name(object)?, DeploymentFacts::new(object))
+        }
+        Ok(Event::Delete(object)) => Seen::Gone(name(object)?),
+        Ok(Event::InitDone) => {
+            Seen::All(listed.iter().map(|key| (key.namespace.clone(), key.name.clone())).collect())
+        }
+        Err(_) => Seen::Failing,
+    })
+}
+
+/// Of a pod no more is kept than what is told of it.
+async fn follow_pods(client: Client, news: mpsc::UnboundedSender<HealthEvent>) {
+    let mut events = Box::pin(watcher(Api::<Pod>::all(client), ours()).default_backoff());
+    let (mut listed, mut failures) = (BTreeSet::new(), Failures::of("Pod"));
+    while let Some(event) = events.next().await {
+        failures.tell(event.as_ref().err());
+        let seen = match event {
+            Ok(Event::Init) => {
+                listed.clear();
                 continue;
             }
+            Ok(Event::InitApply(pod)) => {
+                listed.extend(pod_name(&pod));
+                present(&pod)
+            }
+            Ok(Event::Apply(pod)) => present(&pod),
+            Ok(Event::Delete(pod)) => pod_name(&pod).map(Seen::Gone),
+            Ok(Event::InitDone) => Some(Seen::All(std::mem::take(&mut listed))),
+            Err(_) => Some(Seen::Failing),
         };
-        if observations.send(observation).is_err() {
+        if let Some(seen) = seen
+            && news.send(HealthEvent::Pod(seen)).is_err()
+        {
             return;
+        }
+    }
+}
+
+fn present(pod: &Pod) -> Option<Seen<PodFacts>> {
+    let deployment = pod.metadata.labels.as_ref()?.get(INSTANCE_LABEL)?.clone();
+    Some(Seen::Present(pod_name(pod)?, PodFacts { deployment, trouble: trouble(pod) }))
+}
+
+fn pod_name(pod: &Pod) -> Option<Name> {
+    Some((pod.metadata.namespace.clone()?, pod.metadata.name.clone()?))
+}
+
+/// Tells once that a kind cannot be watched, and once that it can be again.
+struct Failures {
+    kind: &'static str,
+    is_failing: bool,
+}
+
+impl Failures {
+    fn of(kind: &'static str) -> Self {
+        Self { kind, is_failing: false }
+    }
+
+    fn tell(&mut self, error: Option<&watcher::Error>) {
+        let kind = self.kind;
+        match (error, std::mem::replace(&mut self.is_failing, error.is_some())) {
+            (Some(error), false) => tracing::warn!(kind, %error, "cannot watch; trying again"),
+            (Some(error), true) => tracing::debug!(kind, %error, "cannot watch; trying again"),
+            (None, true) => tracing::info!(kind, "can be watched again"),
+            (None, false) => {}
         }
     }
 }

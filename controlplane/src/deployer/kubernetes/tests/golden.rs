@@ -32,6 +32,7 @@ fn infra(ports: &[u16]) -> ProxyInfra {
         gateway: GatewayName { namespace: "default".to_owned(), name: "web".to_owned() },
         name: "web".to_owned(),
         uid: Some("c0ffee".to_owned()),
+        is_being_deleted: false,
         addresses: Vec::new(),
         ports: ports.iter().map(port).collect(),
         labels: BTreeMap::new(),

@@ -10,7 +10,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use translator::{Resources, Settings, translate};
 
-use super::super::{DEFAULT_IMAGE, DeployFailures, DeploySettings, KubernetesDeployer, ManifestKind};
+use super::super::{
+    DEFAULT_IMAGE, DeployFailures, DeploySettings, KubernetesDeployer, ManifestKind, ProxyHealth,
+};
 use crate::lease::Leadership;
 use crate::mock_api::{Fault, MockApi, collection_path};
 use crate::pipeline::Output;
@@ -38,11 +40,14 @@ impl Running {
             let resource = kind.api_resource();
             api.add_kind(&collection_path(&resource.group, &resource.version, &resource.plural));
         }
+        api.add_kind("/api/v1/pods");
+        api.apply(gateway("web"));
         let (translated, translations) = watch::channel(None);
         let (bundle, bundles) = watch::channel(None);
         let (leadership, leaderships) = watch::channel(Leadership::Follower);
         let (failed, failures) = watch::channel(DeployFailures::new());
-        let deployer = KubernetesDeployer::new(api.client(), settings(), leaderships, failed);
+        let (health, _) = watch::channel(ProxyHealth::default());
+        let deployer = KubernetesDeployer::new(api.client(), settings(), leaderships, failed, health);
         tokio::spawn(deployer.run(translations, bundles));
         Self { api, translated, bundle, leadership, failures }
     }
@@ -65,7 +70,7 @@ impl Running {
     }
 
     fn translate(&self, replicas: i32) {
-        self.translated.send_replace(Some(Arc::new(output(replicas))));
+        self.translated.send_replace(Some(Arc::new(output(&["web"], replicas))));
     }
 
     /// How many pods the Deployment wants; `None` without a Deployment.
@@ -90,8 +95,22 @@ fn settings() -> DeploySettings {
     }
 }
 
-/// A Gateway with so many pods.
-fn output(replicas: i32) -> Output {
+fn gateway(name: &str) -> Value {
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+        "metadata": {"name": name, "namespace": "default", "uid": format!("uid-of-{name}")},
+        "spec": {
+            "gatewayClassName": "chancery",
+            "infrastructure": {"parametersRef": {
+                "group": "gateway.kgateway.dev", "kind": "GatewayParameters", "name": "p",
+            }},
+            "listeners": [{"name": "http", "protocol": "HTTP", "port": 8080}],
+        },
+    })
+}
+
+/// Gateways with so many pods each.
+pub(super) fn output(names: &[&str], replicas: i32) -> Output {
     let mut resources = Resources::default();
     let objects = [
         json!({
@@ -104,19 +123,9 @@ fn output(replicas: i32) -> Output {
             "metadata": {"name": "p", "namespace": "default"},
             "spec": {"kube": {"deployment": {"replicas": replicas}}},
         }),
-        json!({
-            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
-            "metadata": {"name": "web", "namespace": "default", "uid": "uid-of-web"},
-            "spec": {
-                "gatewayClassName": "chancery",
-                "infrastructure": {"parametersRef": {
-                    "group": "gateway.kgateway.dev", "kind": "GatewayParameters", "name": "p",
-                }},
-                "listeners": [{"name": "http", "protocol": "HTTP", "port": 8080}],
-            },
-        }),
     ];
-    for object in objects {
+    let gateways = names.iter().map(|name| gateway(name));
+    for object in objects.into_iter().chain(gateways) {
         resources.apply(Object::decode(object).unwrap().object);
     }
     Output { translation: translate(&resources, &Settings::default()), findings: Vec::new() }
@@ -242,4 +251,102 @@ async fn a_hands_edit_is_put_right_by_one_write() {
     edit("replicas", json!(7));
     rest().await;
     assert_eq!((running.replicas(), running.api.writes().len()), (Some(1), before + 1));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(32))]
+    #[test]
+    fn whatever_comes_first_nothing_is_made_for_a_gateway_that_is_gone_and_all_for_those_that_stand(
+        steps in proptest::collection::vec((0_usize..4, 0_usize..6, 0_usize..12), 1..60),
+    ) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(interleave(&steps));
+    }
+}
+
+/// Steps in the given order, each a kind of event, a Gateway that it is about, and how long until the next: a
+/// Gateway is deleted; the garbage collector removes one object of a Gateway that is gone; the translation catches
+/// up; a new Gateway comes.
+async fn interleave(steps: &[(usize, usize, usize)]) {
+    const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    let running = Running::start_ready();
+    let api = &running.api;
+    let translate = || {
+        let stand: Vec<&str> =
+            NAMES.into_iter().filter(|name| api.get(&gateway_path(name)).is_some()).collect();
+        running.translated.send_replace(Some(Arc::new(output(&stand, 1))));
+    };
+    for name in &NAMES[..3] {
+        api.apply(gateway(name));
+    }
+    translate();
+    rest().await;
+    for &(event, which, yields) in steps {
+        let name = NAMES[which];
+        let stands = api.get(&gateway_path(name)).is_some();
+        match event {
+            0 if stands => api.delete(&gateway_path(name)),
+            1 if !stands => {
+                let paths = ManifestKind::ALL.map(|kind| made_path(kind, name));
+                if let Some(path) = paths.iter().find(|path| api.get(path).is_some()) {
+                    api.delete(path);
+                }
+            }
+            2 => translate(),
+            // The name of a Gateway that is gone stays free here: its successor would have another uid.
+            3 if !stands && api.deleted(&gateway_path(name)).is_none() => drop(api.apply(gateway(name))),
+            _ => {}
+        }
+        for _ in 0..yields {
+            tokio::task::yield_now().await;
+        }
+    }
+    // The garbage collector gets to its end, and so does the translation; in this order, which is the worse one.
+    for name in NAMES.into_iter().filter(|name| api.get(&gateway_path(name)).is_none()) {
+        let paths = ManifestKind::ALL.map(|kind| made_path(kind, name));
+        for path in paths.iter().filter(|path| api.get(path).is_some()) {
+            api.delete(path);
+            tokio::task::yield_now().await;
+        }
+    }
+    rest().await;
+    translate();
+    rest().await;
+    for name in NAMES {
+        let stands = api.get(&gateway_path(name)).is_some();
+        for path in ManifestKind::ALL.map(|kind| made_path(kind, name)) {
+            assert_eq!(api.get(&path).is_some(), stands, "{path}");
+            let gone_at = api.deleted(&gateway_path(name));
+            let made_after =
+                api.created(&path).into_iter().filter(|at| gone_at.is_some_and(|gone| *at > gone));
+            assert_eq!(made_after.count(), 0, "{path} was made after its Gateway had gone");
+        }
+    }
+}
+
+fn gateway_path(name: &str) -> String {
+    format!("/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways/{name}")
+}
+
+fn made_path(kind: ManifestKind, name: &str) -> String {
+    let resource = kind.api_resource();
+    let collection = collection_path(&resource.group, &resource.version, "namespaces/default");
+    format!("{collection}/{}/{name}", resource.plural)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_translation_counts_before_what_the_garbage_collector_has_removed() {
+    let running = Running::start_ready();
+    running.translate(1);
+    running.api.has_writes(OBJECTS).await;
+    rest().await;
+    let before = running.api.writes().len();
+    running.api.delete(&gateway_path("web"));
+    for kind in ManifestKind::ALL {
+        running.api.delete(&made_path(kind, "web"));
+    }
+    running.translated.send_replace(Some(Arc::new(output(&[], 1))));
+    rest().await;
+    assert_eq!(running.api.writes().len(), before, "nothing is written for a Gateway that is gone");
 }
