@@ -112,6 +112,16 @@ fn every_kind_that_is_translated_can_be_read() {
     }
 }
 
+/// Statuses say why proxies do not run. Nothing is ever done to a pod.
+#[test]
+fn pods_are_looked_at_and_nothing_more() {
+    for (name, role) in of_kind("ClusterRole") {
+        let is_of_pods = |rule: &[Vec<&str>; 4]| rule[1].iter().any(|resource| resource.starts_with("pods"));
+        let of_pods: Vec<_> = rules(&role).filter(is_of_pods).collect();
+        assert_eq!(of_pods, [[vec![""], vec!["pods"], vec!["list", "watch"], vec![]]], "{name}");
+    }
+}
+
 #[test]
 fn what_is_bound_is_the_account_of_the_pods() {
     for kind in ["ClusterRoleBinding", "RoleBinding"] {

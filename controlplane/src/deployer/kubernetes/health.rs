@@ -91,10 +91,14 @@ impl DeploymentFacts {
     }
 }
 
-/// Without the name of the pod that could not be made, which is another each time.
+/// Without the name of the pod that could not be made, which is another each time, and without how much of a quota
+/// others use.
 fn failure_text(message: &str) -> String {
-    let told = message.split_once("\" is forbidden: ").map(|(_, why)| format!("forbidden: {why}"));
-    stable(&told.unwrap_or_else(|| message.to_owned()))
+    let why = message.split_once("\" is forbidden: ").map_or(message, |(_, why)| why);
+    let is_quota = why.starts_with("exceeded quota");
+    let told = why.split(", used:").next().filter(|_| is_quota).unwrap_or(why);
+    let kind = if why.len() < message.len() { "forbidden: " } else { "" };
+    stable(&format!("{kind}{told}"))
 }
 
 /// What is read of a pod.

@@ -4,6 +4,8 @@
 //! containers or waits, and the states between which a failing pod swings (started, ended, waiting to be started
 //! again; pulling an image, waiting to pull it again) are told in the same words.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus};
 
 /// The most of a text of others that is told, in characters.
@@ -66,7 +68,7 @@ pub(super) fn trouble(pod: &Pod) -> Trouble {
     if let Some(condition) = condition(status, "PodScheduled").filter(|condition| condition.status == "False")
     {
         let reason = condition.reason.as_deref().unwrap_or("Unschedulable");
-        let why = condition.message.as_deref().map_or_else(|| reason.to_owned(), stable);
+        let why = condition.message.as_deref().map_or_else(|| reason.to_owned(), of_scheduler);
         return Trouble::new(Rank::Unscheduled, format!("is {phase}: {why}"));
     }
     let first = status.init_container_statuses.iter().flatten();
@@ -109,8 +111,9 @@ fn of_container(container: &ContainerStatus) -> Option<(Rank, String)> {
     let of = |what: String| format!("container {name}: {what}");
     Some(match reason {
         "ErrImagePull" | "ImagePullBackOff" => {
-            let cause = message.and_then(root_cause).map(|cause| format!(": {cause}")).unwrap_or_default();
-            (Rank::Broken, of(format!("ErrImagePull: image {:?} cannot be pulled{cause}", container.image)))
+            // Not with the message: older kubelets leave the cause out while they wait for the next attempt, and a
+            // registry's answer may hold an address that is signed for whoever has it.
+            (Rank::Broken, of(format!("ErrImagePull: image {:?} cannot be pulled", container.image)))
         }
         "" | "CrashLoopBackOff" | "ContainerCreating" | "PodInitializing" | "RunContainerError" => {
             match ended.or(before) {
@@ -141,11 +144,26 @@ fn told(reason: &str, message: Option<&str>) -> String {
     }
 }
 
-/// The last link of a chain of errors as Go writes it. What stands before it differs between an attempt to pull
-/// and the wait for the next; a text without a chain has no cause.
-fn root_cause(message: &str) -> Option<String> {
-    let (_, cause) = message.rsplit_once(": ")?;
-    Some(stable(cause))
+/// What the scheduler says, without how many nodes it says it of, which changes with every node and every other pod:
+/// `0/3 nodes are available: 2 Insufficient cpu, 1 node(s) were unschedulable. preemption: …` comes to `no nodes are
+/// available: Insufficient cpu, node(s) were unschedulable`.
+fn of_scheduler(message: &str) -> String {
+    const NODES: &str = "nodes are available: ";
+    let Some((_, causes)) = message.split_once(NODES) else { return stable(message) };
+    let causes = causes.split("preemption:").next().unwrap_or_default();
+    let causes = causes.split(", ").flat_map(|cause| cause.split(". ")).map(|cause| {
+        let cause = cause.trim().trim_end_matches([',', '.']);
+        match cause.split_once(' ') {
+            Some((count, cause)) if count.bytes().all(|byte| byte.is_ascii_digit()) => cause,
+            _ => cause,
+        }
+    });
+    // What it says of every pod that it cannot place.
+    let causes = causes.filter(|cause| !cause.is_empty() && !cause.starts_with("no new claims"));
+    stable(&format!(
+        "no {NODES}{}",
+        causes.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+    ))
 }
 
 /// A text of others without what is other each time, such as the id of a container, and not too long.

@@ -39,7 +39,7 @@ fn a_pod_says_itself_what_keeps_it_from_being_ready() {
                 "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
                 "message": "0/1 nodes are available: 1 Insufficient cpu.",
             }]}),
-            "is Pending: 0/1 nodes are available: 1 Insufficient cpu.",
+            "is Pending: no nodes are available: Insufficient cpu",
         ),
         (
             container(waiting("ContainerCreating", ""), json!({})),
@@ -48,14 +48,14 @@ fn a_pod_says_itself_what_keeps_it_from_being_ready() {
         (container(json!({"running": {}}), json!({})), "is Running: container envoy: it is not ready yet"),
         (
             container(waiting("ErrImagePull", "failed to pull \"envoy:x\": resolve: not found"), json!({})),
-            "is Running: container envoy: ErrImagePull: image \"envoy:x\" cannot be pulled: not found",
+            "is Running: container envoy: ErrImagePull: image \"envoy:x\" cannot be pulled",
         ),
         (
             container(
                 waiting("ImagePullBackOff", "Back-off pulling image \"envoy:x\": ErrImagePull: not found"),
                 json!({}),
             ),
-            "is Running: container envoy: ErrImagePull: image \"envoy:x\" cannot be pulled: not found",
+            "is Running: container envoy: ErrImagePull: image \"envoy:x\" cannot be pulled",
         ),
         (
             container(waiting("CreateContainerConfigError", "secret \"x\" not found"), json!({})),
@@ -157,7 +157,7 @@ fn nothing_is_told_before_all_is_listed_and_pods_that_cannot_be_listed_only_cost
 
 #[test]
 fn a_deployment_says_what_no_pod_can() {
-    let quota = "pods \"web-5f7b9-x7k2p\" is forbidden: exceeded quota: q, requested: cpu=1";
+    let quota = "pods \"web-5f7b9-x7k2p\" is forbidden: exceeded quota: q, requested: cpu=1, used: cpu=7, limited: cpu=7";
     let rows = [
         (deployment("uid-of-web", 1, Some(1), Some("no")), None),
         (deployment("uid-of-web", 0, None, None), Some("Deployment web has 0 replicas")),
@@ -171,6 +171,53 @@ fn a_deployment_says_what_no_pod_can() {
     for (deployment, expected) in rows {
         let health = watched(deployment.clone(), &[]).health();
         assert_eq!(told(&health), Some(expected.map(str::to_owned)), "{deployment:?}");
+    }
+}
+
+/// What the scheduler says of a pod when so many nodes lack something.
+fn unscheduled(counts: &[(&str, u16)], preemption: bool) -> String {
+    let all: u32 = counts.iter().map(|(_, count)| u32::from(*count)).sum();
+    let causes: Vec<String> = counts.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
+    let more = format!(
+        " preemption: 0/{all} nodes are available: {all} No preemption victims found for incoming pod."
+    );
+    let more = if preemption { more.as_str() } else { "" };
+    let message = format!("0/{all} nodes are available: {}.{more}", causes.join(", "));
+    text(json!({"phase": "Pending", "conditions": [{
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+    }]}))
+}
+
+/// What is told when an image cannot be pulled, in either of the states between which the kubelet swings.
+fn not_pulled(reason: &str, message: &str) -> String {
+    text(container(json!({"waiting": {"reason": reason, "message": message}}), json!({})))
+}
+
+proptest! {
+    /// Nodes come and go, and other pods take their room: that is no news.
+    #[test]
+    fn how_many_nodes_cannot_take_a_pod_is_not_told(
+        counts in prop::collection::vec(("[A-Z][a-z]{1,6} [a-z]{1,6}", 1..99_u16, 1..99_u16), 1..4),
+        preemption in any::<bool>(),
+    ) {
+        let one: Vec<_> = counts.iter().map(|(cause, count, _)| (cause.as_str(), *count)).collect();
+        let other: Vec<_> = counts.iter().rev().map(|(cause, _, count)| (cause.as_str(), *count)).collect();
+        let said = unscheduled(&one, false);
+        prop_assert_eq!(&unscheduled(&other, preemption), &said);
+        for (cause, _) in one {
+            prop_assert!(said.contains(cause), "{}", said);
+        }
+        prop_assert!(!said.contains(|letter: char| letter.is_ascii_digit()), "{}", said);
+    }
+
+    /// With and without a cause, as newer and older kubelets write it; and whatever a registry has answered.
+    #[test]
+    fn attempts_to_pull_an_image_are_told_in_the_same_words(answer in "[a-z0-9:/?=&. ]{0,40}") {
+        let said = not_pulled("ErrImagePull", &format!("failed to pull: {answer} https://x.example/blob?sig=canary"));
+        prop_assert!(!said.contains("canary"), "{}", said);
+        for message in ["Back-off pulling image".to_owned(), format!("Back-off: ErrImagePull: {answer}")] {
+            prop_assert_eq!(&not_pulled("ImagePullBackOff", &message), &said);
+        }
     }
 }
 
