@@ -175,13 +175,16 @@ async fn run(world: &Arc<World>, cases: Vec<Case>) -> Result<()> {
     Ok(())
 }
 
+/// What is sent, made from the name of the case.
+type Bytes = Box<dyn Fn(&str) -> Vec<u8> + Send + Sync>;
+
 /// One request, or several in one, and what is expected of it.
 struct Case {
     /// `http1` or `http2`.
     family: &'static str,
     what: String,
     /// The bytes, with the name of the case in them.
-    bytes: Box<dyn Fn(&str) -> Vec<u8> + Send + Sync>,
+    bytes: Bytes,
     end: End,
     /// The statuses of HTTP/1.1 that are possible, 0 for a connection that is closed without one or waits for more; not looked at for
     /// HTTP/2.

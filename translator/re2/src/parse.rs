@@ -569,7 +569,7 @@ fn remaining_repeat(node: &Node, budget: u32) -> u32 {
                 None if *min > 1 => *min,
                 None => 0,
             };
-            let budget = if count > 0 { budget / count } else { budget };
+            let budget = budget.checked_div(count).unwrap_or(budget);
             if budget == 0 { 0 } else { remaining_repeat(node, budget) }
         }
         Node::Capture(node) => remaining_repeat(node, budget),

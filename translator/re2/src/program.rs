@@ -310,10 +310,9 @@ impl Compiler {
         for id in seen {
             let Step::Either(first, second) = self.step(id) else { continue };
             let loops = |part: usize| self.step(part) == Step::Any(id);
-            if (loops(first) && self.is_match(second)) || (self.is_match(first) && loops(second)) {
-                if let Some(place) = self.steps.get_mut(id) {
-                    *place = Step::EitherMatch(first, second);
-                }
+            let is_loop = (loops(first) && self.is_match(second)) || (self.is_match(first) && loops(second));
+            if is_loop && let Some(place) = self.steps.get_mut(id) {
+                *place = Step::EitherMatch(first, second);
             }
         }
     }

@@ -43,7 +43,7 @@ pub(crate) struct BadMatch {
     /// Names the field.
     pub message: String,
     /// The part of the match that is understood, if requests may have been meant that it takes.
-    pub guard: Option<Guard>,
+    pub guard: Option<Box<Guard>>,
 }
 
 /// What is known of a match that cannot be carried out: it takes the requests that the match takes, and
@@ -109,7 +109,7 @@ fn bad_match(spec: &Match, matches: RouteMatch, problems: Vec<Problem>) -> BadMa
             written(spec.headers.as_ref().map(Vec::len)),
             written(spec.query_params.as_ref().map(Vec::len)),
         );
-        Guard { matches, precedence }
+        Box::new(Guard { matches, precedence })
     });
     BadMatch { message, guard }
 }

@@ -222,7 +222,8 @@ impl RuleTranslator<'_> {
                 Ok(matches) => Some((index, ReadMatch::whole(matches))),
                 Err(BadMatch { message, guard }) => {
                     out.broken.push(Rejection::new(Reason::UnsupportedValue, message));
-                    guard.map(|Guard { matches, precedence }| {
+                    guard.map(|guard| {
+                        let Guard { matches, precedence } = *guard;
                         (index, ReadMatch { matches, precedence, is_guard: true })
                     })
                 }
