@@ -14,14 +14,30 @@ use crate::{
 
 /// All our CRDs, as installed in a cluster.
 pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
-    let mut crds =
-        vec![Backend::crd(), GatewayParameters::crd(), GlooGatewayParameters::crd(), Upstream::crd()];
-    for version in crds.iter_mut().flat_map(|crd| &mut crd.spec.versions) {
+    OURS.iter().map(|(_, _, make)| tidied(make())).collect()
+}
+
+/// Our CRD of this group and kind, without the cost of making the others.
+pub fn custom_resource_definition(group: &str, kind: &str) -> Option<CustomResourceDefinition> {
+    let (_, _, make) = OURS.iter().find(|(of_group, of_kind, _)| (*of_group, *of_kind) == (group, kind))?;
+    Some(tidied(make()))
+}
+
+/// Group, kind, and what the derive makes of the type.
+const OURS: &[(&str, &str, fn() -> CustomResourceDefinition)] = &[
+    ("gateway.kgateway.dev", "Backend", Backend::crd),
+    ("gateway.kgateway.dev", "GatewayParameters", GatewayParameters::crd),
+    ("gateway.gloo.solo.io", "GatewayParameters", GlooGatewayParameters::crd),
+    ("gloo.solo.io", "Upstream", Upstream::crd),
+];
+
+fn tidied(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
             tidy(schema);
         }
     }
-    crds
+    crd
 }
 
 /// One CRD as a file.

@@ -49,7 +49,7 @@ cluster-down: ## end the cluster of `make cluster`; nothing is left of it
 
 # Named, since they are no part of `make test`. The quick ones first.
 CLUSTER_TESTS := workloads lifecycle commands
-ACCEPTANCE_TESTS := seeds refusals rows parameters trust programmed deletions disruptions
+ACCEPTANCE_TESTS := validation seeds refusals rows parameters trust programmed deletions disruptions
 
 .PHONY: test-cluster
 test-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image helm-test | cluster-machine ## the tests that need a real Kubernetes (needs root)
@@ -135,3 +135,8 @@ $(CLUSTER_TOOLS)/.built-crds: $(CLUSTER_SOURCE)/gateway-api/go.mod $(CLUSTER_SOU
 		install -D --mode=644 --target-directory=$(CLUSTER_TOOLS)/crds/$$channel \
 			"$$module"/config/crd/$$channel/gateway.*.yaml; done
 	touch $@
+
+.PHONY: gateway-api-schemas
+gateway-api-schemas: $(CLUSTER_TOOLS)/.built-crds ## rewrite the schemas of Gateway API's kinds in crds/validation (then read the diff)
+	CHANCERY_UPDATE_SCHEMAS=1 CHANCERY_CLUSTER_TOOLS=$(CLUSTER_TOOLS) \
+		$(CARGO) test --locked --package crd-validation --test current

@@ -85,17 +85,31 @@ impl error::Error for DecodeError {}
 /// Decodes one parsed document into all the objects it holds: none for an empty document, the items of
 /// a `List` (however nested), or the one object. An item that fails leaves the others standing.
 pub fn decode_all(document: Value) -> Vec<Result<Decoded, DecodeError>> {
+    documents(document).into_iter().map(|document| decode(document?)).collect()
+}
+
+/// The documents of single objects in a document, as [`decode_all`] takes them apart.
+pub fn documents(document: Value) -> Vec<Result<Value, DecodeError>> {
     let is_list = document.get("kind").is_some_and(|kind| kind == "List")
         && document.get("apiVersion").is_some_and(|version| version == "v1");
     match document {
         Value::Null => Vec::new(),
         Value::Object(mut list) if is_list => match list.remove("items") {
-            Some(Value::Array(items)) => items.into_iter().flat_map(decode_all).collect(),
+            Some(Value::Array(items)) => items.into_iter().flat_map(documents).collect(),
             Some(Value::Null) | None => Vec::new(),
             Some(_) => vec![Err(DecodeError::NotAnObject("the `items` of the List are not a list"))],
         },
-        document => vec![decode(document)],
+        document => vec![Ok(document)],
     }
+}
+
+/// The row of [`KINDS`] and the version that a document claims, and its key as far as it has one; `None`
+/// if it is not of a kind and version that we read.
+pub fn claimed(document: &Value) -> Option<(&'static KindInfo, &str, Option<ObjectRef>)> {
+    let text = |field: &str| document.get(field).and_then(Value::as_str);
+    let (group, version) = split_api_version(text("apiVersion")?);
+    let known = find_kind(group, text("kind")?).filter(|known| known.versions.contains(&version))?;
+    Some((known, version, claimed_ref(known, document)))
 }
 
 pub(super) fn decode(mut document: Value) -> Result<Decoded, DecodeError> {
@@ -235,25 +249,33 @@ fn check_and_complete_metadata(known: &KindInfo, document: &mut Value) -> Result
 }
 
 fn check_name(known: &KindInfo, name: &str) -> Result<(), FieldError> {
-    if known.kind == "Namespace" {
-        return check_label("metadata.name", name);
-    }
-    let is_subdomain = name.len() <= 253 && name.split('.').all(is_dns_label_text);
-    if is_subdomain {
-        return Ok(());
-    }
-    let rule = "is not a DNS-1123 subdomain: lower-case letters, digits, `-` and `.`, beginning and ending \
-                with a letter or digit, at most 253 characters";
-    Err(FieldError::new("metadata.name", rule))
+    name_problem(known, name).map_or(Ok(()), |message| Err(FieldError::new("metadata.name", message)))
 }
 
 fn check_label(path: &str, label: &str) -> Result<(), FieldError> {
-    if label.len() <= 63 && is_dns_label_text(label) {
-        return Ok(());
+    label_problem(label).map_or(Ok(()), |message| Err(FieldError::new(path, message)))
+}
+
+/// What is wrong with the name of an object of this kind.
+pub fn name_problem(known: &KindInfo, name: &str) -> Option<&'static str> {
+    if known.kind == "Namespace" {
+        return label_problem(name);
     }
+    let rule = "is not a DNS-1123 subdomain: lower-case letters, digits, `-` and `.`, beginning and ending \
+                with a letter or digit, at most 253 characters";
+    (!is_dns_subdomain(name)).then_some(rule)
+}
+
+/// What is wrong with a text that must be a DNS-1123 label, such as a namespace.
+pub fn label_problem(label: &str) -> Option<&'static str> {
     let rule = "is not a DNS-1123 label: lower-case letters, digits and `-`, beginning and ending with a \
                 letter or digit, at most 63 characters";
-    Err(FieldError::new(path, rule))
+    (label.len() > 63 || !is_dns_label_text(label)).then_some(rule)
+}
+
+/// Whether a text is a DNS-1123 subdomain.
+pub fn is_dns_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_dns_label_text)
 }
 
 /// The characters of a DNS-1123 label, without its length limit (a subdomain limits only the whole).

@@ -16,7 +16,10 @@ use crate::{
     upstream::Upstream,
 };
 
-pub use decode::{DecodeError, Decoded, InvalidObject, decode_all};
+pub use decode::{
+    DecodeError, Decoded, InvalidObject, claimed, decode_all, documents, is_dns_subdomain, label_problem,
+    name_problem,
+};
 
 /// What we know about a kind of object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

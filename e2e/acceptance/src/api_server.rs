@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use cluster::Cluster;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -103,7 +103,31 @@ impl ApiConnection {
         self.send(Method::PATCH, path, way, body).await
     }
 
+    /// Asks to create an object; the status and the answer, whatever they are.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn create(&mut self, path: &str, body: &Value) -> Result<(StatusCode, Value)> {
+        let (status, answer) = self.exchange(Method::POST, path, "application/json", body).await?;
+        Ok((status, serde_json::from_slice(&answer)?))
+    }
+
     async fn send(&mut self, method: Method, path: &str, content_type: &str, body: &Value) -> Result<Value> {
+        let what = format!("{method} {path}");
+        let (status, body) = self.exchange(method, path, content_type, body).await?;
+        if !status.is_success() {
+            bail!("{what}: {status}: {}", String::from_utf8_lossy(&body));
+        }
+        Ok(serde_json::from_slice(&body)?)
+    }
+
+    async fn exchange(
+        &mut self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: &Value,
+    ) -> Result<(StatusCode, Bytes)> {
         let what = format!("{method} {path}");
         let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let request = Request::builder()
@@ -114,12 +138,8 @@ impl ApiConnection {
             .header("content-type", content_type)
             .body(Full::new(body))?;
         self.sender.ready().await?;
-        let answer = self.sender.send_request(request).await.with_context(|| what.clone())?;
+        let answer = self.sender.send_request(request).await.with_context(|| what)?;
         let status = answer.status();
-        let body = answer.into_body().collect().await?.to_bytes();
-        if !status.is_success() {
-            bail!("{what}: {status}: {}", String::from_utf8_lossy(&body));
-        }
-        Ok(serde_json::from_slice(&body)?)
+        Ok((status, answer.into_body().collect().await?.to_bytes()))
     }
 }

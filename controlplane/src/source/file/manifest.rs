@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crds::{DecodeError, Decoded, KINDS, Object, ObjectRef, decode_all};
+use crd_validation::{Verdict, judge};
+use crds::{DecodeError, Decoded, KINDS, Object, ObjectRef, documents as objects_of};
 use serde_json::Value;
 
 use super::document::{Unreadable, documents};
@@ -77,11 +78,39 @@ impl<'a> Reader<'a> {
     }
 
     fn read(&mut self, place: DocumentPlace, document: Value) {
-        for result in decode_all(document) {
-            match result {
-                Ok(decoded) => self.decoded(place, decoded),
+        for object in objects_of(document) {
+            match object {
+                Ok(object) => self.judge(place, object),
                 Err(error) => self.refused(place, &error),
             }
+        }
+    }
+
+    /// What an API server would refuse is refused with all that is wrong with it; what it would store, with the
+    /// defaults of its schema, is read.
+    fn judge(&mut self, place: DocumentPlace, document: Value) {
+        let object = match judge(document) {
+            Ok(verdict) if verdict.violations.is_empty() => verdict.object,
+            Ok(verdict) => return self.violations(place, &verdict),
+            // Of a kind that we do not read: decoding says which.
+            Err(document) => document,
+        };
+        match Object::decode(object) {
+            Ok(decoded) => self.decoded(place, decoded),
+            Err(error) => self.refused(place, &error),
+        }
+    }
+
+    fn violations(&mut self, place: DocumentPlace, verdict: &Verdict) {
+        let (name, suffix) = match &verdict.reference {
+            Some(reference) => (reference.to_string(), self.keep(reference)),
+            None => {
+                self.keeps_everything = true;
+                (verdict.kind.kind.to_owned(), "")
+            }
+        };
+        for violation in &verdict.violations {
+            self.problem(place, format!("{name}: {violation}{suffix}"));
         }
     }
 

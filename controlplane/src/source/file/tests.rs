@@ -132,6 +132,47 @@ fn an_object_with_an_unknown_field_or_a_wrong_type_keeps_its_last_good_version()
     }
 }
 
+fn route(filter: &str) -> String {
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: one}}\n\
+         spec:\n  hostnames: [a.test]\n  rules:\n  - filters: [{filter}]\n"
+    )
+}
+
+#[test]
+fn what_an_api_server_would_refuse_is_refused_with_all_that_is_wrong_and_keeps_its_last_good_version() {
+    let mut folder = Folder::new();
+    folder.save(
+        "a.yaml",
+        &join(&[route("{type: URLRewrite, urlRewrite: {hostname: b.test}}"), backend("two", "a.test")]),
+    );
+    assert_eq!(folder.names(), ["Backend default/two", "HTTPRoute default/one"]);
+    let mixed = "{type: URLRewrite, urlRewrite: {hostname: B}, requestHeaderModifier: {remove: [a]}}";
+    let update = folder.save("a.yaml", &join(&[route(mixed), backend("two", "b.test")]));
+    assert_eq!(update.changes.len(), 1, "the other object is taken: {update:?}");
+    let findings = folder.findings(&update);
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    let place = "a.yaml:1: document 1: HTTPRoute default/one: spec.rules[0].filters[0]";
+    assert!(findings.iter().all(|finding| finding.starts_with(place)), "{findings:?}");
+    assert!(
+        findings.iter().all(|finding| finding.ends_with("(its last good version stays in use)")),
+        "{findings:?}"
+    );
+    assert!(findings.concat().contains("requestHeaderModifier must be nil"), "{findings:?}");
+}
+
+#[test]
+fn what_is_read_has_the_defaults_of_its_schema() {
+    let mut folder = Folder::new();
+    folder.save("a.yaml", &route("{type: URLRewrite, urlRewrite: {hostname: b.test}}"));
+    let Some(Object::HttpRoute(route)) = folder.source.objects.values().next() else { panic!("no route") };
+    let stored = serde_json::to_value(&route.spec).unwrap();
+    assert_eq!(
+        stored["rules"][0]["matches"][0]["path"],
+        serde_json::json!({"type": "PathPrefix", "value": "/"})
+    );
+}
+
 #[test]
 fn an_object_that_was_never_good_is_absent() {
     let mut folder = Folder::new();
