@@ -24,7 +24,9 @@ pub fn custom_resource_definition(group: &str, kind: &str) -> Option<CustomResou
 }
 
 /// Group, kind, and what the derive makes of the type.
-const OURS: &[(&str, &str, fn() -> CustomResourceDefinition)] = &[
+type Definition = (&'static str, &'static str, fn() -> CustomResourceDefinition);
+
+const OURS: &[Definition] = &[
     ("gateway.kgateway.dev", "Backend", Backend::crd),
     ("gateway.kgateway.dev", "GatewayParameters", GatewayParameters::crd),
     ("gateway.gloo.solo.io", "GatewayParameters", GlooGatewayParameters::crd),

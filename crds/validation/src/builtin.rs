@@ -34,10 +34,9 @@ fn service(document: &Value, report: &mut Report) {
 fn endpoint_slice(document: &Value, report: &mut Report) {
     let family = Path::Member(&Path::Root, "addressType");
     match document.get("addressType").and_then(Value::as_str) {
-        Some("IPv4" | "IPv6" | "FQDN") => {}
+        None | Some("IPv4" | "IPv6" | "FQDN") => {}
         Some(_) => report.add(&family, "is not one of IPv4, IPv6, FQDN"),
         // Missing, or of another type: decoding says so.
-        None => {}
     }
     check_ports(document.get("ports"), &Path::Member(&Path::Root, "ports"), false, report);
 }

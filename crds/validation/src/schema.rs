@@ -70,6 +70,7 @@ impl Schema {
     }
 
     /// Every rule of the schema, at any depth.
+    #[cfg(test)]
     pub(crate) fn all_rules(&self) -> Vec<&Rule> {
         let children = self.properties.values().chain(self.additional_properties.as_deref());
         let children = children.chain(self.items.as_deref());
