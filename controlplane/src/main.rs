@@ -6,6 +6,7 @@ use clap::Parser as _;
 use controlplane::args::Args;
 
 fn main() -> ExitCode {
+    closed_pipe::end_quietly();
     match controlplane::execute(Args::parse()) {
         Ok(outcome) => outcome.into(),
         Err(error) => {

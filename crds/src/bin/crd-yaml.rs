@@ -5,6 +5,7 @@ use std::{env, error::Error, fs, path::Path, process::ExitCode};
 const USAGE: &str = "usage: crd-yaml [--out DIR]";
 
 fn main() -> ExitCode {
+    closed_pipe::end_quietly();
     let args: Vec<String> = env::args().skip(1).collect();
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => print(),

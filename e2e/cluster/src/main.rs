@@ -83,6 +83,7 @@ struct Up {
 }
 
 fn main() -> ExitCode {
+    closed_pipe::end_quietly();
     match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -16,6 +16,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    closed_pipe::end_quietly();
     let echo = EchoBackend::start("echo").await?;
     let (mut chancery, mut alone) = (Vec::new(), Vec::new());
     // In turn, so that a machine whose speed drifts is fair to both. The first round warms up.

@@ -14,6 +14,7 @@ const KEY: &str = "demo-key";
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    closed_pipe::end_quietly();
     let folder = TempDir::new()?;
     let authority = TestAuthority::generate()?;
     authority.write_certificate(&folder.path().join("ca.pem"))?;

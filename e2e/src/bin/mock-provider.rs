@@ -37,6 +37,7 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    closed_pipe::end_quietly();
     run(Args::parse()).await
 }
 

@@ -25,6 +25,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const ROOTS: [&str; 3] = ["envoy/", "udpa/", "xds/"];
 
 fn main() -> ExitCode {
+    closed_pipe::end_quietly();
     let mut args = std::env::args_os().skip(1).map(PathBuf::from);
     let (Some(envoy), directory, None) = (args.next(), args.next(), args.next()) else {
         eprintln!("usage: extract-descriptors ENVOY [DIRECTORY]");

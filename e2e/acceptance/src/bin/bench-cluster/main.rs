@@ -31,6 +31,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 const REST: Duration = Duration::from_secs(10);
 
 fn main() -> Result<()> {
+    closed_pipe::end_quietly();
     let given: Vec<usize> = std::env::args().skip(1).map(|size| size.parse()).collect::<Result<_, _>>()?;
     let sizes = if given.is_empty() { SIZES.to_vec() } else { given };
     let world = World::start(&Setup::default());
