@@ -30,6 +30,7 @@ fn a_command_whose_reader_goes_away_ends_quietly() -> Result<()> {
         ("chancery", vec!["translate", path]),
         ("chancery", vec!["--help"]),
         ("chancery", vec!["run", "--help"]),
+        ("crd-yaml", vec![]),
     ] {
         let (status, errors) = unread(&arguments, program)?;
         assert!(!errors.contains("panicked"), "{program} {arguments:?}: {errors}");
