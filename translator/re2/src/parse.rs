@@ -7,8 +7,9 @@ use crate::error::{Error, ErrorKind};
 /// The largest count of a repetition, also of nested ones together.
 pub(crate) const MAX_REPEAT: u32 = 1000;
 
-/// How deep groups may nest. RE2 allows 1,000; more than that is only ever written to do harm.
-const MAX_NESTING: usize = 1000;
+/// How deep groups may nest. RE2 allows more; what is deeper is only ever written to do harm, and each level
+/// costs stack.
+const MAX_NESTING: usize = 200;
 
 /// A parsed expression.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -145,3 +145,30 @@ fn string_matcher(value: &StringMatch) -> StringMatcher {
 fn pattern_matcher(pattern: MatchPattern) -> StringMatcher {
     StringMatcher { match_pattern: Some(pattern), ..StringMatcher::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use ir::MAX_REGEX_PROGRAM_SIZE;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What we write ourselves is never what makes Envoy refuse a route table.
+        #[test]
+        fn patterns_of_paths_are_ones_that_re2_takes(path in "/(%3[aA]|%[cC]3|[!-~]){0,340}") {
+            let pattern = literal_pattern(&path);
+            for pattern in [pattern.clone(), format!("{pattern}(/.*)?"), format!("^{pattern}/*"), format!("^{pattern}")] {
+                let verdict = re2_syntax::check(&pattern, MAX_REGEX_PROGRAM_SIZE);
+                prop_assert!(verdict.is_ok(), "{pattern}: {verdict:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_path_of_escapes_fits() {
+        let path = format!("/{}", "%3a".repeat(341));
+        let size = re2_syntax::check(&format!("{}(/.*)?", literal_pattern(&path)), MAX_REGEX_PROGRAM_SIZE);
+        assert!(size.is_ok(), "{size:?}");
+    }
+}
