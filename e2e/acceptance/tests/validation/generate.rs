@@ -342,10 +342,8 @@ fn numbered(item: &Value, index: usize) -> Value {
     let mut item = item.clone();
     match &mut item {
         Value::String(text) => text.insert_str(0, &format!("a{index}.")),
-        Value::Object(members) => {
-            if members.contains_key("name") {
-                members.insert("name".to_owned(), json!(format!("n{index}")));
-            }
+        Value::Object(members) if members.contains_key("name") => {
+            members.insert("name".to_owned(), json!(format!("n{index}")));
         }
         _ => {}
     }
