@@ -413,3 +413,40 @@ fn limits(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, Rejection>
     }
     Ok(limits)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::option;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn limit() -> impl Strategy<Value = Option<Option<Duration>>> {
+        option::of(option::of((1u64..4_000_000).prop_map(Duration::from_millis)))
+    }
+
+    proptest! {
+        /// Silence never ends a request before a limit that its rule writes, nor where the rule says that
+        /// there is none; and a rule that says nothing has the defaults.
+        #[test]
+        fn silence_ends_no_request_before_its_own_limit(
+            request in limit(),
+            backend_request in limit(),
+            is_ai: bool,
+            default_idle in (1u64..1000).prop_map(Duration::from_secs),
+        ) {
+            let timeouts = Limits { request, backend_request }.timeouts(is_ai, default_idle);
+            let total = [timeouts.request, timeouts.backend_request].into_iter().flatten().min();
+            match (request.is_some() || backend_request.is_some(), total) {
+                (true, None) => prop_assert_eq!(timeouts.idle, None),
+                (true, Some(total)) => {
+                    prop_assert!(timeouts.idle.is_some_and(|idle| idle > total && idle >= default_idle));
+                }
+                (false, _) => {
+                    prop_assert_eq!(timeouts.idle, Some(if is_ai { AI_IDLE_TIMEOUT } else { default_idle }));
+                    prop_assert_eq!(timeouts.request.is_none(), is_ai);
+                }
+            }
+        }
+    }
+}
