@@ -252,7 +252,8 @@ async fn hosts_are_compared_without_port_case_and_dot() -> Result<()> {
         ("a.test:8080", 200, "a.test:8080"),
         ("a.test.", 200, "a.test"),
         ("b.test", 404, ""),
-        ("a.test,b.test", 404, ""),
+        ("a.test,b.test", 400, ""),
+        ("a.test..", 400, ""),
     ] {
         let answer =
             send(world.fixture.address(), request(Method::GET, host, "/", &[], Bytes::new())?).await?;

@@ -53,6 +53,10 @@ const HOSTS: &[&str] = &[
     "[::1]",
     "admin%2etest",
     "admin.test..",
+    "admin.test...",
+    "admin.test....:80",
+    "admin.test;a",
+    "admin.test:80:90",
     "",
 ];
 

@@ -137,6 +137,16 @@ async fn http2_requests_are_served_by_the_rule_of_what_is_forwarded() -> Result<
         ),
         fields(get!("/", ("host", "admin.test")), None, Open),
         fields(
+            &[(":method", "GET"), (":scheme", "http"), (":authority", "admin.test..."), (":path", "/")],
+            None,
+            Nowhere,
+        ),
+        fields(
+            &[(":method", "GET"), (":scheme", "http"), (":authority", "admin.test,a.test"), (":path", "/")],
+            None,
+            Nowhere,
+        ),
+        fields(
             &[(":method", "GET"), (":scheme", "http"), (":path", "/"), ("host", "admin.test")],
             None,
             Guard,

@@ -48,6 +48,18 @@ pub(super) fn below_fraction(matches: RouteMatch, numerator: u32) -> RouteMatch 
     }
 }
 
+/// Every request whose host is neither names with dots between them nor an address, with an optional port.
+pub(super) fn unless_host_is_plain() -> RouteMatch {
+    const PLAIN_HOST: &str = r"([\w-]+(\.[\w-]+)*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?";
+    let pattern = MatchPattern::SafeRegex(regex(PLAIN_HOST.to_owned()));
+    let host = HeaderMatcher { invert_match: true, ..header_matcher(":authority", pattern_matcher(pattern)) };
+    RouteMatch {
+        path_specifier: Some(PathSpecifier::Prefix("/".to_owned())),
+        headers: vec![host],
+        ..RouteMatch::default()
+    }
+}
+
 /// An RE2 expression. Where Envoy matches with it, it must fit the whole text.
 pub(super) fn regex(regex: String) -> RegexMatcher {
     RegexMatcher { regex, ..RegexMatcher::default() }

@@ -5,7 +5,7 @@ use proto::bool_value;
 use proto::route::{DirectResponseAction, Route, RouteConfiguration, VirtualHost, route};
 
 use super::header::HeaderEdits;
-use super::matcher::build_match;
+use super::matcher::{build_match, unless_host_is_plain};
 use super::{forward, redirect};
 
 /// The route table of one listener.
@@ -34,20 +34,28 @@ pub(super) struct Origin {
 
 /// The routes of one hostname.
 pub(super) fn build_virtual_host(ir: &ir::VirtualHost, origin: &Origin) -> VirtualHost {
+    let routes = ir.routes.iter().flat_map(|route| build_routes(route, &ir.hostname, origin));
     VirtualHost {
         name: ir.name.to_string(),
-        domains: domains(&ir.hostname),
-        routes: ir.routes.iter().flat_map(|route| build_routes(route, &ir.hostname, origin)).collect(),
+        domains: vec![ir.hostname.to_string()],
+        routes: refuse_malformed_host(&ir.hostname).into_iter().chain(routes).collect(),
         ..VirtualHost::default()
     }
 }
 
-/// The hosts of a virtual host. Of a host with two dots at its end Envoy takes one off, and the backend may
-/// take off the other: it is the same host here, too, and not one that falls to a wider virtual host.
-fn domains(hostname: &Hostname) -> Vec<String> {
+/// Of the virtual hosts that stand for several names: a request whose host is no host name and no address is
+/// answered 400 (RFC 9112 §3.2). Envoy joins several `Host` lines with a comma and takes one dot off the end,
+/// so that a list of hosts, or one with two dots, would come here past the virtual host of its name, while a
+/// backend might read that very name.
+fn refuse_malformed_host(hostname: &Hostname) -> Option<Route> {
     match hostname {
-        Hostname::Any => vec![hostname.to_string()],
-        Hostname::Exact(_) | Hostname::Wildcard(_) => vec![hostname.to_string(), format!("{hostname}.")],
+        Hostname::Exact(_) => None,
+        Hostname::Wildcard(_) | Hostname::Any => Some(Route {
+            name: "malformed-host".to_owned(),
+            r#match: Some(unless_host_is_plain()),
+            action: Some(direct_response(&ir::DirectResponse { status: 400 })),
+            ..Route::default()
+        }),
     }
 }
 

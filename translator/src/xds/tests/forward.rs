@@ -13,7 +13,7 @@ use crate::xds::route::build_virtual_host;
 
 /// One line per Envoy route: name, fraction, target, rewrites, edits of headers.
 fn show(ir: RouteIr) -> Vec<String> {
-    build_virtual_host(&virtual_host("", vec![ir]), &ORIGIN).routes.iter().map(show_route).collect()
+    build_virtual_host(&virtual_host("a.com", vec![ir]), &ORIGIN).routes.iter().map(show_route).collect()
 }
 
 fn show_route(route: &Route) -> String {
@@ -190,8 +190,10 @@ fn no_timeout_is_zero_and_the_shorter_one_holds() {
             rewrite: Rewrite::default(),
             timeouts,
         };
-        let host =
-            build_virtual_host(&virtual_host("", vec![route("/", RouteAction::Forward(action))]), &ORIGIN);
+        let host = build_virtual_host(
+            &virtual_host("a.com", vec![route("/", RouteAction::Forward(action))]),
+            &ORIGIN,
+        );
         let Some(route::route::Action::Route(action)) = &host.routes[0].action else { panic!("{host:?}") };
         let timeout = Duration::from_millis(expected);
         assert_eq!(action.timeout, Some(proto::duration(timeout)), "{request:?} {backend_request:?}");
