@@ -85,7 +85,8 @@ pub fn execute(args: Args) -> Result<Outcome> {
 
 fn print(printed: &Printed) -> Result<Outcome> {
     let Printed { output, remarks, outcome } = printed;
-    eprint!("{remarks}");
+    // `eprint!` would panic where nobody reads it.
+    let _ = io::stderr().lock().write_all(remarks.as_bytes());
     match io::stdout().lock().write_all(output.as_bytes()) {
         // `chancery translate … | head` is no error.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(*outcome),

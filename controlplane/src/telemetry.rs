@@ -25,6 +25,8 @@ pub fn init_logs(filter: &str) -> Result<()> {
     let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
         .with_context(|| format!("--log: `{filter}` is not a filter"))?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Where nobody reads the log any more, a line that cannot be written is no reason to stop serving.
+    let logs = logs.log_internal_errors(false);
     let result = match io::stderr().is_terminal() {
         true => logs.compact().with_target(false).try_init(),
         false => logs.json().flatten_event(true).try_init(),

@@ -2,6 +2,9 @@
 //!
 //! Rust ignores SIGPIPE, so that `println!` panics where other programs are ended by the signal. To take the
 //! signal back needs unsafe code; the panic can be told by its message.
+//!
+//! For commands that print and end. A server must outlive whoever reads what it prints: `chancery` does not
+//! use this, and writes its output by functions that take a closed pipe for the end.
 
 use std::panic::{self, PanicHookInfo};
 
