@@ -16,9 +16,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use xds::{ResourceType, Snapshot, SnapshotCache};
 
-use crate::refusals::{self, Refusals};
+use crate::refusal::Refusals;
+use crate::refusals;
 use crate::source::kubernetes::{HeldObject, Inventory};
-use crate::status::RenderedStatuses;
+use crate::status::{SharedStatuses, lock};
+use crate::vital::Vitals;
 use crate::xds_trust::CaBundle;
 
 /// What can be seen of the program at one moment.
@@ -26,9 +28,9 @@ use crate::xds_trust::CaBundle;
 pub struct View {
     /// What is still missing until all is served, in a few words each; empty when ready.
     pub waiting_for: Vec<String>,
-    /// Every status.
-    pub statuses: RenderedStatuses,
-    /// What is wrong with the input, one line each.
+    /// Every status, and what is wrong with the objects. Looked at when somebody asks.
+    pub statuses: SharedStatuses,
+    /// What is wrong with the places that objects come from, one line each.
     pub problems: Vec<String>,
 }
 
@@ -45,6 +47,8 @@ pub struct Admin {
     pub bundle: Option<watch::Receiver<Option<CaBundle>>>,
     /// What our own Envoys refuse, for the other replicas if there may be any.
     pub refusals: Option<watch::Receiver<Refusals>>,
+    /// What must not fail.
+    pub vitals: Vitals,
     /// Which objects of a cluster are held; `None` where they come from files.
     pub inventory: Option<Inventory>,
 }
@@ -68,7 +72,7 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
 
 fn router(admin: Admin) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
@@ -76,6 +80,14 @@ fn router(admin: Admin) -> Router {
         .route("/debug/objects", get(objects))
         .route("/debug/snapshot", get(snapshot))
         .with_state(admin)
+}
+
+async fn healthy(State(admin): State<Admin>) -> Response {
+    match admin.vitals.failed() {
+        failed if failed.is_empty() => "ok\n".into_response(),
+        failed => (StatusCode::INTERNAL_SERVER_ERROR, format!("failed for good: {}\n", failed.join(", ")))
+            .into_response(),
+    }
 }
 
 async fn ready(State(admin): State<Admin>) -> Response {
@@ -103,9 +115,14 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 
 async fn status(State(admin): State<Admin>) -> Response {
     let view = admin.view.borrow().clone();
+    let (rendered, of_objects) = {
+        let statuses = lock(&view.statuses);
+        (statuses.rendered(), statuses.problems().cloned().collect::<Vec<_>>())
+    };
     let statuses: Vec<Value> =
-        view.statuses.iter().map(|(object, status)| json!({"object": object, "status": status})).collect();
-    as_json(&json!({"waitingFor": view.waiting_for, "problems": view.problems, "statuses": statuses}))
+        rendered.iter().map(|(object, status)| json!({"object": object, "status": status})).collect();
+    let problems = [view.problems, of_objects].concat();
+    as_json(&json!({"waitingFor": view.waiting_for, "problems": problems, "statuses": statuses}))
 }
 
 async fn refused(State(admin): State<Admin>) -> Response {
@@ -210,12 +227,14 @@ mod tests {
         crate::telemetry::Metrics::register(&mut registry);
         let (_heard, refusals) = watch::channel(Refusals::new());
         let (certify, bundle) = watch::channel(None);
+        let vitals = Vitals::default();
         let admin = Admin {
             view,
             registry: Arc::new(registry),
             cache: writer.cache(),
             bundle: Some(bundle),
             refusals: Some(refusals),
+            vitals: vitals.clone(),
             inventory: Some(inventory),
         };
         let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
@@ -230,6 +249,8 @@ mod tests {
         certify.send_replace(Some(CaBundle::for_tests()));
         assert_eq!(get(address, "/readyz").await, (200, "ready\n".to_owned()));
         assert!(get(address, "/metrics").await.1.contains("chancery_gateways 0"));
+        vitals.fail("translation");
+        assert_eq!(get(address, "/healthz").await, (500, "failed for good: translation\n".to_owned()));
         assert!(get(address, "/status").await.1.contains("\"statuses\""));
         assert_eq!(get(address, "/refusals").await, (200, "{}\n".to_owned()));
         let (_, snapshot) = get(address, "/debug/snapshot").await;

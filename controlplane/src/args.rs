@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use translator::ConnectTo;
+use translator::{ConnectTo, TestHooks};
 
 use crate::settings::parse_connect_to;
 
@@ -164,6 +164,29 @@ pub struct ServeArgs {
     /// otherwise.
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = parse_seconds)]
     pub stream_idle_timeout: Duration,
+
+    /// For tests.
+    #[command(flatten)]
+    pub test: TestArgs,
+}
+
+/// What tests break on purpose; not shown to users.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct TestArgs {
+    /// Pass values on to Envoy that it refuses.
+    #[arg(long, hide = true)]
+    pub test_unchecked_values: bool,
+
+    /// Panic when an object of this name is translated.
+    #[arg(long, hide = true, value_name = "NAME")]
+    pub test_panic_at: Option<String>,
+}
+
+impl TestArgs {
+    /// As the translator takes them.
+    pub fn hooks(&self) -> TestHooks {
+        TestHooks { panic_at: self.test_panic_at.clone(), unchecked_values: self.test_unchecked_values }
+    }
 }
 
 /// `chancery translate`.
@@ -221,6 +244,10 @@ pub struct TranslationArgs {
     /// Write an access log to this file, or to standard output with `-`.
     #[arg(long, value_name = "FILE|-")]
     pub access_log: Option<PathBuf>,
+
+    /// For tests.
+    #[command(flatten)]
+    pub test: TestArgs,
 }
 
 /// The hidden command that an Envoy is started through.

@@ -2,15 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crds::{NamespacedName, ObjectRef, gateway_api};
 use ir::GatewayName;
-use xds::{Client, ClientEvent, Rejection, ResourceType, ResourceVersion, Snapshot};
+use xds::{Client, ClientEvent, Rejection, ResourceType, ResourceVersion, Snapshot, SnapshotCache};
 
-use crate::publish::gateway_name;
+use crate::isolation::{Culprit, Isolation, Served};
+use crate::publish::{gateway_name, node_group};
+use crate::refusal::{Refusal, Refusals};
 
 /// What every connected Envoy said last.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct Fleet {
+    cache: SnapshotCache,
     streams: BTreeMap<u64, Stream>,
+    by_gateway: BTreeMap<GatewayName, BTreeSet<u64>>,
+    heard: Heard,
+}
+
+/// What the Envoys of all Gateways say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Heard {
+    /// Gateways of which some Envoy has all that it shall have.
+    pub complete: BTreeSet<GatewayName>,
+    /// What is refused.
+    pub refused: Refusals,
 }
 
 /// What one Envoy said last.
@@ -23,33 +38,92 @@ struct Stream {
 }
 
 impl Fleet {
-    /// Takes in what an Envoy said.
-    pub fn on_event(&mut self, event: ClientEvent) {
+    /// A fleet that nothing was heard of, which is served from `cache`.
+    pub fn new(cache: SnapshotCache) -> Self {
+        Self { cache, streams: BTreeMap::new(), by_gateway: BTreeMap::new(), heard: Heard::default() }
+    }
+
+    /// Takes in what an Envoy said; gives the Gateway that it is about.
+    pub fn on_event(&mut self, event: ClientEvent) -> Option<GatewayName> {
         match event {
             ClientEvent::Nack { client, rejection } => {
-                if let Some(stream) = self.stream(&client) {
-                    stream.in_sync.remove(&rejection.resource_type);
-                    stream.forget(rejection.resource_type, &rejection.culprits);
-                    stream.rejections.push(rejection);
-                }
+                let stream = self.stream(&client)?;
+                stream.in_sync.remove(&rejection.resource_type);
+                stream.forget(rejection.resource_type, &rejection.culprits);
+                stream.rejections.push(rejection);
+                Some(stream.gateway.clone())
             }
             ClientEvent::Ack { client, resource_type, version } => {
-                if let Some(stream) = self.stream(&client) {
-                    stream.rejections.retain(|rejection| rejection.resource_type != resource_type);
-                    stream.in_sync.insert(resource_type, version);
-                }
+                let stream = self.stream(&client)?;
+                stream.rejections.retain(|rejection| rejection.resource_type != resource_type);
+                stream.in_sync.insert(resource_type, version);
+                Some(stream.gateway.clone())
             }
             ClientEvent::Recovered { client, resource_type, names } => {
-                if let Some(stream) = self.stream(&client) {
-                    stream.forget(resource_type, &names);
-                }
+                let stream = self.stream(&client)?;
+                stream.forget(resource_type, &names);
+                Some(stream.gateway.clone())
             }
-            ClientEvent::Disconnected { client } => drop(self.streams.remove(&client.stream)),
+            ClientEvent::Accepted { .. } => None,
+            ClientEvent::Disconnected { client } => {
+                let stream = self.streams.remove(&client.stream)?;
+                if let Some(streams) = self.by_gateway.get_mut(&stream.gateway) {
+                    streams.remove(&client.stream);
+                    if streams.is_empty() {
+                        self.by_gateway.remove(&stream.gateway);
+                    }
+                }
+                Some(stream.gateway)
+            }
         }
     }
 
+    /// Forgets a Gateway that is gone.
+    pub fn forget(&mut self, gateway: &GatewayName) {
+        self.heard.complete.remove(gateway);
+        self.heard.refused.remove(gateway);
+    }
+
+    /// What all Envoys say, if that of these Gateways is another than before. `objects_of` gives the objects that a
+    /// cluster comes from.
+    pub fn heard(
+        &mut self,
+        gateways: &BTreeSet<GatewayName>,
+        isolation: &Isolation,
+        objects_of: impl Fn(&str) -> BTreeSet<ObjectRef>,
+    ) -> Option<Heard> {
+        let mut is_new = false;
+        for gateway in gateways {
+            let snapshot = self.cache.snapshot_of(&node_group(gateway));
+            let refused = self.refusals(gateway, isolation, &objects_of);
+            let before = match refused.is_empty() || snapshot.is_none() {
+                true => self.heard.refused.remove(gateway).unwrap_or_default(),
+                false => self.heard.refused.insert(gateway.clone(), refused.clone()).unwrap_or_default(),
+            };
+            is_new |= before != refused;
+            let is_complete = snapshot.is_some_and(|snapshot| self.has(gateway, &snapshot));
+            is_new |= match is_complete {
+                true => self.heard.complete.insert(gateway.clone()),
+                false => self.heard.complete.remove(gateway),
+            };
+        }
+        is_new.then(|| self.heard.clone())
+    }
+
+    /// The route tables of a Gateway, if that is what its snapshot holds at this version of them all.
+    pub fn tables_at(
+        &self,
+        gateway: &GatewayName,
+        version: ResourceVersion,
+    ) -> Vec<(String, ResourceVersion)> {
+        let snapshot = self.cache.snapshot_of(&node_group(gateway));
+        let snapshot = snapshot.filter(|snapshot| snapshot.version(ResourceType::Route) == version);
+        let tables = snapshot.iter().flat_map(|snapshot| snapshot.resources(ResourceType::Route).iter());
+        tables.map(|table| (table.name().to_string(), table.version())).collect()
+    }
+
     /// Whether some Envoy of the Gateway has all of the snapshot.
-    pub fn has(&self, gateway: &GatewayName, snapshot: &Snapshot) -> bool {
+    fn has(&self, gateway: &GatewayName, snapshot: &Snapshot) -> bool {
         // An Envoy asks for the other types only where something names them.
         let types = [ResourceType::Cluster, ResourceType::Listener, ResourceType::Route];
         self.of(gateway).any(|stream| {
@@ -60,28 +134,35 @@ impl Fleet {
         })
     }
 
-    /// What Envoys of the Gateway refuse at this time, in one line each.
-    pub fn rejections(&self, gateway: &GatewayName) -> Vec<String> {
+    /// What Envoys of the Gateway refuse at this time.
+    fn refusals(
+        &self,
+        gateway: &GatewayName,
+        isolation: &Isolation,
+        objects_of: impl Fn(&str) -> BTreeSet<ObjectRef>,
+    ) -> BTreeSet<Refusal> {
+        let culprits: Vec<_> =
+            isolation.culprits().filter(|(_, culprit)| culprit.table.0 == *gateway).collect();
+        let is_explained = |table: &str| {
+            let key = (gateway.clone(), table.to_owned());
+            !isolation.is_settled(&key) || culprits.iter().any(|(_, culprit)| culprit.table == key)
+        };
         let rejections = self.of(gateway).flat_map(|stream| &stream.rejections);
-        let mut lines: Vec<String> = rejections.map(describe).collect();
-        lines.sort();
-        lines.dedup();
-        lines
-    }
-
-    /// The listeners among what Envoys of the Gateway refuse.
-    pub fn refused_listeners(&self, gateway: &GatewayName) -> BTreeSet<String> {
-        let rejections = self.of(gateway).flat_map(|stream| &stream.rejections);
-        let listeners = rejections.filter(|rejection| rejection.resource_type == ResourceType::Listener);
-        listeners.flat_map(|rejection| rejection.culprits.iter().cloned()).collect()
+        let resources = rejections
+            .flat_map(|rejection| rejection.culprits.iter().map(move |name| (rejection, name)))
+            .filter(|(rejection, name)| rejection.resource_type != ResourceType::Route || !is_explained(name))
+            .map(|(rejection, name)| refusal(rejection, name, &objects_of));
+        resources.chain(culprits.iter().map(|(route, culprit)| refusal_of_route(route, culprit))).collect()
     }
 
     fn of(&self, gateway: &GatewayName) -> impl Iterator<Item = &Stream> {
-        self.streams.values().filter(move |stream| stream.gateway == *gateway)
+        let streams = self.by_gateway.get(gateway).into_iter().flatten();
+        streams.filter_map(|stream| self.streams.get(stream))
     }
 
     fn stream(&mut self, client: &Client) -> Option<&mut Stream> {
         let gateway = gateway_name(&client.group)?;
+        self.by_gateway.entry(gateway.clone()).or_default().insert(client.stream);
         let new = || Stream { gateway, in_sync: BTreeMap::new(), rejections: Vec::new() };
         Some(self.streams.entry(client.stream).or_insert_with(new))
     }
@@ -97,13 +178,40 @@ impl Stream {
     }
 }
 
-/// Names the resources. Envoy's own words follow, but for secrets, of which they might quote a part.
-fn describe(rejection: &Rejection) -> String {
-    let Rejection { resource_type, message, culprits, .. } = rejection;
-    let names = culprits.join(", ");
-    match resource_type {
-        ResourceType::Secret => format!("secret {names}: refused"),
-        _ => format!("{resource_type} {names}: {}", message.lines().collect::<Vec<_>>().join(" ")),
+/// A resource that is refused. Envoy's own words follow, but for secrets, of which they might quote a part.
+fn refusal(rejection: &Rejection, name: &str, objects_of: impl Fn(&str) -> BTreeSet<ObjectRef>) -> Refusal {
+    let Rejection { resource_type, message, .. } = rejection;
+    let words = message.lines().collect::<Vec<_>>().join(" ");
+    let (objects, message) = match resource_type {
+        ResourceType::Secret => {
+            let cluster = name.strip_prefix("credential/").unwrap_or_default();
+            (objects_of(cluster), format!("secret {name}: refused"))
+        }
+        ResourceType::Cluster | ResourceType::Endpoint => {
+            (objects_of(name), format!("{resource_type} {name}: {words}"))
+        }
+        ResourceType::Listener | ResourceType::Route => {
+            (BTreeSet::new(), format!("{resource_type} {name}: {words}"))
+        }
+    };
+    let message = format!("the proxy keeps what it had; it refused {message}");
+    Refusal { kind: resource_type.to_string(), name: name.to_owned(), objects, message }
+}
+
+fn refusal_of_route(route: &NamespacedName, culprit: &Culprit) -> Refusal {
+    let Culprit { table, message, served } = culprit;
+    let words = message.lines().collect::<Vec<_>>().join(" ");
+    let instead = match served {
+        Served::LastGood => "goes on with the version before",
+        Served::Errors => "answers its requests with an error",
+        Served::Nothing => "leaves it out",
+    };
+    let object = ObjectRef::namespaced(gateway_api::GROUP, "HTTPRoute", &route.namespace, &route.name);
+    Refusal {
+        kind: ResourceType::Route.to_string(),
+        name: table.1.clone(),
+        objects: BTreeSet::from([object]),
+        message: format!("the proxy refuses this route and {instead}: {words}"),
     }
 }
 
@@ -116,7 +224,19 @@ mod tests {
     use super::*;
 
     fn client(stream: u64) -> Arc<Client> {
-        Arc::new(Client { group: NodeGroup::new("default/web"), node: String::new(), stream })
+        let (node, build) = (String::new(), String::new());
+        Arc::new(Client { group: NodeGroup::new("default/web"), node, build, stream })
+    }
+
+    fn fleet() -> Fleet {
+        Fleet::new(SnapshotCache::default())
+    }
+
+    fn refused(fleet: &Fleet) -> Vec<String> {
+        let refusals = fleet.refusals(&gateway(), &Isolation::default(), |_| BTreeSet::new());
+        let words =
+            |refusal: Refusal| refusal.message.replace("the proxy keeps what it had; it refused ", "");
+        refusals.into_iter().map(words).collect()
     }
 
     fn gateway() -> GatewayName {
@@ -145,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_gateway_is_served_when_one_envoy_has_all_of_the_snapshot() {
-        let (mut fleet, snapshot) = (Fleet::default(), snapshot());
+        let (mut fleet, snapshot) = (fleet(), snapshot());
         fleet.on_event(ack(1, &snapshot, ResourceType::Cluster));
         assert!(!fleet.has(&gateway(), &snapshot));
         fleet.on_event(ack(2, &snapshot, ResourceType::Listener));
@@ -158,22 +278,21 @@ mod tests {
 
     #[test]
     fn a_rejection_holds_until_the_type_is_accepted_or_the_envoy_is_gone() {
-        let (mut fleet, snapshot) = (Fleet::default(), snapshot());
+        let (mut fleet, snapshot) = (fleet(), snapshot());
         fleet.on_event(nack(1, ResourceType::Listener));
         fleet.on_event(ack(1, &snapshot, ResourceType::Cluster));
-        assert_eq!(fleet.rejections(&gateway()), ["listener a: no good sk-canary"]);
-        assert_eq!(fleet.refused_listeners(&gateway()), ["a".to_owned()].into());
+        assert_eq!(refused(&fleet), ["listener a: no good sk-canary"]);
         fleet.on_event(ack(1, &snapshot, ResourceType::Listener));
-        assert_eq!(fleet.rejections(&gateway()), [""; 0]);
+        assert_eq!(refused(&fleet), [""; 0]);
         fleet.on_event(nack(1, ResourceType::Route));
         fleet.on_event(ClientEvent::Disconnected { client: client(1) });
-        assert_eq!(fleet.rejections(&gateway()), [""; 0]);
+        assert_eq!(refused(&fleet), [""; 0]);
     }
 
     /// Routes and secrets travel one by one: several of a type are refused one after the other.
     #[test]
     fn each_refused_resource_is_told_until_it_recovers_alone() {
-        let mut fleet = Fleet::default();
+        let mut fleet = fleet();
         let refuse = |name: &str| match nack(1, ResourceType::Route) {
             ClientEvent::Nack { client, rejection } => ClientEvent::Nack {
                 client,
@@ -185,26 +304,26 @@ mod tests {
         fleet.on_event(refuse("b"));
         fleet.on_event(refuse("b"));
         let told = ["route a: no good sk-canary", "route b: no good sk-canary"];
-        assert_eq!(fleet.rejections(&gateway()), told);
+        assert_eq!(refused(&fleet), told);
         let names = vec!["a".to_owned()];
         fleet.on_event(ClientEvent::Recovered {
             client: client(1),
             resource_type: ResourceType::Listener,
             names: names.clone(),
         });
-        assert_eq!(fleet.rejections(&gateway()), told, "another type's");
+        assert_eq!(refused(&fleet), told, "another type's");
         fleet.on_event(ClientEvent::Recovered {
             client: client(1),
             resource_type: ResourceType::Route,
             names,
         });
-        assert_eq!(fleet.rejections(&gateway()), told[1..]);
+        assert_eq!(refused(&fleet), told[1..]);
     }
 
     #[test]
     fn what_envoy_says_about_a_secret_is_not_passed_on() {
-        let mut fleet = Fleet::default();
+        let mut fleet = fleet();
         fleet.on_event(nack(1, ResourceType::Secret));
-        assert_eq!(fleet.rejections(&gateway()), ["secret a: refused"]);
+        assert_eq!(refused(&fleet), ["secret a: refused"]);
     }
 }

@@ -7,16 +7,14 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use translator::status::{Report, render_status};
 use translator::xds::XdsKind;
-use translator::{CONTROLLER_NAME, Translation, XdsResources, translate};
+use translator::{CONTROLLER_NAME, GatewayOutput, Translation, Translator};
 
 use crate::args::{CheckArgs, OutputForm, TranslateArgs, TranslationArgs};
 use crate::clock;
 use crate::exit::Outcome;
-use crate::pipeline::Output;
 use crate::settings::{Machine, standalone};
 use crate::source::file::FileSource;
 use crate::source::{Finding, Severity};
-use crate::store::Store;
 
 /// What a command prints, and how it ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,7 +33,7 @@ pub struct Printed {
 /// The input cannot be read at all.
 pub fn translate_command(args: &TranslateArgs, machine: &Machine) -> Result<Printed> {
     let TranslateArgs { paths, translation, output: form } = args;
-    let Output { translation, findings } = read(paths, translation, machine)?;
+    let (translation, findings) = read(paths, translation, machine)?;
     let value = describe(&translation)?;
     let output = match form {
         OutputForm::Yaml => serde_saphyr::to_string(&value).context("cannot write YAML")?,
@@ -52,21 +50,20 @@ pub fn translate_command(args: &TranslateArgs, machine: &Machine) -> Result<Prin
 /// The input cannot be read at all.
 pub fn check_command(args: &CheckArgs, machine: &Machine) -> Result<Printed> {
     let CheckArgs { paths, translation } = args;
-    let Output { translation, findings } = read(paths, translation, machine)?;
+    let (translation, findings) = read(paths, translation, machine)?;
     let (problems, notices): (Vec<&Finding>, Vec<&Finding>) =
         findings.iter().partition(|finding| finding.severity == Severity::Problem);
-    let of_objects: Vec<_> = translation.reports.iter().flat_map(Report::problems).collect();
+    let of_objects: Vec<_> = translation.reports.iter().flat_map(|report| Report::problems(report)).collect();
     let is_fine = problems.is_empty() && of_objects.is_empty();
     let outcome = if is_fine { Outcome::Success } else { Outcome::ProblemsFound };
     Ok(Printed { output: lines(problems) + &lines(of_objects), remarks: lines(notices), outcome })
 }
 
-fn read(paths: &[PathBuf], args: &TranslationArgs, machine: &Machine) -> Result<Output> {
-    let settings = standalone(args, machine)?;
-    let mut store = Store::default();
-    store.apply(FileSource::with_standard_input(paths)?.read());
-    let translation = translate(store.resources(), &settings);
-    Ok(Output { translation, findings: store.findings().to_vec() })
+fn read(paths: &[PathBuf], args: &TranslationArgs, machine: &Machine) -> Result<(Translation, Vec<Finding>)> {
+    let mut translator = Translator::new(standalone(args, machine)?);
+    let update = FileSource::with_standard_input(paths)?.read();
+    translator.update(update.changes);
+    Ok((translator.translation(), update.findings.unwrap_or_default()))
 }
 
 fn lines(items: impl IntoIterator<Item = impl ToString>) -> String {
@@ -78,7 +75,7 @@ fn lines(items: impl IntoIterator<Item = impl ToString>) -> String {
 fn describe(translation: &Translation) -> Result<Value> {
     let mut gateways = serde_json::Map::new();
     for (name, output) in &translation.gateways {
-        gateways.insert(name.to_string(), describe_resources(&output.xds)?);
+        gateways.insert(name.to_string(), describe_resources(output)?);
     }
     let statuses = translation.reports.iter().map(|report| {
         let status = render_status(report, None, CONTROLLER_NAME, &clock::epoch());
@@ -87,9 +84,9 @@ fn describe(translation: &Translation) -> Result<Value> {
     Ok(json!({ "gateways": gateways, "statuses": statuses.collect::<Vec<_>>() }))
 }
 
-fn describe_resources(resources: &XdsResources) -> Result<Value> {
+fn describe_resources(output: &GatewayOutput) -> Result<Value> {
     let mut by_kind: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    for resource in resources.encode() {
+    for resource in output.resources.values() {
         let message = proto::to_json(&resource.kind.type_url(), &resource.bytes)
             .with_context(|| format!("cannot describe {}", resource.name))?;
         by_kind.entry(kind_name(resource.kind)).or_default().push(message);
@@ -139,6 +136,7 @@ mod tests {
             upstream_ca: None,
             stream_idle_timeout: translator::DEFAULT_STREAM_IDLE_TIMEOUT,
             access_log: None,
+            test: crate::args::TestArgs::default(),
         }
     }
 

@@ -1,192 +1,329 @@
-//! Changes come in, translations go out: at once when idle, joined while a translation is under way.
+//! The owner of the state: changes come in, what they change goes out, at once when idle, joined while one is at work.
+//!
+//! ```text
+//! source ──► changes ──► Translator ──► Delta ─┬─► snapshots ──► Envoys
+//! settings ──────────────►  ▲                  ├─► reports ────► reporter, status writer, console
+//!                           │ holds            └─► proxies ────► deployer
+//! Envoys' answers ──► Fleet, Isolation ──► refusals ──► reporter
+//! ```
+//!
+//! Everything here is one thread's: an update is taken in, translated and published as a whole before the next one is
+//! looked at.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use anyhow::Context as _;
+use crds::ObjectRef;
+use ir::GatewayName;
 use tokio::sync::{mpsc, watch};
-use translator::{Settings, Translation, translate};
+use translator::status::Report;
+use translator::xds::XdsKind;
+use translator::{Change, Delta, GatewayChange, Proxy, ServedListener, Settings, Translator};
+use xds::{ClientEvent, ResourceType, ResourceVersion};
 
+use crate::fleet::{Fleet, Heard};
+use crate::isolation::{Holds, Isolation, TableKey};
+use crate::mailbox;
+use crate::publish::{Publisher, gateway_name};
 use crate::source::{Finding, Update};
-use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::vital::Vitals;
 
-/// What the input as a whole comes to.
-#[derive(Clone, Debug)]
-pub struct Output {
-    /// What the objects come to.
-    pub translation: Translation,
-    /// What there is to say about the places that they come from.
-    pub findings: Vec<Finding>,
+/// Reports of objects; `None` is nothing to tell any more.
+pub type ReportChanges = BTreeMap<ObjectRef, Option<Arc<Report>>>;
+
+/// What deployers must provide; `None` is nothing any more.
+pub type ProxyChanges = BTreeMap<GatewayName, Option<Arc<Proxy>>>;
+
+/// What is served, in short.
+pub type Listeners = BTreeMap<GatewayName, Vec<ServedListener>>;
+
+/// Where what comes out goes.
+#[derive(Debug)]
+pub struct Outlets {
+    /// What there is to tell about objects.
+    pub reports: mailbox::Sender<ObjectRef, Option<Arc<Report>>>,
+    /// What must be provided, for each who has to know.
+    pub proxies: Vec<mailbox::Sender<GatewayName, Option<Arc<Proxy>>>>,
+    /// What there is to say about the places that objects come from.
+    pub findings: watch::Sender<Arc<Vec<Finding>>>,
+    /// What the Envoys say.
+    pub heard: watch::Sender<Arc<Heard>>,
+    /// What is served, in short; `None` where nobody looks, since it is not kept but made anew.
+    pub listeners: Option<watch::Sender<Arc<Listeners>>>,
+    /// Whether the first update, which is everything that there is, has been published.
+    pub is_published: watch::Sender<bool>,
 }
 
-/// Translates until the source ends.
-///
-/// `outputs` holds `None` until the source's first update, which is everything that there is, has been
-/// translated; after that it changes only when its content does.
-pub async fn run(
-    mut updates: mpsc::Receiver<Update>,
-    mut settings: watch::Receiver<Settings>,
-    outputs: watch::Sender<Option<Arc<Output>>>,
+/// Owns the translator, and publishes what it gives.
+#[derive(Debug)]
+pub struct Pipeline {
+    settings: Settings,
+    translator: Translator,
+    publisher: Publisher,
+    fleet: Fleet,
+    isolation: Isolation,
+    outlets: Outlets,
     metrics: Metrics,
-) {
-    let mut store = Store::default();
-    let Some(first) = updates.recv().await else { return };
-    store.apply(first);
-    loop {
-        while let Ok(update) = updates.try_recv() {
-            store.apply(update);
-        }
-        let current = settings.borrow_and_update().clone();
-        let Some(output) = translate_apart(&store, current, &metrics).await else { return };
-        let changed = outputs.send_if_modified(|previous| {
-            let is_new = previous.as_deref().is_none_or(|previous| !is_same(previous, &output));
-            if is_new {
-                *previous = Some(Arc::new(output));
+    vitals: Vitals,
+}
+
+impl Pipeline {
+    /// A pipeline that has published nothing.
+    pub fn new(
+        settings: Settings,
+        publisher: Publisher,
+        outlets: Outlets,
+        metrics: Metrics,
+        vitals: Vitals,
+    ) -> Self {
+        let translator = Translator::new(settings.clone());
+        let (fleet, isolation) = (Fleet::new(publisher.cache()), Isolation::default());
+        Self { settings, translator, publisher, fleet, isolation, outlets, metrics, vitals }
+    }
+
+    /// Starts it on a thread of its own, until the source ends.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn start(
+        self,
+        updates: mpsc::Receiver<Update>,
+        settings: watch::Receiver<Settings>,
+        events: mpsc::UnboundedReceiver<ClientEvent>,
+    ) -> anyhow::Result<()> {
+        let (runtime, vitals) = (tokio::runtime::Handle::current(), self.vitals.clone());
+        let work = move || {
+            let run = AssertUnwindSafe(|| runtime.block_on(self.run(updates, settings, events)));
+            if catch_unwind(run).is_err() {
+                vitals.fail("translation");
             }
-            is_new
-        });
-        if !changed {
-            metrics.translations_unchanged.inc();
-        }
-        tokio::select! {
-            update = updates.recv() => match update {
-                Some(update) => store.apply(update),
-                None => return,
-            },
-            Ok(()) = settings.changed() => {}
+        };
+        std::thread::Builder::new()
+            .name("translation".to_owned())
+            .spawn(work)
+            .context("cannot start a thread")?;
+        Ok(())
+    }
+
+    async fn run(
+        mut self,
+        mut updates: mpsc::Receiver<Update>,
+        mut settings: watch::Receiver<Settings>,
+        mut events: mpsc::UnboundedReceiver<ClientEvent>,
+    ) {
+        let Some(first) = updates.recv().await else { return };
+        self.set_settings(settings.borrow_and_update().clone());
+        self.take(first, &mut updates);
+        self.outlets.is_published.send_replace(true);
+        loop {
+            tokio::select! {
+                biased;
+                // What proxies say comes first: it tells what may be served.
+                Some(event) = events.recv() => {
+                    let mut all = vec![event];
+                    while let Ok(event) = events.try_recv() {
+                        all.push(event);
+                    }
+                    self.hear(all);
+                }
+                Ok(()) = settings.changed() => {
+                    let settings = settings.borrow_and_update().clone();
+                    self.set_settings(settings);
+                }
+                update = updates.recv() => match update {
+                    Some(update) => self.take(update, &mut updates),
+                    None => return,
+                },
+            }
         }
     }
-}
 
-/// Translates on a thread for blocking work: a large input takes a while, and streams go on.
-async fn translate_apart(store: &Store, settings: Settings, metrics: &Metrics) -> Option<Output> {
-    let resources = store.resources().clone();
-    let started = Instant::now();
-    let translation = tokio::task::spawn_blocking(move || translate(&resources, &settings)).await.ok()?;
-    metrics.translation_seconds.observe(started.elapsed().as_secs_f64());
-    Some(Output { translation, findings: store.findings().to_vec() })
-}
+    /// Takes an update in, and those that have come meanwhile.
+    fn take(&mut self, update: Update, more: &mut mpsc::Receiver<Update>) {
+        let Update { mut changes, mut findings } = update;
+        while let Ok(next) = more.try_recv() {
+            changes.extend(next.changes);
+            findings = next.findings.or(findings);
+        }
+        if let Some(findings) = findings {
+            self.outlets.findings.send_replace(Arc::new(findings));
+        }
+        let delta = self.translate(|translator| translator.update(changes));
+        self.publish(delta);
+    }
 
-fn is_same(one: &Output, other: &Output) -> bool {
-    let gateways = |output: &Output| output.translation.gateways.len();
-    one.findings == other.findings
-        && one.translation.reports == other.translation.reports
-        && one.translation.unserved == other.translation.unserved
-        && gateways(one) == gateways(other)
-        && one.translation.gateways.iter().all(|(name, gateway)| {
-            let other = other.translation.gateways.get(name);
-            other.is_some_and(|other| {
-                gateway.ir == other.ir
-                    && gateway.xds == other.xds
-                    && gateway.infra == other.infra
-                    && gateway.parameters == other.parameters
+    fn set_settings(&mut self, settings: Settings) {
+        if self.settings != settings {
+            self.settings = settings.clone();
+            let delta = self.translate(|translator| translator.set_settings(settings));
+            self.publish(delta);
+        }
+    }
+
+    /// Works with the translator. Units that panic are its own business; if more than that fails, it starts over with
+    /// the objects that it had, and if that fails, too, it is over: nobody may believe that all is well then.
+    fn translate(&mut self, work: impl FnOnce(&mut Translator) -> Delta) -> Delta {
+        let started = Instant::now();
+        let worked = catch_unwind(AssertUnwindSafe(|| work(&mut self.translator)));
+        let delta = worked.unwrap_or_else(|_| {
+            tracing::error!("an internal error: translating everything anew");
+            self.metrics.translation_panics.inc();
+            self.start_over()
+        });
+        self.metrics.translation_seconds.observe(started.elapsed().as_secs_f64());
+        self.metrics.units_evaluated.inc_by(u64::try_from(delta.evaluated()).unwrap_or(u64::MAX));
+        self.metrics.translation_panics.inc_by(u64::try_from(delta.panics).unwrap_or(u64::MAX));
+        if delta.is_empty() {
+            self.metrics.translations_unchanged.inc();
+        }
+        delta
+    }
+
+    fn start_over(&mut self) -> Delta {
+        let before = mem::replace(&mut self.translator, Translator::new(self.settings.clone()));
+        let (reported, gateways) = (before.reports(), before.gateways());
+        let objects: Vec<_> = before.into_resources().iter().cloned().map(Change::Apply).collect();
+        let mut delta = self.translator.update(objects);
+        for object in reported.into_keys() {
+            delta.reports.entry(object).or_insert(None);
+        }
+        for gateway in gateways {
+            delta.gateways.entry(gateway).or_insert(GatewayChange::Gone);
+        }
+        delta
+    }
+
+    /// Publishes, and looks after what follows from it.
+    fn publish(&mut self, delta: Delta) {
+        let mut delta = Some(delta);
+        let mut affected = BTreeSet::new();
+        while let Some(current) = delta.take() {
+            let holds = self.publish_once(current, &mut affected);
+            if !holds.is_empty() {
+                delta = Some(self.translate(|translator| translator.hold(holds)));
+            }
+        }
+        self.tell_heard(&affected);
+        if let Some(listeners) = &self.outlets.listeners {
+            listeners.send_replace(Arc::new(self.translator.listeners()));
+        }
+    }
+
+    fn publish_once(&mut self, delta: Delta, affected: &mut BTreeSet<GatewayName>) -> Holds {
+        let Delta { gateways, reports, routes, edited, .. } = delta;
+        let started = Instant::now();
+        // The proxies first: they start while we publish.
+        let proxies: ProxyChanges = gateways
+            .iter()
+            .filter_map(|(name, change)| {
+                let proxy = match change {
+                    GatewayChange::Served { proxy, .. } => Some(proxy.clone()?),
+                    GatewayChange::Unserved(proxy) => Some(proxy.clone()),
+                    GatewayChange::Gone => None,
+                };
+                Some((name.clone(), proxy))
             })
-        })
+            .collect();
+        self.outlets.proxies.iter().for_each(|outlet| outlet.put(proxies.clone()));
+
+        let mut tables: BTreeMap<TableKey, Option<ResourceVersion>> = BTreeMap::new();
+        for (gateway, change) in &gateways {
+            match change {
+                GatewayChange::Served { resources, is_complete, .. } => {
+                    let changed = match is_complete {
+                        true => self.publisher.publish(gateway, resources),
+                        false => self.publisher.update(gateway, resources),
+                    };
+                    if changed {
+                        tracing::debug!(%gateway, took = ?started.elapsed(), "published");
+                    }
+                    let of_routes = resources.iter().filter(|((kind, _), _)| *kind == XdsKind::Route);
+                    tables.extend(of_routes.map(|((_, name), table)| {
+                        let version = table.as_ref().map(|table| ResourceVersion::from_u128(table.version));
+                        ((gateway.clone(), name.clone()), version)
+                    }));
+                }
+                // What exists and cannot be served stays as it was.
+                GatewayChange::Unserved(_) => {}
+                GatewayChange::Gone => {
+                    self.publisher.forget(gateway);
+                    self.fleet.forget(gateway);
+                }
+            }
+            affected.insert(gateway.clone());
+        }
+        self.outlets.reports.put(reports);
+        let mut holds = self.isolation.on_published(&tables, &routes);
+        holds.extend(self.isolation.on_edited(&edited));
+        holds
+    }
+
+    /// Takes in what Envoys say.
+    fn hear(&mut self, events: Vec<ClientEvent>) {
+        let mut affected = BTreeSet::new();
+        let mut holds = Holds::new();
+        for event in events {
+            holds.extend(self.judge(&event));
+            affected.extend(self.fleet.on_event(event));
+        }
+        if holds.is_empty() {
+            self.tell_heard(&affected);
+        } else {
+            let delta = self.translate(|translator| translator.hold(holds));
+            self.publish(delta);
+            self.tell_heard(&affected);
+        }
+    }
+
+    /// What an answer says of routes.
+    fn judge(&mut self, event: &ClientEvent) -> Holds {
+        let mut holds = Holds::new();
+        match event {
+            ClientEvent::Accepted { client, resource_type: ResourceType::Route, resources } => {
+                let Some(gateway) = gateway_name(&client.group) else { return holds };
+                holds.extend(self.isolation.on_build(&gateway, &client.build));
+                for (name, version) in resources {
+                    holds.extend(self.isolation.on_accepted(&(gateway.clone(), name.clone()), *version));
+                }
+            }
+            // A client that came with everything was sent nothing that it could accept.
+            ClientEvent::Ack { client, resource_type: ResourceType::Route, version } => {
+                let Some(gateway) = gateway_name(&client.group) else { return holds };
+                for (name, version) in self.fleet.tables_at(&gateway, *version) {
+                    holds.extend(self.isolation.on_accepted(&(gateway.clone(), name), version));
+                }
+            }
+            ClientEvent::Nack { client, rejection } => {
+                self.metrics.refusals.get_or_create(&rejection.resource_type.into()).inc();
+                let Some(gateway) = gateway_name(&client.group) else { return holds };
+                if rejection.resource_type == ResourceType::Route {
+                    for (name, version) in &rejection.resources {
+                        let key = (gateway.clone(), name.clone());
+                        let found =
+                            self.isolation.on_refused(&key, *version, &rejection.message, &client.build);
+                        holds.extend(found.unwrap_or_default());
+                    }
+                }
+            }
+            _ => {}
+        }
+        holds
+    }
+
+    /// Tells what the Envoys of some Gateways say, if that is another.
+    fn tell_heard(&mut self, gateways: &BTreeSet<GatewayName>) {
+        let (isolation, translator) = (&self.isolation, &self.translator);
+        let heard = self.fleet.heard(gateways, isolation, |cluster| translator.objects_of_cluster(cluster));
+        if let Some(heard) = heard {
+            self.outlets.heard.send_replace(Arc::new(heard));
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use crds::Object;
-    use prometheus_client::registry::Registry;
-    use serde_json::json;
-
-    use super::*;
-    use crate::source::{Change, Place, Severity};
-
-    struct Pipeline {
-        updates: mpsc::Sender<Update>,
-        settings: watch::Sender<Settings>,
-        outputs: watch::Receiver<Option<Arc<Output>>>,
-        metrics: Metrics,
-    }
-
-    fn start() -> Pipeline {
-        let (updates, received) = mpsc::channel(8);
-        let settings = Settings { implied_classes: vec!["chancery".to_owned()], ..Settings::default() };
-        let (settings, settings_changes) = watch::channel(settings);
-        let (sender, outputs) = watch::channel(None);
-        let metrics = Metrics::register(&mut Registry::default());
-        tokio::spawn(run(received, settings_changes, sender, metrics.clone()));
-        Pipeline { updates, settings, outputs, metrics }
-    }
-
-    impl Pipeline {
-        async fn next(&mut self) -> Arc<Output> {
-            tokio::time::timeout(Duration::from_secs(10), self.outputs.changed())
-                .await
-                .expect("in time")
-                .unwrap();
-            self.outputs.borrow_and_update().clone().unwrap()
-        }
-
-        async fn send(&self, changes: Vec<Change>) {
-            self.updates.send(Update { changes, findings: Vec::new() }).await.unwrap();
-        }
-    }
-
-    fn gateway(name: &str, port: u16) -> Object {
-        let gateway = json!({
-            "apiVersion": "gateway.networking.k8s.io/v1",
-            "kind": "Gateway",
-            "metadata": {"name": name},
-            "spec": {
-                "gatewayClassName": "chancery",
-                "listeners": [{"name": "http", "protocol": "HTTP", "port": port}],
-            },
-        });
-        Object::decode(gateway).unwrap().object
-    }
-
-    #[tokio::test]
-    async fn nothing_comes_out_before_the_first_update_and_an_empty_one_counts() {
-        let mut pipeline = start();
-        assert!(pipeline.outputs.borrow().is_none());
-        pipeline.send(Vec::new()).await;
-        assert!(pipeline.next().await.translation.gateways.is_empty());
-    }
-
-    #[tokio::test]
-    async fn every_change_comes_out_and_what_changes_nothing_does_not() {
-        let mut pipeline = start();
-        pipeline.send(vec![Change::Apply(gateway("a", 80))]).await;
-        assert_eq!(pipeline.next().await.translation.gateways.len(), 1);
-        pipeline.send(vec![Change::Apply(gateway("a", 80))]).await;
-        pipeline.send(vec![Change::Apply(gateway("b", 81))]).await;
-        assert_eq!(pipeline.next().await.translation.gateways.len(), 2);
-        pipeline.send(vec![Change::Delete(gateway("a", 80).object_ref())]).await;
-        assert_eq!(pipeline.next().await.translation.gateways.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn an_equal_translation_is_counted_and_kept_back() {
-        let mut pipeline = start();
-        pipeline.send(vec![Change::Apply(gateway("a", 80))]).await;
-        pipeline.next().await;
-        pipeline.send(vec![Change::Apply(gateway("a", 80))]).await;
-        let unchanged = async {
-            while pipeline.metrics.translations_unchanged.get() == 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), unchanged).await.expect("in time");
-        assert!(!pipeline.outputs.has_changed().unwrap());
-    }
-
-    #[tokio::test]
-    async fn new_findings_and_new_settings_come_out_too() {
-        let mut pipeline = start();
-        pipeline.send(vec![Change::Apply(gateway("a", 80))]).await;
-        pipeline.next().await;
-        let finding = Finding {
-            place: Place::file("a.yaml"),
-            severity: Severity::Problem,
-            message: "broken".to_owned(),
-        };
-        pipeline.updates.send(Update { changes: Vec::new(), findings: vec![finding] }).await.unwrap();
-        assert_eq!(pipeline.next().await.findings.len(), 1);
-        pipeline.settings.send_modify(|settings| settings.implied_classes.clear());
-        assert!(pipeline.next().await.translation.gateways.is_empty());
-    }
-}
+mod tests;

@@ -1,23 +1,22 @@
-//! From a translation to the snapshots that Envoys are served: encoded, hashed, published.
+//! From what a translation changes to the snapshots that Envoys are served.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use ir::GatewayName;
-use tokio::sync::watch;
 use translator::xds::{EncodedResource, XdsKind};
-use translator::{Translation, XdsResources};
-use xds::{NodeGroup, Resource, ResourceType, Snapshot, SnapshotCache, SnapshotWriter};
+use xds::{
+    NodeGroup, Resource, ResourceChange, ResourceType, ResourceVersion, Snapshot, SnapshotCache,
+    SnapshotWriter,
+};
 
-use crate::pipeline::Output;
+/// Resources by kind and name; `None` is gone.
+pub type Resources = BTreeMap<(XdsKind, String), Option<Arc<EncodedResource>>>;
 
-/// Publishes what the translation gives for each Gateway.
+/// Publishes what is served for each Gateway.
 #[derive(Debug, Default)]
 pub struct Publisher {
     writer: SnapshotWriter,
-    /// What was published last, so that an unchanged Gateway is not encoded again.
-    published: BTreeMap<GatewayName, Arc<XdsResources>>,
 }
 
 impl Publisher {
@@ -31,46 +30,28 @@ impl Publisher {
         self.writer.cache()
     }
 
-    /// Lets `deploy` see every translation, publishes it, and gives it to `published` then. Does not end: what was
-    /// published stays served when no more comes.
-    pub async fn follow(
-        &mut self,
-        mut translated: watch::Receiver<Option<Arc<Output>>>,
-        mut deploy: impl FnMut(&Translation),
-        published: watch::Sender<Option<Arc<Output>>>,
-    ) {
-        while translated.changed().await.is_ok() {
-            let Some(output) = translated.borrow_and_update().clone() else { continue };
-            let started = Instant::now();
-            // The Envoys first: they start while we encode.
-            deploy(&output.translation);
-            for gateway in self.publish(&output.translation) {
-                tracing::debug!(%gateway, took = ?started.elapsed(), "published");
-            }
-            published.send_replace(Some(output));
+    /// Publishes all that a Gateway's Envoys are to have; says whether something is new.
+    pub fn publish(&mut self, gateway: &GatewayName, resources: &Resources) -> bool {
+        let mut builder = Snapshot::builder();
+        for resource in resources.values().flatten() {
+            builder.insert(encoded(resource));
         }
-        std::future::pending().await
+        self.writer.publish(&node_group(gateway), builder.build())
     }
 
-    /// Publishes; says which Gateways have something new. What no longer exists is forgotten: its
-    /// Envoys keep what they have until they end. What exists and cannot be served stays as it was.
-    pub fn publish(&mut self, translation: &Translation) -> Vec<GatewayName> {
-        let mut changed = Vec::new();
-        for (gateway, output) in &translation.gateways {
-            if self.published.get(gateway) == Some(&output.xds) {
-                continue;
-            }
-            if self.writer.publish(&node_group(gateway), snapshot(&output.xds)) {
-                changed.push(gateway.clone());
-            }
-            self.published.insert(gateway.clone(), output.xds.clone());
-        }
-        self.published.retain(|gateway, _| {
-            translation.gateways.contains_key(gateway) || translation.unserved.contains(gateway)
-        });
-        let wanted: Vec<NodeGroup> = self.published.keys().map(node_group).collect();
-        self.writer.retain(|group| wanted.contains(group));
-        changed
+    /// Publishes what is another for a Gateway's Envoys; says whether something is new.
+    pub fn update(&mut self, gateway: &GatewayName, resources: &Resources) -> bool {
+        let change =
+            |((kind, name), resource): (&(XdsKind, String), &Option<Arc<EncodedResource>>)| match resource {
+                Some(resource) => ResourceChange::Set(Arc::new(encoded(resource))),
+                None => ResourceChange::Remove(resource_type(*kind), name.as_str().into()),
+            };
+        self.writer.update(&node_group(gateway), resources.iter().map(change))
+    }
+
+    /// Forgets a Gateway: its Envoys keep what they have until they end.
+    pub fn forget(&mut self, gateway: &GatewayName) {
+        self.writer.remove(&node_group(gateway));
     }
 }
 
@@ -85,16 +66,20 @@ pub fn gateway_name(group: &NodeGroup) -> Option<GatewayName> {
     Some(GatewayName { namespace: namespace.to_owned(), name: name.to_owned() })
 }
 
-fn snapshot(resources: &XdsResources) -> Snapshot {
-    let mut builder = Snapshot::builder();
-    for EncodedResource { kind, name, bytes, needs } in resources.encode() {
-        let needs = needs.into_iter().map(|(kind, name)| (resource_type(kind), name)).collect();
-        builder.insert(Resource::new(name, resource_type(kind), &bytes, needs));
-    }
-    builder.build()
+fn encoded(resource: &EncodedResource) -> Resource {
+    let EncodedResource { kind, name, bytes, version, needs } = resource;
+    let needs = needs.iter().map(|(kind, name)| (resource_type(*kind), name.clone())).collect();
+    Resource::with_version(
+        name.as_str(),
+        resource_type(*kind),
+        ResourceVersion::from_u128(*version),
+        &[bytes],
+        needs,
+    )
 }
 
-fn resource_type(kind: XdsKind) -> ResourceType {
+/// The type of a kind.
+pub fn resource_type(kind: XdsKind) -> ResourceType {
     match kind {
         XdsKind::Cluster => ResourceType::Cluster,
         XdsKind::Endpoint => ResourceType::Endpoint,

@@ -5,7 +5,7 @@
 //! the others for theirs. All of them do so, not only the leader: whoever leads next knows already, and a status
 //! does not change because the leader did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -22,8 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-/// What proxies of each Gateway refuse, one line each. None of it is secret.
-pub type Refusals = BTreeMap<GatewayName, Vec<String>>;
+use crate::refusal::{Refusal, Refusals, merge};
 
 /// Where a replica shows what it heard.
 pub const PATH: &str = "/refusals";
@@ -40,28 +39,20 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// More than a replica ever has to say, in bytes.
 const LONGEST_ANSWER: usize = 4 << 20;
 
-/// As `PATH` shows them: lines by `namespace/name`.
+/// As `PATH` shows them: refusals by `namespace/name`.
 pub fn encode(refusals: &Refusals) -> serde_json::Value {
-    refusals.iter().map(|(gateway, lines)| (gateway.to_string(), serde_json::json!(lines))).collect()
+    refusals.iter().map(|(gateway, refused)| (gateway.to_string(), serde_json::json!(refused))).collect()
 }
 
+/// Of a replica of another version that says it in other words, nothing is understood and nothing believed.
 fn decode(json: &[u8]) -> Result<Refusals> {
-    let lines: BTreeMap<String, Vec<String>> = serde_json::from_slice(json).context("no list of refusals")?;
-    let named = lines.into_iter().filter_map(|(name, lines)| {
+    let refused: BTreeMap<String, BTreeSet<Refusal>> =
+        serde_json::from_slice(json).context("no list of refusals")?;
+    let named = refused.into_iter().filter_map(|(name, refused)| {
         let (namespace, name) = name.split_once('/')?;
-        Some((GatewayName { namespace: namespace.to_owned(), name: name.to_owned() }, lines))
+        Some((GatewayName { namespace: namespace.to_owned(), name: name.to_owned() }, refused))
     });
     Ok(named.collect())
-}
-
-/// Adds what another replica heard to what we did.
-pub fn merge(ours: &mut Refusals, theirs: &Refusals) {
-    for (gateway, lines) in theirs {
-        let all = ours.entry(gateway.clone()).or_default();
-        all.extend(lines.iter().cloned());
-        all.sort();
-        all.dedup();
-    }
 }
 
 /// The other replicas.
@@ -167,11 +158,20 @@ mod tests {
         GatewayName { namespace: "default".to_owned(), name: name.to_owned() }
     }
 
+    fn refusal(message: &str) -> Refusal {
+        let (kind, name) = ("route".to_owned(), "http/80".to_owned());
+        Refusal { kind, name, objects: BTreeSet::new(), message: message.to_owned() }
+    }
+
+    fn refused(messages: &[&str]) -> Refusals {
+        Refusals::from([(gateway("web"), messages.iter().map(|message| refusal(message)).collect())])
+    }
+
     /// A replica that says this of the Gateway `web`.
     async fn replica(line: &'static str) -> SocketAddr {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let answer = encode(&Refusals::from([(gateway("web"), vec![line.to_owned()])])).to_string();
+        let answer = encode(&refused(&[line])).to_string();
         let router = Router::new().route(PATH, get(|| async { answer }));
         tokio::spawn(async { axum::serve(listener, router).await });
         address
@@ -202,25 +202,26 @@ mod tests {
         }
         let (heard, mut news) = watch::channel(Refusals::new());
         tokio::spawn(Peers::new(api.client(), "chancery-system", "chancery", "pod-3").follow(heard));
-        let both = Refusals::from([(gateway("web"), vec!["a".to_owned(), "b".to_owned()])]);
+        let both = refused(&["a", "b"]);
         news.wait_for(|refusals| *refusals == both).await.unwrap();
         api.delete("/apis/discovery.k8s.io/v1/namespaces/chancery-system/endpointslices/two");
-        let first = Refusals::from([(gateway("web"), vec!["a".to_owned()])]);
+        let first = refused(&["a"]);
         news.wait_for(|refusals| *refusals == first).await.unwrap();
     }
 
     #[test]
     fn what_is_shown_is_what_is_read() {
-        let refusals = Refusals::from([(gateway("web"), vec!["listener a: no".to_owned()])]);
+        let refusals = refused(&["listener a: no"]);
         assert_eq!(decode(encode(&refusals).to_string().as_bytes()).unwrap(), refusals);
         assert!(decode(b"<html>").is_err());
+        // As a replica of an earlier version says it.
+        assert!(decode(br#"{"default/web": ["listener a: no"]}"#).is_err());
     }
 
     #[test]
     fn two_replicas_that_heard_the_same_are_told_once() {
-        let mut ours = Refusals::from([(gateway("web"), vec!["b".to_owned()])]);
-        let theirs = Refusals::from([(gateway("web"), vec!["a".to_owned(), "b".to_owned()])]);
-        merge(&mut ours, &theirs);
-        assert_eq!(ours[&gateway("web")], ["a", "b"]);
+        let mut ours = refused(&["b"]);
+        merge(&mut ours, &refused(&["a", "b"]));
+        assert_eq!(ours, refused(&["a", "b"]));
     }
 }

@@ -1,23 +1,27 @@
 //! `chancery run`: the one place that wires everything.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+use ir::GatewayName;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
-use translator::Translation;
+use translator::Proxy;
 
 use crate::admin::{self, Admin, View};
 use crate::args::{AdminAddress, RunArgs, TranslationArgs};
-use crate::console::Console;
+use crate::console::{Console, Followed};
 use crate::deployer::Deployer as _;
 use crate::deployer::local::{LocalDeployer, LocalSettings, XdsService};
 use crate::deployer::state_dir::StateDir;
 use crate::envoy::{self, EnvoySearch};
 use crate::exit::Outcome;
+use crate::fleet::Heard;
 use crate::launcher::Launcher;
-use crate::pipeline;
+use crate::mailbox::{self, mailbox};
+use crate::pipeline::{Outlets, Pipeline};
 use crate::publish::Publisher;
 use crate::settings::{Machine, standalone};
 use crate::signals::Signals;
@@ -25,6 +29,7 @@ use crate::source::Source as _;
 use crate::source::file::FileSource;
 use crate::telemetry::Metrics;
 use crate::trust;
+use crate::vital::Vitals;
 
 /// Worker threads of an Envoy on a machine that has them: plenty for one person.
 const DEFAULT_CONCURRENCY: usize = 2;
@@ -51,7 +56,8 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
     let xds_metrics = xds::Metrics::default();
     xds_metrics.register(&mut registry);
 
-    let mut publisher = Publisher::new();
+    let publisher = Publisher::new();
+    let vitals = Vitals::default();
     let cache = publisher.cache();
     let (events, heard) = mpsc::unbounded_channel();
     let local = LocalSettings {
@@ -76,6 +82,7 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
                 cache: cache.clone(),
                 bundle: None,
                 refusals: None,
+                vitals: vitals.clone(),
                 inventory: None,
             },
         ));
@@ -85,24 +92,53 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
     if let Some(file) = upstream_ca {
         trust::follow(&file, settings.clone())?;
     }
-    let (outputs, translated) = watch::channel(None);
-    tokio::spawn(pipeline::run(source.start()?, settings_changes, outputs, metrics.clone()));
-    let (published, seen) = watch::channel(None);
-    tokio::spawn(Console::new(cache, view_sender, metrics).run(seen, heard));
+    let (reports_sender, reports) = mailbox();
+    let (to_console, at_console) = mailbox();
+    let (to_deployer, at_deployer) = mailbox();
+    let (findings_sender, findings) = watch::channel(Arc::default());
+    let (fleet_sender, fleet) = watch::channel(Arc::new(Heard::default()));
+    let (listeners_sender, listeners) = watch::channel(Arc::default());
+    let outlets = Outlets {
+        reports: reports_sender,
+        proxies: vec![to_deployer, to_console],
+        findings: findings_sender,
+        heard: fleet_sender,
+        listeners: Some(listeners_sender),
+        is_published: watch::Sender::new(false),
+    };
+    let initial = settings.borrow().clone();
+    let pipeline = Pipeline::new(initial, publisher, outlets, metrics.clone(), vitals.clone());
+    pipeline.start(source.start()?, settings_changes, heard)?;
+    let followed = Followed { reports, proxies: at_console, findings, heard: fleet, listeners };
+    vitals.spawn("the console", Console::new(view_sender, metrics).run(followed));
     // After all that the first answer needs.
     tokio::task::spawn_blocking(move || check_version(&envoy));
 
-    let deploy = |translation: &Translation| {
-        let gateways = translation.gateways.iter();
-        deployer.reconcile(&gateways.map(|(name, gateway)| (name.clone(), gateway.infra.clone())).collect());
-    };
     tokio::select! {
-        () = publisher.follow(translated, deploy, published) => {}
+        () = deploy(&mut deployer, at_deployer) => {}
         () = signals.next() => {}
     }
     tracing::info!("draining; once more to end at once");
     deployer.shut_down(signals.next()).await;
     Ok(Outcome::Success)
+}
+
+/// Runs a proxy for each Gateway that is served. Does not end: what was published stays served when no more comes.
+async fn deploy(
+    deployer: &mut LocalDeployer,
+    mut proxies: mailbox::Receiver<GatewayName, Option<Arc<Proxy>>>,
+) {
+    let mut wanted = BTreeMap::new();
+    while let Some(changed) = proxies.take().await {
+        for (gateway, proxy) in changed {
+            match proxy.filter(|proxy| proxy.is_served) {
+                Some(proxy) => drop(wanted.insert(gateway, proxy.infra.clone())),
+                None => drop(wanted.remove(&gateway)),
+            }
+        }
+        deployer.reconcile(&wanted);
+    }
+    std::future::pending().await
 }
 
 fn default_concurrency() -> u32 {

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use ir::GatewayName;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -22,8 +22,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use translator::{CONTROLLER_NAME, GatewayOutput, Translation};
-use xds::AdsServer;
+use translator::{CONTROLLER_NAME, Proxy};
 
 use crate::admin::{self, Admin, View};
 use crate::api_client;
@@ -31,11 +30,14 @@ use crate::args::{AdminAddress, ServeArgs};
 use crate::deployer::kubernetes::{DeployFailures, DeploySettings, KubernetesDeployer, ProxyHealth};
 use crate::deployer::local::XdsService;
 use crate::exit::Outcome;
+use crate::fleet::Heard;
 use crate::lease::{self, Leadership, LeaseSettings};
-use crate::pipeline::{self, Output};
+use crate::mailbox::{self, mailbox};
+use crate::pipeline::{Outlets, Pipeline, ProxyChanges};
 use crate::publish::{Publisher, node_group};
-use crate::refusals::{Peers, Refusals};
-use crate::reporter::{Deployed, Reporter};
+use crate::refusal::Refusals;
+use crate::refusals::Peers;
+use crate::reporter::{Followed, Reporter};
 use crate::settings::cluster;
 use crate::signals::Signals;
 use crate::source::Source as _;
@@ -43,6 +45,7 @@ use crate::source::kubernetes::KubernetesSource;
 use crate::status_writer::StatusWriter;
 use crate::telemetry::Metrics;
 use crate::trust;
+use crate::vital::Vitals;
 use crate::xds_trust::{
     self, AdmittedGroup, Authenticated, Authenticator, AuthorityKeeper, AuthoritySettings, CaBundle,
     KubeTokenReviewer, Patience, ProxyDirectory, ServiceAccount, serve_tls, server_config,
@@ -75,9 +78,10 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
         kubeconfig,
         upstream_ca,
         stream_idle_timeout,
+        test,
     } = args;
     let mut signals = Signals::new()?;
-    let settings = cluster(upstream_ca.as_deref(), stream_idle_timeout)?;
+    let settings = cluster(upstream_ca.as_deref(), stream_idle_timeout, &test)?;
     let xds_listener = bind_xds(xds_bind).await?;
     let admin_listener = match admin {
         AdminAddress::At(address) => Some(admin::bind(address).await?),
@@ -96,6 +100,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let (stop, stopped) = watch::channel(false);
     let (leadership_sender, leadership) = watch::channel(Leadership::Follower);
     let lease = LeaseSettings::new(&namespace, LEASE, identity.clone());
+    let vitals = Vitals::default();
     let election = tokio::spawn(lease::compete(client.clone(), lease, leadership_sender, stopped.clone()));
 
     let authority = AuthoritySettings {
@@ -106,13 +111,13 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let keeper = AuthorityKeeper::new(client.clone(), authority, leadership.clone(), trust_metrics.clone());
     let tls = server_config(keeper.certificate());
     let bundle = keeper.bundle();
-    tokio::spawn(keeper.run());
+    vitals.spawn("the authority of the xDS port", keeper.run());
 
-    let mut publisher = Publisher::new();
+    let publisher = Publisher::new();
     let cache = publisher.cache();
     let (directory_sender, directory) = watch::channel(Arc::new(ProxyDirectory::new()));
     let (events, heard) = mpsc::unbounded_channel();
-    let (published, seen) = watch::channel(None);
+    let (is_published, published) = watch::channel(false);
 
     let (heard_sender, refusals) = watch::channel(Refusals::new());
     let (elsewhere_sender, elsewhere) = watch::channel(Refusals::new());
@@ -136,23 +141,34 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
                 cache,
                 bundle: Some(bundle.clone()),
                 refusals: Some(refusals),
+                vitals: vitals.clone(),
                 inventory,
             },
         )?;
     }
-    let (reports_sender, reports) = watch::channel(None);
+    let (translated_sender, translated) = mailbox();
+    let (told, reports) = mailbox();
+    let (to_reporter, at_reporter) = mailbox();
+    let (to_deployer, at_deployer) = mailbox();
+    let (to_directory, at_directory) = mailbox();
+    let (findings_sender, findings) = watch::channel(Arc::default());
+    let (fleet_sender, fleet) = watch::channel(Arc::new(Heard::default()));
     let (failures, failed) = watch::channel(DeployFailures::new());
     let (health_sender, health) = watch::channel(ProxyHealth::default());
-    let reporter = Reporter::new(view_sender, reports_sender, metrics.clone(), heard_sender);
-    tokio::spawn(reporter.run(
-        seen.clone(),
-        heard,
+    let reporter = Reporter::new(view_sender, told, metrics.clone(), heard_sender);
+    let followed = Followed {
+        reports: translated,
+        proxies: at_reporter,
+        findings,
         waiting_for,
-        Deployed { failures: failed, health },
+        heard: fleet,
         elsewhere,
-    ));
+        failures: failed,
+        health,
+    };
+    vitals.spawn("reporting", reporter.run(followed));
     let writer = StatusWriter::new(client.clone(), CONTROLLER_NAME, leadership.clone(), metrics.clone());
-    tokio::spawn(writer.run(reports, observations));
+    vitals.spawn("writing statuses", writer.run(reports, observations));
 
     let deploy = DeploySettings {
         xds_host: format!("{xds_service}.{namespace}.svc"),
@@ -161,31 +177,41 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
         image: proxy_image,
     };
     let deployer = KubernetesDeployer::new(client.clone(), deploy, leadership, failures, health_sender);
-    tokio::spawn(deployer.run(seen.clone(), bundle.clone()));
+    vitals.spawn("deploying proxies", deployer.run(at_deployer, bundle.clone()));
 
     let reviewer = KubeTokenReviewer::new(client, XDS_AUDIENCE);
     let authenticator =
         Authenticator::new(reviewer, XDS_AUDIENCE, directory, Patience::default(), trust_metrics);
     let service = XdsService { cache, metrics: xds_metrics, events };
     let xds_port = XdsPort { listener: xds_listener, tls, authenticator, service };
-    let serving = tokio::spawn(xds_port.serve(bundle, seen, stopped));
+    let serving = tokio::spawn(xds_port.serve(bundle, published, stopped));
+    vitals.spawn("the directory of proxies", Directory::new(directory_sender).follow(at_directory));
 
     let (settings, settings_changes) = watch::channel(settings);
     if let Some(file) = upstream_ca {
         trust::follow(&file, settings.clone())?;
     }
-    let (outputs, translated) = watch::channel(None);
-    tokio::spawn(pipeline::run(source.start()?, settings_changes, outputs, metrics));
+    let outlets = Outlets {
+        reports: translated_sender,
+        proxies: vec![to_directory, to_reporter, to_deployer],
+        findings: findings_sender,
+        heard: fleet_sender,
+        listeners: None,
+        is_published,
+    };
+    let initial = settings.borrow().clone();
+    let pipeline = Pipeline::new(initial, publisher, outlets, metrics, vitals.clone());
+    pipeline.start(source.start()?, settings_changes, heard)?;
 
-    let mut proxies = Directory { accounts: BTreeMap::new(), shown: directory_sender };
-    tokio::select! {
-        () = publisher.follow(translated, |translation| proxies.update(translation), published) => {}
-        () = signals.next() => {}
-    }
+    let failed = tokio::select! {
+        failed = vitals.failure() => Some(failed),
+        () = signals.next() => None,
+    };
     tracing::info!("handing over; once more to end at once");
     stop.send_replace(true);
     shut_down(election, serving, &mut signals).await;
-    Ok(Outcome::Success)
+    // Started anew, it may be well again; as it is, it would say that it leads and do nothing.
+    failed.map_or(Ok(Outcome::Success), |failed| bail!("{failed} has failed for good: see the log"))
 }
 
 /// Waits until the lease is given back and all streams have ended, but not long.
@@ -209,13 +235,28 @@ struct Directory {
 }
 
 impl Directory {
-    fn update(&mut self, translation: &Translation) {
-        let Translation { gateways, unserved, .. } = translation;
-        // The Envoys of a Gateway that cannot be served at this time go on with what they have.
-        self.accounts.retain(|gateway, _| unserved.contains(gateway));
-        for (gateway, GatewayOutput { infra, .. }) in gateways {
-            let account = ServiceAccount { namespace: gateway.namespace.clone(), name: infra.name.clone() };
-            self.accounts.insert(gateway.clone(), account);
+    fn new(shown: watch::Sender<Arc<ProxyDirectory>>) -> Self {
+        Self { accounts: BTreeMap::new(), shown }
+    }
+
+    /// Follows what is translated. The Envoys of a Gateway that cannot be served at this time are let in, too: they
+    /// get nothing new and go on with what they have.
+    async fn follow(mut self, mut proxies: mailbox::Receiver<GatewayName, Option<Arc<Proxy>>>) {
+        while let Some(changed) = proxies.take().await {
+            self.update(changed);
+        }
+    }
+
+    fn update(&mut self, changed: ProxyChanges) {
+        for (gateway, proxy) in changed {
+            let account = proxy.map(|proxy| ServiceAccount {
+                namespace: gateway.namespace.clone(),
+                name: proxy.infra.name.clone(),
+            });
+            match account {
+                Some(account) => drop(self.accounts.insert(gateway, account)),
+                None => drop(self.accounts.remove(&gateway)),
+            }
         }
         let accounts = self.accounts.iter().map(|(gateway, account)| (account.clone(), node_group(gateway)));
         let directory = Arc::new(accounts.collect::<ProxyDirectory>());
@@ -241,20 +282,19 @@ impl XdsPort {
     async fn serve(
         self,
         mut bundle: watch::Receiver<Option<CaBundle>>,
-        mut published: watch::Receiver<Option<Arc<Output>>>,
+        mut published: watch::Receiver<bool>,
         mut stopped: watch::Receiver<bool>,
     ) {
         let Self { listener, tls, authenticator, service } = self;
         let ready = async {
             let _ = bundle.wait_for(Option::is_some).await;
-            let _ = published.wait_for(Option::is_some).await;
+            let _ = published.wait_for(|published| *published).await;
         };
         tokio::select! {
             () = ready => {}
             _ = stopped.wait_for(|stopped| *stopped) => return,
         }
-        let XdsService { cache, metrics, events } = service;
-        let server = AdsServer::new(cache, AdmittedGroup).with_metrics(metrics).with_events(events);
+        let server = service.server(AdmittedGroup);
         let closing = server.clone();
         let shutdown = async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;
@@ -321,8 +361,14 @@ mod tests {
         assert!(names.contains(&"chancery.chancery-system.svc.cluster.local".to_owned()), "{names:?}");
     }
 
+    /// In a pod, it is the pod's name; two processes on one machine must not take each other for themselves.
     #[test]
-    fn each_process_has_a_name_of_its_own() {
-        assert!(default_identity().ends_with(&format!("-{}", std::process::id())));
+    fn two_processes_of_one_machine_have_different_names() {
+        let other = std::process::Command::new("sh").args(["-c", "echo $PPID-$$"]).output().unwrap();
+        let other = String::from_utf8(other.stdout).unwrap();
+        let (parent, child) = other.trim().split_once('-').unwrap();
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        assert_eq!(default_identity(), format!("{host}-{parent}"));
+        assert_ne!(parent, child);
     }
 }

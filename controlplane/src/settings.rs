@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use ir::Trust;
 use translator::{Addressing, CONTROLLER_NAME, ConnectTo, Settings};
 
-use crate::args::TranslationArgs;
+use crate::args::{TestArgs, TranslationArgs};
 use crate::source::file::io_message;
 
 /// The classes that the Gateways of a file may name: ours and those of the dialects that we read.
@@ -34,7 +34,7 @@ const SYSTEM_TRUST: [&str; 5] = [
 /// # Errors
 /// `--upstream-ca` cannot be read.
 pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings> {
-    let TranslationArgs { bind, connect_to, upstream_ca, stream_idle_timeout, access_log } = args;
+    let TranslationArgs { bind, connect_to, upstream_ca, stream_idle_timeout, access_log, test } = args;
     let trust = match upstream_ca {
         Some(file) => read_trust(file)?,
         None => system_trust(machine),
@@ -49,6 +49,7 @@ pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings>
         trust,
         stream_idle_timeout: *stream_idle_timeout,
         access_log: access_log.as_deref().map(access_log_path).transpose()?,
+        test_hooks: test.hooks(),
     })
 }
 
@@ -56,8 +57,12 @@ pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings>
 ///
 /// # Errors
 /// `--upstream-ca` cannot be read.
-pub fn cluster(upstream_ca: Option<&Path>, stream_idle_timeout: Duration) -> Result<Settings> {
-    let settings = Settings { stream_idle_timeout, ..Settings::default() };
+pub fn cluster(
+    upstream_ca: Option<&Path>,
+    stream_idle_timeout: Duration,
+    test: &TestArgs,
+) -> Result<Settings> {
+    let settings = Settings { stream_idle_timeout, test_hooks: test.hooks(), ..Settings::default() };
     match upstream_ca {
         Some(file) => Ok(Settings { trust: read_trust(file)?, ..settings }),
         None => Ok(settings),
@@ -229,6 +234,7 @@ mod tests {
             upstream_ca: None,
             stream_idle_timeout: translator::DEFAULT_STREAM_IDLE_TIMEOUT,
             access_log: None,
+            test: TestArgs::default(),
         };
         let settings = standalone(&args, &machine).unwrap();
         assert_eq!(settings.addressing, Addressing::Loopback);

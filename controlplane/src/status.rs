@@ -1,7 +1,7 @@
 //! Statuses in file mode: kept, told when they change, and served at the admin port.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crds::ObjectRef;
 use crds::core::Time;
@@ -9,13 +9,25 @@ use crds::gateway_api;
 use ir::GatewayName;
 use serde_json::Value;
 use translator::CONTROLLER_NAME;
-use translator::status::{Condition, ConditionType, Facts, GatewayFacts, Reason, Report, render_status};
+use translator::status::{Condition, Report, render_status};
+
+use crate::pipeline::ReportChanges;
 
 /// The status of every object of ours, as a cluster would hold it. Of thousands a few change at a time, and only
 /// those are rendered anew.
 #[derive(Clone, Debug, Default)]
 pub struct Statuses {
     known: BTreeMap<Arc<ObjectRef>, Known>,
+    problem_count: usize,
+}
+
+/// Statuses that one keeps and others look at.
+pub type SharedStatuses = Arc<Mutex<Statuses>>;
+
+/// The statuses, locked.
+pub fn lock(statuses: &SharedStatuses) -> MutexGuard<'_, Statuses> {
+    // Whole after every statement, so that a panic elsewhere cannot have torn it.
+    statuses.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Every status, by object and in order; cheap to clone.
@@ -24,7 +36,7 @@ pub type RenderedStatuses = Vec<(Arc<ObjectRef>, Arc<Value>)>;
 /// What is known of one object.
 #[derive(Clone, Debug)]
 struct Known {
-    report: Report,
+    report: Arc<Report>,
     status: Arc<Value>,
     /// By part of the object.
     lines: BTreeMap<String, String>,
@@ -42,12 +54,20 @@ pub enum Style {
 }
 
 impl Statuses {
-    /// Takes the newest reports; gives a line for each object (or part of one) whose status is new or
+    /// Takes newer reports of some objects; gives a line for each object (or part of one) whose status is new or
     /// other than before, and for each that has none any more.
-    pub fn update(&mut self, reports: &[Report], now: &Time, style: Style) -> Vec<String> {
-        let mut news = self.forget_all_but(reports);
-        for report in reports {
-            let before = self.known.get(&report.object);
+    pub fn update(&mut self, reports: &ReportChanges, now: &Time, style: Style) -> Vec<String> {
+        let mut news = Vec::new();
+        for (object, report) in reports {
+            let Some(report) = report else {
+                let before = self.known.remove(object);
+                self.count(before.as_ref(), None);
+                if before.is_some_and(|before| !before.lines.is_empty()) {
+                    news.push(format!("{object}: gone"));
+                }
+                continue;
+            };
+            let before = self.known.get(object);
             // A status keeps its times: rendered again, it would be the same.
             if before.is_some_and(|before| before.report == *report) {
                 continue;
@@ -56,23 +76,21 @@ impl Statuses {
             let is_new =
                 |part: &String, line: &String| before.and_then(|before| before.lines.get(part)) != Some(line);
             news.extend(known.lines.iter().filter(|(part, line)| is_new(part, line)).map(|(_, l)| l.clone()));
-            self.known.insert(Arc::new(report.object.clone()), known);
+            let count = known.problems.len();
+            let before = self.known.insert(Arc::new(object.clone()), known);
+            self.count(before.as_ref(), Some(count));
         }
         news
     }
 
-    /// Forgets what has no report any more; gives a line for each that had one.
-    fn forget_all_but(&mut self, reports: &[Report]) -> Vec<String> {
-        let reported: BTreeSet<&ObjectRef> = reports.iter().map(|report| &report.object).collect();
-        let mut lines = Vec::new();
-        self.known.retain(|object, known| {
-            let stays = reported.contains(&**object);
-            if !stays && !known.lines.is_empty() {
-                lines.push(format!("{object}: gone"));
-            }
-            stays
-        });
-        lines
+    /// How many things are wrong.
+    pub fn problem_count(&self) -> usize {
+        self.problem_count
+    }
+
+    fn count(&mut self, before: Option<&Known>, after: Option<usize>) {
+        let before = before.map_or(0, |before| before.problems.len());
+        self.problem_count = self.problem_count.saturating_sub(before) + after.unwrap_or_default();
     }
 
     /// Every status.
@@ -87,7 +105,7 @@ impl Statuses {
 }
 
 impl Known {
-    fn new(report: &Report, before: Option<&Self>, now: &Time, style: Style) -> Self {
+    fn new(report: &Arc<Report>, before: Option<&Self>, now: &Time, style: Style) -> Self {
         let previous = before.map(|before| &*before.status);
         Self {
             status: Arc::new(render_status(report, previous, CONTROLLER_NAME, now)),
@@ -96,72 +114,6 @@ impl Known {
             report: report.clone(),
         }
     }
-}
-
-/// The reports as they are once Envoys have been heard: a Gateway whose proxy refuses what it is sent
-/// is not programmed.
-pub fn with_rejections(reports: &[Report], rejections: &BTreeMap<GatewayName, Vec<String>>) -> Vec<Report> {
-    let overlay = |report: &Report| {
-        let mut report = report.clone();
-        let refused = gateway_of(&report.object).and_then(|gateway| rejections.get(&gateway));
-        if let (Facts::Gateway(facts), Some(refused)) = (&mut report.facts, refused)
-            && !refused.is_empty()
-        {
-            let message = format!("the proxy keeps what it had; it refused {}", refused.join("; "));
-            set_not_programmed(facts, Reason::RejectedByProxy, message);
-        }
-        report
-    };
-    reports.iter().map(overlay).collect()
-}
-
-/// The reports as they are once it was tried to make the proxies: a Gateway whose proxies cannot be made as
-/// they should is not programmed.
-pub fn with_deploy_failures(
-    mut reports: Vec<Report>,
-    failures: &BTreeMap<GatewayName, String>,
-) -> Vec<Report> {
-    for report in &mut reports {
-        let failure = gateway_of(&report.object).and_then(|gateway| failures.get(&gateway));
-        if let (Facts::Gateway(facts), Some(failure)) = (&mut report.facts, failure) {
-            set_not_programmed(facts, Reason::Invalid, format!("the proxies cannot be made: {failure}"));
-        }
-    }
-    reports
-}
-
-/// The reports as they are once it is known which proxies are ready: a Gateway of which none is, is not programmed,
-/// nor are its listeners. What is wrong already stays the reason; to a missing address it is added, since what keeps
-/// the proxies from being ready may be what the address waits for.
-pub fn with_unready(mut reports: Vec<Report>, unready: &BTreeMap<GatewayName, String>) -> Vec<Report> {
-    const AT_LISTENER: &str = "no proxy is ready: see the condition Programmed of the Gateway";
-    for report in &mut reports {
-        let why = gateway_of(&report.object).and_then(|gateway| unready.get(&gateway));
-        let (Facts::Gateway(facts), Some(why)) = (&mut report.facts, why) else { continue };
-        for condition in facts.listeners.iter_mut().flat_map(|listener| &mut listener.conditions) {
-            if condition.kind == ConditionType::Programmed && !condition.is_problem() {
-                *condition = Condition::bad(ConditionType::Programmed, Reason::Pending, AT_LISTENER);
-            }
-        }
-        let message = format!("no proxy is ready: {why}");
-        for condition in &mut facts.conditions {
-            match condition.kind {
-                ConditionType::Programmed if !condition.is_problem() => {
-                    *condition = Condition::bad(ConditionType::Programmed, Reason::NoResources, &message);
-                }
-                ConditionType::Programmed if condition.reason == Reason::AddressNotAssigned => {
-                    condition.message = format!("{}; {message}", condition.message);
-                }
-                _ => {}
-            }
-        }
-    }
-    reports
-}
-
-fn set_not_programmed(facts: &mut GatewayFacts, reason: Reason, message: String) {
-    facts.conditions.retain(|condition| condition.kind != ConditionType::Programmed);
-    facts.conditions.push(Condition::bad(ConditionType::Programmed, reason, message));
 }
 
 /// The Gateway that an object is, if it is one.
@@ -212,8 +164,9 @@ fn words(condition: &Condition, style: Style) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use crds::gateway_api;
     use serde_json::json;
-    use translator::status::{ListenerFacts, ParentFacts};
+    use translator::status::{ConditionType, Facts, GatewayFacts, ListenerFacts, ParentFacts, Reason};
 
     use super::*;
 
@@ -241,6 +194,7 @@ mod tests {
         let good = |kind, reason| Condition::good(kind, reason, "");
         let listener = ListenerFacts {
             name: "http".to_owned(),
+            port: Some(80),
             supported_kinds: Vec::new(),
             attached_routes: 0,
             conditions: vec![good(ConditionType::Conflicted, Reason::NoConflicts)],
@@ -253,10 +207,20 @@ mod tests {
         Report { object: object("Gateway", "web"), generation: 1, facts: Facts::Gateway(facts) }
     }
 
+    /// The changes that lead from nothing, or from what is left out, to these reports.
+    fn changes(reports: &[Report], gone: &[Report]) -> ReportChanges {
+        let gone = gone.iter().map(|report| (report.object.clone(), None));
+        let reports = reports.iter().map(|report| (report.object.clone(), Some(Arc::new(report.clone()))));
+        gone.chain(reports).collect()
+    }
+
     #[test]
     fn a_status_is_told_once_and_again_when_it_changes() {
         let mut statuses = Statuses::default();
-        let mut update = |reports: &[Report]| statuses.update(reports, &now(), Style::Unicode);
+        let mut update = |reports: &[Report]| {
+            let gone = if reports.is_empty() { vec![route(true)] } else { Vec::new() };
+            statuses.update(&changes(reports, &gone), &now(), Style::Unicode)
+        };
         assert_eq!(update(&[route(true)]), ["HTTPRoute default/r, parent web: Accepted ✓ ResolvedRefs ✓"]);
         assert_eq!(update(&[route(true)]), [""; 0]);
         assert_eq!(
@@ -272,10 +236,10 @@ mod tests {
     #[test]
     fn only_what_changes_is_rendered_anew() {
         let mut statuses = Statuses::default();
-        statuses.update(&[gateway(), route(true)], &now(), Style::Ascii);
+        statuses.update(&changes(&[gateway(), route(true)], &[]), &now(), Style::Ascii);
         let before = statuses.rendered();
         let later = serde_json::from_value(json!("2026-01-02T00:00:00Z")).unwrap();
-        statuses.update(&[gateway(), route(false)], &later, Style::Ascii);
+        statuses.update(&changes(&[route(false)], &[]), &later, Style::Ascii);
         let after = statuses.rendered();
         assert!(Arc::ptr_eq(&before[0].1, &after[0].1));
         let times = |rendered: &RenderedStatuses| {
@@ -285,61 +249,17 @@ mod tests {
         };
         assert_eq!(times(&after)[0], times(&before)[0], "what stays keeps its time");
         assert_eq!(times(&after)[1], Some(json!(later)));
-        assert_eq!(statuses.problems().count(), 1);
-        statuses.update(&[gateway()], &later, Style::Ascii);
-        assert_eq!((statuses.rendered().len(), statuses.problems().count()), (1, 0));
+        assert_eq!((statuses.problems().count(), statuses.problem_count()), (1, 1));
+        statuses.update(&changes(&[], &[route(true)]), &later, Style::Ascii);
+        assert_eq!(
+            (statuses.rendered().len(), statuses.problems().count(), statuses.problem_count()),
+            (1, 0, 0)
+        );
     }
 
     #[test]
     fn a_pipe_gets_ascii() {
-        let lines = Statuses::default().update(&[route(false)], &now(), Style::Ascii);
+        let lines = Statuses::default().update(&changes(&[route(false)], &[]), &now(), Style::Ascii);
         assert!(lines[0].is_ascii() && lines[0].contains("Accepted ok ResolvedRefs FAILED"), "{lines:?}");
-    }
-
-    #[test]
-    fn what_a_proxy_refuses_stands_in_the_status_of_its_gateway_alone() {
-        let web = GatewayName { namespace: "default".to_owned(), name: "web".to_owned() };
-        let refused = BTreeMap::from([(web, vec!["route http/80: bad regex".to_owned()])]);
-        let mut other = gateway();
-        other.object.name = "other".to_owned();
-        let reports = with_rejections(&[gateway(), other.clone(), route(true)], &refused);
-        let programmed = reports[0].condition(ConditionType::Programmed).unwrap();
-        assert!(
-            programmed.is_problem() && programmed.message.ends_with("it refused route http/80: bad regex")
-        );
-        assert_eq!(reports[0].conditions().count(), gateway().conditions().count());
-        assert_eq!(reports[1..], [other, route(true)]);
-        assert_eq!(with_rejections(&[gateway()], &BTreeMap::new()), [gateway()]);
-    }
-
-    #[test]
-    fn a_gateway_without_a_ready_proxy_is_not_programmed_and_what_was_wrong_already_stays_the_reason() {
-        let web = GatewayName { namespace: "default".to_owned(), name: "web".to_owned() };
-        let why = BTreeMap::from([(web, "pod web-1 is Pending: no node".to_owned())]);
-        let programmed = |report: &Report| {
-            let condition = report.condition(ConditionType::Programmed).unwrap().clone();
-            (condition.status, condition.reason, condition.message)
-        };
-        let mut ready = gateway();
-        let Facts::Gateway(facts) = &mut ready.facts else { unreachable!() };
-        let sent = Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy");
-        facts.listeners[0].conditions.push(sent);
-        let reports = with_unready(vec![ready.clone(), route(true)], &why);
-        let message = "no proxy is ready: pod web-1 is Pending: no node";
-        assert_eq!(programmed(&reports[0]), (false, Reason::NoResources, message.to_owned()));
-        let Facts::Gateway(facts) = &reports[0].facts else { unreachable!() };
-        let at_listener = facts.listeners[0].conditions.last().unwrap();
-        assert_eq!((at_listener.status, at_listener.reason), (false, Reason::Pending));
-        assert_eq!(reports[1], route(true));
-        assert_eq!(with_unready(vec![ready.clone()], &BTreeMap::new()), [ready]);
-
-        for (reason, is_added) in [(Reason::AddressNotAssigned, true), (Reason::RejectedByProxy, false)] {
-            let mut wrong = gateway();
-            let Facts::Gateway(facts) = &mut wrong.facts else { unreachable!() };
-            set_not_programmed(facts, reason, "before".to_owned());
-            let (status, found, told) = programmed(&with_unready(vec![wrong], &why)[0]);
-            let expected = if is_added { format!("before; {message}") } else { "before".to_owned() };
-            assert_eq!((status, found, told), (false, reason, expected));
-        }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use ir::{GatewayIr, GatewayName, ListenerIr, PathMatch, VirtualHost};
-use translator::GatewayOutput;
+use ir::{GatewayName, PathMatch};
+use translator::{Proxy, ServedHost, ServedListener};
 
 use crate::settings::authority;
 
@@ -15,11 +15,13 @@ const HEAD: [&str; 5] = ["GATEWAY", "LISTENER", "ADDRESS", "HOSTNAME", "PATHS"];
 /// Renders one row per hostname of each listener, with a line end at the end of each; empty if nothing
 /// is served. `refused` names the listeners that a Gateway's proxy does not take.
 pub fn render_table<'a>(
-    gateways: impl IntoIterator<Item = (&'a GatewayName, &'a GatewayOutput)>,
+    gateways: impl IntoIterator<Item = (&'a GatewayName, &'a Proxy, &'a [ServedListener])>,
     refused: impl Fn(&GatewayName) -> BTreeSet<String>,
 ) -> String {
-    let rows: Vec<[String; 5]> =
-        gateways.into_iter().flat_map(|(name, output)| rows(name, output, &refused(name))).collect();
+    let rows: Vec<[String; 5]> = gateways
+        .into_iter()
+        .flat_map(|(name, proxy, listeners)| rows(name, proxy, listeners, &refused(name)))
+        .collect();
     if rows.is_empty() {
         return String::new();
     }
@@ -34,13 +36,17 @@ pub fn render_table<'a>(
     all().map(line).collect()
 }
 
-fn rows(name: &GatewayName, output: &GatewayOutput, refused: &BTreeSet<String>) -> Vec<[String; 5]> {
-    let GatewayIr { listeners, .. } = &output.ir;
+fn rows(
+    name: &GatewayName,
+    proxy: &Proxy,
+    listeners: &[ServedListener],
+    refused: &BTreeSet<String>,
+) -> Vec<[String; 5]> {
     let listener_name = |port: u16| {
-        let named = output.infra.ports.iter().find(|infra| infra.port == port);
+        let named = proxy.infra.ports.iter().find(|infra| infra.port == port);
         named.map_or_else(|| port.to_string(), |infra| infra.listener.clone())
     };
-    let listener_rows = |listener: &ListenerIr| {
+    let listener_rows = |listener: &ServedListener| {
         let addresses: Vec<String> = listener
             .addresses
             .iter()
@@ -51,22 +57,22 @@ fn rows(name: &GatewayName, output: &GatewayOutput, refused: &BTreeSet<String>) 
             let [gateway, listener, address] = head.clone();
             [gateway, listener, address, hostname, paths]
         };
-        if refused.contains(listener.name.as_str()) {
+        if refused.contains(&listener.name) {
             return vec![row("-".to_owned(), "refused by the proxy, see the status".to_owned())];
         }
         // A host without a route is there only to answer 404.
-        let with_routes = listener.virtual_hosts.iter().filter(|host| !host.routes.is_empty());
+        let with_routes = listener.hosts.iter().filter(|host| !host.paths.is_empty());
         let rows: Vec<_> = with_routes.map(|host| row(host.hostname.to_string(), paths(host))).collect();
         if rows.is_empty() { vec![row("-".to_owned(), "no route".to_owned())] } else { rows }
     };
-    listeners.values().flat_map(listener_rows).collect()
+    listeners.iter().flat_map(listener_rows).collect()
 }
 
 /// `/gemini /openai (+3)`.
-fn paths(host: &VirtualHost) -> String {
+fn paths(host: &ServedHost) -> String {
     let mut paths: Vec<String> = Vec::new();
-    for route in &host.routes {
-        let path = match &route.matches.path {
+    for path in &host.paths {
+        let path = match path {
             PathMatch::Exact(path) => format!("={path}"),
             PathMatch::Regex(expression) => format!("~{expression}"),
             PathMatch::Prefix(prefix) => prefix.clone(),
@@ -85,25 +91,23 @@ fn paths(host: &VirtualHost) -> String {
 
 #[cfg(test)]
 mod tests {
-    use translator::{Resources, Settings, translate};
+    use translator::{Change, Settings, Translator};
 
     use super::*;
 
     /// The objects of YAML documents.
-    fn resources(text: &str) -> Resources {
+    fn changes(text: &str) -> Vec<Change> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.yaml"), text).unwrap();
         let mut source = crate::source::file::FileSource::new(&[folder.path().to_owned()]).unwrap();
-        let mut store = crate::store::Store::default();
         let update = source.read();
-        assert_eq!(update.findings, []);
-        store.apply(update);
-        store.resources().clone()
+        assert_eq!(update.said(), []);
+        update.changes
     }
 
     #[test]
     fn every_hostname_has_a_row_with_its_address_and_paths() {
-        let resources = resources(
+        let changes = changes(
             "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: web}\nspec:\n  \
              gatewayClassName: chancery\n  listeners: [{name: http, protocol: HTTP, port: 8080}]\n---\n\
              apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n  \
@@ -115,14 +119,21 @@ mod tests {
             addressing: translator::Addressing::Loopback,
             ..Settings::default()
         };
-        let gateways = translate(&resources, &settings).gateways;
-        let table = render_table(&gateways, |_| BTreeSet::new());
+        let mut translator = Translator::new(settings);
+        let delta = translator.update(changes);
+        let proxy = delta.gateways.values().find_map(|change| match change {
+            translator::GatewayChange::Served { proxy, .. } => proxy.clone(),
+            _ => None,
+        });
+        let (proxy, listeners) = (proxy.unwrap(), translator.listeners());
+        let gateways = || listeners.iter().map(|(name, listeners)| (name, &*proxy, &listeners[..]));
+        let table = render_table(gateways(), |_| BTreeSet::new());
         assert_eq!(
             table,
             "GATEWAY       LISTENER   ADDRESS                 HOSTNAME   PATHS\n\
              default/web   http       http://127.0.0.1:8080   a.test     =/two /one\n"
         );
-        let table = render_table(&gateways, |_| ["http/8080".to_owned()].into());
+        let table = render_table(gateways(), |_| ["http/8080".to_owned()].into());
         assert!(table.contains("refused by the proxy") && !table.contains("a.test"), "{table}");
     }
 

@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
+use xds::ResourceType;
 
 /// Libraries that tell nothing of use below info, and see the bytes that pass through them. A filter
 /// that names one has precedence. Kube's client logs every error that it also returns.
@@ -41,6 +42,12 @@ pub struct Metrics {
     pub translation_seconds: Histogram,
     /// Translations whose output was equal to the one before.
     pub translations_unchanged: Counter,
+    /// Units that were evaluated.
+    pub units_evaluated: Counter,
+    /// Evaluations that panicked.
+    pub translation_panics: Counter,
+    /// What proxies refused, by type of resource.
+    pub refusals: Family<ResourceLabel, Counter>,
     /// What is wrong with the input now: problems of files and of objects.
     pub input_problems: Gauge,
     /// Gateways that are served now.
@@ -60,6 +67,19 @@ pub struct GatewayLabel {
     pub gateway: String,
 }
 
+/// The label of what is counted per type of resource.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ResourceLabel {
+    /// Such as `route`.
+    pub resource_type: String,
+}
+
+impl From<ResourceType> for ResourceLabel {
+    fn from(kind: ResourceType) -> Self {
+        Self { resource_type: kind.to_string() }
+    }
+}
+
 impl Metrics {
     /// Registers all metrics.
     pub fn register(registry: &mut Registry) -> Self {
@@ -69,6 +89,9 @@ impl Metrics {
             // 0.1 ms to 13 s.
             translation_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 18)),
             translations_unchanged: Counter::default(),
+            units_evaluated: Counter::default(),
+            translation_panics: Counter::default(),
+            refusals: Family::default(),
             input_problems: Gauge::default(),
             gateways: Gauge::default(),
             status_writes: Counter::default(),
@@ -77,13 +100,28 @@ impl Metrics {
         };
         registry.register(
             "chancery_translation_duration_seconds",
-            "Time that a translation of all objects took",
+            "Time that the translation of a change took",
             metrics.translation_seconds.clone(),
         );
         registry.register(
             "chancery_translations_unchanged",
             "Translations that changed nothing",
             metrics.translations_unchanged.clone(),
+        );
+        registry.register(
+            "chancery_units_evaluated",
+            "Parts of the translation that were evaluated",
+            metrics.units_evaluated.clone(),
+        );
+        registry.register(
+            "chancery_translation_panics",
+            "Internal errors in translating an object; its status and the log say more",
+            metrics.translation_panics.clone(),
+        );
+        registry.register(
+            "chancery_refusals",
+            "Responses that proxies refused, by type of resource",
+            metrics.refusals.clone(),
         );
         registry.register(
             "chancery_input_problems",

@@ -23,8 +23,8 @@ mod string_or;
 pub use definitions::{Manifest, custom_resource_definition, custom_resource_definitions, manifests};
 pub use k8s_openapi::ByteString;
 pub use object::{
-    DecodeError, Decoded, InvalidObject, KINDS, KindInfo, Object, claimed, decode_all, documents,
-    is_dns_subdomain, label_problem, name_problem,
+    DecodeError, Decoded, InvalidObject, KINDS, Kind, KindInfo, Object, ObjectKey, Typed, claimed,
+    decode_all, documents, is_dns_subdomain, label_problem, name_problem,
 };
 pub use object_ref::{GroupKind, NamespacedName, ObjectRef};
 pub use sensitive::{Opaque, SensitiveString};

@@ -21,7 +21,7 @@ fn envoy_takes_every_golden_translation() {
             while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let (resources, settings) = case.resources();
                 for (gateway, output) in translate(&resources, &settings).gateways {
-                    let bootstrap = to_static_bootstrap(&output.xds);
+                    let bootstrap = to_static_bootstrap(&output.xds());
                     let json = proto::message_to_json_unredacted(&bootstrap).expect("JSON");
                     if let Err(error) = validate(&json.to_string()) {
                         wrong.push(format!("{} {gateway}: {error}", case.name));

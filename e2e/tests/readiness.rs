@@ -26,7 +26,7 @@ async fn start() -> Result<(Envoy, SocketAddr)> {
     let case = support::cases().into_iter().find(|case| case.name == "infra/infrastructure");
     let (resources, settings) = case.context("the golden")?.resources();
     let output = translate(&resources, &settings).gateways.pop_first().context("a Gateway")?.1;
-    let bootstrap = proto::message_to_json_unredacted(&to_static_bootstrap(&output.xds))?;
+    let bootstrap = proto::message_to_json_unredacted(&to_static_bootstrap(&output.xds()))?;
     let listeners = bootstrap["static_resources"]["listeners"].as_array().context("listeners")?;
     let mut listener = listeners.iter().find(|listener| listener["name"] == NAME).context(NAME)?.clone();
     listener["address"]["socket_address"] = json!({ "address": "127.0.0.1", "port_value": 0 });

@@ -2,9 +2,9 @@
 //! infrastructure to provide, and the status of every object.
 //!
 //! ```text
-//! Resources ──► gateway (validity, attachment, references) ──► ir ──► xds (Envoy's messages)
-//!                        │
-//!                        └──► status (facts; `render_status` turns them into an object's status)
+//! Change ──► engine ──► gateway (validity, attachment, references) ──► ir ──► xds (Envoy's messages) ──► Delta
+//!                              │
+//!                              └──► status (facts; `render_status` turns them into an object's status) ──► Delta
 //! ```
 //!
 //! May not depend on tokio, a Kubernetes client, a clock, the environment or the network: the same
@@ -16,6 +16,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod engine;
 mod gateway;
 mod reference_grant;
 mod resources;
@@ -27,43 +28,52 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::gateway_parameters::KubeParameters;
-use ir::{GatewayIr, GatewayName, ProxyInfra};
+use ir::{GatewayName, ProxyInfra};
 
+pub use engine::{
+    Change, Delta, GatewayChange, Hold, RouteChange, RouteVersion, ServedHost, ServedListener, Translator,
+};
+pub use gateway::face::Proxy;
 pub use resources::Resources;
-pub use settings::{Addressing, CONTROLLER_NAME, ConnectTo, DEFAULT_STREAM_IDLE_TIMEOUT, Settings};
-pub use xds::XdsResources;
+pub use settings::{
+    Addressing, CONTROLLER_NAME, ConnectTo, DEFAULT_STREAM_IDLE_TIMEOUT, Settings, TestHooks,
+};
+pub use xds::{EncodedResource, XdsKind, XdsResources};
 
 /// What the objects come to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Translation {
     /// Every Gateway that is served.
     pub gateways: BTreeMap<GatewayName, GatewayOutput>,
-    /// Gateways of ours that are not served, for the reason that their status tells. What was made for one
-    /// stays until the Gateway goes: a mistake in an edit must not end what serves.
+    /// Gateways of ours that are not served, for the reason that their status tells.
     pub unserved: BTreeSet<GatewayName>,
     /// What to tell about every object of ours, sorted by object.
-    pub reports: Arc<Vec<status::Report>>,
+    pub reports: Vec<Arc<status::Report>>,
 }
 
 /// What one Gateway comes to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GatewayOutput {
-    /// What its Envoys serve, in our words.
-    pub ir: GatewayIr,
-    /// What its Envoys serve, in theirs.
-    pub xds: Arc<XdsResources>,
+    /// What its Envoys serve, by kind and name.
+    pub resources: BTreeMap<(XdsKind, String), Arc<EncodedResource>>,
     /// What a deployer must provide.
     pub infra: ProxyInfra,
     /// How its pods are to be made; `None` if nobody said anything about it.
     pub parameters: Option<Arc<KubeParameters>>,
+    /// What is served, in short.
+    pub listeners: Vec<ServedListener>,
+}
+
+impl GatewayOutput {
+    /// What its Envoys serve, as messages.
+    pub fn xds(&self) -> XdsResources {
+        XdsResources::decode(self.resources.values().map(|resource| &**resource))
+    }
 }
 
 /// Translates every object. Pure and total.
 pub fn translate(resources: &Resources, settings: &Settings) -> Translation {
-    let gateway::Meaning { gateways, unserved, reports } = gateway::read(resources, settings);
-    let gateways = gateways.into_iter().map(|(name, gateway::Served { ir, infra, parameters })| {
-        let xds = Arc::new(xds::build(&ir, settings));
-        (name, GatewayOutput { ir, xds, infra, parameters })
-    });
-    Translation { gateways: gateways.collect(), unserved, reports: Arc::new(reports) }
+    let mut translator = Translator::new(settings.clone());
+    translator.update(resources.iter().cloned().map(Change::Apply));
+    translator.translation()
 }

@@ -1,22 +1,6 @@
 //! May this reference cross namespaces: the one place where that is decided, for every kind.
 
-use std::collections::BTreeSet;
-
-use crate::Resources;
-
-/// Every permission that the ReferenceGrants give.
-pub(crate) struct ReferenceGrants {
-    permits: BTreeSet<Permit>,
-}
-
-/// One `from` paired with one `to` of a ReferenceGrant.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Permit {
-    from: Party,
-    to: Party,
-    /// One object only; `None` for all of the kind in the namespace.
-    name: Option<String>,
-}
+use crds::gateway_api::ReferenceGrant;
 
 /// A side of a reference: which kind in which namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,31 +10,19 @@ pub(crate) struct Party {
     pub namespace: String,
 }
 
-impl ReferenceGrants {
-    /// Reads every grant. A grant speaks for the namespace that it stands in and no other.
-    pub(crate) fn new(resources: &Resources) -> Self {
-        let permits = resources.reference_grants.iter().flat_map(|(key, grant)| {
-            let namespace = key.namespace.clone();
-            let spec = &grant.spec;
-            spec.from.iter().flat_map(move |from| {
-                let namespace = namespace.clone();
-                spec.to.iter().map(move |to| Permit {
-                    from: Party::new(&from.group, &from.kind, &from.namespace),
-                    to: Party::new(&to.group, &to.kind, &namespace),
-                    name: to.name.clone().filter(|name| !name.is_empty()),
-                })
-            })
-        });
-        Self { permits: permits.collect() }
-    }
-
-    /// Whether `from` may refer to `to` of that name. Within one namespace always.
-    pub(crate) fn permits(&self, from: &Party, to: &Party, name: &str) -> bool {
-        let permit = |name: Option<String>| Permit { from: from.clone(), to: to.clone(), name };
-        from.namespace == to.namespace
-            || self.permits.contains(&permit(None))
-            || self.permits.contains(&permit(Some(name.to_owned())))
-    }
+/// Whether a grant that stands in the namespace of `to` lets `from` refer to `to` of that name. A grant speaks for
+/// the namespace that it stands in and no other.
+pub(crate) fn permits(grant: &ReferenceGrant, from: &Party, to: &Party, name: &str) -> bool {
+    let is_source = grant.spec.from.iter().any(|permitted| {
+        permitted.group == from.group && permitted.kind == from.kind && permitted.namespace == from.namespace
+    });
+    is_source
+        && grant.spec.to.iter().any(|permitted| {
+            let is_named = |permitted: &String| permitted.is_empty() || permitted == name;
+            permitted.group == to.group
+                && permitted.kind == to.kind
+                && permitted.name.as_ref().is_none_or(is_named)
+        })
 }
 
 impl Party {
@@ -61,64 +33,48 @@ impl Party {
 
 #[cfg(test)]
 mod tests {
-    use crds::{NamespacedName, gateway_api::ReferenceGrant};
     use serde_json::json;
 
     use super::*;
 
-    fn grants(to_name: Option<&str>) -> ReferenceGrants {
+    fn grant(to_name: Option<&str>) -> ReferenceGrant {
         let spec = serde_json::from_value(json!({
             "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "routes"}],
             "to": [{"group": "", "kind": "Service", "name": to_name}],
         }))
         .unwrap();
-        let grant = ReferenceGrant::new("g", spec);
-        let key = NamespacedName { namespace: "backends".to_owned(), name: "g".to_owned() };
-        let mut resources = Resources::default();
-        resources.reference_grants.insert(key, grant.into());
-        ReferenceGrants::new(&resources)
-    }
-
-    fn route(namespace: &str) -> Party {
-        Party::new("gateway.networking.k8s.io", "HTTPRoute", namespace)
-    }
-
-    fn service(namespace: &str) -> Party {
-        Party::new("", "Service", namespace)
+        ReferenceGrant::new("g", spec)
     }
 
     #[test]
     fn a_grant_permits_exactly_what_it_names() {
-        let all = grants(None);
-        let one = grants(Some("web"));
-        for (says, expected, permitted) in [
-            ("whole kind", true, all.permits(&route("routes"), &service("backends"), "web")),
-            ("named object", true, one.permits(&route("routes"), &service("backends"), "web")),
-            ("another object", false, one.permits(&route("routes"), &service("backends"), "db")),
-            ("another source namespace", false, all.permits(&route("other"), &service("backends"), "web")),
-            ("another target namespace", false, all.permits(&route("routes"), &service("other"), "web")),
+        const GROUP: &str = "gateway.networking.k8s.io";
+        let (all, one) = (grant(None), grant(Some("web")));
+        let service = Party::new("", "Service", "backends");
+        for (says, expected, grant, from, to, name) in [
+            ("whole kind", true, &all, Party::new(GROUP, "HTTPRoute", "routes"), &service, "web"),
+            ("named object", true, &one, Party::new(GROUP, "HTTPRoute", "routes"), &service, "web"),
+            ("another object", false, &one, Party::new(GROUP, "HTTPRoute", "routes"), &service, "db"),
             (
-                "another source kind",
+                "another source namespace",
                 false,
-                all.permits(
-                    &Party::new("gateway.networking.k8s.io", "GRPCRoute", "routes"),
-                    &service("backends"),
-                    "web",
-                ),
+                &all,
+                Party::new(GROUP, "HTTPRoute", "other"),
+                &service,
+                "web",
             ),
-            (
-                "another source group",
-                false,
-                all.permits(&Party::new("", "HTTPRoute", "routes"), &service("backends"), "web"),
-            ),
+            ("another source kind", false, &all, Party::new(GROUP, "GRPCRoute", "routes"), &service, "web"),
+            ("another source group", false, &all, Party::new("", "HTTPRoute", "routes"), &service, "web"),
             (
                 "another target kind",
                 false,
-                all.permits(&route("routes"), &Party::new("", "Secret", "backends"), "web"),
+                &all,
+                Party::new(GROUP, "HTTPRoute", "routes"),
+                &Party::new("", "Secret", "backends"),
+                "web",
             ),
-            ("same namespace needs none", true, all.permits(&route("backends"), &service("backends"), "db")),
         ] {
-            assert_eq!(permitted, expected, "{says}");
+            assert_eq!(permits(grant, &from, to, name), expected, "{says}");
         }
     }
 }

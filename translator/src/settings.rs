@@ -12,7 +12,7 @@ pub const CONTROLLER_NAME: &str = "chancery.dev/gateway-controller";
 pub const DEFAULT_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// How to translate; the other input of [`crate::translate`] beside the objects.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// GatewayClasses with this `controllerName` are ours, and our status entries carry it.
     pub controller_name: String,
@@ -34,6 +34,18 @@ pub struct Settings {
     pub stream_idle_timeout: Duration,
     /// The file that proxies write their access log to; `None` for no log.
     pub access_log: Option<String>,
+    /// For tests of what must not happen.
+    pub test_hooks: TestHooks,
+}
+
+/// What tests break on purpose. All off by default, and there is no way to set them from outside but by a hidden
+/// option.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TestHooks {
+    /// Translating an object of this name panics.
+    pub panic_at: Option<String>,
+    /// Values that Envoy refuses are not refused by us, so that Envoy gets to refuse them.
+    pub unchecked_values: bool,
 }
 
 /// Which addresses listeners bind.
@@ -85,6 +97,7 @@ impl Default for Settings {
             trust: Trust::File("/etc/ssl/certs/ca-certificates.crt".to_owned()),
             stream_idle_timeout: DEFAULT_STREAM_IDLE_TIMEOUT,
             access_log: Some("/dev/stdout".to_owned()),
+            test_hooks: TestHooks::default(),
         }
     }
 }

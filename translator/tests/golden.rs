@@ -76,7 +76,7 @@ fn no_case_emits_a_deprecated_field() {
     for case in cases() {
         let (resources, settings) = case.resources();
         for (gateway, output) in translate(&resources, &settings).gateways {
-            for resource in output.xds.encode() {
+            for resource in output.resources.values() {
                 let deprecated =
                     proto::deprecated_fields(&resource.kind.type_url(), &resource.bytes).unwrap();
                 assert!(deprecated.is_empty(), "{} {gateway} {}: {deprecated:?}", case.name, resource.name);
@@ -115,10 +115,10 @@ fn xds(translation: &Translation) -> String {
     let mut gateways = BTreeMap::new();
     for (name, output) in &translation.gateways {
         let mut kinds: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
-        for resource in output.xds.encode() {
+        for resource in output.resources.values() {
             let mut json = proto::to_json(&resource.kind.type_url(), &resource.bytes).unwrap();
             name_the_script(&mut json);
-            kinds.entry(format!("{:?}", resource.kind)).or_default().insert(resource.name, json);
+            kinds.entry(format!("{:?}", resource.kind)).or_default().insert(resource.name.clone(), json);
         }
         gateways.insert(name.to_string(), kinds);
     }
@@ -144,7 +144,7 @@ fn infra(translation: &Translation) -> String {
 }
 
 fn statuses(translation: &Translation, settings: &Settings) -> String {
-    let render = |report| {
+    let render = |report: &std::sync::Arc<translator::status::Report>| {
         let mut status = render_status(report, None, &settings.controller_name, &epoch());
         strip_times(&mut status);
         (report.object.to_string(), status)

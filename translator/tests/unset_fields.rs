@@ -20,7 +20,7 @@ fn emitted() -> Emitted {
     for case in cases() {
         let (resources, settings) = case.resources();
         for output in translate(&resources, &settings).gateways.values() {
-            for resource in output.xds.encode() {
+            for resource in output.resources.values() {
                 add(&mut emitted, &resource.name, &resource.kind.type_url(), &resource.bytes);
             }
         }

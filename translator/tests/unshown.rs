@@ -2,9 +2,11 @@
 
 mod support;
 
-use ir::{InfraPort, ProxyInfra, SecretValue};
+use ir::{InfraPort, ProxyInfra};
+use proto::core::data_source::Specifier;
+use proto::tls::{GenericSecret, Secret, secret};
 use support::cases;
-use translator::{GatewayOutput, translate};
+use translator::{GatewayOutput, XdsResources, translate};
 
 /// The output of the only Gateway of a golden case.
 fn output(name: &str) -> GatewayOutput {
@@ -13,6 +15,24 @@ fn output(name: &str) -> GatewayOutput {
     let mut gateways = translate(&resources, &settings).gateways;
     assert_eq!(gateways.len(), 1, "{name}");
     gateways.pop_first().unwrap().1
+}
+
+/// The value of a secret that is a credential.
+fn credential(secret: &Secret) -> Option<String> {
+    let Some(secret::Type::GenericSecret(GenericSecret { secret: Some(source), .. })) = &secret.r#type else {
+        return None;
+    };
+    match &source.specifier {
+        Some(Specifier::InlineString(value)) => Some(value.clone()),
+        Some(Specifier::InlineBytes(value)) => String::from_utf8(value.clone()).ok(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether a cluster's packed options hold a text.
+fn is_packed(xds: &XdsResources, text: &str) -> bool {
+    let options = xds.clusters.values().flat_map(|cluster| cluster.typed_extension_protocol_options.values());
+    options.into_iter().any(|any| any.value.windows(text.len()).any(|window| window == text.as_bytes()))
 }
 
 #[test]
@@ -27,21 +47,18 @@ fn a_credential_is_the_whole_value_of_its_header() {
         ("ai_backend/auth-header-override", "x-llm-key", "Key openai-canary"),
         ("ai_backend/misplaced-fields", "authorization", "openai-canary"),
     ] {
-        let ir = output(case).ir;
-        let credential = ir.clusters.values().find_map(|cluster| cluster.http.credential.as_ref()).unwrap();
-        assert_eq!(credential.header, header, "{case}");
-        match &ir.secrets[&credential.secret].value {
-            SecretValue::Credential(value) => assert_eq!(value.expose(), expected, "{case}"),
-            SecretValue::Trust(_) => panic!("{case}: is a credential"),
-        }
+        let xds = output(case).xds();
+        assert!(is_packed(&xds, header), "{case}: {header}");
+        let credentials: Vec<_> = xds.secrets.values().filter_map(credential).collect();
+        assert_eq!(credentials, [expected], "{case}");
     }
 }
 
 #[test]
 fn without_a_credential_of_ours_there_is_no_secret_for_one() {
-    let ir = output("ai_backend/passthrough").ir;
-    assert!(ir.clusters.values().all(|cluster| cluster.http.credential.is_none()));
-    assert!(ir.secrets.values().all(|secret| matches!(secret.value, SecretValue::Trust(_))));
+    let xds = output("ai_backend/passthrough").xds();
+    assert_eq!(xds.secrets.values().filter_map(credential).count(), 0);
+    assert!(!xds.secrets.is_empty(), "the trust is there");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use anyhow::Result;
 use ir::{GatewayName, ProxyInfra};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use xds::{AdsServer, ClientEvent, FixedGroup, SnapshotCache};
+use xds::{AdsServer, ClientEvent, FixedGroup, Identify, SnapshotCache};
 
 use super::Deployer;
 use super::proxy::{Phase, ProxySpec, left, supervise};
@@ -45,6 +45,17 @@ pub struct XdsService {
     pub metrics: xds::Metrics,
     /// Who hears of acknowledgements and rejections.
     pub events: mpsc::UnboundedSender<ClientEvent>,
+}
+
+impl XdsService {
+    /// A server for those that `identify` knows.
+    pub fn server(self, identify: impl Identify) -> AdsServer {
+        let Self { cache, metrics, events } = self;
+        AdsServer::new(cache, identify).with_metrics(metrics).with_events(move |event| {
+            // Nobody listens at the end of the program.
+            let _ = events.send(event);
+        })
+    }
 }
 
 /// Runs one Envoy per Gateway.
@@ -165,9 +176,7 @@ async fn run_proxy(context: Context, gateway: &GatewayName, phase: watch::Receiv
     let bootstrap = Bootstrap { gateway, xds_socket: &xds_socket, admin_socket: &admin_socket };
     folder.write_bootstrap(&render_bootstrap(&bootstrap))?;
 
-    let server = AdsServer::new(xds.cache, FixedGroup(node_group(gateway)))
-        .with_metrics(xds.metrics)
-        .with_events(xds.events);
+    let server = xds.server(FixedGroup(node_group(gateway)));
     let serving = tokio::spawn(xds::serve_unix(server, listener, std::future::pending()));
     let spec = ProxySpec {
         gateway: gateway.clone(),

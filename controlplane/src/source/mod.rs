@@ -6,8 +6,9 @@ pub mod kubernetes;
 use std::fmt;
 use std::path::PathBuf;
 
-use crds::{Object, ObjectRef};
+use crds::ObjectRef;
 use tokio::sync::mpsc;
+pub use translator::Change;
 
 /// A place that objects come from.
 pub trait Source {
@@ -25,17 +26,15 @@ pub struct Update {
     /// What changed since the last update.
     pub changes: Vec<Change>,
     /// What a person should know about the input as it is now, in the order of the input; replaces
-    /// what was said before.
-    pub findings: Vec<Finding>,
+    /// what was said before. `None`: that is as it was.
+    pub findings: Option<Vec<Finding>>,
 }
 
-/// One object came, changed or went.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Change {
-    /// It is new, or different from before.
-    Apply(Object),
-    /// It is no longer there.
-    Delete(ObjectRef),
+impl Update {
+    /// The findings; none if they are as they were.
+    pub fn said(&self) -> &[Finding] {
+        self.findings.as_deref().unwrap_or_default()
+    }
 }
 
 /// Something in the input that a person should know, in one line.

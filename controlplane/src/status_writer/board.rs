@@ -2,6 +2,7 @@
 //! tokio's, so that tests can hold it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crds::ObjectRef;
@@ -12,6 +13,7 @@ use translator::status::Report;
 
 use super::plan::plan;
 use crate::backoff::Backoff;
+use crate::pipeline::ReportChanges;
 use crate::source::kubernetes::Observed;
 
 /// Two writes to one object are at least so far apart: the counts of a Gateway change with every route.
@@ -53,7 +55,7 @@ pub(super) struct Board {
 #[derive(Debug)]
 struct Entry {
     observed: Option<Observed>,
-    wanted: Option<Report>,
+    wanted: Option<Arc<Report>>,
     /// Its place in the queue.
     due: Option<Instant>,
     /// No write before.
@@ -82,24 +84,24 @@ impl Board {
         self.look_at(object);
     }
 
-    /// Takes in what all statuses shall say.
-    pub(super) fn want(&mut self, reports: &[Report]) {
+    /// Takes in what some statuses shall say from now on; the first time, what all shall say.
+    pub(super) fn want(&mut self, reports: ReportChanges) {
         let first = !std::mem::replace(&mut self.is_translated, true);
-        let reported: BTreeSet<&ObjectRef> = reports.iter().map(|report| &report.object).collect();
-        let mut changed: Vec<ObjectRef> = Vec::new();
-        for (object, entry) in &mut self.entries {
-            if !reported.contains(object) && (entry.wanted.take().is_some() || first) {
-                changed.push(object.clone());
+        if first {
+            // Objects without a report may hold words of ours that are no longer true.
+            let known: Vec<ObjectRef> = self.entries.keys().cloned().collect();
+            known.into_iter().for_each(|object| self.look_at(object));
+        }
+        for (object, report) in reports {
+            if report.is_none() && !self.entries.contains_key(&object) {
+                continue;
+            }
+            let entry = self.entries.entry(object.clone()).or_insert_with(Entry::new);
+            if entry.wanted != report {
+                entry.wanted = report;
+                self.look_at(object);
             }
         }
-        for report in reports {
-            let entry = self.entries.entry(report.object.clone()).or_insert_with(Entry::new);
-            if entry.wanted.as_ref() != Some(report) {
-                entry.wanted = Some(report.clone());
-                changed.push(report.object.clone());
-            }
-        }
-        changed.into_iter().for_each(|object| self.look_at(object));
     }
 
     /// The next status to write; it counts as being written from then on.
@@ -117,7 +119,7 @@ impl Board {
                 }
                 continue;
             };
-            let status = plan(&object, entry.wanted.as_ref(), &observed, &self.controller, now);
+            let status = plan(&object, entry.wanted.as_deref(), &observed, &self.controller, now);
             if let Some(status) = status {
                 entry.is_in_flight = true;
                 return Some(StatusUpdate { object, observed, status });

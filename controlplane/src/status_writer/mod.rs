@@ -31,6 +31,7 @@ use translator::status::Report;
 
 use crate::clock;
 use crate::lease::Leadership;
+use crate::mailbox;
 use crate::source::kubernetes::{Observation, Observed, observed};
 use crate::telemetry::Metrics;
 use board::{Board, Outcome, StatusUpdate};
@@ -40,9 +41,6 @@ const MAX_WRITES: usize = 8;
 
 /// A write that takes longer has failed.
 const WRITE_PATIENCE: Duration = Duration::from_secs(15);
-
-/// What the reports of the newest translation are, and `None` before the first.
-pub type Reports = Option<Arc<Vec<Report>>>;
 
 /// Writes statuses.
 pub struct StatusWriter {
@@ -66,7 +64,7 @@ impl StatusWriter {
     /// Writes until there are no more reports to come.
     pub async fn run(
         mut self,
-        mut reports: watch::Receiver<Reports>,
+        mut reports: mailbox::Receiver<ObjectRef, Option<Arc<Report>>>,
         mut observations: mpsc::UnboundedReceiver<Observation>,
     ) {
         let mut writes: JoinSet<(ObjectRef, Outcome)> = JoinSet::new();
@@ -75,10 +73,8 @@ impl StatusWriter {
             while let Ok((object, observed)) = observations.try_recv() {
                 self.board.observe(object, observed);
             }
-            if reports.has_changed().unwrap_or(false)
-                && let Some(reports) = reports.borrow_and_update().clone()
-            {
-                self.board.want(&reports);
+            if let Some(reports) = reports.try_take() {
+                self.board.want(reports);
             }
             self.start_writes(&mut writes);
             let due = self.board.next_due().filter(|_| self.may_write(&writes));
@@ -102,15 +98,10 @@ impl StatusWriter {
                         self.board.abandon_writes();
                     }
                 }
-                changed = reports.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                    let newest = reports.borrow_and_update().clone();
-                    if let Some(reports) = newest {
-                        self.board.want(&reports);
-                    }
-                }
+                changed = reports.take() => match changed {
+                    Some(reports) => self.board.want(reports),
+                    None => return,
+                },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
         }

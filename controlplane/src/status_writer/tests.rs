@@ -10,7 +10,9 @@ const ROUTES: &str = "gateway.networking.k8s.io";
 
 struct Writer {
     api: MockApi,
-    reports: watch::Sender<Reports>,
+    reports: mailbox::Sender<ObjectRef, Option<Arc<Report>>>,
+    /// The objects that reports were wanted of.
+    wanted: std::sync::Mutex<std::collections::BTreeSet<ObjectRef>>,
     observed: mpsc::UnboundedSender<Observation>,
     leadership: watch::Sender<Leadership>,
 }
@@ -20,13 +22,13 @@ fn leader() -> Leadership {
 }
 
 fn start(api: &MockApi, leadership: Leadership) -> Writer {
-    let (reports, wanted) = watch::channel(None);
+    let (reports, wanted) = mailbox::mailbox();
     let (observed, observations) = mpsc::unbounded_channel();
     let (leadership, led) = watch::channel(leadership);
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
     let writer = StatusWriter::new(api.client(), CONTROLLER, led, metrics);
     tokio::spawn(writer.run(wanted, observations));
-    Writer { api: api.clone(), reports, observed, leadership }
+    Writer { api: api.clone(), reports, wanted: Default::default(), observed, leadership }
 }
 
 impl Writer {
@@ -40,8 +42,15 @@ impl Writer {
         self.observed.send((reference(&name), Some(read(object)))).unwrap();
     }
 
+    /// These reports, and no others.
     fn want(&self, reports: Vec<Report>) {
-        self.reports.send_replace(Some(Arc::new(reports)));
+        let mut wanted = self.wanted.lock().unwrap();
+        let gone = std::mem::take(&mut *wanted).into_iter().map(|object| (object, None));
+        let mut changes: crate::pipeline::ReportChanges = gone.collect();
+        changes.extend(reports.into_iter().map(|report| (report.object.clone(), Some(Arc::new(report)))));
+        wanted
+            .extend(changes.iter().filter(|(_, report)| report.is_some()).map(|(object, _)| object.clone()));
+        self.reports.put(changes);
     }
 
     fn status(&self, name: &str) -> Value {
@@ -274,7 +283,7 @@ async fn an_object_that_is_gone_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn the_writer_ends_with_its_input() {
     let api = MockApi::new();
-    let (reports, wanted) = watch::channel(None);
+    let (reports, wanted) = mailbox::mailbox();
     let (_observed, observations) = mpsc::unbounded_channel();
     let (_leadership, led) = watch::channel(leader());
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());

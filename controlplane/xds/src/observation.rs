@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::resource::{ResourceType, ResourceVersion};
+use crate::resource_type::ResourceType;
+use crate::version::ResourceVersion;
 
 /// What a stream learned about its client, for status and metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,14 @@ pub enum Observation {
         resource_type: ResourceType,
         /// From sending to the answer.
         latency: Duration,
+    },
+    /// The client took over resources that were new to it: those of an accepted response, or those of a
+    /// rejected one that are not among its culprits.
+    Accepted {
+        /// Their type.
+        resource_type: ResourceType,
+        /// Their names and versions.
+        resources: Vec<(String, ResourceVersion)>,
     },
     /// A response was rejected; the client keeps what it had.
     Nacked(Rejection),

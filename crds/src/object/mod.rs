@@ -12,7 +12,7 @@ use crate::{
     core::{EndpointSlice, Namespace, ObjectMeta, Secret, Service},
     gateway_api::{Gateway, GatewayClass, HttpRoute, ReferenceGrant},
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
-    object_ref::{GroupKind, ObjectRef},
+    object_ref::{GroupKind, NamespacedName, ObjectRef},
     upstream::Upstream,
 };
 
@@ -51,6 +51,58 @@ impl KindInfo {
     }
 }
 
+/// The type of the objects of one kind.
+pub trait Typed: Sized {
+    /// The kind.
+    const KIND: Kind;
+
+    /// The object as its type; `None` if it is of another kind.
+    fn of(object: &Object) -> Option<&Arc<Self>>;
+}
+
+/// The identity of an object of a kind that the translator reads: smaller than [`ObjectRef`], which knows every
+/// kind. An object without a namespace has an empty one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    /// The kind.
+    pub kind: Kind,
+    /// The namespace and the name.
+    pub name: NamespacedName,
+}
+
+impl ObjectKey {
+    /// The key of an object of that type.
+    pub fn of<T: Typed>(name: NamespacedName) -> Self {
+        Self { kind: T::KIND, name }
+    }
+
+    /// The key of the object that `reference` names; `None` if the translator does not read its kind.
+    pub fn find(reference: &ObjectRef) -> Option<Self> {
+        let kind = Kind::find(&reference.group, &reference.kind)?;
+        let namespace = reference.namespace.clone().unwrap_or_default();
+        Some(Self { kind, name: NamespacedName::new(namespace, &reference.name) })
+    }
+
+    /// The same identity, for messages and statuses.
+    pub fn to_ref(&self) -> ObjectRef {
+        let KindInfo { group, kind, namespaced, .. } = *self.kind.info();
+        let NamespacedName { namespace, name } = self.name.clone();
+        ObjectRef {
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            namespace: namespaced.then_some(namespace),
+            name,
+        }
+    }
+}
+
+impl Kind {
+    /// The kind of that API group and name.
+    pub fn find(group: &str, kind: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|known| known.info().group == group && known.info().kind == kind)
+    }
+}
+
 /// One row per kind: variant, type, group, versions, kind, plural, scope. Everything that must know
 /// all kinds is made from this one list.
 macro_rules! kinds {
@@ -73,15 +125,43 @@ macro_rules! kinds {
                 match self { $( Self::$variant(object) => &object.metadata, )+ }
             }
 
-            /// The row of [`KINDS`] of the object's kind.
-            pub fn kind(&self) -> &'static KindInfo {
+            /// The object's kind.
+            pub fn kind(&self) -> Kind {
+                match self { $( Self::$variant(_) => Kind::$variant, )+ }
+            }
+        }
+
+        /// A kind that the translator reads.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs, reason = "each variant is named after its kind")]
+        pub enum Kind {
+            $( $variant, )+
+        }
+
+        impl Kind {
+            /// Every kind, in the order of [`KINDS`].
+            pub const ALL: &[Self] = &[$( Self::$variant, )+];
+
+            /// The row of [`KINDS`].
+            pub fn info(self) -> &'static KindInfo {
                 match self {
-                    $( Self::$variant(_) => &KindInfo {
+                    $( Self::$variant => &KindInfo {
                         group: $group, versions: &[$($version),+], kind: $kind, plural: $plural, namespaced: $namespaced,
                     }, )+
                 }
             }
         }
+
+        $( impl Typed for $ty {
+            const KIND: Kind = Kind::$variant;
+
+            fn of(object: &Object) -> Option<&Arc<Self>> {
+                match object {
+                    Object::$variant(object) => Some(object),
+                    _ => None,
+                }
+            }
+        } )+
 
         $( impl From<$ty> for Object {
             fn from(object: $ty) -> Self {
@@ -125,7 +205,7 @@ impl Object {
 
     /// The object's key.
     pub fn object_ref(&self) -> ObjectRef {
-        let KindInfo { group, kind, .. } = *self.kind();
+        let KindInfo { group, kind, .. } = *self.kind().info();
         let metadata = self.metadata();
         ObjectRef {
             group: group.to_owned(),
@@ -133,6 +213,14 @@ impl Object {
             namespace: metadata.namespace.clone(),
             name: metadata.name.clone().unwrap_or_default(),
         }
+    }
+
+    /// The object's key among those that the translator reads.
+    pub fn key(&self) -> ObjectKey {
+        let metadata = self.metadata();
+        let namespace = metadata.namespace.clone().unwrap_or_default();
+        let name = metadata.name.clone().unwrap_or_default();
+        ObjectKey { kind: self.kind(), name: NamespacedName { namespace, name } }
     }
 
     /// `metadata.generation`: the version of the spec. Absent outside a cluster.

@@ -22,9 +22,9 @@ pub struct ClusterIr {
 /// Where a cluster's endpoints come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Discovery {
-    /// From a list of addresses, delivered apart from the cluster so that a change of endpoints
-    /// does not touch the cluster. Sorted. Empty: requests are answered with 503.
-    Endpoints(Vec<Endpoint>),
+    /// From a list of addresses, delivered apart from the cluster under its name, so that a change of endpoints
+    /// does not touch the cluster. While it is empty, requests are answered with 503.
+    Endpoints,
     /// From DNS: Envoy resolves the names and uses every address. Never empty.
     Dns(Vec<HostPort>),
 }

@@ -1,49 +1,65 @@
-//! What one Envoy fleet serves.
+//! What the proxies of one Gateway listen on.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::{
-    ClusterIr, ClusterName, GatewayName, Hostname, ListenerName, RouteConfigName, RouteIr, Scheme, SecretIr,
-    SecretName, VirtualHostName,
-};
+use crate::{ListenerName, RouteConfigName, Scheme};
 
-/// All that the Envoys of one Gateway need.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct GatewayIr {
-    /// Whose fleet this is.
-    pub name: GatewayName,
-    /// Its listeners, by name.
-    pub listeners: BTreeMap<ListenerName, ListenerIr>,
-    /// Every cluster that a route names, by name.
-    pub clusters: BTreeMap<ClusterName, ClusterIr>,
-    /// Every secret that a cluster names, by name.
-    pub secrets: BTreeMap<SecretName, SecretIr>,
-}
-
-/// One port on which HTTP is served. Several Gateway listeners may share it, told apart by host.
+/// What is bound together: a socket, and what is spoken on its connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ListenerIr {
     /// Stable while the port is.
     pub name: ListenerName,
-    /// The addresses to bind; the first is the main one, never empty.
+    /// Where it listens.
+    pub bind: Bind,
+    /// What becomes of connections: the first chain that fits a connection takes it. Never empty.
+    pub chains: Vec<FilterChainIr>,
+}
+
+/// Addresses with one port. Several Gateway listeners may share it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bind {
+    /// The first is the main one, never empty.
     pub addresses: Vec<IpAddr>,
-    /// The port to bind.
+    /// The port.
     pub port: u16,
-    /// What becomes of requests with an escaped slash in their path.
-    pub escaped_slashes: EscapedSlashes,
+}
+
+/// What becomes of the connections that it fits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FilterChainIr {
+    /// What is spoken on them.
+    pub protocol: Protocol,
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Protocol {
+    /// HTTP/1.1 and HTTP/2.
+    Http(HttpChain),
+}
+
+/// How HTTP is served on a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HttpChain {
     /// The name of its route table.
     pub route_config: RouteConfigName,
-    /// Its route table: one virtual host per hostname, the most specific first.
-    pub virtual_hosts: Vec<VirtualHost>,
+    /// What becomes of requests with an escaped slash in their path.
+    pub escaped_slashes: EscapedSlashes,
 }
 
 impl ListenerIr {
     /// The scheme of the URLs that lead to it.
     pub fn scheme(&self) -> Scheme {
         Scheme::Http
+    }
+
+    /// The route tables that its chains name.
+    pub fn route_configs(&self) -> impl Iterator<Item = &RouteConfigName> {
+        self.chains.iter().map(|chain| match &chain.protocol {
+            Protocol::Http(http) => &http.route_config,
+        })
     }
 }
 
@@ -58,15 +74,4 @@ pub enum EscapedSlashes {
     Reject,
     /// The escape stays, and counts as a part of its path element.
     Keep,
-}
-
-/// The routes of one hostname; the unit in which routes are translated and compared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct VirtualHost {
-    /// Unique within its route table.
-    pub name: VirtualHostName,
-    /// The host that it serves; unique within its route table.
-    pub hostname: Hostname,
-    /// In the order in which they are tried. Empty: the host exists, and every path is 404.
-    pub routes: Vec<RouteIr>,
 }

@@ -25,7 +25,7 @@ pub use cluster::{
     ClusterIr, Credential, Discovery, Endpoint, HostPort, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
-pub use gateway::{EscapedSlashes, GatewayIr, ListenerIr, VirtualHost};
+pub use gateway::{Bind, EscapedSlashes, FilterChainIr, HttpChain, ListenerIr, Protocol};
 pub use hostname::Hostname;
 pub use infra::{DRAIN_PORT, InfraPort, METRICS_PORT, ProxyInfra, READINESS_PORT, RESERVED_PORTS};
 pub use matcher::{

@@ -9,64 +9,91 @@ use ir::RESERVED_PORTS;
 use super::listener::Listener;
 use crate::{Addressing, Settings};
 
-/// What the Gateways so far have taken: which ports on which address, and who.
-#[derive(Default)]
+/// The address of each Gateway, and which of its ports another Gateway has there.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct AddressPlan {
-    taken: BTreeMap<(IpAddr, u16), NamespacedName>,
+    pub gateways: BTreeMap<NamespacedName, Place>,
+}
+
+/// Where a Gateway's proxy listens.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Place {
+    pub address: IpAddr,
+    /// Ports that it cannot have there, and whose they are.
+    pub taken: BTreeMap<u16, NamespacedName>,
 }
 
 impl AddressPlan {
-    /// Gives a Gateway its addresses, and marks the listeners whose port it cannot have. To be
-    /// called in the order in which Gateways have precedence.
-    pub(crate) fn assign(
-        &mut self,
-        gateway: &NamespacedName,
-        listeners: &mut [Listener<'_>],
-        settings: &Settings,
-    ) -> Vec<IpAddr> {
-        for listener in listeners.iter_mut().filter(|listener| listener.is_served()) {
-            listener.unbound = listener.port.filter(|port| *port < settings.lowest_port).map(privileged);
+    /// Whether Gateways share addresses, so that what one gets depends on the others.
+    pub(crate) fn is_needed(settings: &Settings) -> bool {
+        match settings.addressing {
+            Addressing::AllInterfaces | Addressing::Service => false,
+            Addressing::Loopback | Addressing::Fixed(_) => true,
         }
-        let address = match settings.addressing {
-            Addressing::AllInterfaces => return vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)],
-            Addressing::Service => {
-                refuse_reserved(listeners);
-                return vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
-            }
-            Addressing::Fixed(address) => address,
-            Addressing::Loopback => self.free_loopback(listeners),
-        };
-        for listener in listeners.iter_mut().filter(|listener| listener.is_served()) {
-            let Some(port) = listener.port else { continue };
-            match self.taken.get(&(address, port)) {
-                Some(owner) if owner != gateway => {
-                    listener.unbound = Some(format!("port {port} on {address} belongs to Gateway {owner}"));
-                }
-                Some(_) => {}
-                None => drop(self.taken.insert((address, port), gateway.clone())),
-            }
-        }
-        vec![address]
     }
 
-    /// The first loopback address on which none of the ports is taken.
-    fn free_loopback(&self, listeners: &[Listener<'_>]) -> IpAddr {
-        let ports: Vec<u16> = listeners.iter().filter(|l| l.is_served()).filter_map(|l| l.port).collect();
-        let candidates = (1..=u8::MAX).map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)));
-        let is_free =
-            |address: &IpAddr| ports.iter().all(|port| !self.taken.contains_key(&(*address, *port)));
-        let mut candidates = candidates.filter(is_free);
-        // 255 Gateways on one port: the rest share the first address, and their listeners say so.
-        candidates.next().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    /// Gives every Gateway its address. `gateways` come in the order in which they have precedence, each with the
+    /// ports that it wants.
+    pub(crate) fn new<'a>(
+        gateways: impl Iterator<Item = (&'a NamespacedName, Vec<u16>)>,
+        settings: &Settings,
+    ) -> Self {
+        let mut owners: BTreeMap<(IpAddr, u16), NamespacedName> = BTreeMap::new();
+        let mut plan = Self::default();
+        for (gateway, ports) in gateways {
+            let address = match settings.addressing {
+                Addressing::Fixed(address) => address,
+                _ => free_loopback(&owners, &ports),
+            };
+            let mut taken = BTreeMap::new();
+            for port in ports {
+                let owner = owners.entry((address, port)).or_insert_with(|| gateway.clone());
+                if owner != gateway {
+                    taken.insert(port, owner.clone());
+                }
+            }
+            plan.gateways.insert(gateway.clone(), Place { address, taken });
+        }
+        plan
     }
 }
 
-/// Ports at which the proxy itself answers in a cluster.
-fn refuse_reserved(listeners: &mut [Listener<'_>]) {
+/// Marks the listeners whose port no Gateway can have here.
+pub(crate) fn refuse_ports(listeners: &mut [Listener], settings: &Settings) {
     for listener in listeners.iter_mut().filter(|listener| listener.is_served()) {
-        let reserved = listener.port.filter(|port| RESERVED_PORTS.contains(port));
-        listener.unbound = reserved.map(|port| format!("port {port} is the proxy's own; choose another"));
+        let Some(port) = listener.port else { continue };
+        if settings.addressing == Addressing::Service && RESERVED_PORTS.contains(&port) {
+            // Ports at which the proxy itself answers in a cluster.
+            listener.unbound = Some(format!("port {port} is the proxy's own; choose another"));
+        } else if port < settings.lowest_port {
+            listener.unbound = Some(privileged(port));
+        }
     }
+}
+
+/// Gives the listeners of a Gateway their address, and marks those whose port another Gateway has there.
+pub(crate) fn place(
+    gateway: &NamespacedName,
+    listeners: &mut [Listener],
+    plan: Option<&AddressPlan>,
+) -> Vec<IpAddr> {
+    let Some(Place { address, taken }) = plan.and_then(|plan| plan.gateways.get(gateway)) else {
+        return vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
+    };
+    for listener in listeners.iter_mut().filter(|listener| listener.is_served()) {
+        if let Some((port, owner)) = listener.port.and_then(|port| taken.get_key_value(&port)) {
+            listener.unbound = Some(format!("port {port} on {address} belongs to Gateway {owner}"));
+        }
+    }
+    vec![*address]
+}
+
+/// The first loopback address on which none of the ports is taken.
+fn free_loopback(owners: &BTreeMap<(IpAddr, u16), NamespacedName>, ports: &[u16]) -> IpAddr {
+    let mut candidates = (1..=u8::MAX).map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)));
+    let is_free = |address: &IpAddr| ports.iter().all(|port| !owners.contains_key(&(*address, *port)));
+    // 255 Gateways on one port: the rest share the first address, and their listeners say so.
+    candidates.find(is_free).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 fn privileged(port: u16) -> String {

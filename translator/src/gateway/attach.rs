@@ -1,36 +1,143 @@
 //! Which routes attach to which listeners: parentRef × listener.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crds::core::LabelSelectorRequirement;
+use crds::gateway_api::HttpRoute;
 use crds::gateway_api::gateways::{
     GatewayListenersAllowedRoutesNamespacesFrom as From,
     GatewayListenersAllowedRoutesNamespacesSelector as Selector,
 };
 use crds::gateway_api::httproutes::HttpRouteParentRefs;
-use crds::{NamespacedName, gateway_api};
+use crds::{NamespacedName, ObjectRef, gateway_api};
 use ir::Hostname;
+use serde_json::json;
 
-use super::context::Context;
-use super::listener::{Listener, Rejection};
-use crate::status::Reason;
+use super::class;
+use super::face::Placed;
+use super::http_route::TranslatedRoute;
+use super::listener::Listener;
+use crate::engine::{BackendKey, GatewayKey, View};
+use crate::status::{Condition, ConditionType, Facts, ParentFacts, Reason, Rejection, Report};
 
-/// A hostname of a route at a listener: as the route writes it, and what of it the listener serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AttachedHostname {
-    /// As written; decides precedence.
-    pub original: Hostname,
+/// The kind of the routes that attach.
+const KIND: &str = "HTTPRoute";
+
+/// A route at one listener of a Gateway, under one hostname.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Row {
+    pub gateway: GatewayKey,
+    /// The listener's name.
+    pub listener: String,
+    /// The listener's port; `None` if it is not served.
+    pub port: Option<u16>,
     /// Narrowed to the listener's.
     pub effective: Hostname,
+    /// As the route writes it; decides precedence.
+    pub original: Hostname,
 }
 
-/// A route at one listener of a Gateway.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a route attaches, and what there is to tell about it.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Attachment {
-    /// The listener's index in its Gateway.
-    pub listener: usize,
-    /// Never empty.
-    pub hostnames: Vec<AttachedHostname>,
+    /// Sorted, each once.
+    pub rows: Vec<Row>,
+    /// The backends that the Gateways need for it.
+    pub uses: BTreeSet<(GatewayKey, BackendKey)>,
+    /// The listeners (Gateway, name) at which it counts as attached: those that accept it, unless nothing of it is
+    /// carried out.
+    pub counted: BTreeSet<(GatewayKey, String)>,
+    /// Its status; `None` if no parent is ours.
+    pub report: Option<Report>,
+}
+
+/// Attaches a route to the listeners that it names, and tells how that went; `None` if it is not a route of ours.
+pub(crate) fn attach(view: &View<'_>, key: &NamespacedName) -> Option<Attachment> {
+    let route = view.object::<HttpRoute>(key)?;
+    let translated = view.route(key);
+    let mut attachment =
+        Attachment { rows: Vec::new(), uses: BTreeSet::new(), counted: BTreeSet::new(), report: None };
+    let mut parents = Vec::new();
+    for parent in route.spec.parent_refs.iter().flatten() {
+        let gateway = parent_gateway(parent, &key.namespace);
+        let placed = gateway.as_ref().and_then(|gateway| view.placement(gateway));
+        let (Some(gateway), Some(placed), Some(translated)) = (&gateway, placed, &translated) else {
+            parents.extend(class::nobodys_parent(view, parent, gateway.as_ref()).map(|condition| {
+                ParentFacts { parent_ref: parent_json(parent), conditions: vec![condition] }
+            }));
+            continue;
+        };
+        let rows = match translated.is_nowhere() {
+            true => Err(Rejection::new(Reason::UnsupportedValue, translated.hostname_errors.join("; "))),
+            false => rows(view, gateway, &placed, parent, key, &translated.hostnames),
+        };
+        let conditions = conditions(translated, rows.as_ref().err());
+        parents.push(ParentFacts { parent_ref: parent_json(parent), conditions });
+        attachment.add(rows.unwrap_or_default(), translated);
+    }
+    // The same route by another parentRef counts once.
+    attachment.rows.sort();
+    attachment.rows.dedup();
+    attachment.report = (!parents.is_empty()).then(|| Report {
+        object: ObjectRef::namespaced(gateway_api::GROUP, "HTTPRoute", &key.namespace, &key.name),
+        generation: route.metadata.generation.unwrap_or_default(),
+        facts: Facts::Route(parents),
+    });
+    Some(attachment)
+}
+
+impl Attachment {
+    fn add(&mut self, rows: Vec<Row>, translated: &TranslatedRoute) {
+        for row in &rows {
+            if !translated.all_broken {
+                self.counted.insert((row.gateway.clone(), row.listener.clone()));
+            }
+            if row.port.is_some() {
+                let backends = translated.backends.iter().cloned();
+                self.uses.extend(backends.map(|backend| (row.gateway.clone(), backend)));
+            }
+        }
+        self.rows.extend(rows);
+    }
+}
+
+/// What to tell about a route at a parent, which may have rejected it.
+fn conditions(translated: &TranslatedRoute, rejected: Option<&Rejection>) -> Vec<Condition> {
+    let mut conditions = match rejected {
+        None => translated.conditions(),
+        Some(Rejection { reason, message }) => {
+            vec![Condition::bad(ConditionType::Accepted, *reason, message), translated.resolved_refs()]
+        }
+    };
+    if !translated.is_nowhere() && !translated.hostname_errors.is_empty() {
+        add_dropped_hostnames(&mut conditions, &translated.hostname_errors);
+    }
+    conditions
+}
+
+/// Tells of hostnames that are left out, beside the rules that are.
+fn add_dropped_hostnames(conditions: &mut Vec<Condition>, errors: &[String]) {
+    let message = format!("Dropped hostname(s): {}", errors.join("; "));
+    let told = conditions.iter_mut().find(|condition| condition.kind == ConditionType::PartiallyInvalid);
+    match told {
+        Some(condition) => condition.message = format!("{}; {message}", condition.message),
+        None => conditions.push(Condition::bad(
+            ConditionType::PartiallyInvalid,
+            Reason::UnsupportedValue,
+            message,
+        )),
+    }
+}
+
+/// The parents of a route about which nothing is known.
+pub(crate) fn parents_without_conditions(route: &HttpRoute) -> Vec<ParentFacts> {
+    let parents = route.spec.parent_refs.iter().flatten();
+    parents.map(|parent| ParentFacts { parent_ref: parent_json(parent), conditions: Vec::new() }).collect()
+}
+
+/// A parentRef as its route writes it.
+fn parent_json(parent: &HttpRouteParentRefs) -> serde_json::Value {
+    serde_json::to_value(parent).unwrap_or_else(|_| json!({"name": parent.name}))
 }
 
 /// The Gateway that a parentRef means; `None` if it means something else.
@@ -43,58 +150,51 @@ pub(crate) fn parent_gateway(parent: &HttpRouteParentRefs, route_namespace: &str
     })
 }
 
-/// The listeners of a Gateway that a route attaches to by one parentRef, or why there are none
-/// (Gateway API, `RouteConditionReason`).
-pub(crate) fn attach(
-    context: &Context<'_>,
+/// Where a route attaches by one parentRef, or why nowhere (Gateway API, `RouteConditionReason`). No hostnames: every
+/// host.
+fn rows(
+    view: &View<'_>,
     gateway: &NamespacedName,
-    listeners: &[Listener<'_>],
+    placed: &Placed,
     parent: &HttpRouteParentRefs,
-    route: &RouteKey<'_>,
-) -> Result<Vec<Attachment>, Rejection> {
-    let meant: Vec<_> =
-        listeners.iter().enumerate().filter(|(_, listener)| is_meant(listener, parent)).collect();
+    route: &NamespacedName,
+    hostnames: &[Hostname],
+) -> Result<Vec<Row>, Rejection> {
+    let meant: Vec<_> = placed.listeners.iter().filter(|listener| is_meant(listener, parent)).collect();
     if meant.is_empty() {
         let message = format!("Gateway {gateway} has no listener {}", describe(parent));
         return Err(Rejection::new(Reason::NoMatchingParent, message));
     }
-    let allowed: Vec<_> = meant
-        .into_iter()
-        .filter(|(_, listener)| {
-            is_kind_allowed(listener, route.kind)
-                && is_namespace_allowed(context, gateway, listener, route.namespace)
-        })
-        .collect();
+    let is_allowed = |listener: &&Listener| {
+        is_kind_allowed(listener, KIND) && is_namespace_allowed(view, gateway, listener, &route.namespace)
+    };
+    let allowed: Vec<_> = meant.into_iter().filter(is_allowed).collect();
     if allowed.is_empty() {
-        let message = format!(
-            "no listener of Gateway {gateway} allows {} from namespace {}",
-            route.kind, route.namespace
-        );
+        let message =
+            format!("no listener of Gateway {gateway} allows {KIND} from namespace {}", route.namespace);
         return Err(Rejection::new(Reason::NotAllowedByListeners, message));
     }
-    let attachments: Vec<_> = allowed
+    let rows: Vec<_> = allowed
         .into_iter()
-        .filter_map(|(index, listener)| {
-            let hostnames = common_hostnames(&listener.hostname, route.hostnames);
-            (!hostnames.is_empty()).then_some(Attachment { listener: index, hostnames })
+        .flat_map(|listener| {
+            let is_served = !placed.is_rejected && listener.is_served();
+            common_hostnames(&listener.hostname, hostnames).map(move |(original, effective)| Row {
+                gateway: gateway.clone(),
+                listener: listener.spec.name.clone(),
+                port: listener.port.filter(|_| is_served),
+                effective,
+                original,
+            })
         })
         .collect();
-    if attachments.is_empty() {
+    if rows.is_empty() {
         let message = format!("no listener of Gateway {gateway} has a hostname in common with this route");
         return Err(Rejection::new(Reason::NoMatchingListenerHostname, message));
     }
-    Ok(attachments)
+    Ok(rows)
 }
 
-/// What attachment needs to know of a route.
-pub(crate) struct RouteKey<'a> {
-    pub kind: &'a str,
-    pub namespace: &'a str,
-    /// Empty: every host.
-    pub hostnames: &'a [Hostname],
-}
-
-fn is_meant(listener: &Listener<'_>, parent: &HttpRouteParentRefs) -> bool {
+fn is_meant(listener: &Listener, parent: &HttpRouteParentRefs) -> bool {
     parent.section_name.as_ref().is_none_or(|section| *section == listener.spec.name)
         && parent.port.is_none_or(|port| port == listener.spec.port)
 }
@@ -108,14 +208,14 @@ fn describe(parent: &HttpRouteParentRefs) -> String {
     }
 }
 
-fn is_kind_allowed(listener: &Listener<'_>, route_kind: &str) -> bool {
+fn is_kind_allowed(listener: &Listener, route_kind: &str) -> bool {
     listener.kinds.iter().any(|(group, kind)| group == gateway_api::GROUP && kind == route_kind)
 }
 
 fn is_namespace_allowed(
-    context: &Context<'_>,
+    view: &View<'_>,
     gateway: &NamespacedName,
-    listener: &Listener<'_>,
+    listener: &Listener,
     namespace: &str,
 ) -> bool {
     let namespaces = listener.spec.allowed_routes.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
@@ -124,7 +224,7 @@ fn is_namespace_allowed(
         From::Same => namespace == gateway.namespace,
         From::Selector => namespaces
             .and_then(|namespaces| namespaces.selector.as_ref())
-            .is_some_and(|selector| selects(selector, &context.namespace_labels(namespace))),
+            .is_some_and(|selector| selects(selector, &view.namespace_labels(namespace))),
     }
 }
 
@@ -155,13 +255,14 @@ fn holds(requirement: &LabelSelectorRequirement, labels: &BTreeMap<String, Strin
     }
 }
 
-/// What route and listener have in common; a route without hostnames takes the listener's.
-fn common_hostnames(listener: &Hostname, route: &[Hostname]) -> Vec<AttachedHostname> {
-    let any = [Hostname::Any];
-    let route = if route.is_empty() { any.as_slice() } else { route };
-    let common = route.iter().filter_map(|original| {
-        let effective = original.intersect(listener)?;
-        Some(AttachedHostname { original: original.clone(), effective })
-    });
-    common.collect()
+/// The hostnames that route and listener have in common, each as written by the route and as served; a route without
+/// hostnames takes the listener's.
+fn common_hostnames<'a>(
+    listener: &'a Hostname,
+    route: &'a [Hostname],
+) -> impl Iterator<Item = (Hostname, Hostname)> + 'a {
+    let route = if route.is_empty() { &ANY } else { route };
+    route.iter().filter_map(|original| Some((original.clone(), original.intersect(listener)?)))
 }
+
+const ANY: [Hostname; 1] = [Hostname::Any];

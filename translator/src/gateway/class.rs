@@ -1,83 +1,101 @@
 //! Which GatewayClasses and Gateways are ours.
 
-use std::collections::BTreeSet;
-
 use crds::gateway_api::httproutes::HttpRouteParentRefs;
-use crds::{NamespacedName, ObjectRef, gateway_api};
+use crds::gateway_api::{self, Gateway, GatewayClass};
+use crds::{NamespacedName, ObjectKey, ObjectRef};
 
-use super::context::Context;
-use super::listener::Rejection;
-use super::parameters;
-use crate::status::{Condition, ConditionType, Facts, GatewayFacts, Reason, Report};
+use super::parameters::{self, Parameters};
+use crate::engine::View;
+use crate::status::{Condition, ConditionType, Facts, GatewayFacts, Reason, Rejection, Report};
 
-/// The names of the classes whose Gateways we serve.
-pub(crate) fn our_classes(context: &Context<'_>) -> BTreeSet<String> {
-    let classes = &context.resources.gateway_classes;
-    let ours = classes
-        .iter()
-        .filter(|(_, class)| class.spec.controller_name == context.settings.controller_name)
-        .map(|(name, _)| name.clone());
-    let implied =
-        context.settings.implied_classes.iter().filter(|name| !classes.contains_key(*name)).cloned();
-    ours.chain(implied).collect()
+/// The controllers that serve the kinds of both dialects, too, and tell about them in the same conditions.
+const PEERS: [&str; 4] = [
+    "kgateway.dev/kgateway",
+    "kgateway.dev/agentgateway",
+    "solo.io/gloo-gateway",
+    "agentgateway.dev/agentgateway",
+];
+
+/// Whether a class belongs to a controller that also serves Backends or Upstreams.
+pub(crate) fn is_of_a_peer(class: &GatewayClass) -> bool {
+    PEERS.contains(&class.spec.controller_name.as_str())
 }
 
-/// The status of every class of ours.
-pub(crate) fn report_classes(context: &Context<'_>) -> Vec<Report> {
-    let ours = context
-        .resources
-        .gateway_classes
-        .iter()
-        .filter(|(_, class)| class.spec.controller_name == context.settings.controller_name);
-    ours.map(|(name, class)| {
-        let is_own_network = context.settings.addressing.is_own_network();
-        let parameters = if is_own_network { parameters::of_class(context, class) } else { Ok(None) };
-        let condition = match parameters {
-            Err(Rejection { reason, message }) => Condition::bad(ConditionType::Accepted, reason, message),
-            Ok(_) => Condition::good(ConditionType::Accepted, Reason::Accepted, "served by Chancery"),
-        };
-        Report {
-            object: ObjectRef::cluster(gateway_api::GROUP, "GatewayClass", name),
-            generation: class.metadata.generation.unwrap_or_default(),
-            facts: Facts::Conditions(vec![condition]),
-        }
+/// A class whose Gateways we serve.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ClassFace {
+    /// Its parameters; `Ok(None)` if it names none.
+    pub parameters: Result<Option<Parameters>, Rejection>,
+    /// Whether it names parameters that have no effect here.
+    pub has_idle_parameters: bool,
+    /// The parameters that it names.
+    pub named_parameters: Option<ObjectKey>,
+    /// Its status; `None` for a class that exists by a setting alone.
+    pub report: Option<Report>,
+}
+
+/// Reads a class; `None` if it is not ours.
+pub(crate) fn read(view: &View<'_>, name: &str) -> Option<ClassFace> {
+    let settings = view.settings();
+    let Some(class) = view.object::<GatewayClass>(&NamespacedName::new("", name)) else {
+        let is_implied = settings.implied_classes.iter().any(|implied| implied == name);
+        return is_implied.then_some(ClassFace {
+            parameters: Ok(None),
+            has_idle_parameters: false,
+            named_parameters: None,
+            report: None,
+        });
+    };
+    if class.spec.controller_name != settings.controller_name {
+        return None;
+    }
+    let is_own_network = settings.addressing.is_own_network();
+    let parameters = if is_own_network { parameters::of_class(view, class) } else { Ok(None) };
+    let condition = match &parameters {
+        Err(Rejection { reason, message }) => Condition::bad(ConditionType::Accepted, *reason, message),
+        Ok(_) => Condition::good(ConditionType::Accepted, Reason::Accepted, "served by Chancery"),
+    };
+    let report = Report {
+        object: ObjectRef::cluster(gateway_api::GROUP, "GatewayClass", name),
+        generation: class.metadata.generation.unwrap_or_default(),
+        facts: Facts::Conditions(vec![condition]),
+    };
+    Some(ClassFace {
+        parameters,
+        has_idle_parameters: !is_own_network && class.spec.parameters_ref.is_some(),
+        named_parameters: parameters::named_by_class(view, class),
+        report: Some(report),
     })
-    .collect()
 }
 
 /// Where nobody else can be meant, a Gateway of a class that is not ours is a mistake.
-pub(crate) fn report_classless_gateways(context: &Context<'_>) -> Vec<Report> {
-    if !context.settings.sole_controller {
-        return Vec::new();
+pub(crate) fn report_of_classless(view: &View<'_>, key: &NamespacedName) -> Option<Report> {
+    if !view.settings().sole_controller {
+        return None;
     }
-    let ours = our_classes(context);
-    let lost = context.resources.gateways.iter();
-    let lost = lost.filter(|(_, gateway)| !ours.contains(&gateway.spec.gateway_class_name));
-    lost.map(|(key, gateway)| {
-        let known: Vec<_> = ours.iter().map(String::as_str).collect();
-        let class = &gateway.spec.gateway_class_name;
-        let message = format!("spec.gatewayClassName: {class:?} is not served here; {} is", known.join(", "));
-        let facts = GatewayFacts {
-            addresses: Vec::new(),
-            conditions: vec![Condition::bad(ConditionType::Accepted, Reason::Invalid, message)],
-            listeners: Vec::new(),
-        };
-        Report {
-            object: ObjectRef::namespaced(gateway_api::GROUP, "Gateway", &key.namespace, &key.name),
-            generation: gateway.metadata.generation.unwrap_or_default(),
-            facts: Facts::Gateway(facts),
-        }
+    let gateway = view.object::<Gateway>(key)?;
+    let class = &gateway.spec.gateway_class_name;
+    let known = view.classes().join(", ");
+    let message = format!("spec.gatewayClassName: {class:?} is not served here; {known} is");
+    let facts = GatewayFacts {
+        addresses: Vec::new(),
+        conditions: vec![Condition::bad(ConditionType::Accepted, Reason::Invalid, message)],
+        listeners: Vec::new(),
+    };
+    Some(Report {
+        object: ObjectRef::namespaced(gateway_api::GROUP, "Gateway", &key.namespace, &key.name),
+        generation: gateway.metadata.generation.unwrap_or_default(),
+        facts: Facts::Gateway(facts),
     })
-    .collect()
 }
 
 /// What to tell of a parent that is no Gateway of ours. Nothing where it may be somebody else's.
 pub(crate) fn nobodys_parent(
-    context: &Context<'_>,
+    view: &View<'_>,
     parent: &HttpRouteParentRefs,
     gateway: Option<&NamespacedName>,
 ) -> Option<Condition> {
-    if !context.settings.sole_controller {
+    if !view.settings().sole_controller {
         return None;
     }
     let (reason, message) = match gateway {
@@ -85,7 +103,7 @@ pub(crate) fn nobodys_parent(
             let kind = parent.kind.as_deref().unwrap_or_default();
             (Reason::InvalidKind, format!("a parent of kind {kind:?} is not supported yet"))
         }
-        Some(gateway) if context.resources.gateways.contains_key(gateway) => {
+        Some(gateway) if view.object::<Gateway>(gateway).is_some() => {
             (Reason::NoMatchingParent, format!("Gateway {gateway} is not served here: see its status"))
         }
         Some(gateway) => (Reason::NoMatchingParent, format!("Gateway {gateway} does not exist")),

@@ -4,18 +4,18 @@ use crds::NamespacedName;
 use crds::core::Service;
 use crds::gateway_api::{self, Gateway};
 
-use super::context::Context;
+use crate::engine::View;
 use crate::status::StatusAddress;
 
 /// The addresses of the Service that is named as the proxy, or why there are none yet.
 pub(crate) fn addresses(
-    context: &Context<'_>,
+    view: &View<'_>,
     key: &NamespacedName,
     gateway: &Gateway,
     proxy_name: &str,
 ) -> Result<Vec<StatusAddress>, String> {
     let service_key = NamespacedName::new(&key.namespace, proxy_name);
-    let Some(service) = context.resources.services.get(&service_key) else {
+    let Some(service) = view.object::<Service>(&service_key) else {
         return Err(format!("Service {service_key} does not exist yet"));
     };
     if !belongs_to(service, key, gateway) {

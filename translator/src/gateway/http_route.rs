@@ -1,7 +1,6 @@
 //! HTTPRoute → routes of the IR.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 use std::time::Duration;
 
 use crds::NamespacedName;
@@ -12,14 +11,13 @@ use ir::{
     Target, Timeouts,
 };
 
-use super::backend::{self, BackendRef, RefError, ResolvedBackend};
-use super::context::Context;
+use super::backend::{self, BackendFace, BackendRef};
 use super::filter::{self, Filters};
 use super::http_match::{self, BadMatch, Guard};
-use super::listener::Rejection;
 use super::validate;
+use crate::engine::{BackendKey, View};
 use crate::reference_grant::Party;
-use crate::status::{Condition, ConditionType, Reason};
+use crate::status::{Condition, ConditionType, Reason, Rejection};
 
 /// How long a request may take if its route does not say (Envoy's own default, made explicit).
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -37,15 +35,24 @@ const MAX_WEIGHT: i32 = 1_000_000;
 /// What a request is answered with whose rule cannot be carried out.
 const RULE_BROKEN: DirectResponse = DirectResponse { status: 500 };
 
-/// An HTTPRoute, translated; the same for every listener.
-#[derive(Clone, Debug, Default)]
+/// An HTTPRoute, translated; the same for every parent, listener and port.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct TranslatedRoute {
+    /// Those that are hostnames. Empty: every host, unless `is_nowhere`.
+    pub hostnames: Vec<Hostname>,
+    /// What is wrong with the others.
+    pub hostname_errors: Vec<String>,
+    /// When the HTTPRoute was made, in nanoseconds since 1970. A route without a time (a file) counts as oldest: all
+    /// of a folder are alike, and the name decides.
+    pub created: Option<i128>,
     /// In the order of the spec.
     pub routes: Vec<OrderedRoute>,
-    /// The backends that the routes name.
-    pub backends: Vec<Rc<ResolvedBackend>>,
+    /// The backends that the routes send requests to.
+    pub backends: BTreeSet<BackendKey>,
+    /// All backends that are named.
+    pub named: BTreeSet<BackendKey>,
     /// References that do not resolve.
-    pub ref_errors: Vec<RefError>,
+    pub ref_errors: Vec<Rejection>,
     /// Rules that are not carried out as written.
     pub broken: Vec<Rejection>,
     /// Whether nothing of any rule is carried out as written.
@@ -53,7 +60,7 @@ pub(crate) struct TranslatedRoute {
 }
 
 /// A route with its place among the others of its HTTPRoute.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct OrderedRoute {
     pub rule: usize,
     pub rule_match: usize,
@@ -63,7 +70,7 @@ pub(crate) struct OrderedRoute {
 }
 
 /// The hostnames of an HTTPRoute; those that are no hostnames are left out and reported.
-pub(crate) fn hostnames(route: &HttpRoute) -> (Vec<Hostname>, Vec<String>) {
+fn hostnames(route: &HttpRoute) -> (Vec<Hostname>, Vec<String>) {
     let written = route.spec.hostnames.iter().flatten().enumerate();
     let parsed = written.map(|(index, text)| {
         validate::hostname(text).map_err(|error| format!("spec.hostnames[{index}]: {error}"))
@@ -73,13 +80,16 @@ pub(crate) fn hostnames(route: &HttpRoute) -> (Vec<Hostname>, Vec<String>) {
 }
 
 /// Translates every rule.
-pub(crate) fn translate(context: &Context<'_>, key: &NamespacedName, route: &HttpRoute) -> TranslatedRoute {
-    let mut translated = TranslatedRoute::default();
+pub(crate) fn translate(view: &View<'_>, key: &NamespacedName, route: &HttpRoute) -> TranslatedRoute {
+    let (hostnames, hostname_errors) = hostnames(route);
+    let created = route.metadata.creation_timestamp.as_ref().map(|time| time.0.as_nanosecond());
+    let mut translated =
+        TranslatedRoute { hostnames, hostname_errors, created, ..TranslatedRoute::default() };
     let default_rule = [Rule::default()];
     let rules = route.spec.rules.as_deref().filter(|rules| !rules.is_empty()).unwrap_or(&default_rule);
     let mut broken_rules = 0;
     for (index, rule) in rules.iter().enumerate() {
-        let translator = RuleTranslator { context, key, field: format!("spec.rules[{index}]") };
+        let translator = RuleTranslator { view, key, field: format!("spec.rules[{index}]") };
         let mut is_broken = true;
         for (rule_match, read, action) in translator.translate(rule, &mut translated) {
             is_broken &= action.is_broken;
@@ -100,6 +110,29 @@ pub(crate) fn translate(context: &Context<'_>, key: &NamespacedName, route: &Htt
 }
 
 impl TranslatedRoute {
+    /// Whether it has no hostname left. A route whose hostnames are all invalid must not become a route for every
+    /// host.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.hostnames.is_empty() && !self.hostname_errors.is_empty()
+    }
+
+    /// The same route with nothing but errors for answers, for a proxy that refuses it as it is.
+    pub(crate) fn answering_errors(&self) -> Self {
+        let broken = |ordered: &OrderedRoute| {
+            let Action { request_headers, response_headers, action, .. } = Action::broken();
+            let route = RouteIr {
+                name: ordered.route.name.clone(),
+                matches: ordered.route.matches.clone(),
+                request_headers,
+                response_headers,
+                action,
+            };
+            OrderedRoute { route, ..ordered.clone() }
+        };
+        let routes = self.routes.iter().map(broken).collect();
+        Self { routes, backends: BTreeSet::new(), ..self.clone() }
+    }
+
     /// The conditions of the route at a parent that accepts it.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
         let messages: Vec<_> = self.broken.iter().map(|rejection| rejection.message.as_str()).collect();
@@ -179,7 +212,7 @@ impl ReadMatch {
 
 /// One rule on its way into the IR.
 struct RuleTranslator<'a> {
-    context: &'a Context<'a>,
+    view: &'a View<'a>,
     key: &'a NamespacedName,
     field: String,
 }
@@ -192,7 +225,6 @@ impl RuleTranslator<'_> {
     fn translate(&self, rule: &Rule, out: &mut TranslatedRoute) -> Vec<(usize, ReadMatch, Action)> {
         let matches = self.matches(rule, out);
         let prepared = self.prepare(rule);
-        let backends_before = out.backends.len();
         let destinations = self.destinations(rule, out);
         let mut actions = Vec::new();
         for (index, read) in matches {
@@ -206,9 +238,9 @@ impl RuleTranslator<'_> {
             actions.push((index, read, action));
         }
         out.broken.dedup();
-        if !actions.iter().any(|(.., action)| matches!(action.action, RouteAction::Forward(_))) {
-            // The proxy gets neither the addresses nor the credentials of backends that it does not use.
-            out.backends.truncate(backends_before);
+        if actions.iter().any(|(.., action)| matches!(action.action, RouteAction::Forward(_))) {
+            // Else the proxy gets neither the addresses nor the credentials of backends, which it does not use.
+            out.backends.extend(destinations.backends);
         }
         actions
     }
@@ -280,7 +312,7 @@ impl RuleTranslator<'_> {
             for (destination, filters) in &destinations.list {
                 list.push(with_rewrite(destination, filters, matched).map_err(at_rule)?);
             }
-            let timeouts = limits.timeouts(destinations.any_ai, self.context.settings.stream_idle_timeout);
+            let timeouts = limits.timeouts(destinations.any_ai, self.view.settings().stream_idle_timeout);
             RouteAction::Forward(Forward {
                 destinations: list,
                 rewrite: filters.rewrite(&matched.path).map_err(at_rule)?,
@@ -310,18 +342,19 @@ impl RuleTranslator<'_> {
                 port: backend_ref.port,
             };
             let referrer = Party::new(api::GROUP, "HTTPRoute", &self.key.namespace);
-            let resolved = backend::resolve(self.context, &referrer, &reference);
+            let resolved = self.resolve(&referrer, &reference, out);
             let (target, filters) = match (resolved, filters) {
-                (Ok(backend), Ok(filters)) => {
-                    destinations.any_ai |= backend.is_ai;
+                (Ok((backend, face)), Ok(filters)) => {
+                    let BackendFace { cluster, rewrite, is_ai } = face;
+                    destinations.any_ai |= is_ai;
                     let target = Target::Cluster {
-                        name: backend.cluster.name.clone(),
+                        name: cluster,
                         request_headers: filters.request_headers.clone(),
                         response_headers: filters.response_headers.clone(),
-                        rewrite: backend.rewrite.clone(),
+                        rewrite,
                     };
                     if weight > 0 {
-                        out.backends.push(backend);
+                        destinations.backends.insert(backend);
                     }
                     (target, filters)
                 }
@@ -338,12 +371,25 @@ impl RuleTranslator<'_> {
         }
         destinations
     }
+
+    fn resolve(
+        &self,
+        referrer: &Party,
+        reference: &BackendRef<'_>,
+        out: &mut TranslatedRoute,
+    ) -> Result<(BackendKey, BackendFace), Rejection> {
+        let backend = backend::meant(self.view, referrer, reference)?;
+        out.named.insert(backend.clone());
+        let face = self.view.backend_face(&backend)?;
+        Ok((backend, face))
+    }
 }
 
 /// The destinations of a rule, each with the filters of its reference.
 #[derive(Default)]
 struct Destinations {
     list: Vec<(Destination, Filters)>,
+    backends: BTreeSet<BackendKey>,
     any_ai: bool,
 }
 

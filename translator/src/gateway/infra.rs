@@ -22,7 +22,7 @@ pub(crate) fn proxy_infra(
     name: &GatewayName,
     gateway: &Gateway,
     addresses: &[IpAddr],
-    listeners: &[Listener<'_>],
+    listeners: &[Listener],
 ) -> ProxyInfra {
     let mut ports: BTreeMap<u16, String> = BTreeMap::new();
     for listener in listeners.iter().filter(|listener| listener.is_served()) {

@@ -6,11 +6,13 @@ use crds::gateway_api::{self, Gateway, gateways};
 use ir::Hostname;
 
 use super::validate;
+pub(crate) use crate::status::Rejection;
 use crate::status::{Condition, ConditionType, Reason};
 
 /// A listener of a Gateway with what was found out about it.
-pub(crate) struct Listener<'a> {
-    pub spec: &'a gateways::GatewayListeners,
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Listener {
+    pub spec: gateways::GatewayListeners,
     /// The hosts that it serves.
     pub hostname: Hostname,
     /// `None` if the number is no port.
@@ -27,28 +29,15 @@ pub(crate) struct Listener<'a> {
     pub unbound: Option<String>,
 }
 
-/// A reason with its message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Rejection {
-    pub reason: Reason,
-    pub message: String,
-}
-
-impl Rejection {
-    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
-}
-
 /// Looks at every listener of a Gateway, alone and beside the others.
-pub(crate) fn listeners(gateway: &Gateway) -> Vec<Listener<'_>> {
+pub(crate) fn listeners(gateway: &Gateway) -> Vec<Listener> {
     let mut listeners: Vec<_> = gateway.spec.listeners.iter().map(Listener::new).collect();
     find_conflicts(&mut listeners);
     listeners
 }
 
-impl<'a> Listener<'a> {
-    fn new(spec: &'a gateways::GatewayListeners) -> Self {
+impl Listener {
+    fn new(spec: &gateways::GatewayListeners) -> Self {
         let port = u16::try_from(spec.port).ok().filter(|port| *port > 0);
         let (hostname, hostname_error) = match spec.hostname.as_deref() {
             None | Some("") => (Hostname::Any, None),
@@ -71,7 +60,16 @@ impl<'a> Listener<'a> {
         } else {
             None
         };
-        Self { spec, hostname, port, kinds, rejected, invalid_kinds, conflict: None, unbound: None }
+        Self {
+            spec: spec.clone(),
+            hostname,
+            port,
+            kinds,
+            rejected,
+            invalid_kinds,
+            conflict: None,
+            unbound: None,
+        }
     }
 
     /// Whether the proxy shall have it.
@@ -147,7 +145,7 @@ fn allowed_kinds(
 ///
 /// A listener that is not valid anyway takes nothing from another, and a UDP port is another port than the
 /// TCP port of the same number.
-fn find_conflicts(listeners: &mut [Listener<'_>]) {
+fn find_conflicts(listeners: &mut [Listener]) {
     let mut by_port: BTreeMap<(bool, i32), Vec<usize>> = BTreeMap::new();
     for (index, listener) in listeners.iter().enumerate().filter(|(_, listener)| listener.rejected.is_none())
     {

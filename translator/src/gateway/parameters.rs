@@ -3,24 +3,28 @@
 //! A Gateway's own (by `infrastructure.parametersRef`, or by Gloo's annotation) are laid over those of
 //! its class.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::gateway_api::{Gateway, GatewayClass};
-use crds::gateway_parameters::{GLOO_GROUP, GROUP, KubeParameters, ParametersRef};
-use crds::{NamespacedName, ObjectRef};
+use crds::gateway_parameters::{
+    GLOO_GROUP, GROUP, GatewayParameters, GlooGatewayParameters, KubeParameters, ParametersRef,
+};
+use crds::{Kind, NamespacedName, ObjectKey};
 
-use super::context::Context;
-use super::listener::Rejection;
-use crate::status::{Condition, ConditionType, Facts, Reason, Report};
+use super::class::ClassFace;
+use crate::engine::View;
+use crate::status::{Condition, ConditionType, Facts, Reason, Rejection, Report};
 
 /// The annotation by which a Gateway names Gloo's GatewayParameters in its namespace.
 const GLOO_ANNOTATION: &str = "gateway.gloo.solo.io/gateway-parameters-name";
 
 const KIND: &str = "GatewayParameters";
 
+/// Where a class names its parameters.
+const CLASS_FIELD: &str = "spec.parametersRef";
+
 /// What a Gateway's parameters come to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Parameters {
     /// `None` if there are none, or if they have no effect here.
     pub kube: Option<Arc<KubeParameters>>,
@@ -40,25 +44,24 @@ struct Reference {
 
 /// The parameters of a Gateway, its class's included.
 pub(crate) fn of_gateway(
-    context: &Context<'_>,
+    view: &View<'_>,
     key: &NamespacedName,
     gateway: &Gateway,
+    class: &ClassFace,
 ) -> Result<Parameters, Rejection> {
-    let class_name = &gateway.spec.gateway_class_name;
-    let class = context.resources.gateway_classes.get(class_name).and_then(|class| class_reference(class));
     let own = gateway_reference(key, gateway);
-    if !context.settings.addressing.is_own_network() {
-        let fields = class.iter().chain(&own).map(|reference| {
-            format!("{} has no effect: the proxy is a process of this machine", reference.field)
-        });
-        return Ok(Parameters { kube: None, notes: fields.collect() });
+    if !view.settings().addressing.is_own_network() {
+        let class = class.has_idle_parameters.then_some(CLASS_FIELD);
+        let fields = class.into_iter().chain(own.map(|reference| reference.field));
+        let notes =
+            fields.map(|field| format!("{field} has no effect: the proxy is a process of this machine"));
+        return Ok(Parameters { kube: None, notes: notes.collect() });
     }
-    let of_class = class.map(|reference| resolve(context, &reference)).transpose();
-    let of_class = of_class.map_err(|error| Rejection {
-        message: format!("GatewayClass {class_name}: {}", error.message),
-        ..error
+    let of_class = class.parameters.clone().map_err(|error| {
+        let class_name = &gateway.spec.gateway_class_name;
+        Rejection { message: format!("GatewayClass {class_name}: {}", error.message), ..error }
     })?;
-    let own = own.map(|reference| resolve(context, &reference)).transpose()?;
+    let own = own.map(|reference| resolve(view, &reference)).transpose()?;
     let mut found = of_class.into_iter().chain(own);
     let Some(first) = found.next() else { return Ok(Parameters::default()) };
     let merged = found.fold(first, |base, over| {
@@ -72,32 +75,37 @@ pub(crate) fn of_gateway(
 }
 
 /// Whether the parameters of a class can be used; `Ok(None)` if it names none.
-pub(crate) fn of_class(context: &Context<'_>, class: &GatewayClass) -> Result<Option<Parameters>, Rejection> {
-    class_reference(class).map(|reference| resolve(context, &reference)).transpose()
+pub(crate) fn of_class(view: &View<'_>, class: &GatewayClass) -> Result<Option<Parameters>, Rejection> {
+    class_reference(class).map(|reference| resolve(view, &reference)).transpose()
 }
 
-/// The status of all parameters that a class or Gateway of ours names.
-pub(crate) fn report_parameters(context: &Context<'_>, classes: &BTreeSet<String>) -> Vec<Report> {
-    if !context.settings.addressing.is_own_network() {
-        return Vec::new();
+/// The parameters that a class names, if they can have an effect.
+pub(crate) fn named_by_class(view: &View<'_>, class: &GatewayClass) -> Option<ObjectKey> {
+    named(view, class_reference(class)?)
+}
+
+/// The parameters that a Gateway names, if they can have an effect.
+pub(crate) fn named_by_gateway(
+    view: &View<'_>,
+    key: &NamespacedName,
+    gateway: &Gateway,
+) -> Option<ObjectKey> {
+    named(view, gateway_reference(key, gateway)?)
+}
+
+fn named(view: &View<'_>, reference: Reference) -> Option<ObjectKey> {
+    let Reference { group, kind, namespace, name, .. } = reference;
+    let is_known = kind == KIND && [GROUP, GLOO_GROUP].contains(&group.as_str());
+    let namespace = namespace.filter(|_| is_known && view.settings().addressing.is_own_network())?;
+    Some(object_key(&group, NamespacedName::new(namespace, name)))
+}
+
+/// The status of parameters that a class or Gateway of ours names; `None` if none does.
+pub(crate) fn report(view: &View<'_>, key: &ObjectKey) -> Option<Report> {
+    if !view.are_parameters_named(key) {
+        return None;
     }
-    let resources = context.resources;
-    let of_classes = classes.iter().filter_map(|name| class_reference(resources.gateway_classes.get(name)?));
-    let ours =
-        resources.gateways.iter().filter(|(_, gateway)| classes.contains(&gateway.spec.gateway_class_name));
-    let of_gateways = ours.filter_map(|(key, gateway)| gateway_reference(key, gateway));
-    let named: BTreeMap<_, _> = of_classes
-        .chain(of_gateways)
-        .filter_map(|reference| {
-            let namespace = reference.namespace?;
-            Some(((reference.group, NamespacedName::new(namespace, reference.name)), ()))
-        })
-        .collect();
-    named.into_keys().filter_map(|(group, key)| report(context, &group, &key)).collect()
-}
-
-fn report(context: &Context<'_>, group: &str, key: &NamespacedName) -> Option<Report> {
-    let (found, generation) = lookup(context, group, key)?;
+    let (found, generation) = lookup(view, key)?;
     let condition = match usable(found) {
         Ok(parameters) if parameters.notes.is_empty() => {
             Condition::good(ConditionType::Accepted, Reason::Accepted, "used by a Gateway of Chancery")
@@ -107,11 +115,7 @@ fn report(context: &Context<'_>, group: &str, key: &NamespacedName) -> Option<Re
         }
         Err(message) => Condition::bad(ConditionType::Accepted, Reason::UnsupportedValue, message),
     };
-    Some(Report {
-        object: ObjectRef::namespaced(group, KIND, &key.namespace, &key.name),
-        generation,
-        facts: Facts::Conditions(vec![condition]),
-    })
+    Some(Report { object: key.to_ref(), generation, facts: Facts::Conditions(vec![condition]) })
 }
 
 fn gateway_reference(key: &NamespacedName, gateway: &Gateway) -> Option<Reference> {
@@ -135,7 +139,7 @@ fn gateway_reference(key: &NamespacedName, gateway: &Gateway) -> Option<Referenc
 fn class_reference(class: &GatewayClass) -> Option<Reference> {
     let reference = class.spec.parameters_ref.as_ref()?;
     Some(Reference {
-        field: "spec.parametersRef",
+        field: CLASS_FIELD,
         group: reference.group.clone(),
         kind: reference.kind.clone(),
         namespace: reference.namespace.clone(),
@@ -143,7 +147,7 @@ fn class_reference(class: &GatewayClass) -> Option<Reference> {
     })
 }
 
-fn resolve(context: &Context<'_>, reference: &Reference) -> Result<Parameters, Rejection> {
+fn resolve(view: &View<'_>, reference: &Reference) -> Result<Parameters, Rejection> {
     let Reference { field, group, kind, namespace, name } = reference;
     let invalid = |message: String| Rejection::new(Reason::InvalidParameters, format!("{field}: {message}"));
     if kind != KIND || !([GROUP, GLOO_GROUP].contains(&group.as_str())) {
@@ -151,18 +155,22 @@ fn resolve(context: &Context<'_>, reference: &Reference) -> Result<Parameters, R
     }
     let namespace = namespace.as_ref().ok_or_else(|| invalid("namespace is required".to_owned()))?;
     let key = NamespacedName::new(namespace, name);
-    let found = lookup(context, group, &key);
+    let found = lookup(view, &object_key(group, key.clone()));
     let (found, _) = found.ok_or_else(|| invalid(format!("{KIND} {key} does not exist")))?;
     usable(found).map_err(|message| invalid(format!("{KIND} {key}: {message}")))
 }
 
-fn lookup<'a>(context: &Context<'a>, group: &str, key: &NamespacedName) -> Option<(ParametersRef<'a>, i64)> {
-    let resources = context.resources;
-    if group == GLOO_GROUP {
-        let found = resources.gloo_gateway_parameters.get(key)?;
+fn object_key(group: &str, name: NamespacedName) -> ObjectKey {
+    let is_gloo = group == GLOO_GROUP;
+    ObjectKey { kind: if is_gloo { Kind::GlooGatewayParameters } else { Kind::GatewayParameters }, name }
+}
+
+fn lookup<'a>(view: &View<'a>, key: &ObjectKey) -> Option<(ParametersRef<'a>, i64)> {
+    if key.kind == Kind::GlooGatewayParameters {
+        let found = view.object::<GlooGatewayParameters>(&key.name)?;
         Some((found.parameters(), found.metadata.generation.unwrap_or_default()))
     } else {
-        let found = resources.gateway_parameters.get(key)?;
+        let found = view.object::<GatewayParameters>(&key.name)?;
         Some((found.parameters(), found.metadata.generation.unwrap_or_default()))
     }
 }

@@ -63,6 +63,8 @@ names!(
         HostnameConflict,
         /// Filters that exclude each other.
         IncompatibleFilters,
+        /// A fault of the control plane.
+        InternalError,
         /// The object cannot be used, as its message says.
         Invalid,
         /// A certificate cannot be used.

@@ -1,11 +1,13 @@
 //! Status as data: the translation reports facts, [`render_status`] makes a status of them.
 
 mod condition;
+mod rejection;
 mod render;
 mod report;
 #[cfg(test)]
 mod tests;
 
 pub use condition::{Condition, ConditionType, Reason};
+pub(crate) use rejection::Rejection;
 pub use render::render_status;
 pub use report::{Facts, GatewayFacts, ListenerFacts, ParentFacts, Problem, Report, StatusAddress};

@@ -53,6 +53,8 @@ pub enum StatusAddress {
 pub struct ListenerFacts {
     /// The listener's name.
     pub name: String,
+    /// Its port; `None` if the number is no port.
+    pub port: Option<u16>,
     /// The kinds of routes that may attach, as (group, kind).
     pub supported_kinds: Vec<(String, String)>,
     /// How many routes are attached and accepted.
@@ -79,6 +81,23 @@ pub struct Problem {
     pub part: String,
     /// What is wrong.
     pub condition: Condition,
+}
+
+impl Facts {
+    /// The same with a condition in place of those of its type: the object's own, or a route's at each parent.
+    #[must_use]
+    pub fn with_condition(mut self, condition: &Condition) -> Self {
+        let put = |conditions: &mut Vec<Condition>| {
+            conditions.retain(|other| other.kind != condition.kind);
+            conditions.insert(0, condition.clone());
+        };
+        match &mut self {
+            Self::Conditions(conditions) => put(conditions),
+            Self::Gateway(gateway) => put(&mut gateway.conditions),
+            Self::Route(parents) => parents.iter_mut().for_each(|parent| put(&mut parent.conditions)),
+        }
+        self
+    }
 }
 
 impl Report {

@@ -97,7 +97,7 @@ pub(super) fn build_cluster(ir: &ClusterIr) -> Cluster {
         ..Cluster::default()
     };
     match &ir.discovery {
-        Discovery::Endpoints(_) => with_eds(cluster, &ir.name),
+        Discovery::Endpoints => with_eds(cluster, &ir.name),
         Discovery::Dns(hosts) => with_dns(cluster, &ir.name, hosts),
     }
 }

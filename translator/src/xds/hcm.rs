@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use ir::{EscapedSlashes, ListenerIr};
+use ir::{EscapedSlashes, HttpChain, ListenerIr};
 use proto::core::http_protocol_options::HeadersWithUnderscoresAction;
 use proto::core::scheme_header_transformation::Transformation;
 use proto::core::{
@@ -42,14 +42,18 @@ const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// The connection manager of a listener.
-pub(super) fn build_connection_manager(ir: &ListenerIr, settings: &Settings) -> HttpConnectionManager {
+pub(super) fn build_connection_manager(
+    ir: &ListenerIr,
+    chain: &HttpChain,
+    settings: &Settings,
+) -> HttpConnectionManager {
     HttpConnectionManager {
         // HTTP/1.1 and HTTP/2, the latter with prior knowledge.
         codec_type: CodecType::Auto.into(),
         stat_prefix: ir.name.to_string(),
         route_specifier: Some(RouteSpecifier::Rds(Rds {
             config_source: Some(ads()),
-            route_config_name: ir.route_config.to_string(),
+            route_config_name: chain.route_config.to_string(),
         })),
         http_filters: vec![target_filter::build_target_filter(), router()],
         access_log: settings.access_log.iter().map(|path| build_access_log(path)).collect(),
@@ -66,7 +70,7 @@ pub(super) fn build_connection_manager(ir: &ListenerIr, settings: &Settings) -> 
         // Routes see one form of each path; what stays ambiguous goes back to the client.
         normalize_path: Some(bool_value(true)),
         merge_slashes: true,
-        path_with_escaped_slashes_action: escaped_slashes_action(ir.escaped_slashes).into(),
+        path_with_escaped_slashes_action: escaped_slashes_action(chain.escaped_slashes).into(),
         strip_trailing_host_dot: true,
         // The client is who connects, whatever `x-forwarded-for` says, and nobody is internal: Envoy
         // drops the headers by which internal clients steer it (`x-envoy-retry-on` and others).

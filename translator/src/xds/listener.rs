@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ir::ListenerIr;
+use ir::{FilterChainIr, ListenerIr, Protocol};
 use proto::core::Address;
 use proto::listener::{AdditionalAddress, Filter, FilterChain, Listener, filter};
 use proto::{pack, u32_value};
@@ -20,20 +20,16 @@ const CONNECTION_BUFFER_BYTES: u32 = 32 * 1024;
 /// It depends on the port and the settings alone, never on routes: a listener that changes drains all
 /// its connections.
 pub(super) fn build_listener(ir: &ListenerIr, settings: &Settings) -> Listener {
-    let mut addresses = ir.addresses.iter().map(|&ip| listen_address(ip, ir));
+    let mut addresses = ir.bind.addresses.iter().map(|&ip| listen_address(ip, ir));
     let main = addresses.next();
     let more =
         addresses.map(|address| AdditionalAddress { address: Some(address), ..AdditionalAddress::default() });
-    let connection_manager = Filter {
-        name: "envoy.filters.network.http_connection_manager".to_owned(),
-        config_type: Some(filter::ConfigType::TypedConfig(pack(&build_connection_manager(ir, settings)))),
-    };
     Listener {
         name: ir.name.to_string(),
         address: main,
         additional_addresses: more.collect(),
         stat_prefix: ir.name.to_string(),
-        filter_chains: vec![FilterChain { filters: vec![connection_manager], ..FilterChain::default() }],
+        filter_chains: ir.chains.iter().map(|chain| build_chain(ir, chain, settings)).collect(),
         per_connection_buffer_limit_bytes: Some(u32_value(CONNECTION_BUFFER_BYTES)),
         // Between two accepted connections, a worker serves those that it has.
         max_connections_to_accept_per_socket_event: Some(u32_value(1)),
@@ -43,10 +39,22 @@ pub(super) fn build_listener(ir: &ListenerIr, settings: &Settings) -> Listener {
     }
 }
 
+fn build_chain(ir: &ListenerIr, chain: &FilterChainIr, settings: &Settings) -> FilterChain {
+    let filter = match &chain.protocol {
+        Protocol::Http(http) => Filter {
+            name: "envoy.filters.network.http_connection_manager".to_owned(),
+            config_type: Some(filter::ConfigType::TypedConfig(pack(&build_connection_manager(
+                ir, http, settings,
+            )))),
+        },
+    };
+    FilterChain { filters: vec![filter], ..FilterChain::default() }
+}
+
 fn listen_address(ip: IpAddr, ir: &ListenerIr) -> Address {
-    let mut socket = socket_address(ip, ir.port);
+    let mut socket = socket_address(ip, ir.bind.port);
     // Every interface in both families by one socket, unless IPv4 has a socket of its own.
-    socket.ipv4_compat =
-        ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && !ir.addresses.contains(&IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    socket.ipv4_compat = ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        && !ir.bind.addresses.contains(&IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     address(socket)
 }

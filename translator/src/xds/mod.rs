@@ -25,6 +25,7 @@ mod header;
 mod keepalive;
 mod listener;
 mod matcher;
+mod pack;
 mod readiness;
 mod redirect;
 mod references;
@@ -44,34 +45,52 @@ pub use references::dangling_references;
 pub use resources::{EncodedResource, XdsKind, XdsResources};
 pub use static_config::to_static_bootstrap;
 
-use ir::{Discovery, GatewayIr};
+use ir::{ClusterIr, ClusterName, Discovery, Endpoint, Hostname, ListenerIr, RouteIr, SecretIr};
+use proto::route::VirtualHost;
 
-use crate::{Addressing, Settings};
+use crate::Settings;
+use route::Origin;
 
-/// Translates all that one Envoy fleet needs.
-pub fn build(gateway: &GatewayIr, settings: &Settings) -> XdsResources {
-    let mut resources = XdsResources::default();
-    if settings.addressing == Addressing::Service {
-        let built = readiness::build_readiness_listener();
-        resources.listeners.insert(built.name.clone(), built);
-    }
-    for listener in gateway.listeners.values() {
-        let built = listener::build_listener(listener, settings);
-        resources.listeners.insert(built.name.clone(), built);
-        let built = route::build_route_configuration(listener);
-        resources.routes.insert(built.name.clone(), built);
-    }
-    for cluster in gateway.clusters.values() {
-        let built = cluster::build_cluster(cluster);
-        if let Discovery::Endpoints(endpoints) = &cluster.discovery {
-            let assignment = endpoint::build_load_assignment(&cluster.name, endpoints);
-            resources.endpoints.insert(built.name.clone(), assignment);
-        }
-        resources.clusters.insert(built.name.clone(), built);
-    }
-    for secret in gateway.secrets.values() {
-        let built = secret::build_secret(secret);
-        resources.secrets.insert(built.name.clone(), built);
-    }
-    resources
+pub(crate) use pack::Table;
+
+/// The listener, which names its route tables.
+pub(crate) fn encode_listener(listener: &ListenerIr, settings: &Settings) -> EncodedResource {
+    let needs = listener.route_configs().map(|table| (XdsKind::Route, table.to_string())).collect();
+    EncodedResource::new(XdsKind::Listener, &listener::build_listener(listener, settings), needs)
+}
+
+/// The listener at which a proxy in a cluster says whether it has its configuration.
+pub(crate) fn encode_readiness_listener() -> EncodedResource {
+    EncodedResource::new(XdsKind::Listener, &readiness::build_readiness_listener(), Vec::new())
+}
+
+/// The cluster, which names its secrets, and its endpoints where they are delivered apart.
+pub(crate) fn encode_cluster(cluster: &ClusterIr) -> EncodedResource {
+    let endpoints =
+        (cluster.discovery == Discovery::Endpoints).then(|| (XdsKind::Endpoint, cluster.name.to_string()));
+    let credential = cluster.http.credential.as_ref().map(|credential| &credential.secret);
+    let trust = cluster.tls.as_ref().map(|tls| &tls.trust);
+    let secrets = credential.into_iter().chain(trust).map(|secret| (XdsKind::Secret, secret.to_string()));
+    EncodedResource::new(
+        XdsKind::Cluster,
+        &cluster::build_cluster(cluster),
+        endpoints.into_iter().chain(secrets).collect(),
+    )
+}
+
+/// The endpoints of a cluster.
+pub(crate) fn encode_endpoints(cluster: &ClusterName, endpoints: &[Endpoint]) -> EncodedResource {
+    let assignment = endpoint::build_load_assignment(cluster, endpoints);
+    EncodedResource::new(XdsKind::Endpoint, &assignment, Vec::new())
+}
+
+/// The secret.
+pub(crate) fn encode_secret(secret: &SecretIr) -> EncodedResource {
+    EncodedResource::new(XdsKind::Secret, &secret::build_secret(secret), Vec::new())
+}
+
+/// The Envoy routes of a route in the virtual host of `hostname`, encoded as they stand in a virtual host.
+pub(crate) fn encode_route(route: &RouteIr, hostname: &Hostname, listener: &ListenerIr) -> Vec<u8> {
+    let routes = route::build_routes(route, hostname, &Origin::of(listener));
+    proto::encode(&VirtualHost { routes, ..VirtualHost::default() })
 }

@@ -1,4 +1,4 @@
-//! What resources name, read back from the messages themselves.
+//! What resources name, read back from the messages themselves: the tests' witness of what the builders say.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ use super::{XdsKind, XdsResources};
 type Reference = (XdsKind, String);
 
 /// One line for every resource that is named and does not exist. Empty for all that
-/// [`build`](super::build) gives.
+/// the translator gives.
 pub fn dangling_references(resources: &XdsResources) -> Vec<String> {
     let missing = |kind, name: &str, needs: Vec<Reference>| {
         let missing = needs.into_iter().filter(|(kind, name)| !resources.contains(*kind, name));
@@ -43,8 +43,19 @@ pub fn dangling_references(resources: &XdsResources) -> Vec<String> {
     clusters.chain(listeners).chain(routes).collect()
 }
 
+/// What the resource of that kind and name refers to, as its message says.
+#[cfg(test)]
+pub(super) fn of(resources: &XdsResources, kind: XdsKind, name: &str) -> Vec<Reference> {
+    match kind {
+        XdsKind::Cluster => resources.clusters.get(name).map_or_else(Vec::new, of_cluster),
+        XdsKind::Listener => resources.listeners.get(name).map_or_else(Vec::new, of_listener),
+        XdsKind::Route => resources.routes.get(name).map_or_else(Vec::new, of_route_configuration),
+        XdsKind::Endpoint | XdsKind::Secret => Vec::new(),
+    }
+}
+
 /// The endpoints and secrets of a cluster.
-pub(super) fn of_cluster(cluster: &Cluster) -> Vec<Reference> {
+fn of_cluster(cluster: &Cluster) -> Vec<Reference> {
     let endpoints =
         cluster.eds_cluster_config.iter().map(|eds| (XdsKind::Endpoint, eds.service_name.clone()));
     let options = cluster.typed_extension_protocol_options.values();
@@ -58,7 +69,7 @@ pub(super) fn of_cluster(cluster: &Cluster) -> Vec<Reference> {
 }
 
 /// The route tables of a listener.
-pub(super) fn of_listener(listener: &Listener) -> Vec<Reference> {
+fn of_listener(listener: &Listener) -> Vec<Reference> {
     let filters = listener.filter_chains.iter().flat_map(|chain| &chain.filters);
     let route_table = |filter: &proto::listener::Filter| {
         let Some(filter::ConfigType::TypedConfig(any)) = &filter.config_type else { return None };
@@ -71,7 +82,7 @@ pub(super) fn of_listener(listener: &Listener) -> Vec<Reference> {
 }
 
 /// The clusters of a route table.
-pub(super) fn of_route_configuration(table: &RouteConfiguration) -> Vec<Reference> {
+fn of_route_configuration(table: &RouteConfiguration) -> Vec<Reference> {
     let routes = table.virtual_hosts.iter().flat_map(|host| &host.routes);
     let actions = routes.filter_map(|route| match &route.action {
         Some(route::Action::Route(action)) => Some(action),

@@ -9,7 +9,7 @@ use proto::listener::Listener;
 use proto::route::RouteConfiguration;
 use proto::tls::Secret;
 
-use super::references;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The messages for one Envoy fleet, by name.
 ///
@@ -53,8 +53,45 @@ pub struct EncodedResource {
     pub name: String,
     /// The encoded message, without an `Any` around it. Equal messages have equal bytes.
     pub bytes: Vec<u8>,
-    /// The resources that it names, each once, sorted.
+    /// Tells this content from any other: equal content has the same version on every replica.
+    pub version: u128,
+    /// The resources without which it cannot be used, each once, sorted: what a cluster or a listener names. A route
+    /// table has none here: its clusters come first anyway, and it names thousands.
     pub needs: Vec<(XdsKind, String)>,
+}
+
+impl EncodedResource {
+    /// A message, encoded.
+    pub(crate) fn new<M: Named>(kind: XdsKind, message: &M, mut needs: Vec<(XdsKind, String)>) -> Self {
+        needs.sort();
+        needs.dedup();
+        let bytes = proto::encode(message);
+        Self { kind, name: message.name().to_owned(), version: xxh3_128(&bytes), bytes, needs }
+    }
+}
+
+/// A message that carries the name of its resource.
+pub(crate) trait Named: prost::Name {
+    /// The name.
+    fn name(&self) -> &str;
+}
+
+macro_rules! named {
+    ($($message:ty: $field:ident;)+) => {
+        $(impl Named for $message {
+            fn name(&self) -> &str {
+                &self.$field
+            }
+        })+
+    };
+}
+
+named! {
+    Cluster: name;
+    ClusterLoadAssignment: cluster_name;
+    Secret: name;
+    Listener: name;
+    RouteConfiguration: name;
 }
 
 impl XdsKind {
@@ -71,14 +108,19 @@ impl XdsKind {
 }
 
 impl XdsResources {
-    /// Every resource, encoded, sorted by kind and name.
-    pub fn encode(&self) -> Vec<EncodedResource> {
-        let mut all = Vec::new();
-        encode_kind(XdsKind::Cluster, &self.clusters, references::of_cluster, &mut all);
-        encode_kind(XdsKind::Endpoint, &self.endpoints, |_| Vec::new(), &mut all);
-        encode_kind(XdsKind::Secret, &self.secrets, |_| Vec::new(), &mut all);
-        encode_kind(XdsKind::Listener, &self.listeners, references::of_listener, &mut all);
-        encode_kind(XdsKind::Route, &self.routes, references::of_route_configuration, &mut all);
+    /// The messages of encoded resources. What is no message of its kind is left out; there is no such thing among
+    /// what the translator gives.
+    pub fn decode<'a>(resources: impl IntoIterator<Item = &'a EncodedResource>) -> Self {
+        let mut all = Self::default();
+        for EncodedResource { kind, name, bytes, .. } in resources {
+            match kind {
+                XdsKind::Cluster => decode_into(&mut all.clusters, name, bytes),
+                XdsKind::Endpoint => decode_into(&mut all.endpoints, name, bytes),
+                XdsKind::Secret => decode_into(&mut all.secrets, name, bytes),
+                XdsKind::Listener => decode_into(&mut all.listeners, name, bytes),
+                XdsKind::Route => decode_into(&mut all.routes, name, bytes),
+            }
+        }
         all
     }
 
@@ -94,18 +136,10 @@ impl XdsResources {
     }
 }
 
-fn encode_kind<M: prost::Name>(
-    kind: XdsKind,
-    messages: &BTreeMap<String, M>,
-    needs: impl Fn(&M) -> Vec<(XdsKind, String)>,
-    all: &mut Vec<EncodedResource>,
-) {
-    all.extend(messages.iter().map(|(name, message)| EncodedResource {
-        kind,
-        name: name.clone(),
-        bytes: proto::encode(message),
-        needs: needs(message),
-    }));
+fn decode_into<M: prost::Message + Default>(messages: &mut BTreeMap<String, M>, name: &str, bytes: &[u8]) {
+    if let Ok(message) = M::decode(bytes) {
+        messages.insert(name.to_owned(), message);
+    }
 }
 
 impl fmt::Debug for XdsResources {

@@ -8,15 +8,9 @@ use super::header::HeaderEdits;
 use super::matcher::{build_match, unless_host_is_plain};
 use super::{forward, redirect};
 
-/// The route table of one listener.
-pub(super) fn build_route_configuration(listener: &ListenerIr) -> RouteConfiguration {
+/// A route table without virtual hosts.
+pub(super) fn build_route_configuration() -> RouteConfiguration {
     RouteConfiguration {
-        name: listener.route_config.to_string(),
-        virtual_hosts: listener
-            .virtual_hosts
-            .iter()
-            .map(|host| build_virtual_host(host, &Origin { scheme: listener.scheme(), port: listener.port }))
-            .collect(),
         // `Host: a.com:8080` is for a.com, and goes upstream as it came.
         ignore_port_in_host_matching: true,
         // A cluster that is not there yet costs its own routes a 503, not the whole table.
@@ -32,13 +26,12 @@ pub(super) struct Origin {
     pub(super) port: u16,
 }
 
-/// The routes of one hostname.
-pub(super) fn build_virtual_host(ir: &ir::VirtualHost, origin: &Origin) -> VirtualHost {
-    let routes = ir.routes.iter().flat_map(|route| build_routes(route, &ir.hostname, origin));
+/// The virtual host of a hostname, with the routes that each has.
+pub(super) fn build_virtual_host(hostname: &Hostname) -> VirtualHost {
     VirtualHost {
-        name: ir.name.to_string(),
-        domains: vec![ir.hostname.to_string()],
-        routes: refuse_malformed_host(&ir.hostname).into_iter().chain(routes).collect(),
+        name: hostname.to_string(),
+        domains: vec![hostname.to_string()],
+        routes: refuse_malformed_host(hostname).into_iter().collect(),
         ..VirtualHost::default()
     }
 }
@@ -60,11 +53,18 @@ fn refuse_malformed_host(hostname: &Hostname) -> Option<Route> {
 }
 
 /// The Envoy routes of one match of one rule: one, where Envoy can say it all in one.
-fn build_routes(ir: &RouteIr, hostname: &Hostname, origin: &Origin) -> Vec<Route> {
+pub(super) fn build_routes(ir: &RouteIr, hostname: &Hostname, origin: &Origin) -> Vec<Route> {
     match &ir.action {
         RouteAction::Forward(forward) => forward::build_routes(ir, forward),
         RouteAction::Redirect(redirect) => vec![redirect::build_route(ir, redirect, hostname, origin)],
         RouteAction::Respond(response) => vec![local_route(ir, direct_response(response))],
+    }
+}
+
+impl Origin {
+    /// That of a listener.
+    pub(super) fn of(listener: &ListenerIr) -> Self {
+        Self { scheme: listener.scheme(), port: listener.bind.port }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Random objects: well-typed, small, and with few names, so that references often meet their target.
 
+#![allow(dead_code, reason = "not every test uses all of it")]
+
 mod nasty;
 mod route;
 
@@ -44,6 +46,46 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
             "spec": {"controllerName": translator::CONTROLLER_NAME}});
         distinct(parts.into_iter().flatten().chain([class]))
     })
+}
+
+/// Objects of the kinds that the worlds have none of, and classes and Gateways that name them or are another's.
+pub(crate) fn bystanding_kinds() -> World {
+    let class = |name: &str, controller: &str, parameters: Option<&str>| {
+        let reference = parameters.map(|name| {
+            json!({"group": "gateway.kgateway.dev", "kind": "GatewayParameters", "name": name, "namespace": "default"})
+        });
+        let spec = json!({"controllerName": controller, "parametersRef": reference});
+        document(GATEWAY_API, "GatewayClass", json!({"name": name}), spec)
+    };
+    let parameters = |api: &str, name: &str, replicas: u32| {
+        let spec = json!({"kube": {"deployment": {"replicas": replicas}}});
+        document(api, "GatewayParameters", json!({"name": name, "namespace": "default"}), spec)
+    };
+    let gateway = |name: &str, class: &str, infrastructure: Value| {
+        let listeners = json!([{"name": "l0", "port": 8080, "protocol": "HTTP"}]);
+        let spec =
+            json!({"gatewayClassName": class, "listeners": listeners, "infrastructure": infrastructure});
+        document(GATEWAY_API, "Gateway", json!({"name": name, "namespace": "default"}), spec)
+    };
+    let reference = json!({"parametersRef": {"group": "gateway.kgateway.dev", "kind": "GatewayParameters", "name": "own"}});
+    let mut annotated = gateway("other", "chancery", json!({"labels": {"a": "b"}}));
+    annotated["metadata"]["annotations"] = json!({"gateway.gloo.solo.io/gateway-parameters-name": "own"});
+    vec![
+        class("chancery", translator::CONTROLLER_NAME, Some("shared")),
+        class("chancery", translator::CONTROLLER_NAME, None),
+        class("chancery", "example.com/other", None),
+        class("kgateway", "kgateway.dev/kgateway", None),
+        parameters("gateway.kgateway.dev/v1alpha1", "shared", 2),
+        parameters("gateway.kgateway.dev/v1alpha1", "own", 3),
+        parameters("gateway.kgateway.dev/v1alpha1", "own", 4),
+        parameters("gateway.gloo.solo.io/v1alpha1", "own", 5),
+        gateway("gw", "chancery", reference),
+        gateway("gw", "kgateway", Value::Null),
+        annotated,
+        gateway("other", "chancery", Value::Null),
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team", "labels": {"env": "prod"}}}),
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team", "annotations": {"x": "y"}}}),
+    ]
 }
 
 /// The first document of each object.

@@ -8,7 +8,7 @@ use ir::GatewayName;
 use kube::api::DynamicObject;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch as channel};
-use translator::Translation;
+use translator::Proxy;
 
 use super::object::{Owner, owner};
 use super::pod::{Trouble, stable};
@@ -38,13 +38,16 @@ pub struct DeploymentHealth {
 
 impl ProxyHealth {
     /// The Gateways of which no proxy is ready, and why; `None` while nothing is known.
-    pub fn unready(&self, translation: &Translation) -> Option<BTreeMap<GatewayName, String>> {
+    pub fn unready(
+        &self,
+        proxies: &BTreeMap<GatewayName, Arc<Proxy>>,
+    ) -> Option<BTreeMap<GatewayName, String>> {
         let known = match self {
             Self::Unknown => return None,
             Self::Unreadable => return Some(BTreeMap::new()),
             Self::Known(known) => known,
         };
-        let unready = translation.gateways.iter().filter_map(|(gateway, output)| {
+        let unready = proxies.iter().filter_map(|(gateway, output)| {
             let found = known.get(&(gateway.namespace.clone(), output.infra.name.clone()));
             // One that an earlier Gateway of this name has left is not ours.
             let is_ours = |found: &&DeploymentHealth| {

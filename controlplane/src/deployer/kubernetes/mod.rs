@@ -40,9 +40,10 @@ pub use object::{ManifestKind, ObjectKey};
 
 use crate::backoff::Backoff;
 use crate::lease::Leadership;
-use crate::pipeline::Output;
+use crate::mailbox;
 use crate::xds_trust::CaBundle;
 use reconciler::{Pass, Reconciler, Wanted};
+use translator::Proxy;
 
 /// The first and the longest wait after something failed.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -77,7 +78,7 @@ impl KubernetesDeployer {
     /// no more translations come.
     pub async fn run(
         self,
-        mut translated: channel::Receiver<Option<Arc<Output>>>,
+        mut proxies: mailbox::Receiver<GatewayName, Option<Arc<Proxy>>>,
         mut bundle: channel::Receiver<Option<CaBundle>>,
     ) {
         let Self { client, settings, mut leadership, failures, health } = self;
@@ -88,23 +89,39 @@ impl KubernetesDeployer {
         watches.spawn(health::follow(heard, health));
         let mut reconciler = Reconciler::new(client);
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
-        let mut wanted = None;
-        let mut is_new = true;
+        // As translated, so that a new bundle finds all of them; and what comes of it with the present one.
+        let mut known: BTreeMap<GatewayName, Arc<Proxy>> = BTreeMap::new();
+        let mut wanted: Option<Wanted> = None;
+        let (mut is_translated, mut ca) = (false, None);
         loop {
             let mut retry_at = None;
             while let Ok(observation) = observations.try_recv() {
                 reconciler.observe(observation);
             }
             // Not only when the wait below ended for it: that may have ended for something older.
-            if std::mem::take(&mut is_new) || has_news(&translated) || has_news(&bundle) {
-                let (output, ca) = (translated.borrow_and_update(), bundle.borrow_and_update());
-                let both = output.as_deref().zip(ca.as_ref());
-                wanted = both.map(|(output, ca)| Wanted::new(&output.translation, &settings, ca.pem()));
+            let news = proxies.try_take();
+            is_translated |= news.is_some();
+            let changed: Vec<GatewayName> = news.iter().flat_map(|news| news.keys().cloned()).collect();
+            for (gateway, proxy) in news.into_iter().flatten() {
+                match proxy {
+                    Some(proxy) => drop(known.insert(gateway, proxy)),
+                    None => drop(known.remove(&gateway)),
+                }
+            }
+            let newest = bundle.borrow_and_update().as_ref().map(|ca| ca.pem().to_owned());
+            if let (true, Some(newest)) = (is_translated, &newest) {
+                // All, when there is something new for all; else what changed.
+                let all = (wanted.is_none() || ca.as_ref() != Some(newest))
+                    .then(|| known.keys().cloned().collect());
+                let current = wanted.get_or_insert_with(Wanted::default);
+                for gateway in all.unwrap_or(changed) {
+                    current.set(&gateway, known.get(&gateway).map(|proxy| &**proxy), &settings, newest);
+                }
+                ca = Some(newest.clone());
             }
             let leads = leadership.borrow_and_update().is_leader();
             if let (true, Some(wanted)) = (leads, &wanted) {
-                let holds =
-                    || !has_news(&translated) && !has_news(&bundle) && leadership.borrow().is_leader();
+                let holds = || !proxies.has_news() && !has_news(&bundle) && leadership.borrow().is_leader();
                 let pass = reconciler.reconcile(wanted, &holds).await;
                 failures.send_if_modified(|current| {
                     let is_new = current != reconciler.failures();
@@ -123,13 +140,10 @@ impl KubernetesDeployer {
             }
             tokio::select! {
                 Some(observation) = observations.recv() => reconciler.observe(observation),
-                changed = translated.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                    is_new = true;
-                }
-                Ok(()) = bundle.changed() => is_new = true,
+                is_open = proxies.changed() => if !is_open {
+                    return;
+                },
+                Ok(()) = bundle.changed() => {}
                 Ok(()) = leadership.changed() => {}
                 () = wait_until(retry_at) => {}
             }

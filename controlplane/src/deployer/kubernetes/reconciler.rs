@@ -6,7 +6,7 @@ use ir::GatewayName;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Error};
 use serde_json::Value;
-use translator::Translation;
+use translator::Proxy;
 
 use super::DeployFailures;
 use super::manifest::{DeploySettings, Manifest, render_manifests};
@@ -37,14 +37,27 @@ pub(super) struct WantedProxy {
 }
 
 impl Wanted {
-    pub(super) fn new(translation: &Translation, settings: &DeploySettings, ca: &str) -> Self {
-        let gateways = translation.gateways.iter().map(|(name, output)| {
-            let manifests = render_manifests(&output.infra, output.parameters.as_deref(), settings, ca);
-            let ir::ProxyInfra { uid, is_being_deleted, .. } = &output.infra;
-            let (uid, is_being_deleted) = (uid.clone(), *is_being_deleted);
-            (name.clone(), WantedProxy { uid, is_being_deleted, manifests })
-        });
-        Self { gateways: gateways.collect(), unserved: translation.unserved.clone() }
+    /// Takes in what is wanted for a Gateway from now on; `None` is nothing any more.
+    pub(super) fn set(
+        &mut self,
+        gateway: &GatewayName,
+        proxy: Option<&Proxy>,
+        settings: &DeploySettings,
+        ca: &str,
+    ) {
+        self.gateways.remove(gateway);
+        self.unserved.remove(gateway);
+        match proxy {
+            Some(proxy) if proxy.is_served => {
+                let manifests = render_manifests(&proxy.infra, proxy.parameters.as_deref(), settings, ca);
+                let ir::ProxyInfra { uid, is_being_deleted, .. } = &proxy.infra;
+                let (uid, is_being_deleted) = (uid.clone(), *is_being_deleted);
+                let wanted = WantedProxy { uid, is_being_deleted, manifests };
+                self.gateways.insert(gateway.clone(), wanted);
+            }
+            Some(_) => drop(self.unserved.insert(gateway.clone())),
+            None => {}
+        }
     }
 }
 

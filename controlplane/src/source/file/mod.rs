@@ -162,8 +162,9 @@ impl FileSource {
         let changes = deleted.chain(applied.map(|(_, object)| Change::Apply(object.clone()))).collect();
         self.manifests = scan.manifests;
         self.objects = scan.objects;
+        let are_new = self.findings != scan.findings;
         self.findings = scan.findings;
-        Update { changes, findings: self.findings.clone() }
+        Update { changes, findings: are_new.then(|| self.findings.clone()) }
     }
 
     /// Scans until every removal has been seen twice, with a `wait` between.
@@ -196,9 +197,8 @@ impl FileSource {
             while watch.set(&scan.folders) {
                 scan = self.scan();
             }
-            let before = self.findings.clone();
             let update = self.accept(scan);
-            let is_news = is_first || !update.changes.is_empty() || update.findings != before;
+            let is_news = is_first || !update.changes.is_empty() || update.findings.is_some();
             if is_news && updates.blocking_send(update).is_err() {
                 return;
             }

@@ -49,7 +49,7 @@ impl Folder {
     /// The findings with the file names as the test wrote them.
     fn findings(&self, update: &Update) -> Vec<String> {
         let root = format!("{}/", self.root.path().display());
-        update.findings.iter().map(|finding| finding.to_string().replace(&root, "")).collect()
+        update.said().iter().map(|finding| finding.to_string().replace(&root, "")).collect()
     }
 }
 
@@ -106,7 +106,7 @@ fn while_a_document_is_broken_nothing_of_its_file_goes_away() {
     assert_eq!(update.changes.len(), 1, "the good document is taken");
     let repaired = folder.save("a.yaml", &backend("one", "b.test"));
     assert_eq!(deleted(&repaired), ["Backend default/two"]);
-    assert_eq!(repaired.findings, []);
+    assert_eq!(repaired.said(), []);
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn kinds_of_others_are_noticed_and_unknown_kinds_of_ours_are_problems() {
             document("gateway.kgateway.dev/v1", "Backend"),
         ]),
     );
-    let severities: Vec<Severity> = update.findings.iter().map(|finding| finding.severity).collect();
+    let severities: Vec<Severity> = update.said().iter().map(|finding| finding.severity).collect();
     assert_eq!(severities, [Severity::Notice, Severity::Notice, Severity::Problem, Severity::Problem]);
 }
 
@@ -221,7 +221,7 @@ fn kinds_of_others_are_noticed_and_unknown_kinds_of_ours_are_problems() {
 fn what_is_not_an_object_is_said() {
     let mut folder = Folder::new();
     let update = folder.save("a.yaml", "- 1\n- 2\n---\nkind: Secret\n");
-    assert_eq!(update.findings.len(), 2, "{update:?}");
+    assert_eq!(update.said().len(), 2, "{update:?}");
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn no_finding_shows_a_key() {
             secret("e", "sk-canary}\ntype: {sk-canary: 2"),
         ]),
     );
-    assert!(update.findings.len() >= 4, "{update:?}");
+    assert!(update.said().len() >= 4, "{update:?}");
     assert!(!format!("{:?}", update).contains("canary"), "{update:?}");
 }
 

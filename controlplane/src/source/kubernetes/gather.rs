@@ -1,6 +1,6 @@
 //! Joins the events of all kinds to updates. Pure: no clock, no network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use crds::{KindInfo, Object, ObjectRef};
@@ -32,6 +32,8 @@ struct KindState {
     failing: Option<String>,
     /// Every object with a name, also those that cannot be read.
     objects: BTreeMap<ObjectRef, Entry>,
+    /// Those about which there is something to say.
+    noted: BTreeSet<ObjectRef>,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -78,9 +80,12 @@ impl Gatherer {
 
     /// Everything since the last update.
     pub(super) fn take_update(&mut self) -> Update {
-        self.is_open = true;
-        self.findings_changed = false;
-        Update { changes: mem::take(&mut self.changes).into_values().collect(), findings: self.findings() }
+        let is_first = !mem::replace(&mut self.is_open, true);
+        let have_changed = mem::take(&mut self.findings_changed) || is_first;
+        Update {
+            changes: mem::take(&mut self.changes).into_values().collect(),
+            findings: have_changed.then(|| self.findings()),
+        }
     }
 
     /// News of objects that carry a status of ours.
@@ -138,6 +143,10 @@ impl Gatherer {
         let Some(entry) = state.objects.get(&reference) else { return };
         if before.findings != entry.findings {
             self.findings_changed = true;
+            match entry.findings.is_empty() {
+                true => drop(state.noted.remove(&reference)),
+                false => drop(state.noted.insert(reference.clone())),
+            }
         }
         let change = match (before.object, &entry.object) {
             (Some(before), Some(object)) if before == *object => return,
@@ -151,6 +160,7 @@ impl Gatherer {
     fn delete(&mut self, kind: &KindInfo, reference: &ObjectRef) {
         let Some(state) = self.kinds.get_mut(&(kind.group, kind.kind)) else { return };
         let Some(removed) = state.objects.remove(reference) else { return };
+        state.noted.remove(reference);
         let Entry { object, findings, .. } = removed;
         if !findings.is_empty() {
             self.findings_changed = true;
@@ -179,7 +189,8 @@ impl Gatherer {
                 severity: Severity::Problem,
                 message: format!("what was read before stays in use: {message}"),
             });
-            let findings = state.objects.values().flat_map(|entry| entry.findings.clone());
+            let noted = state.noted.iter().filter_map(|reference| state.objects.get(reference));
+            let findings = noted.flat_map(|entry| entry.findings.clone());
             failing.into_iter().chain(findings).collect::<Vec<_>>()
         };
         self.kinds.iter().flat_map(of_kind).collect()

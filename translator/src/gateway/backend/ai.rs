@@ -4,18 +4,19 @@
 use std::collections::BTreeSet;
 
 use crds::ai::{AiBackendSpec, AuthToken, PathOverride, Provider, SECRET_KEY};
-use crds::{NamespacedName, ObjectRef, SensitiveString};
+use crds::core::Secret;
+use crds::{NamespacedName, ObjectKey, SensitiveString};
 use ir::{
     ClusterIr, ClusterName, Credential, Discovery, HostPort, HostRewrite, PathRewrite, Redacted, Rewrite,
     SecretIr, SecretName, SecretValue, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 
+use super::ResolvedBackend;
 use super::provider::{self, Profile};
-use super::{ResolvedBackend, Resolver};
-use crate::gateway::listener::Rejection;
+use crate::engine::View;
 use crate::gateway::target_address::is_allowed_host;
 use crate::reference_grant::Party;
-use crate::status::Reason;
+use crate::status::{Reason, Rejection};
 
 /// The port on which TLS is spoken, and on no other (the dialects' rule).
 const HTTPS: u16 = 443;
@@ -32,21 +33,21 @@ const LENIENT_SECRET_KEY: &str = "api-key";
 
 /// Resolves an AI backend.
 pub(super) fn resolve(
-    resolver: &Resolver<'_>,
-    object: &ObjectRef,
+    view: &View<'_>,
+    object: &ObjectKey,
     name: ClusterName,
     spec: &AiBackendSpec,
 ) -> Result<ResolvedBackend, Rejection> {
     let profile = provider::profile(&spec.provider);
     let place = Place::of(spec, &profile);
-    if !is_allowed_host(&place.connect.host, resolver.settings) {
+    if !is_allowed_host(&place.connect.host, view.settings()) {
         let message = format!("the host {} is one that a proxy may not be pointed at", place.connect.host);
         return Err(Rejection::new(Reason::Invalid, message));
     }
     let mut warnings = Vec::new();
     let credential = match &spec.auth {
         AuthToken::Inline(token) => Some(token.clone()),
-        AuthToken::SecretRef(secret) => Some(read_secret(resolver, object, secret, &mut warnings)?),
+        AuthToken::SecretRef(secret) => Some(read_secret(view, object, secret, &mut warnings)?),
         AuthToken::Passthrough => None,
     };
     let header =
@@ -61,7 +62,7 @@ pub(super) fn resolve(
     });
     let tls = (place.connect.port == HTTPS).then(|| {
         let trust = SecretName::default_trust();
-        let value = SecretValue::Trust(resolver.settings.trust.clone());
+        let value = SecretValue::Trust(view.trust().clone());
         secrets.push(SecretIr { name: trust.clone(), value });
         UpstreamTls {
             sni: place.server_name.clone(),
@@ -71,7 +72,7 @@ pub(super) fn resolve(
     });
     let cluster = ClusterIr {
         name,
-        discovery: Discovery::Dns(vec![resolver.settings.connect(place.connect)]),
+        discovery: Discovery::Dns(vec![view.settings().connect(place.connect)]),
         tls,
         http: UpstreamHttp {
             protocol: UpstreamProtocol::Http1,
@@ -165,21 +166,21 @@ fn partial(provider: &Provider) -> Vec<String> {
 }
 
 fn read_secret(
-    resolver: &Resolver<'_>,
-    object: &ObjectRef,
+    view: &View<'_>,
+    object: &ObjectKey,
     secret: &NamespacedName,
     warnings: &mut Vec<String>,
 ) -> Result<SensitiveString, Rejection> {
-    let namespace = object.namespace.as_deref().unwrap_or_default();
-    let referrer = Party::new(&object.group, &object.kind, namespace);
-    if !resolver.grants.permits(&referrer, &Party::new("", "Secret", &secret.namespace), &secret.name) {
+    let info = object.kind.info();
+    let referrer = Party::new(info.group, info.kind, &object.name.namespace);
+    if !view.permits(&referrer, &Party::new("", "Secret", &secret.namespace), &secret.name) {
         let message = format!(
             "Secret {secret} is in another namespace, and no ReferenceGrant there permits {}",
-            object.kind
+            info.kind
         );
         return Err(Rejection::new(Reason::RefNotPermitted, message));
     }
-    let Some(found) = resolver.resources.secrets.get(secret) else {
+    let Some(found) = view.object::<Secret>(secret) else {
         return Err(Rejection::new(Reason::SecretNotFound, format!("Secret {secret} does not exist")));
     };
     let data = found.data.as_ref();

@@ -2,20 +2,18 @@
 
 mod ai;
 mod provider;
+mod service;
 mod static_hosts;
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
 use crds::ai::{Canonical, ErrorKind, SpecError, Target};
-use crds::{NamespacedName, ObjectRef};
-use ir::{ClusterIr, ClusterName, Rewrite, SecretIr};
+use crds::backend::Backend;
+use crds::upstream::Upstream;
+use crds::{Kind, NamespacedName, ObjectKey};
+use ir::{ClusterIr, ClusterName, Endpoint, Rewrite, SecretIr};
 
-use super::context::Context;
-use super::listener::Rejection;
-use crate::reference_grant::{Party, ReferenceGrants};
-use crate::status::{Condition, ConditionType, Facts, Reason, Report};
-use crate::{Resources, Settings};
+use crate::engine::{BackendKey, View};
+use crate::reference_grant::Party;
+use crate::status::{Condition, ConditionType, Facts, Reason, Rejection, Report};
 
 /// The API group of kgateway's Backend.
 const KGATEWAY: &str = "gateway.kgateway.dev";
@@ -32,7 +30,7 @@ pub(crate) struct BackendRef<'a> {
 }
 
 /// A backend that can be sent requests.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ResolvedBackend {
     pub cluster: ClusterIr,
     /// What the cluster refers to.
@@ -46,25 +44,12 @@ pub(crate) struct ResolvedBackend {
     warnings: Vec<String>,
 }
 
-/// Why a reference to a backend does not resolve.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RefError {
-    pub reason: Reason,
-    pub message: String,
-}
-
-/// Every Backend and Upstream, resolved once for all routes.
-pub(crate) type BackendTable = BTreeMap<ObjectRef, (i64, Result<Rc<ResolvedBackend>, Rejection>)>;
-
-impl RefError {
-    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
-
-    /// The same error with the field that holds the reference.
-    pub(crate) fn within(self, field: &str) -> Self {
-        Self { message: format!("{field}: {}", self.message), ..self }
-    }
+/// What of a backend a route may know: what stands in the routes that lead to it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BackendFace {
+    pub cluster: ClusterName,
+    pub rewrite: Rewrite,
+    pub is_ai: bool,
 }
 
 impl ResolvedBackend {
@@ -79,128 +64,158 @@ impl ResolvedBackend {
             warnings: Vec::new(),
         }
     }
+
+    /// What of it a route may know.
+    pub(crate) fn face(&self) -> BackendFace {
+        BackendFace { cluster: self.cluster.name.clone(), rewrite: self.rewrite.clone(), is_ai: self.is_ai }
+    }
+
+    fn conditions(&self) -> Vec<Condition> {
+        let mut message = "the backend is valid".to_owned();
+        self.warnings.iter().for_each(|warning| message.push_str(&format!("; note: {warning}")));
+        let mut conditions = vec![Condition::good(ConditionType::Accepted, Reason::Accepted, message)];
+        if !self.partial.is_empty() {
+            let message = self.partial.join("; ");
+            let partial = Condition::bad(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, message);
+            conditions.push(partial);
+        }
+        conditions
+    }
 }
 
-/// Resolves a reference.
-pub(crate) fn resolve(
-    context: &Context<'_>,
+/// The backend that a reference means.
+///
+/// # Errors
+/// No backend can be meant, or the referrer may not know it.
+pub(crate) fn meant(
+    view: &View<'_>,
     referrer: &Party,
     reference: &BackendRef<'_>,
-) -> Result<Rc<ResolvedBackend>, RefError> {
+) -> Result<BackendKey, Rejection> {
     let BackendRef { group, kind, namespace, name, port } = *reference;
-    if !matches!((group, kind), ("", "Service") | (KGATEWAY, "Backend") | (GLOO, "Upstream")) {
-        let message = format!("a backend of kind {kind:?} in group {group:?} is not supported");
-        return Err(RefError::new(Reason::InvalidKind, message));
-    }
+    let object_kind = match (group, kind) {
+        ("", "Service") => None,
+        (KGATEWAY, "Backend") => Some(Kind::Backend),
+        (GLOO, "Upstream") => Some(Kind::Upstream),
+        _ => {
+            let message = format!("a backend of kind {kind:?} in group {group:?} is not supported");
+            return Err(Rejection::new(Reason::InvalidKind, message));
+        }
+    };
     // Before looking: whoever may not refer to an object shall not learn whether it exists.
-    if !context.grants.permits(referrer, &Party::new(group, kind, namespace), name) {
+    if !view.permits(referrer, &Party::new(group, kind, namespace), name) {
         let message = format!(
             "{kind} {namespace}/{name} is in another namespace, and no ReferenceGrant there permits {} from {}",
             referrer.kind, referrer.namespace
         );
-        return Err(RefError::new(Reason::RefNotPermitted, message));
+        return Err(Rejection::new(Reason::RefNotPermitted, message));
     }
-    if kind == "Service" {
-        let key = NamespacedName { namespace: namespace.to_owned(), name: name.to_owned() };
-        let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
-        let port = port.ok_or_else(|| {
-            RefError::new(Reason::BackendNotFound, format!("Service {key} is named without a valid port"))
-        })?;
-        return context.service(&key, port);
+    let key = NamespacedName::new(namespace, name);
+    if let Some(kind) = object_kind {
+        return Ok(BackendKey::Object(ObjectKey { kind, name: key }));
     }
-    let object = ObjectRef::namespaced(group, kind, namespace, name);
-    match context.backends.get(&object) {
-        None => Err(RefError::new(Reason::BackendNotFound, format!("{object} does not exist"))),
-        Some((_, Ok(backend))) => Ok(backend.clone()),
-        Some((_, Err(rejection))) => {
-            let message = format!("{object} cannot be used: {}", rejection.message);
-            Err(RefError::new(Reason::BackendNotFound, message))
+    let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+    let port = port.ok_or_else(|| {
+        Rejection::new(Reason::BackendNotFound, format!("Service {key} is named without a valid port"))
+    })?;
+    Ok(BackendKey::Service(key, port))
+}
+
+/// Resolves a backend; `None` if there is no such object.
+pub(crate) fn resolve(view: &View<'_>, key: &BackendKey) -> Option<Result<ResolvedBackend, Rejection>> {
+    match key {
+        BackendKey::Service(name, port) => Some(service::resolve(view, name, *port)),
+        BackendKey::Object(object) => {
+            let (_, name, canonical) = canonical(view, object)?;
+            Some(resolve_object(view, object, name, canonical))
         }
     }
 }
 
-/// Resolves every Backend and Upstream, whether a route refers to it or not: each has a status.
-pub(crate) fn resolve_all(
-    resources: &Resources,
-    settings: &Settings,
-    grants: &ReferenceGrants,
-) -> BackendTable {
-    let resolver = Resolver { resources, settings, grants };
-    let backends = resources.backends.iter().map(|(key, backend)| {
-        let object = ObjectRef::namespaced(KGATEWAY, "Backend", &key.namespace, &key.name);
-        let name = ClusterName::backend(&key.namespace, &key.name);
-        let canonical = crds::ai::canonical_backend(backend);
-        (object, backend.metadata.generation, name, canonical)
-    });
-    let upstreams = resources.upstreams.iter().map(|(key, upstream)| {
-        let object = ObjectRef::namespaced(GLOO, "Upstream", &key.namespace, &key.name);
-        let name = ClusterName::upstream(&key.namespace, &key.name);
-        let canonical = crds::ai::canonical_upstream(upstream);
-        (object, upstream.metadata.generation, name, canonical)
-    });
-    let resolved = backends.chain(upstreams).map(|(object, generation, name, canonical)| {
-        let result = resolver.resolve(&object, name, canonical);
-        (object, (generation.unwrap_or_default(), result.map(Rc::new)))
-    });
-    resolved.collect()
-}
-
-/// The status of every Backend and Upstream.
-pub(crate) fn report_backends(context: &Context<'_>) -> Vec<Report> {
-    let reports = context.backends.iter().map(|(object, (generation, result))| {
-        let conditions = match result {
-            Ok(backend) => {
-                let mut message = "the backend is valid".to_owned();
-                backend.warnings.iter().for_each(|warning| message.push_str(&format!("; note: {warning}")));
-                let mut conditions =
-                    vec![Condition::good(ConditionType::Accepted, Reason::Accepted, message)];
-                if !backend.partial.is_empty() {
-                    let message = backend.partial.join("; ");
-                    conditions.push(Condition::bad(
-                        ConditionType::PartiallyInvalid,
-                        Reason::UnsupportedValue,
-                        message,
-                    ));
-                }
-                conditions
-            }
-            Err(Rejection { reason, message }) => {
-                vec![Condition::bad(ConditionType::Accepted, *reason, message)]
-            }
-        };
-        Report { object: object.clone(), generation: *generation, facts: Facts::Conditions(conditions) }
-    });
-    reports.collect()
-}
-
-/// What resolving a Backend looks things up in.
-struct Resolver<'a> {
-    resources: &'a Resources,
-    settings: &'a Settings,
-    grants: &'a ReferenceGrants,
-}
-
-impl Resolver<'_> {
-    fn resolve(
-        &self,
-        object: &ObjectRef,
-        name: ClusterName,
-        canonical: Result<Canonical, SpecError>,
-    ) -> Result<ResolvedBackend, Rejection> {
-        let Canonical { target, warnings } = canonical.map_err(|error| {
-            let reason = match error.kind {
-                ErrorKind::Unsupported => Reason::UnsupportedValue,
-                ErrorKind::Invalid => Reason::Invalid,
-            };
-            Rejection::new(reason, error.to_string())
-        })?;
-        let mut backend = match target {
-            Target::Ai(spec) => ai::resolve(self, object, name, &spec)?,
-            Target::Static(spec) => static_hosts::resolve(self.settings, name, &spec)?,
-        };
-        backend
-            .warnings
-            .extend(warnings.iter().map(|warning| format!("{}: {}", warning.path, warning.message)));
-        Ok(backend)
+/// What of a backend a route may know, or why it cannot be used.
+pub(crate) fn face(view: &View<'_>, key: &BackendKey) -> Result<BackendFace, Rejection> {
+    match (key, view.backend(key).as_ref().map(|backend| &backend.result)) {
+        (_, Some(Ok(backend))) => Ok(backend.face()),
+        (BackendKey::Service(..), Some(Err(rejection))) => Err(rejection.clone()),
+        (BackendKey::Object(object), Some(Err(rejection))) => {
+            let message = format!("{} cannot be used: {}", object.to_ref(), rejection.message);
+            Err(Rejection::new(Reason::BackendNotFound, message))
+        }
+        (BackendKey::Object(object), None) => {
+            Err(Rejection::new(Reason::BackendNotFound, format!("{} does not exist", object.to_ref())))
+        }
+        (BackendKey::Service(name, _), None) => {
+            Err(Rejection::new(Reason::BackendNotFound, format!("Service {name} does not exist")))
+        }
     }
+}
+
+/// The endpoints of a backend, sorted; `None` if it has none of its own, such as one that DNS finds.
+pub(crate) fn endpoints(view: &View<'_>, key: &BackendKey) -> Option<(ClusterName, Vec<Endpoint>)> {
+    match key {
+        BackendKey::Service(name, port) => service::endpoints(view, name, *port),
+        BackendKey::Object(object) => {
+            let (_, name, canonical) = canonical(view, object)?;
+            let Ok(Canonical { target: Target::Static(spec), .. }) = canonical else { return None };
+            static_hosts::endpoints(view.settings(), &spec).map(|endpoints| (name, endpoints))
+        }
+    }
+}
+
+/// The status of a Backend or Upstream. Where another controller serves these kinds too, only of one that a route of
+/// ours names: two controllers that tell about the same object would take turns for ever.
+pub(crate) fn report(view: &View<'_>, object: &ObjectKey) -> Option<Report> {
+    let key = BackendKey::Object(object.clone());
+    if view.has_peers() && !view.is_named(&key) {
+        return None;
+    }
+    let (generation, ..) = canonical(view, object)?;
+    let conditions = match &view.backend(&key)?.result {
+        Ok(backend) => backend.conditions(),
+        Err(Rejection { reason, message }) => vec![Condition::bad(ConditionType::Accepted, *reason, message)],
+    };
+    Some(Report { object: object.to_ref(), generation, facts: Facts::Conditions(conditions) })
+}
+
+/// The generation of a Backend or Upstream, its cluster's name, and what it says in the words of both dialects.
+fn canonical(
+    view: &View<'_>,
+    object: &ObjectKey,
+) -> Option<(i64, ClusterName, Result<Canonical, SpecError>)> {
+    let NamespacedName { namespace, name } = &object.name;
+    let (generation, cluster, canonical) = match object.kind {
+        Kind::Upstream => {
+            let upstream = view.object::<Upstream>(&object.name)?;
+            let cluster = ClusterName::upstream(namespace, name);
+            (upstream.metadata.generation, cluster, crds::ai::canonical_upstream(upstream))
+        }
+        _ => {
+            let backend = view.object::<Backend>(&object.name)?;
+            let cluster = ClusterName::backend(namespace, name);
+            (backend.metadata.generation, cluster, crds::ai::canonical_backend(backend))
+        }
+    };
+    Some((generation.unwrap_or_default(), cluster, canonical))
+}
+
+fn resolve_object(
+    view: &View<'_>,
+    object: &ObjectKey,
+    name: ClusterName,
+    canonical: Result<Canonical, SpecError>,
+) -> Result<ResolvedBackend, Rejection> {
+    let Canonical { target, warnings } = canonical.map_err(|error| {
+        let reason = match error.kind {
+            ErrorKind::Unsupported => Reason::UnsupportedValue,
+            ErrorKind::Invalid => Reason::Invalid,
+        };
+        Rejection::new(reason, error.to_string())
+    })?;
+    let mut backend = match target {
+        Target::Ai(spec) => ai::resolve(view, object, name, &spec)?,
+        Target::Static(spec) => static_hosts::resolve(view.settings(), name, &spec)?,
+    };
+    let warnings = warnings.iter().map(|warning| format!("{}: {}", warning.path, warning.message));
+    backend.warnings.extend(warnings);
+    Ok(backend)
 }

@@ -6,9 +6,8 @@ use ir::{ClusterIr, ClusterName, Discovery, Endpoint, HostPort, UpstreamHttp, Up
 
 use super::ResolvedBackend;
 use crate::Settings;
-use crate::gateway::listener::Rejection;
 use crate::gateway::target_address::is_allowed_host;
-use crate::status::Reason;
+use crate::status::{Reason, Rejection};
 
 /// Resolves a backend with fixed hosts.
 pub(super) fn resolve(
@@ -16,7 +15,6 @@ pub(super) fn resolve(
     name: ClusterName,
     spec: &StaticBackendSpec,
 ) -> Result<ResolvedBackend, Rejection> {
-    let mut hosts = Vec::new();
     for host in &spec.hosts {
         if !is_allowed_host(&host.host, settings) {
             let message = format!("static: the host {} is one that a proxy may not be pointed at", host.host);
@@ -26,32 +24,41 @@ pub(super) fn resolve(
             let message = format!("static: the server name {server_name:?} (sniAddr) is not supported yet");
             return Err(Rejection::new(Reason::UnsupportedValue, message));
         }
-        hosts.push(settings.connect(HostPort { host: host.host.clone(), port: host.port.get() }));
     }
-    hosts.sort();
-    hosts.dedup();
+    let discovery = match endpoints(settings, spec) {
+        Some(_) => Discovery::Endpoints,
+        None => Discovery::Dns(hosts(settings, spec)),
+    };
     let cluster = ClusterIr {
         name,
-        discovery: discovery(hosts),
+        discovery,
         tls: None,
         http: UpstreamHttp::plain(protocol(spec.app_protocol.as_ref())?),
     };
     Ok(ResolvedBackend::plain(cluster))
 }
 
-/// Addresses alone need no DNS, and can then change without touching the cluster.
-fn discovery(hosts: Vec<HostPort>) -> Discovery {
-    let parsed: Option<Vec<Endpoint>> = hosts
+/// The hosts as endpoints, sorted; `None` if one of them is a name. Addresses alone need no DNS, and can then
+/// change without touching the cluster.
+pub(super) fn endpoints(settings: &Settings, spec: &StaticBackendSpec) -> Option<Vec<Endpoint>> {
+    let hosts = hosts(settings, spec);
+    let parsed = hosts
         .iter()
-        .map(|host| Some(Endpoint { address: host.host.parse().ok()?, port: host.port, draining: false }))
+        .map(|host| Some(Endpoint { address: host.host.parse().ok()?, port: host.port, draining: false }));
+    let mut endpoints: Vec<_> = parsed.collect::<Option<_>>()?;
+    endpoints.sort();
+    Some(endpoints)
+}
+
+/// Where the hosts really are, each once.
+fn hosts(settings: &Settings, spec: &StaticBackendSpec) -> Vec<HostPort> {
+    let hosts = spec.hosts.iter();
+    let mut hosts: Vec<_> = hosts
+        .map(|host| settings.connect(HostPort { host: host.host.clone(), port: host.port.get() }))
         .collect();
-    match parsed {
-        Some(mut endpoints) => {
-            endpoints.sort();
-            Discovery::Endpoints(endpoints)
-        }
-        None => Discovery::Dns(hosts),
-    }
+    hosts.sort();
+    hosts.dedup();
+    hosts
 }
 
 fn protocol(app_protocol: Option<&AppProtocol>) -> Result<UpstreamProtocol, Rejection> {

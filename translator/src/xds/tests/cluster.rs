@@ -27,7 +27,7 @@ fn filters(ir: &ClusterIr) -> Vec<String> {
 
 #[test]
 fn filters_are_there_when_needed_and_the_codec_is_last() {
-    let bare = plain_cluster(service("a"), Vec::new());
+    let bare = plain_cluster(service("a"));
     assert_eq!(filters(&bare), Vec::<String>::new());
     let full = provider_cluster(gemini(), "x.com");
     assert_eq!(filters(&full), ["lua", "header_mutation", "credential_injector", "upstream_codec"]);
@@ -71,7 +71,7 @@ fn the_protocol_is_negotiated_only_where_it_can_be() {
 #[test]
 fn large_messages_get_larger_buffers() {
     let limit = |ir: &ClusterIr| build_cluster(ir).per_connection_buffer_limit_bytes.unwrap().value;
-    assert_eq!(limit(&plain_cluster(service("a"), Vec::new())), 32 * 1024);
+    assert_eq!(limit(&plain_cluster(service("a"))), 32 * 1024);
     assert_eq!(limit(&provider_cluster(gemini(), "x.com")), 1024 * 1024);
 }
 

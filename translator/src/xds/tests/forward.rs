@@ -1,19 +1,20 @@
 use std::time::Duration;
 
 use ir::{
-    DirectResponse, Forward, HeaderModifier, PathRewrite, Rewrite, RouteAction, RouteIr, Target, Timeouts,
+    DirectResponse, Forward, HeaderModifier, Hostname, PathRewrite, Rewrite, RouteAction, RouteIr, Target,
+    Timeouts,
 };
 use proto::route::route_action::{ClusterSpecifier, HostRewriteSpecifier};
 use proto::route::{self, Route};
 
 use super::sample::{
-    ORIGIN, forward, provider_rewrite, route, service, set, to_cluster, to_error, to_rewritten, virtual_host,
+    ORIGIN, forward, provider_rewrite, route, service, set, to_cluster, to_error, to_rewritten,
 };
-use crate::xds::route::build_virtual_host;
+use crate::xds::route::build_routes;
 
 /// One line per Envoy route: name, fraction, target, rewrites, edits of headers.
 fn show(ir: RouteIr) -> Vec<String> {
-    build_virtual_host(&virtual_host("a.com", vec![ir]), &ORIGIN).routes.iter().map(show_route).collect()
+    build_routes(&ir, &Hostname::parse("a.com"), &ORIGIN).iter().map(show_route).collect()
 }
 
 fn show_route(route: &Route) -> String {
@@ -190,11 +191,9 @@ fn no_timeout_is_zero_and_the_shorter_one_holds() {
             rewrite: Rewrite::default(),
             timeouts,
         };
-        let host = build_virtual_host(
-            &virtual_host("a.com", vec![route("/", RouteAction::Forward(action))]),
-            &ORIGIN,
-        );
-        let Some(route::route::Action::Route(action)) = &host.routes[0].action else { panic!("{host:?}") };
+        let route = route("/", RouteAction::Forward(action));
+        let routes = build_routes(&route, &Hostname::parse("a.com"), &ORIGIN);
+        let Some(route::route::Action::Route(action)) = &routes[0].action else { panic!("{routes:?}") };
         let timeout = Duration::from_millis(expected);
         assert_eq!(action.timeout, Some(proto::duration(timeout)), "{request:?} {backend_request:?}");
         assert_eq!(action.idle_timeout, Some(proto::duration(Duration::ZERO)));

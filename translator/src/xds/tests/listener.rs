@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 
+use ir::{HttpChain, ListenerIr, Protocol};
 use proto::core::address::Address;
 use proto::file_access_log::FileAccessLog;
 use proto::hcm::HttpConnectionManager;
@@ -11,8 +12,8 @@ use crate::xds::hcm::build_connection_manager;
 use crate::xds::listener::build_listener;
 
 fn addresses(ips: &[&str]) -> Vec<String> {
-    let mut ir = listener(8080, Vec::new());
-    ir.addresses = ips.iter().map(|ip| ip.parse::<IpAddr>().unwrap()).collect();
+    let mut ir = listener(8080);
+    ir.bind.addresses = ips.iter().map(|ip| ip.parse::<IpAddr>().unwrap()).collect();
     let built = build_listener(&ir, &Settings::default());
     let more = built.additional_addresses.into_iter().filter_map(|additional| additional.address);
     let show = |address: proto::core::Address| match address.address {
@@ -34,7 +35,7 @@ fn all_addresses_are_bound_and_both_families_by_the_unspecified_one() {
 
 #[test]
 fn the_listener_holds_one_connection_manager_with_small_buffers() {
-    let built = build_listener(&listener(8080, Vec::new()), &Settings::default());
+    let built = build_listener(&listener(8080), &Settings::default());
     assert_eq!(built.per_connection_buffer_limit_bytes, Some(proto::u32_value(32_768)));
     assert_eq!(built.max_connections_to_accept_per_socket_event, Some(proto::u32_value(1)));
     let manager = connection_manager(&built);
@@ -44,12 +45,12 @@ fn the_listener_holds_one_connection_manager_with_small_buffers() {
 
 #[test]
 fn the_access_log_is_there_when_asked_for_and_logs_no_credential() {
-    let ir = listener(8080, Vec::new());
+    let ir = listener(8080);
     let without = Settings { access_log: None, ..Settings::default() };
-    assert!(build_connection_manager(&ir, &without).access_log.is_empty());
+    assert!(build_connection_manager(&ir, http(&ir), &without).access_log.is_empty());
 
     let with = Settings { access_log: Some("/dev/stderr".to_owned()), ..Settings::default() };
-    let logs = build_connection_manager(&ir, &with).access_log;
+    let logs = build_connection_manager(&ir, http(&ir), &with).access_log;
     let [log] = logs.as_slice() else { panic!("{logs:?}") };
     let Some(proto::access_log::access_log::ConfigType::TypedConfig(any)) = &log.config_type else {
         panic!("{log:?}")
@@ -61,6 +62,11 @@ fn the_access_log_is_there_when_asked_for_and_logs_no_credential() {
         assert!(!format.contains(forbidden), "{forbidden}");
     }
     assert!(format.contains("%path(nq)%"));
+}
+
+fn http(listener: &ListenerIr) -> &HttpChain {
+    let Protocol::Http(http) = &listener.chains[0].protocol;
+    http
 }
 
 fn connection_manager(listener: &Listener) -> HttpConnectionManager {

@@ -1,16 +1,15 @@
-use ir::{Redirect, RedirectPath, RouteAction, Scheme};
+use ir::{Hostname, Redirect, RedirectPath, RouteAction, Scheme};
 use proto::route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 use proto::route::{Route, route};
 
-use super::sample::{ORIGIN, redirect_to, route as route_of, virtual_host};
-use crate::xds::route::{Origin, build_virtual_host};
+use super::sample::{ORIGIN, redirect_to, route as route_of};
+use crate::xds::route::{Origin, build_routes};
 
 /// The Envoy route: status, scheme, host, port, path.
 fn show(hostname: &str, origin: &Origin, redirect: Redirect) -> String {
-    let host = virtual_host(hostname, vec![route_of("/p", RouteAction::Redirect(redirect))]);
-    // Those of several names begin with the refusal of malformed hosts.
-    let routes = build_virtual_host(&host, origin).routes;
-    let [route] = &routes[usize::from(routes.len() > 1)..] else { panic!("one route") };
+    let route = route_of("/p", RouteAction::Redirect(redirect));
+    let routes = build_routes(&route, &Hostname::parse(hostname), origin);
+    let [route] = &routes[..] else { panic!("one route") };
     show_route(route)
 }
 

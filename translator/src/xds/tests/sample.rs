@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use ir::{
-    ClusterIr, ClusterName, Credential, Destination, DirectResponse, Discovery, Endpoint, EscapedSlashes,
-    Forward, GatewayIr, GatewayName, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname,
-    ListenerIr, ListenerName, PathMatch, PathRewrite, QueryParamMatch, Redacted, Redirect, RedirectPath,
-    Rewrite, RouteAction, RouteConfigName, RouteIr, RouteMatch, RouteName, Scheme, SecretIr, SecretName,
-    SecretValue, StringMatch, Target, Timeouts, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
-    VirtualHost, VirtualHostName,
+    Bind, ClusterIr, ClusterName, Credential, Destination, DirectResponse, Discovery, Endpoint,
+    EscapedSlashes, FilterChainIr, Forward, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname,
+    HttpChain, ListenerIr, ListenerName, PathMatch, PathRewrite, Protocol, QueryParamMatch, Redacted,
+    Redirect, RedirectPath, Rewrite, RouteAction, RouteConfigName, RouteIr, RouteMatch, RouteName, Scheme,
+    SecretIr, SecretName, SecretValue, StringMatch, Target, Timeouts, Trust, UpstreamHttp, UpstreamProtocol,
+    UpstreamTls,
 };
 
 use crate::xds::route::Origin;
@@ -70,19 +70,32 @@ pub(super) fn redirect_to(scheme: Option<Scheme>, host: Option<&str>, port: Opti
 /// Plain HTTP on port 80.
 pub(super) const ORIGIN: Origin = Origin { scheme: Scheme::Http, port: 80 };
 
-pub(super) fn virtual_host(hostname: &str, routes: Vec<RouteIr>) -> VirtualHost {
-    let hostname = Hostname::parse(hostname);
-    VirtualHost { name: VirtualHostName::new(&hostname.to_string()), hostname, routes }
+/// A virtual host with its routes.
+#[derive(Clone)]
+pub(super) struct VirtualHost {
+    pub(super) hostname: Hostname,
+    pub(super) routes: Vec<RouteIr>,
 }
 
-pub(super) fn listener(port: u16, virtual_hosts: Vec<VirtualHost>) -> ListenerIr {
+/// What one fleet of proxies gets.
+#[derive(Clone)]
+pub(super) struct Sample {
+    pub(super) listeners: Vec<(ListenerIr, Vec<VirtualHost>)>,
+    pub(super) clusters: Vec<(ClusterIr, Vec<Endpoint>)>,
+    pub(super) secrets: Vec<SecretIr>,
+}
+
+pub(super) fn virtual_host(hostname: &str, routes: Vec<RouteIr>) -> VirtualHost {
+    VirtualHost { hostname: Hostname::parse(hostname), routes }
+}
+
+pub(super) fn listener(port: u16) -> ListenerIr {
+    let http =
+        HttpChain { route_config: RouteConfigName::http(port), escaped_slashes: EscapedSlashes::default() };
     ListenerIr {
         name: ListenerName::http(port),
-        addresses: vec!["127.0.0.1".parse().unwrap()],
-        port,
-        escaped_slashes: EscapedSlashes::default(),
-        route_config: RouteConfigName::http(port),
-        virtual_hosts,
+        bind: Bind { addresses: vec!["127.0.0.1".parse().unwrap()], port },
+        chains: vec![FilterChainIr { protocol: Protocol::Http(http) }],
     }
 }
 
@@ -97,9 +110,9 @@ pub(super) fn plain_http(protocol: UpstreamProtocol) -> UpstreamHttp {
     }
 }
 
-pub(super) fn plain_cluster(name: ClusterName, endpoints: Vec<Endpoint>) -> ClusterIr {
+pub(super) fn plain_cluster(name: ClusterName) -> ClusterIr {
     let http = plain_http(UpstreamProtocol::Http1);
-    ClusterIr { name, discovery: Discovery::Endpoints(endpoints), tls: None, http }
+    ClusterIr { name, discovery: Discovery::Endpoints, tls: None, http }
 }
 
 pub(super) fn provider_cluster(name: ClusterName, host: &str) -> ClusterIr {
@@ -135,11 +148,11 @@ pub(super) fn gemini() -> ClusterName {
 }
 
 /// A bit of everything.
-pub(super) fn gateway() -> GatewayIr {
+pub(super) fn gateway() -> Sample {
     let listeners = [
-        listener(80, vec![virtual_host("", Vec::new())]),
-        listener(
-            8080,
+        (listener(80), vec![virtual_host("", Vec::new())]),
+        (
+            listener(8080),
             vec![
                 virtual_host("a.example.com", matches_and_edits()),
                 virtual_host("*.example.com", redirects()),
@@ -152,13 +165,13 @@ pub(super) fn gateway() -> GatewayIr {
         Endpoint { draining: true, ..endpoint("10.0.0.2", 80) },
         endpoint("2001:db8::1", 80),
     ];
-    let mut h2 = plain_cluster(service("h2"), vec![endpoint("10.0.0.3", 80)]);
+    let mut h2 = plain_cluster(service("h2"));
     h2.http.protocol = UpstreamProtocol::Http2;
     let clusters = [
-        plain_cluster(service("web"), endpoints),
-        plain_cluster(service("empty"), Vec::new()),
-        h2,
-        provider_cluster(gemini(), "generativelanguage.googleapis.com"),
+        (plain_cluster(service("web")), endpoints),
+        (plain_cluster(service("empty")), Vec::new()),
+        (h2, vec![endpoint("10.0.0.3", 80)]),
+        (provider_cluster(gemini(), "generativelanguage.googleapis.com"), Vec::new()),
     ];
     let secrets = [
         SecretIr {
@@ -170,12 +183,7 @@ pub(super) fn gateway() -> GatewayIr {
             value: SecretValue::Trust(Trust::File("/etc/ssl/certs/ca-certificates.crt".to_owned())),
         },
     ];
-    GatewayIr {
-        name: GatewayName { namespace: "default".to_owned(), name: "sample".to_owned() },
-        listeners: listeners.into_iter().map(|listener| (listener.name.clone(), listener)).collect(),
-        clusters: clusters.into_iter().map(|cluster| (cluster.name.clone(), cluster)).collect(),
-        secrets: secrets.into_iter().map(|secret| (secret.name.clone(), secret)).collect(),
-    }
+    Sample { listeners: listeners.into(), clusters: clusters.into(), secrets: secrets.into() }
 }
 
 fn matches_and_edits() -> Vec<RouteIr> {

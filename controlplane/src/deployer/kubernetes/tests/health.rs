@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::ProxyHealth;
 use super::super::health::{DeploymentFacts, HealthEvent, PodFacts, Seen, Watched};
 use super::super::pod::trouble;
-use super::run::output;
+use super::run::proxies;
 
 fn pod(name: &str, status: Value) -> Pod {
     serde_json::from_value(json!({"metadata": {"name": name, "namespace": "default"}, "status": status}))
@@ -122,7 +122,7 @@ fn facts(pod: &Pod) -> PodFacts {
 
 /// What is told of the Gateway `web`; an outer `None` if nothing may be told yet.
 fn told(health: &ProxyHealth) -> Option<Option<String>> {
-    let unready = health.unready(&output(&["web"], 1).translation)?;
+    let unready = health.unready(&proxies(&["web"]))?;
     Some(unready.into_values().next())
 }
 

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::Object;
+use ir::GatewayName;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-use translator::{Resources, Settings, translate};
+use translator::{Change, GatewayChange, Proxy, Settings, Translator};
 
 use super::super::{
     DEFAULT_IMAGE, DeployFailures, DeploySettings, KubernetesDeployer, ManifestKind, ProxyHealth,
 };
 use crate::lease::Leadership;
+use crate::mailbox::{self, mailbox};
 use crate::mock_api::{Fault, MockApi, collection_path};
-use crate::pipeline::Output;
+use crate::pipeline::ProxyChanges;
 use crate::xds_trust::CaBundle;
 
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/web";
@@ -26,7 +28,7 @@ const OBJECTS: usize = 5;
 /// A deployer that runs, and what it hears of.
 struct Running {
     api: MockApi,
-    translated: watch::Sender<Option<Arc<Output>>>,
+    translated: mailbox::Sender<GatewayName, Option<Arc<Proxy>>>,
     bundle: watch::Sender<Option<CaBundle>>,
     leadership: watch::Sender<Leadership>,
     failures: watch::Receiver<DeployFailures>,
@@ -42,7 +44,7 @@ impl Running {
         }
         api.add_kind("/api/v1/pods");
         api.apply(gateway("web"));
-        let (translated, translations) = watch::channel(None);
+        let (translated, translations) = mailbox();
         let (bundle, bundles) = watch::channel(None);
         let (leadership, leaderships) = watch::channel(Leadership::Follower);
         let (failed, failures) = watch::channel(DeployFailures::new());
@@ -70,7 +72,7 @@ impl Running {
     }
 
     fn translate(&self, replicas: i32) {
-        self.translated.send_replace(Some(Arc::new(output(&["web"], replicas))));
+        self.translated.put(output(&["web"], replicas));
     }
 
     /// How many pods the Deployment wants; `None` without a Deployment.
@@ -110,8 +112,7 @@ fn gateway(name: &str) -> Value {
 }
 
 /// Gateways with so many pods each.
-pub(super) fn output(names: &[&str], replicas: i32) -> Output {
-    let mut resources = Resources::default();
+pub(super) fn output(names: &[&str], replicas: i32) -> ProxyChanges {
     let objects = [
         json!({
             "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
@@ -125,10 +126,25 @@ pub(super) fn output(names: &[&str], replicas: i32) -> Output {
         }),
     ];
     let gateways = names.iter().map(|name| gateway(name));
-    for object in objects.into_iter().chain(gateways) {
-        resources.apply(Object::decode(object).unwrap().object);
-    }
-    Output { translation: translate(&resources, &Settings::default()), findings: Vec::new() }
+    let objects = objects.into_iter().chain(gateways);
+    let changes = objects.map(|object| Change::Apply(Object::decode(object).unwrap().object));
+    let delta = Translator::new(Settings::default()).update(changes);
+    let proxies = delta.gateways.into_iter().map(|(name, change)| match change {
+        GatewayChange::Served { proxy, .. } => (name, proxy),
+        other => panic!("{name}: {other:?}"),
+    });
+    proxies.collect()
+}
+
+/// Gateways that are gone.
+fn gone(names: &[&str]) -> ProxyChanges {
+    let name = |name: &&str| GatewayName { namespace: "default".to_owned(), name: (*name).to_owned() };
+    names.iter().map(|gateway| (name(gateway), None)).collect()
+}
+
+/// The same as a map of those that are served.
+pub(super) fn proxies(names: &[&str]) -> std::collections::BTreeMap<GatewayName, Arc<Proxy>> {
+    output(names, 1).into_iter().filter_map(|(name, proxy)| Some((name, proxy?))).collect()
 }
 
 /// So long that everything that is going to happen has happened.
@@ -275,7 +291,9 @@ async fn interleave(steps: &[(usize, usize, usize)]) {
     let translate = || {
         let stand: Vec<&str> =
             NAMES.into_iter().filter(|name| api.get(&gateway_path(name)).is_some()).collect();
-        running.translated.send_replace(Some(Arc::new(output(&stand, 1))));
+        let mut changes = gone(&NAMES);
+        changes.extend(output(&stand, 1));
+        running.translated.put(changes);
     };
     for name in &NAMES[..3] {
         api.apply(gateway(name));
@@ -346,7 +364,7 @@ async fn a_newer_translation_counts_before_what_the_garbage_collector_has_remove
     for kind in ManifestKind::ALL {
         running.api.delete(&made_path(kind, "web"));
     }
-    running.translated.send_replace(Some(Arc::new(output(&[], 1))));
+    running.translated.put(gone(&["web"]));
     rest().await;
     assert_eq!(running.api.writes().len(), before, "nothing is written for a Gateway that is gone");
 }

@@ -6,43 +6,64 @@ use crds::NamespacedName;
 use crds::core::{EndpointPort, EndpointSlice, Service, ServicePort};
 use ir::{ClusterIr, ClusterName, Discovery, Endpoint, HostPort, UpstreamHttp, UpstreamProtocol};
 
-use super::backend::{RefError, ResolvedBackend};
-use super::context::Context;
-use super::target_address::is_allowed_address;
+use super::ResolvedBackend;
 use crate::Settings;
-use crate::status::Reason;
+use crate::engine::View;
+use crate::gateway::target_address::is_allowed_address;
+use crate::status::{Reason, Rejection};
 
 /// Resolves one port of a Service.
-pub(crate) fn resolve(
-    context: &Context<'_>,
+pub(super) fn resolve(
+    view: &View<'_>,
     key: &NamespacedName,
     port: u16,
-) -> Result<ResolvedBackend, RefError> {
-    let not_found = |message: String| RefError::new(Reason::BackendNotFound, message);
-    let Some(service) = context.resources.services.get(key) else {
+) -> Result<ResolvedBackend, Rejection> {
+    let not_found = |message: String| Rejection::new(Reason::BackendNotFound, message);
+    let Some(service) = view.object::<Service>(key) else {
         return Err(not_found(format!("Service {key} does not exist")));
     };
     let spec = service.spec.as_ref();
     if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
         // An external name would let a tenant point the proxy at any host, its own admin port included.
         let message = format!("Service {key} is of type ExternalName, which is refused as a backend");
-        return Err(RefError::new(Reason::UnsupportedValue, message));
+        return Err(Rejection::new(Reason::UnsupportedValue, message));
     }
-    let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
-    // The same number may stand there once for TCP and once for UDP.
-    let is_meant = |candidate: &&ServicePort| candidate.port == i32::from(port) && is_tcp(candidate);
-    let Some(service_port) = ports.iter().find(is_meant) else {
+    let Some(service_port) = tcp_port(service, port) else {
         return Err(not_found(format!("Service {key} has no TCP port {port}")));
     };
-    let protocol = protocol(key, service_port)?;
-    let endpoints = endpoints(context, key, service, service_port);
     let cluster = ClusterIr {
         name: ClusterName::service(&key.namespace, &key.name, port),
-        discovery: Discovery::Endpoints(endpoints),
+        discovery: Discovery::Endpoints,
         tls: None,
-        http: UpstreamHttp::plain(protocol),
+        http: UpstreamHttp::plain(protocol(key, service_port)?),
     };
     Ok(ResolvedBackend::plain(cluster))
+}
+
+/// The endpoints of one port of a Service, sorted; `None` if there is no such port.
+pub(super) fn endpoints(
+    view: &View<'_>,
+    key: &NamespacedName,
+    port: u16,
+) -> Option<(ClusterName, Vec<Endpoint>)> {
+    let service = view.object::<Service>(key)?;
+    let service_port = tcp_port(service, port)?;
+    let mut endpoints: Vec<_> = view
+        .slices_of(key)
+        .flat_map(|slice| slice_endpoints(slice, service, service_port))
+        .filter(|endpoint| is_allowed_address(endpoint.address, view.settings()))
+        .map(|endpoint| replace_address(endpoint, view.settings()))
+        .collect();
+    // An endpoint may stand in two slices while Kubernetes moves it; one that is ready wins.
+    endpoints.sort();
+    endpoints.dedup_by(|later, earlier| (later.address, later.port) == (earlier.address, earlier.port));
+    Some((ClusterName::service(&key.namespace, &key.name, port), endpoints))
+}
+
+/// The same number may stand there once for TCP and once for UDP.
+fn tcp_port(service: &Service, port: u16) -> Option<&ServicePort> {
+    let ports = service.spec.as_ref()?.ports.as_deref().unwrap_or_default();
+    ports.iter().find(|candidate| candidate.port == i32::from(port) && is_tcp(candidate))
 }
 
 /// Whether the port is of TCP, which is the default.
@@ -51,35 +72,16 @@ fn is_tcp(port: &ServicePort) -> bool {
 }
 
 /// The protocol that `appProtocol` asks for (KEP-3726 names).
-fn protocol(key: &NamespacedName, port: &ServicePort) -> Result<UpstreamProtocol, RefError> {
+fn protocol(key: &NamespacedName, port: &ServicePort) -> Result<UpstreamProtocol, Rejection> {
     match port.app_protocol.as_deref() {
         Some("kubernetes.io/h2c" | "grpc" | "http2") => Ok(UpstreamProtocol::Http2),
         Some(other @ ("kubernetes.io/ws" | "kubernetes.io/wss" | "https" | "tls")) => {
             let message =
                 format!("Service {key} port {}: appProtocol {other} is not supported yet", port.port);
-            Err(RefError::new(Reason::UnsupportedProtocol, message))
+            Err(Rejection::new(Reason::UnsupportedProtocol, message))
         }
         Some(_) | None => Ok(UpstreamProtocol::Http1),
     }
-}
-
-fn endpoints(
-    context: &Context<'_>,
-    key: &NamespacedName,
-    service: &Service,
-    port: &ServicePort,
-) -> Vec<Endpoint> {
-    let mut endpoints: Vec<_> = context
-        .slices_of(key)
-        .iter()
-        .flat_map(|slice| slice_endpoints(slice, service, port))
-        .filter(|endpoint| is_allowed_address(endpoint.address, context.settings))
-        .map(|endpoint| replace_address(endpoint, context.settings))
-        .collect();
-    // An endpoint may stand in two slices while Kubernetes moves it; one that is ready wins.
-    endpoints.sort();
-    endpoints.dedup_by(|later, earlier| (later.address, later.port) == (earlier.address, earlier.port));
-    endpoints
 }
 
 fn slice_endpoints(slice: &EndpointSlice, service: &Service, port: &ServicePort) -> Vec<Endpoint> {

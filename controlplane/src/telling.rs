@@ -1,0 +1,115 @@
+//! What the reporter of a cluster and the console of a machine have in common: the reports with what is known of the
+//! proxies, the statuses that come of them, what is wrong in all, and the metrics of that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crds::ObjectRef;
+use tokio::sync::watch;
+use translator::status::Report;
+
+use crate::admin::View;
+use crate::clock;
+use crate::finding_log::FindingLog;
+use crate::overlay::Overlays;
+use crate::pipeline::ReportChanges;
+use crate::source::{Finding, Severity};
+use crate::status::{SharedStatuses, Style, lock};
+use crate::telemetry::Metrics;
+
+/// Keeps what there is to tell.
+pub(crate) struct Telling {
+    /// As translated.
+    reports: BTreeMap<ObjectRef, Arc<Report>>,
+    overlays: Overlays,
+    /// Objects whose report may be another than was told.
+    changed: BTreeSet<ObjectRef>,
+    findings: Arc<Vec<Finding>>,
+    finding_log: FindingLog,
+    statuses: SharedStatuses,
+    view: watch::Sender<View>,
+    metrics: Metrics,
+    style: Style,
+}
+
+impl Telling {
+    /// Nothing is told yet.
+    pub(crate) fn new(view: watch::Sender<View>, metrics: Metrics, style: Style) -> Self {
+        let statuses = view.borrow().statuses.clone();
+        Self {
+            reports: BTreeMap::new(),
+            overlays: Overlays::default(),
+            changed: BTreeSet::new(),
+            findings: Arc::default(),
+            finding_log: FindingLog::default(),
+            statuses,
+            view,
+            metrics,
+            style,
+        }
+    }
+
+    /// Takes newer reports in.
+    pub(crate) fn take(&mut self, reports: ReportChanges) {
+        for (object, report) in reports {
+            match report {
+                Some(report) => drop(self.reports.insert(object.clone(), report)),
+                None => drop(self.reports.remove(&object)),
+            }
+            self.changed.insert(object);
+        }
+    }
+
+    /// Takes in what is known of the proxies.
+    pub(crate) fn set_overlays(&mut self, overlays: Overlays) {
+        if overlays != self.overlays {
+            self.changed.extend(overlays.differing(&self.overlays));
+            self.overlays = overlays;
+        }
+    }
+
+    /// Takes in what there is to say about the places that objects come from.
+    pub(crate) fn set_findings(&mut self, findings: &Arc<Vec<Finding>>) {
+        if !Arc::ptr_eq(findings, &self.findings) {
+            self.finding_log.tell(findings);
+            self.findings = findings.clone();
+        }
+    }
+
+    /// The reports that are another, and a line for each part of an object whose status is.
+    pub(crate) fn tell(&mut self, gateways: usize, waiting_for: Vec<String>) -> (ReportChanges, Vec<String>) {
+        let changed = std::mem::take(&mut self.changed).into_iter().map(|object| {
+            let report = self.reports.get(&object).and_then(|report| self.overlays.apply(report));
+            (object, report)
+        });
+        let changed: ReportChanges = changed.collect();
+        let (lines, problems) = {
+            let mut statuses = lock(&self.statuses);
+            (statuses.update(&changed, &clock::now(), self.style), statuses.problem_count())
+        };
+        let of_places = self.findings.iter().filter(|finding| finding.severity == Severity::Problem);
+        let of_places: Vec<String> = of_places.map(ToString::to_string).collect();
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.input_problems.set(count(of_places.len() + problems));
+        self.metrics.gateways.set(count(gateways));
+        self.show(waiting_for, of_places);
+        (changed, lines)
+    }
+
+    /// Says what is waited for.
+    pub(crate) fn wait(&self, waiting_for: Vec<String>) {
+        let problems = self.view.borrow().problems.clone();
+        self.show(waiting_for, problems);
+    }
+
+    fn show(&self, waiting_for: Vec<String>, problems: Vec<String>) {
+        self.view.send_if_modified(|view| {
+            let is_new = (&view.waiting_for, &view.problems) != (&waiting_for, &problems);
+            if is_new {
+                view.waiting_for = waiting_for;
+                view.problems = problems;
+            }
+            is_new
+        });
+    }
+}

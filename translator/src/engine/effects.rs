@@ -1,0 +1,272 @@
+//! What follows from a unit's new value, beyond those that read it: the index, the route tables, units that come to
+//! be, and what there is to send.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crds::ObjectKey;
+use ir::RouteConfigName;
+
+use super::key::{BackendKey, GatewayKey, Key, RouteKey};
+use super::value::{BackendValue, OfValue, RouteVersion, Value};
+use super::{Translator, Update};
+use crate::gateway::address::AddressPlan;
+use crate::gateway::attach::{Attachment, Row};
+use crate::gateway::class::ClassFace;
+use crate::gateway::face::{GatewayFace, Placed};
+use crate::gateway::host::Entries;
+use crate::gateway::http_route::TranslatedRoute;
+use crate::xds::Table;
+
+/// Both values of a unit as its type.
+fn both<'a, T: OfValue + 'a>(
+    before: Option<&'a Value>,
+    after: Option<&'a Value>,
+) -> (Option<&'a Arc<T>>, Option<&'a Arc<T>>) {
+    (before.and_then(T::of), after.and_then(T::of))
+}
+
+/// What is in one set and not in the other: what was lost, and what is new.
+fn changes<'a, T: Ord>(
+    before: Option<&'a BTreeSet<T>>,
+    after: Option<&'a BTreeSet<T>>,
+) -> (Vec<&'a T>, Vec<&'a T>) {
+    let lost = before.into_iter().flatten().filter(|item| !after.is_some_and(|after| after.contains(item)));
+    let new = after.into_iter().flatten().filter(|item| !before.is_some_and(|before| before.contains(item)));
+    (lost.collect(), new.collect())
+}
+
+impl Translator {
+    /// Carries on from a unit that has come to something else.
+    pub(super) fn take_effect(
+        &mut self,
+        key: &Key,
+        before: Option<&Value>,
+        after: Option<&Value>,
+        update: &mut Update,
+    ) {
+        if before.and_then(Value::report) != after.and_then(Value::report) {
+            update.reported.extend(key.object());
+        }
+        match key {
+            Key::Class(name) => {
+                let (before, after) = both::<ClassFace>(before, after);
+                self.on_class(name, before, after);
+            }
+            Key::Gateway(gateway) => {
+                let (before, after) = both::<GatewayFace>(before, after);
+                self.on_gateway(gateway, before, after);
+            }
+            Key::Placement(gateway) => {
+                let (before, after) = both::<Placed>(before, after);
+                let placed = before.into_iter().chain(after);
+                placed.for_each(|placed| self.on_placed(gateway, placed));
+            }
+            Key::Proxy(gateway) => update.touched.proxy(gateway),
+            Key::Backend(backend) => {
+                let (before, after) = both::<BackendValue>(before, after);
+                let endpoints = Key::Endpoints(backend.clone());
+                if before.is_some() != after.is_some() || !self.graph.is_evaluated(&endpoints) {
+                    self.graph.schedule(endpoints);
+                }
+                self.touch_users(backend, update);
+            }
+            Key::Endpoints(backend) => self.touch_users(backend, update),
+            Key::Route(route) => {
+                self.note_edit(route, update);
+                let (before, after) = both::<TranslatedRoute>(before, after);
+                self.on_route(before, after);
+            }
+            Key::Attachment(route) => {
+                self.note_edit(route, update);
+                let (before, after) = both::<Attachment>(before, after);
+                self.on_attachment(route, before, after);
+            }
+            Key::Served(route) => {
+                let (before, after) = both::<RouteVersion>(before, after);
+                self.on_served(route, before, after, update);
+            }
+            Key::Port(gateway, port) => {
+                let key = (gateway.clone(), *port);
+                match after {
+                    Some(_) => {
+                        let table = || Table::new(RouteConfigName::http(*port));
+                        self.tables.entry(key.clone()).or_insert_with(table);
+                    }
+                    None => drop(self.tables.remove(&key)),
+                }
+                update.touched.port(gateway, *port);
+            }
+            Key::Host(gateway, port, hostname) => {
+                let key = (gateway.clone(), *port);
+                self.index.set_host(&key, hostname, after.is_some());
+                if let Some(table) = self.tables.get_mut(&key) {
+                    match after {
+                        Some(_) => table.add_host(hostname),
+                        None => table.remove_host(hostname),
+                    }
+                }
+                for route in self.index.routes_over(&key, hostname) {
+                    self.graph.schedule(Key::Entry(gateway.clone(), *port, hostname.clone(), route));
+                }
+                update.touched.table(gateway, *port);
+            }
+            Key::Entry(gateway, port, hostname, route) => {
+                let (before, after) = both::<Entries>(before, after);
+                let entries =
+                    |entries: Option<&Arc<Entries>>| entries.map_or(Vec::new(), |entries| entries.0.clone());
+                if let Some(table) = self.tables.get_mut(&(gateway.clone(), *port)) {
+                    table.replace(hostname, &entries(before), &entries(after));
+                }
+                update.touched.entry(gateway, *port, route);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_class(&mut self, name: &str, before: Option<&Arc<ClassFace>>, after: Option<&Arc<ClassFace>>) {
+        let is_new = match after {
+            Some(_) => self.index.classes.insert(name.to_owned()),
+            None => self.index.classes.remove(name),
+        };
+        if is_new && self.graph.is_evaluated(&Key::Classes) {
+            self.graph.schedule(Key::Classes);
+        }
+        let named = |class: Option<&Arc<ClassFace>>| class.and_then(|class| class.named_parameters.clone());
+        self.count_parameters(named(before), named(after));
+    }
+
+    fn on_gateway(
+        &mut self,
+        key: &GatewayKey,
+        before: Option<&Arc<GatewayFace>>,
+        after: Option<&Arc<GatewayFace>>,
+    ) {
+        match after {
+            Some(_) => drop(self.index.gateways.insert(key.clone())),
+            None => drop(self.index.gateways.remove(key)),
+        }
+        let named = |face: Option<&Arc<GatewayFace>>| face.and_then(|face| face.named_parameters.clone());
+        self.count_parameters(named(before), named(after));
+        if AddressPlan::is_needed(&self.settings) {
+            self.graph.schedule(Key::AddressPlan);
+        }
+        self.graph.schedule(Key::Placement(key.clone()));
+        self.graph.schedule(Key::Proxy(key.clone()));
+    }
+
+    fn count_parameters(&mut self, before: Option<ObjectKey>, after: Option<ObjectKey>) {
+        if before == after {
+            return;
+        }
+        if let Some(before) = before
+            && self.index.parameters.remove(&before)
+        {
+            self.graph.schedule(Key::ParametersReport(before));
+        }
+        if let Some(after) = after
+            && self.index.parameters.add(&after)
+        {
+            self.graph.schedule(Key::ParametersReport(after));
+        }
+    }
+
+    fn on_placed(&mut self, gateway: &GatewayKey, placed: &Placed) {
+        for listener in placed.served() {
+            let Some(port) = listener.port else { continue };
+            self.graph.schedule(Key::Port(gateway.clone(), port));
+            self.graph.schedule(Key::Host(gateway.clone(), port, listener.hostname.clone()));
+        }
+    }
+
+    fn on_route(&mut self, before: Option<&Arc<TranslatedRoute>>, after: Option<&Arc<TranslatedRoute>>) {
+        let (lost, new) = changes(before.map(|route| &route.named), after.map(|route| &route.named));
+        let lost: Vec<_> = lost.into_iter().filter(|backend| self.index.named.remove(backend)).collect();
+        let new: Vec<_> = new.into_iter().filter(|backend| self.index.named.add(backend)).collect();
+        for backend in lost.into_iter().chain(new) {
+            if let BackendKey::Object(object) = backend {
+                self.graph.schedule(Key::BackendReport(object.clone()));
+            }
+        }
+    }
+
+    fn on_attachment(
+        &mut self,
+        route: &RouteKey,
+        before: Option<&Arc<Attachment>>,
+        after: Option<&Arc<Attachment>>,
+    ) {
+        let counted =
+            |attachment: Option<&Arc<Attachment>>| attachment.map(|attachment| attachment.counted.clone());
+        let (before, after) = (counted(before), counted(after));
+        let (lost, new) = changes(before.as_ref(), after.as_ref());
+        for (gateway, listener) in lost {
+            if let Some(counts) = self.index.attached.get_mut(gateway) {
+                counts.remove(listener);
+                if counts.is_empty() {
+                    self.index.attached.remove(gateway);
+                }
+            }
+            self.graph.schedule(Key::GatewayReport(gateway.clone()));
+        }
+        for (gateway, listener) in new {
+            self.index.attached.entry(gateway.clone()).or_default().add(listener);
+            self.graph.schedule(Key::GatewayReport(gateway.clone()));
+        }
+        self.graph.schedule(Key::Served(route.clone()));
+    }
+
+    fn on_served(
+        &mut self,
+        route: &RouteKey,
+        before: Option<&Arc<RouteVersion>>,
+        after: Option<&Arc<RouteVersion>>,
+        update: &mut Update,
+    ) {
+        update.touched.version(route, before.cloned());
+        let rows = |version: Option<&Arc<RouteVersion>>| -> BTreeSet<Row> {
+            version.into_iter().flat_map(|version| version.rows.iter().cloned()).collect()
+        };
+        let (rows_before, rows_after) = (rows(before), rows(after));
+        let (lost, new) = changes(Some(&rows_before), Some(&rows_after));
+        for (row, is_there) in
+            lost.into_iter().map(|row| (row, false)).chain(new.into_iter().map(|row| (row, true)))
+        {
+            self.index.set_row(route, row, is_there);
+            let Some(port) = row.port else { continue };
+            self.graph.schedule(Key::Host(row.gateway.clone(), port, row.effective.clone()));
+            for host in self.index.hosts_below(&(row.gateway.clone(), port), &row.effective) {
+                self.graph.schedule(Key::Entry(row.gateway.clone(), port, host, route.clone()));
+            }
+        }
+        let (lost, new) = changes(before.map(|version| &version.uses), after.map(|version| &version.uses));
+        for (gateway, backend) in lost {
+            let Some(users) = self.index.users.get_mut(backend) else { continue };
+            if users.remove(gateway) {
+                update.touched.backend(gateway, backend);
+            }
+            if users.is_empty() {
+                self.index.users.remove(backend);
+            }
+        }
+        for (gateway, backend) in new {
+            if self.index.users.entry(backend.clone()).or_default().add(gateway) {
+                update.touched.backend(gateway, backend);
+            }
+        }
+    }
+
+    fn note_edit(&self, route: &RouteKey, update: &mut Update) {
+        if self.holds.contains_key(route) {
+            update.edited.insert(route.clone());
+        }
+    }
+
+    fn touch_users(&self, backend: &BackendKey, update: &mut Update) {
+        let users = self.index.users.get(backend);
+        users
+            .iter()
+            .flat_map(|users| users.keys())
+            .for_each(|gateway| update.touched.backend(gateway, backend));
+    }
+}

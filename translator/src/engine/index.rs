@@ -1,0 +1,225 @@
+//! What is known across units: kept up to date as the values of units change, so that nobody has to walk over all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crds::ObjectKey;
+use ir::Hostname;
+
+use super::key::{BackendKey, GatewayKey, RouteKey};
+use crate::gateway::attach::Row;
+
+/// A port of a Gateway.
+pub(crate) type PortKey = (GatewayKey, u16);
+
+/// What is known across units.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    /// The classes that are ours.
+    pub classes: BTreeSet<String>,
+    /// The Gateways that are ours.
+    pub gateways: BTreeSet<GatewayKey>,
+    /// How many classes and Gateways name parameters.
+    pub parameters: Counts<ObjectKey>,
+    /// How many routes name a backend.
+    pub named: Counts<BackendKey>,
+    /// How many routes of a Gateway need a backend.
+    pub users: BTreeMap<BackendKey, Counts<GatewayKey>>,
+    /// How many routes count as attached to a listener.
+    pub attached: BTreeMap<GatewayKey, Counts<String>>,
+    ports: BTreeMap<PortKey, PortIndex>,
+}
+
+/// The routes and hosts of a port.
+#[derive(Debug, Default)]
+struct PortIndex {
+    /// By the hostname under which they are served.
+    rows: BTreeMap<Hostname, BTreeSet<(RouteKey, String)>>,
+    /// The virtual hosts, by their names from behind, so that those below a wildcard stand together.
+    hosts: BTreeMap<String, BTreeSet<Hostname>>,
+}
+
+impl Index {
+    /// Notes or forgets a row of a route.
+    pub(crate) fn set_row(&mut self, route: &RouteKey, row: &Row, is_there: bool) {
+        let Some(port) = row.port else { return };
+        let key = (row.gateway.clone(), port);
+        let index = self.ports.entry(key.clone()).or_default();
+        let entry = (route.clone(), row.listener.clone());
+        if is_there {
+            index.rows.entry(row.effective.clone()).or_default().insert(entry);
+        } else if let Some(rows) = index.rows.get_mut(&row.effective) {
+            rows.remove(&entry);
+            if rows.is_empty() {
+                index.rows.remove(&row.effective);
+            }
+        }
+        self.forget_if_empty(&key);
+    }
+
+    /// Notes or forgets a virtual host.
+    pub(crate) fn set_host(&mut self, port: &PortKey, hostname: &Hostname, is_there: bool) {
+        let index = self.ports.entry(port.clone()).or_default();
+        let name = reversed(hostname);
+        if is_there {
+            index.hosts.entry(name).or_default().insert(hostname.clone());
+        } else if let Some(hosts) = index.hosts.get_mut(&name) {
+            hosts.remove(hostname);
+            if hosts.is_empty() {
+                index.hosts.remove(&name);
+            }
+        }
+        self.forget_if_empty(port);
+    }
+
+    /// The routes that are served under exactly this hostname, each with its listener.
+    pub(crate) fn routes_at(
+        &self,
+        port: &PortKey,
+        hostname: &Hostname,
+    ) -> impl Iterator<Item = &(RouteKey, String)> + use<'_> {
+        let rows = self.ports.get(port).and_then(|index| index.rows.get(hostname));
+        rows.into_iter().flatten()
+    }
+
+    /// Whether a virtual host exists.
+    pub(crate) fn has_host(&self, port: &PortKey, hostname: &Hostname) -> bool {
+        let hosts = self.ports.get(port).and_then(|index| index.hosts.get(&reversed(hostname)));
+        hosts.is_some_and(|hosts| hosts.contains(hostname))
+    }
+
+    /// Whether a route may stand in a virtual host.
+    pub(crate) fn is_over(&self, port: &PortKey, hostname: &Hostname, route: &RouteKey) -> bool {
+        let is_at = |wider: Hostname| self.routes_at(port, &wider).any(|(at, _)| at == route);
+        hostname.covering().any(is_at)
+    }
+
+    /// The routes that may stand in a virtual host: those under a hostname that covers it.
+    pub(crate) fn routes_over(&self, port: &PortKey, hostname: &Hostname) -> BTreeSet<RouteKey> {
+        let covering = hostname.covering();
+        covering.flat_map(|wider| self.routes_at(port, &wider)).map(|(route, _)| route.clone()).collect()
+    }
+
+    /// The virtual hosts that a hostname covers, itself included.
+    pub(crate) fn hosts_below(&self, port: &PortKey, hostname: &Hostname) -> Vec<Hostname> {
+        let Some(index) = self.ports.get(port) else { return Vec::new() };
+        let name = reversed(hostname);
+        let itself = || index.hosts.get(&name).and_then(|hosts| hosts.get(hostname)).cloned();
+        match hostname {
+            Hostname::Any => index.hosts.values().flatten().cloned().collect(),
+            Hostname::Exact(_) => itself().into_iter().collect(),
+            Hostname::Wildcard(_) => {
+                // The names that begin with `a.`: what comes after them in the order of bytes is `a/`.
+                let below = index.hosts.range(format!("{name}.")..format!("{name}/"));
+                let below = below.flat_map(|(_, hosts)| hosts).cloned();
+                itself().into_iter().chain(below).collect()
+            }
+        }
+    }
+
+    /// Whether nothing is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { classes, gateways, parameters, named, users, attached, ports } = self;
+        classes.is_empty()
+            && gateways.is_empty()
+            && parameters.is_empty()
+            && named.is_empty()
+            && users.is_empty()
+            && attached.is_empty()
+            && ports.is_empty()
+    }
+
+    fn forget_if_empty(&mut self, port: &PortKey) {
+        let is_empty = |index: &PortIndex| index.rows.is_empty() && index.hosts.is_empty();
+        if self.ports.get(port).is_some_and(is_empty) {
+            self.ports.remove(port);
+        }
+    }
+}
+
+/// A hostname with its labels from behind: `b.a.com` is `com.a.b`.
+fn reversed(hostname: &Hostname) -> String {
+    match hostname {
+        Hostname::Exact(name) | Hostname::Wildcard(name) => name.rsplit('.').collect::<Vec<_>>().join("."),
+        Hostname::Any => String::new(),
+    }
+}
+
+/// How often something is there. What is there zero times is forgotten.
+#[derive(Debug)]
+pub(crate) struct Counts<K> {
+    counts: BTreeMap<K, usize>,
+}
+
+impl<K> Default for Counts<K> {
+    fn default() -> Self {
+        Self { counts: BTreeMap::new() }
+    }
+}
+
+impl<K: Ord + Clone> Counts<K> {
+    /// Once more; says whether it was not there before.
+    pub(crate) fn add(&mut self, key: &K) -> bool {
+        let count = self.counts.entry(key.clone()).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// Once less; says whether it is not there any more.
+    pub(crate) fn remove(&mut self, key: &K) -> bool {
+        let Some(count) = self.counts.get_mut(key) else { return false };
+        *count -= 1;
+        let is_gone = *count == 0;
+        if is_gone {
+            self.counts.remove(key);
+        }
+        is_gone
+    }
+
+    /// How often it is there.
+    pub(crate) fn get(&self, key: &K) -> usize {
+        self.counts.get(key).copied().unwrap_or_default()
+    }
+
+    /// All that is there.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.counts.keys()
+    }
+
+    /// Whether nothing is there.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_below_a_hostname_are_those_that_it_covers() {
+        let texts = [
+            "",
+            "*.com",
+            "a.com",
+            "*.a.com",
+            "b.a.com",
+            "c.b.a.com",
+            "*.b.a.com",
+            "xa.com",
+            "a-b.com",
+            "com",
+        ];
+        let hosts = texts.map(Hostname::parse);
+        let mut index = Index::default();
+        let port = (GatewayKey::new("default", "web"), 80);
+        hosts.iter().for_each(|host| index.set_host(&port, host, true));
+        for hostname in &hosts {
+            let below: BTreeSet<_> =
+                index.hosts_below(&port, hostname).into_iter().map(|host| host.to_string()).collect();
+            let covered = hosts.iter().filter(|host| hostname.covers(host)).map(ToString::to_string);
+            assert_eq!(below, covered.collect(), "below {hostname}");
+        }
+        hosts.iter().for_each(|host| index.set_host(&port, host, false));
+        assert!(index.is_empty());
+    }
+}

@@ -1,0 +1,217 @@
+//! What the translation is made of: inputs, and the units that are computed from them.
+
+use crds::{Kind, NamespacedName, ObjectKey};
+use ir::Hostname;
+
+use crate::resources::Group;
+
+/// The name of a Gateway.
+pub(crate) type GatewayKey = NamespacedName;
+
+/// The name of an HTTPRoute.
+pub(crate) type RouteKey = NamespacedName;
+
+/// A backend that a route can name: one port of a Service, or an object of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum BackendKey {
+    /// A TCP port of a Service.
+    Service(NamespacedName, u16),
+    /// A Backend or an Upstream.
+    Object(ObjectKey),
+}
+
+/// An input or a unit.
+///
+/// The order of the variants is the order of work: a unit reads inputs, and units that stand before its own. What
+/// changes is evaluated in that order, so that everything is evaluated at most once per update (but for a unit that
+/// reads one which was never asked for: it is evaluated again after that one).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Key {
+    // Inputs.
+    /// An object, there or not.
+    Object(ObjectKey),
+    /// Which objects belong to a group, and what they hold.
+    Group(Group),
+    /// The labels of a namespace, and nothing else of it.
+    Labels(String),
+    /// Whether a controller that also serves Backends and Upstreams has a GatewayClass.
+    Peers,
+    /// Who may have signed the certificates of backends (a setting that changes while we run).
+    Trust,
+
+    // Units.
+    /// A GatewayClass: whether it is ours, and its parameters.
+    Class(String),
+    /// The names of the classes that are ours.
+    Classes,
+    /// What a Gateway says, seen alone.
+    Gateway(GatewayKey),
+    /// Whether a Gateway is ours.
+    IsOurs(GatewayKey),
+    /// Which Gateway has which address: the one fact about all of them (standalone mode).
+    AddressPlan,
+    /// A Gateway with its addresses: what routes and listeners are made from.
+    Placement(GatewayKey),
+    /// What a deployer must provide for a Gateway.
+    Proxy(GatewayKey),
+    /// The status of parameters.
+    ParametersReport(ObjectKey),
+    /// A backend: its cluster and secrets, without endpoints.
+    Backend(BackendKey),
+    /// What of a backend a route may know.
+    BackendFace(BackendKey),
+    /// The endpoints of a backend. Nothing reads them; they go to the proxies as they are.
+    Endpoints(BackendKey),
+    /// A route, the same for every parent and port.
+    Route(RouteKey),
+    /// Where a route attaches, and its status.
+    Attachment(RouteKey),
+    /// The version of a route that is served: the newest, or an earlier one where proxies refuse the newest.
+    Served(RouteKey),
+    /// A port of a Gateway: its listener.
+    Port(GatewayKey, u16),
+    /// A virtual host.
+    Host(GatewayKey, u16, Hostname),
+    /// What a route adds to a virtual host.
+    Entry(GatewayKey, u16, Hostname, RouteKey),
+    /// The status of a Backend or Upstream.
+    BackendReport(ObjectKey),
+    /// The status of a Gateway.
+    GatewayReport(GatewayKey),
+}
+
+impl Key {
+    /// Where it stands in the order of work.
+    pub(crate) fn stage(&self) -> u8 {
+        match self {
+            Self::Object(_) | Self::Group(_) | Self::Labels(_) | Self::Peers | Self::Trust => 0,
+            Self::Class(_) => 1,
+            Self::Classes => 2,
+            Self::Gateway(_) => 3,
+            Self::IsOurs(_) => 4,
+            Self::AddressPlan => 5,
+            Self::Placement(_) => 6,
+            Self::ParametersReport(_) | Self::Proxy(_) => 7,
+            Self::Backend(_) => 8,
+            Self::BackendFace(_) => 9,
+            Self::Endpoints(_) => 10,
+            Self::Route(_) => 11,
+            Self::Attachment(_) => 12,
+            Self::Served(_) => 13,
+            Self::Port(..) => 14,
+            Self::Host(..) => 15,
+            Self::Entry(..) => 16,
+            Self::BackendReport(_) => 17,
+            Self::GatewayReport(_) => 18,
+        }
+    }
+
+    /// Whether it is given, not computed.
+    pub(crate) fn is_input(&self) -> bool {
+        self.stage() == 0
+    }
+
+    /// Whether it is kept only as long as something reads it.
+    pub(crate) fn is_on_demand(&self) -> bool {
+        matches!(
+            self,
+            Self::IsOurs(_) | Self::BackendFace(_) | Self::Backend(BackendKey::Service(..)) | Self::Classes
+        )
+    }
+
+    /// The units that exist because an object does.
+    pub(crate) fn rooted_in(object: &ObjectKey) -> Vec<Self> {
+        let name = object.name.clone();
+        match object.kind {
+            Kind::GatewayClass => vec![Self::Class(name.name)],
+            Kind::Gateway => vec![Self::Gateway(name.clone()), Self::GatewayReport(name)],
+            Kind::HttpRoute => vec![Self::Route(name.clone()), Self::Attachment(name)],
+            Kind::Backend | Kind::Upstream => {
+                vec![Self::Backend(BackendKey::Object(object.clone())), Self::BackendReport(object.clone())]
+            }
+            Kind::Namespace
+            | Kind::Secret
+            | Kind::Service
+            | Kind::EndpointSlice
+            | Kind::ReferenceGrant
+            | Kind::GatewayParameters
+            | Kind::GlooGatewayParameters => Vec::new(),
+        }
+    }
+
+    /// The unit that makes the status of an object; `None` if there is none to make.
+    pub(crate) fn reporting(object: &ObjectKey) -> Option<Self> {
+        let name = object.name.clone();
+        match object.kind {
+            Kind::GatewayClass => Some(Self::Class(name.name)),
+            Kind::Gateway => Some(Self::GatewayReport(name)),
+            Kind::HttpRoute => Some(Self::Attachment(name)),
+            Kind::Backend | Kind::Upstream => Some(Self::BackendReport(object.clone())),
+            Kind::GatewayParameters | Kind::GlooGatewayParameters => {
+                Some(Self::ParametersReport(object.clone()))
+            }
+            Kind::Namespace | Kind::Secret | Kind::Service | Kind::EndpointSlice | Kind::ReferenceGrant => {
+                None
+            }
+        }
+    }
+
+    /// The kind of unit, for counts.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Object(_) | Self::Group(_) | Self::Labels(_) | Self::Peers | Self::Trust => "input",
+            Self::Class(_) => "class",
+            Self::Classes => "classes",
+            Self::Gateway(_) => "gateway",
+            Self::IsOurs(_) => "is_ours",
+            Self::AddressPlan => "address_plan",
+            Self::Placement(_) => "placement",
+            Self::Proxy(_) => "proxy",
+            Self::ParametersReport(_) => "parameters_report",
+            Self::Backend(_) => "backend",
+            Self::BackendFace(_) => "backend_face",
+            Self::Endpoints(_) => "endpoints",
+            Self::Route(_) => "route",
+            Self::Attachment(_) => "attachment",
+            Self::Served(_) => "served",
+            Self::Port(..) => "port",
+            Self::Host(..) => "host",
+            Self::Entry(..) => "entry",
+            Self::BackendReport(_) => "backend_report",
+            Self::GatewayReport(_) => "gateway_report",
+        }
+    }
+
+    /// What the unit is about, for a person; `None` where no single object is.
+    pub(crate) fn object(&self) -> Option<ObjectKey> {
+        let object = |kind, name: &NamespacedName| Some(ObjectKey { kind, name: name.clone() });
+        match self {
+            Self::Class(name) => object(Kind::GatewayClass, &NamespacedName::new("", name)),
+            Self::Gateway(gateway)
+            | Self::IsOurs(gateway)
+            | Self::Placement(gateway)
+            | Self::Proxy(gateway)
+            | Self::Port(gateway, _)
+            | Self::Host(gateway, ..)
+            | Self::GatewayReport(gateway) => object(Kind::Gateway, gateway),
+            Self::Route(route) | Self::Attachment(route) | Self::Served(route) | Self::Entry(.., route) => {
+                object(Kind::HttpRoute, route)
+            }
+            Self::Backend(BackendKey::Service(name, _))
+            | Self::BackendFace(BackendKey::Service(name, _))
+            | Self::Endpoints(BackendKey::Service(name, _)) => object(Kind::Service, name),
+            Self::Backend(BackendKey::Object(key))
+            | Self::BackendFace(BackendKey::Object(key))
+            | Self::Endpoints(BackendKey::Object(key))
+            | Self::BackendReport(key)
+            | Self::ParametersReport(key)
+            | Self::Object(key) => Some(key.clone()),
+            Self::Group(_)
+            | Self::Labels(_)
+            | Self::Peers
+            | Self::Trust
+            | Self::Classes
+            | Self::AddressPlan => None,
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! What the proxies of each Gateway are to have, and what of it an update has changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crds::NamespacedName;
+use ir::GatewayName;
+
+use super::delta::{GatewayChange, RouteChange};
+use super::graph::Graph;
+use super::index::{Index, PortKey};
+use super::key::{BackendKey, GatewayKey, Key, RouteKey};
+use super::value::{BackendValue, EncodedBackend, OfValue as _, PortValue, RouteVersion};
+use crate::gateway::face::Proxy;
+use crate::gateway::host::OrderKey;
+use crate::xds::{self, EncodedResource, Table, XdsKind};
+use crate::{Addressing, Settings};
+
+type ResourceKey = (XdsKind, String);
+
+/// What may be another than before.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    gateways: BTreeMap<GatewayKey, TouchedGateway>,
+    pub(super) routes: BTreeMap<NamespacedName, RouteChange>,
+    versions: BTreeMap<RouteKey, Option<Arc<RouteVersion>>>,
+}
+
+#[derive(Debug, Default)]
+struct TouchedGateway {
+    proxy: bool,
+    ports: BTreeSet<u16>,
+    tables: BTreeSet<u16>,
+    backends: BTreeSet<BackendKey>,
+}
+
+impl Touched {
+    pub(super) fn proxy(&mut self, gateway: &GatewayKey) {
+        self.gateway(gateway).proxy = true;
+    }
+
+    pub(super) fn port(&mut self, gateway: &GatewayKey, port: u16) {
+        self.gateway(gateway).ports.insert(port);
+        self.table(gateway, port);
+    }
+
+    pub(super) fn table(&mut self, gateway: &GatewayKey, port: u16) {
+        self.gateway(gateway).tables.insert(port);
+    }
+
+    pub(super) fn backend(&mut self, gateway: &GatewayKey, backend: &BackendKey) {
+        self.gateway(gateway).backends.insert(backend.clone());
+    }
+
+    /// Notes which version of a route was served before.
+    pub(super) fn version(&mut self, route: &RouteKey, before: Option<Arc<RouteVersion>>) {
+        self.versions.entry(route.clone()).or_insert(before);
+    }
+
+    /// Notes that a route adds something else to a table.
+    pub(super) fn entry(&mut self, gateway: &GatewayKey, port: u16, route: &RouteKey) {
+        self.table(gateway, port);
+        let change = self.routes.entry(route.clone()).or_insert_with(|| RouteChange {
+            tables: BTreeSet::new(),
+            before: self.versions.get(route).cloned().flatten(),
+            is_gone: false,
+        });
+        change.tables.insert((gateway_name(gateway), ir::RouteConfigName::http(port).to_string()));
+    }
+
+    fn gateway(&mut self, gateway: &GatewayKey) -> &mut TouchedGateway {
+        // Looked up before: nearly always it is there, and a key costs two strings.
+        if !self.gateways.contains_key(gateway) {
+            self.gateways.insert(gateway.clone(), TouchedGateway::default());
+        }
+        self.gateways.entry(gateway.clone()).or_default()
+    }
+}
+
+/// What the proxies of every Gateway have.
+#[derive(Debug, Default)]
+pub(super) struct Outputs {
+    gateways: BTreeMap<GatewayKey, Output>,
+}
+
+#[derive(Debug, Default)]
+struct Output {
+    is_served: bool,
+    /// The versions of all that was sent.
+    versions: BTreeMap<ResourceKey, u128>,
+    /// What each backend gave.
+    backends: BTreeMap<BackendKey, Sent>,
+    /// How many backends name a secret. Some share one.
+    secrets: BTreeMap<String, usize>,
+}
+
+/// What was sent for a backend.
+#[derive(Clone, Debug, PartialEq)]
+struct Sent {
+    encoded: EncodedBackend,
+    endpoints: Option<Arc<EncodedResource>>,
+}
+
+/// What changes a Gateway's resources.
+type Resources = BTreeMap<ResourceKey, Option<Arc<EncodedResource>>>;
+
+impl Outputs {
+    /// How many Gateways there are.
+    pub(super) fn len(&self) -> usize {
+        self.gateways.len()
+    }
+
+    /// Has all that is served sent as a whole.
+    pub(super) fn send_again(&mut self, touched: &mut Touched) {
+        for (gateway, output) in &mut self.gateways {
+            output.is_served = false;
+            touched.proxy(gateway);
+        }
+    }
+
+    /// What is another than before, of what was touched.
+    pub(super) fn take(
+        &mut self,
+        touched: Touched,
+        graph: &Graph,
+        index: &Index,
+        tables: &mut BTreeMap<PortKey, Table<OrderKey>>,
+        settings: &Settings,
+    ) -> BTreeMap<GatewayName, GatewayChange> {
+        let mut changes = BTreeMap::new();
+        for (gateway, touched) in touched.gateways {
+            let proxy = graph.value(&Key::Proxy(gateway.clone())).and_then(Proxy::of);
+            let output = self.gateways.entry(gateway.clone()).or_default();
+            let resources = output.update(&gateway, &touched, graph, index, tables);
+            let was_served =
+                std::mem::replace(&mut output.is_served, proxy.is_some_and(|proxy| proxy.is_served));
+            let change = match proxy {
+                None => {
+                    self.gateways.remove(&gateway);
+                    Some(GatewayChange::Gone)
+                }
+                Some(proxy) if !proxy.is_served => {
+                    touched.proxy.then(|| GatewayChange::Unserved(proxy.clone()))
+                }
+                Some(proxy) if !was_served => Some(GatewayChange::Served {
+                    proxy: Some(proxy.clone()),
+                    resources: output.complete(&gateway, graph, tables, settings),
+                    is_complete: true,
+                }),
+                Some(proxy) => {
+                    let proxy = touched.proxy.then(|| proxy.clone());
+                    let is_other = proxy.is_some() || !resources.is_empty();
+                    is_other.then_some(GatewayChange::Served { proxy, resources, is_complete: false })
+                }
+            };
+            changes.extend(change.map(|change| (gateway_name(&gateway), change)));
+        }
+        changes
+    }
+
+    /// Every resource of a Gateway that is served; `None` if it is not.
+    pub(super) fn resources(
+        &self,
+        gateway: &GatewayKey,
+        graph: &Graph,
+        tables: &mut BTreeMap<PortKey, Table<OrderKey>>,
+        settings: &Settings,
+    ) -> Option<BTreeMap<ResourceKey, Arc<EncodedResource>>> {
+        let output = self.gateways.get(gateway).filter(|output| output.is_served)?;
+        let complete = output.complete(gateway, graph, tables, settings);
+        Some(complete.into_iter().filter_map(|(key, resource)| Some((key, resource?))).collect())
+    }
+
+    /// The Gateways.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &GatewayKey> {
+        self.gateways.keys()
+    }
+}
+
+impl Output {
+    fn update(
+        &mut self,
+        gateway: &GatewayKey,
+        touched: &TouchedGateway,
+        graph: &Graph,
+        index: &Index,
+        tables: &mut BTreeMap<PortKey, Table<OrderKey>>,
+    ) -> Resources {
+        let mut changes = Resources::new();
+        for port in &touched.ports {
+            let name = ir::ListenerName::http(*port).to_string();
+            self.note((XdsKind::Listener, name), listener(graph, gateway, *port), &mut changes);
+        }
+        for port in &touched.tables {
+            let name = ir::RouteConfigName::http(*port).to_string();
+            let table = tables.get_mut(&(gateway.clone(), *port));
+            let table = table.map(|table| Arc::new(table.encode()));
+            self.note((XdsKind::Route, name), table, &mut changes);
+        }
+        for backend in &touched.backends {
+            let is_used = index.users.get(backend).is_some_and(|users| users.get(gateway) > 0);
+            let after = is_used.then(|| sent(graph, backend)).flatten();
+            let before = match after.clone() {
+                Some(after) => self.backends.insert(backend.clone(), after),
+                None => self.backends.remove(backend),
+            };
+            if before != after {
+                self.replace(before.as_ref(), after.as_ref(), &mut changes);
+            }
+        }
+        changes
+    }
+
+    /// Notes a resource, if it is another.
+    fn note(&mut self, key: ResourceKey, resource: Option<Arc<EncodedResource>>, changes: &mut Resources) {
+        let before = match &resource {
+            Some(resource) => self.versions.insert(key.clone(), resource.version),
+            None => self.versions.remove(&key),
+        };
+        if before != resource.as_ref().map(|resource| resource.version) {
+            changes.insert(key, resource);
+        }
+    }
+
+    /// Notes what is another for a backend. Of the resources that two backends share, the last one counts.
+    fn replace(&mut self, before: Option<&Sent>, after: Option<&Sent>, changes: &mut Resources) {
+        let of = |sent: Option<&Sent>| -> BTreeMap<ResourceKey, Arc<EncodedResource>> {
+            sent.into_iter()
+                .flat_map(Sent::resources)
+                .map(|resource| (key(resource), resource.clone()))
+                .collect()
+        };
+        let (before, after) = (of(before), of(after));
+        for name in after.keys().filter(|key| key.0 == XdsKind::Secret).map(|key| &key.1) {
+            *self.secrets.entry(name.clone()).or_default() += 1;
+        }
+        for name in before.keys().filter(|key| key.0 == XdsKind::Secret).map(|key| &key.1) {
+            if let Some(count) = self.secrets.get_mut(name) {
+                *count -= 1;
+                if *count == 0 {
+                    self.secrets.remove(name);
+                }
+            }
+        }
+        for key in before.into_keys().filter(|key| !after.contains_key(key)) {
+            let is_shared = key.0 == XdsKind::Secret && self.secrets.contains_key(&key.1);
+            if !is_shared {
+                self.note(key, None, changes);
+            }
+        }
+        for (key, resource) in after {
+            self.note(key, Some(resource), changes);
+        }
+    }
+
+    fn complete(
+        &self,
+        gateway: &GatewayKey,
+        graph: &Graph,
+        tables: &mut BTreeMap<PortKey, Table<OrderKey>>,
+        settings: &Settings,
+    ) -> Resources {
+        let mut all = Vec::new();
+        if settings.addressing == Addressing::Service {
+            all.push(Arc::new(xds::encode_readiness_listener()));
+        }
+        let (first, last) = ((gateway.clone(), 0), (gateway.clone(), u16::MAX));
+        for ((_, port), table) in tables.range_mut(first..=last) {
+            all.extend(listener(graph, gateway, *port));
+            all.push(Arc::new(table.encode()));
+        }
+        all.extend(self.backends.values().flat_map(Sent::resources).cloned());
+        all.into_iter().map(|resource| (key(&resource), Some(resource))).collect()
+    }
+}
+
+impl Sent {
+    fn resources(&self) -> impl Iterator<Item = &Arc<EncodedResource>> {
+        let Self { encoded: EncodedBackend { cluster, secrets }, endpoints } = self;
+        [cluster].into_iter().chain(endpoints).chain(secrets)
+    }
+}
+
+fn key(resource: &Arc<EncodedResource>) -> ResourceKey {
+    (resource.kind, resource.name.clone())
+}
+
+fn gateway_name(gateway: &GatewayKey) -> GatewayName {
+    GatewayName { namespace: gateway.namespace.clone(), name: gateway.name.clone() }
+}
+
+fn listener(graph: &Graph, gateway: &GatewayKey, port: u16) -> Option<Arc<EncodedResource>> {
+    let value = graph.value(&Key::Port(gateway.clone(), port)).and_then(PortValue::of)?;
+    Some(value.encoded.clone())
+}
+
+fn sent(graph: &Graph, backend: &BackendKey) -> Option<Sent> {
+    let value = graph.value(&Key::Backend(backend.clone())).and_then(BackendValue::of)?;
+    let endpoints = graph.value(&Key::Endpoints(backend.clone())).and_then(EncodedResource::of);
+    Some(Sent { encoded: value.encoded.clone()?, endpoints: endpoints.cloned() })
+}

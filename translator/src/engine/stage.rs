@@ -1,0 +1,107 @@
+//! Which function evaluates which unit.
+
+use std::sync::Arc;
+
+use crds::gateway_api::HttpRoute;
+
+use super::Hold;
+use super::key::{BackendKey, Key, RouteKey};
+use super::value::{BackendValue, EncodedBackend, IsOurs, OfValue as _, PortValue, RouteVersion, Value};
+use super::view::View;
+use crate::gateway::address::AddressPlan;
+use crate::gateway::backend::ResolvedBackend;
+use crate::gateway::{attach, backend, class, face, host, http_route, parameters, port, report};
+use crate::xds;
+
+/// Evaluates a unit; `None` if there is no such thing.
+pub(super) fn evaluate(view: &View<'_>, key: &Key) -> Option<Value> {
+    fail_on_demand(view, key);
+    Some(match key {
+        Key::Object(_) | Key::Group(_) | Key::Labels(_) | Key::Peers | Key::Trust => return None,
+        Key::Class(name) => class::read(view, name)?.into_value(),
+        Key::Classes => view.index.classes.iter().cloned().collect::<Vec<_>>().into_value(),
+        Key::Gateway(key) => face::read(view, key)?.into_value(),
+        Key::IsOurs(key) => view.gateway(key).map(|_| IsOurs)?.into_value(),
+        Key::AddressPlan if !AddressPlan::is_needed(view.settings()) || view.index.gateways.is_empty() => {
+            return None;
+        }
+        Key::AddressPlan => face::plan(view).into_value(),
+        Key::Placement(key) => face::place(view, key)?.into_value(),
+        Key::Proxy(key) => face::proxy(view, key)?.into_value(),
+        Key::ParametersReport(key) => parameters::report(view, key)?.into_value(),
+        Key::Backend(key) => backend_value(view, key)?.into_value(),
+        Key::BackendFace(key) => backend::face(view, key).into_value(),
+        Key::Endpoints(key) => endpoints(view, key)?,
+        Key::Route(key) => route(view, key)?.into_value(),
+        Key::Attachment(key) => attach::attach(view, key)?.into_value(),
+        Key::Served(key) => served(view, key)?.into_value(),
+        Key::Port(gateway, number) => {
+            let face = port::port(view, gateway, *number)?;
+            let encoded = Arc::new(xds::encode_listener(&face.listener, view.settings()));
+            PortValue { face, encoded }.into_value()
+        }
+        Key::Host(gateway, port, hostname) => host::host(view, gateway, *port, hostname)?.into_value(),
+        Key::Entry(gateway, port, hostname, route) => {
+            host::entries(view, gateway, *port, hostname, route)?.into_value()
+        }
+        Key::BackendReport(key) => backend::report(view, key)?.into_value(),
+        Key::GatewayReport(key) => report::report(view, key)?.into_value(),
+    })
+}
+
+/// Panics where a test wants it.
+#[allow(clippy::panic, reason = "that is what it is for")]
+fn fail_on_demand(view: &View<'_>, key: &Key) {
+    let hook = view.settings().test_hooks.panic_at.as_ref();
+    if let Some(name) = hook
+        && key.object().is_some_and(|object| object.name.name == *name)
+    {
+        panic!("a test wants the translation of {name} to fail");
+    }
+}
+
+fn backend_value(view: &View<'_>, key: &BackendKey) -> Option<BackendValue> {
+    let result = backend::resolve(view, key)?;
+    let encode = |backend: &ResolvedBackend| EncodedBackend {
+        cluster: Arc::new(xds::encode_cluster(&backend.cluster)),
+        secrets: backend.secrets.iter().map(|secret| Arc::new(xds::encode_secret(secret))).collect(),
+    };
+    let encoded = result.as_ref().ok().map(encode);
+    Some(BackendValue { result, encoded })
+}
+
+/// Only of a backend that is there. It is not read, so that its other changes are none of ours; the engine says when
+/// it comes or goes.
+fn endpoints(view: &View<'_>, key: &BackendKey) -> Option<Value> {
+    view.graph.value(&Key::Backend(key.clone()))?;
+    let (cluster, endpoints) = backend::endpoints(view, key)?;
+    Some(xds::encode_endpoints(&cluster, &endpoints).into_value())
+}
+
+/// A route of which some parent is ours: what others serve costs nothing here.
+fn route(view: &View<'_>, key: &RouteKey) -> Option<http_route::TranslatedRoute> {
+    let route = view.object::<HttpRoute>(key)?;
+    let mut parents = route.spec.parent_refs.iter().flatten();
+    let is_ours = parents.any(|parent| {
+        attach::parent_gateway(parent, &key.namespace).is_some_and(|gateway| view.is_ours(&gateway))
+    });
+    is_ours.then(|| http_route::translate(view, key, route))
+}
+
+fn served(view: &View<'_>, key: &RouteKey) -> Option<RouteVersion> {
+    let newest = || {
+        let (route, attachment) = (view.route(key)?, view.attachment(key)?);
+        Some(RouteVersion { route, rows: attachment.rows.clone(), uses: attachment.uses.clone() })
+    };
+    match view.hold(key) {
+        None => newest(),
+        // Of a route that is gone, nothing stays.
+        Some(_) if view.route(key).is_none() => None,
+        Some(Hold::Version(version)) => Some(RouteVersion::clone(version)),
+        Some(Hold::Errors) => {
+            let RouteVersion { route, rows, .. } = newest()?;
+            Some(RouteVersion { route: Arc::new(route.answering_errors()), rows, uses: Default::default() })
+        }
+        Some(Hold::Nothing) => None,
+    }
+}

@@ -1,0 +1,152 @@
+//! What is served, in short, for a person; and all of it at once, for whoever translates once.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crds::ObjectRef;
+use ir::{GatewayName, Hostname, PathMatch};
+
+use super::Translator;
+use super::key::{BackendKey, GatewayKey, Key};
+use super::value::{OfValue as _, PortValue, RouteVersion, Value};
+use crate::gateway::face::Proxy;
+use crate::status::Report;
+use crate::{GatewayOutput, Translation};
+
+/// A port on which a Gateway is served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServedListener {
+    /// The name of the listener that the proxies open.
+    pub name: String,
+    /// Where it listens.
+    pub addresses: Vec<IpAddr>,
+    /// The port.
+    pub port: u16,
+    /// The virtual hosts, the most specific hostname first.
+    pub hosts: Vec<ServedHost>,
+}
+
+/// A virtual host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServedHost {
+    /// The hosts that it serves.
+    pub hostname: Hostname,
+    /// The paths of its routes, in the order in which they are tried.
+    pub paths: Vec<PathMatch>,
+}
+
+impl Translator {
+    /// All that there is at this time.
+    pub fn translation(&mut self) -> Translation {
+        let mut listeners = self.listeners();
+        let (mut gateways, mut unserved) = (BTreeMap::new(), std::collections::BTreeSet::new());
+        let keys: Vec<GatewayKey> = self.outputs.keys().cloned().collect();
+        for key in keys {
+            let name = GatewayName { namespace: key.namespace.clone(), name: key.name.clone() };
+            let proxy = self.graph.value(&Key::Proxy(key.clone())).and_then(Proxy::of).cloned();
+            let resources = self.outputs.resources(&key, &self.graph, &mut self.tables, &self.settings);
+            let (Some(proxy), Some(resources)) = (proxy, resources) else {
+                unserved.insert(name);
+                continue;
+            };
+            let Proxy { infra, parameters, .. } = Proxy::clone(&proxy);
+            let listeners = listeners.remove(&name).unwrap_or_default();
+            gateways.insert(name, GatewayOutput { resources, infra, parameters, listeners });
+        }
+        Translation { gateways, unserved, reports: self.reports().into_values().collect() }
+    }
+
+    /// What there is to tell about every object.
+    pub fn reports(&self) -> BTreeMap<ObjectRef, Arc<Report>> {
+        let objects = self.resources.iter().map(crds::Object::key);
+        let reports = objects.filter_map(|key| {
+            let report = self.failures.overlay(&key, self.report(&key), self.resources.object(&key))?;
+            Some((key.to_ref(), Arc::new(report)))
+        });
+        reports.collect()
+    }
+
+    /// The Gateways of ours.
+    pub fn gateways(&self) -> Vec<GatewayName> {
+        let name =
+            |key: &GatewayKey| GatewayName { namespace: key.namespace.clone(), name: key.name.clone() };
+        self.outputs.keys().map(name).collect()
+    }
+
+    /// The objects whose status tells of a cluster: the backend itself or, of a Service, the routes that lead to it.
+    /// Looks at every route, since it is asked for what proxies refuse only.
+    pub fn objects_of_cluster(&self, cluster: &str) -> std::collections::BTreeSet<ObjectRef> {
+        let mut objects = std::collections::BTreeSet::new();
+        for (key, value) in self.graph.units() {
+            let Value::Backend(backend) = value else { continue };
+            let is_meant =
+                backend.result.as_ref().is_ok_and(|backend| backend.cluster.name.as_str() == cluster);
+            match key {
+                Key::Backend(BackendKey::Object(object)) if is_meant => drop(objects.insert(object.to_ref())),
+                Key::Backend(service) if is_meant => objects.extend(self.routes_to(service)),
+                _ => {}
+            }
+        }
+        objects
+    }
+
+    fn routes_to<'a>(&'a self, backend: &'a BackendKey) -> impl Iterator<Item = ObjectRef> + 'a {
+        self.graph.units().filter_map(move |(key, value)| {
+            let (Key::Served(_), Value::Served(version)) = (key, value) else { return None };
+            let is_user = version.uses.iter().any(|(_, used)| used == backend);
+            is_user.then(|| key.object()).flatten().map(|object| object.to_ref())
+        })
+    }
+
+    /// What is served, in short. Looks at everything: for one machine and a person.
+    pub fn listeners(&self) -> BTreeMap<GatewayName, Vec<ServedListener>> {
+        let mut listeners: BTreeMap<(GatewayKey, u16), ServedListener> = BTreeMap::new();
+        let mut paths: BTreeMap<(GatewayKey, u16, Hostname), Vec<_>> = BTreeMap::new();
+        for (key, value) in self.graph.units() {
+            match (key, value) {
+                (Key::Port(gateway, port), Value::Port(value)) => {
+                    let PortValue { face, .. } = &**value;
+                    let listener = ServedListener {
+                        name: face.listener.name.to_string(),
+                        addresses: face.listener.bind.addresses.clone(),
+                        port: *port,
+                        hosts: Vec::new(),
+                    };
+                    listeners.insert((gateway.clone(), *port), listener);
+                }
+                (Key::Host(gateway, port, hostname), _) => {
+                    paths.entry((gateway.clone(), *port, hostname.clone())).or_default();
+                }
+                (Key::Entry(gateway, port, hostname, route), Value::Entry(entries)) => {
+                    let version = self.graph.value(&Key::Served(route.clone())).and_then(RouteVersion::of);
+                    let path = |rule: usize, rule_match: usize| {
+                        let routes = &version?.route.routes;
+                        let found =
+                            routes.iter().find(|it| (it.rule, it.rule_match) == (rule, rule_match))?;
+                        Some(found.route.matches.path.clone())
+                    };
+                    let entries = entries.0.iter().filter_map(|(order, _)| {
+                        let (rule, rule_match) = order.place();
+                        Some((order.clone(), path(rule, rule_match)?))
+                    });
+                    paths.entry((gateway.clone(), *port, hostname.clone())).or_default().extend(entries);
+                }
+                _ => {}
+            }
+        }
+        for ((gateway, port, hostname), mut routes) in paths {
+            routes.sort_by(|(left, _), (right, _)| left.cmp(right));
+            let paths = routes.into_iter().map(|(_, path)| path).collect();
+            if let Some(listener) = listeners.get_mut(&(gateway, port)) {
+                listener.hosts.push(ServedHost { hostname, paths });
+            }
+        }
+        let mut all: BTreeMap<GatewayName, Vec<ServedListener>> = BTreeMap::new();
+        for ((gateway, _), listener) in listeners {
+            let name = GatewayName { namespace: gateway.namespace, name: gateway.name };
+            all.entry(name).or_default().push(listener);
+        }
+        all
+    }
+}

@@ -1,0 +1,63 @@
+//! Groups of objects that are looked up together, kept up to date as objects come and go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crds::{NamespacedName, Object, ObjectKey};
+
+/// The label by which an EndpointSlice names its Service.
+const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+
+/// What objects are looked up by, other than their own name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Group {
+    /// The EndpointSlices of a Service.
+    SlicesOf(NamespacedName),
+    /// The ReferenceGrants in a namespace.
+    GrantsIn(String),
+}
+
+/// The groups that an object belongs to.
+pub(crate) fn groups(object: &Object) -> Vec<Group> {
+    match object {
+        Object::EndpointSlice(slice) => {
+            let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME_LABEL));
+            let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();
+            service.map(|name| Group::SlicesOf(NamespacedName::new(namespace, name))).into_iter().collect()
+        }
+        Object::ReferenceGrant(grant) => {
+            vec![Group::GrantsIn(grant.metadata.namespace.clone().unwrap_or_default())]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The members of every group.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Index {
+    members: BTreeMap<Group, BTreeSet<ObjectKey>>,
+}
+
+impl Index {
+    /// Notes an object in its groups.
+    pub(crate) fn put(&mut self, key: &ObjectKey, object: &Object) {
+        for group in groups(object) {
+            self.members.entry(group).or_default().insert(key.clone());
+        }
+    }
+
+    /// Takes an object out of groups. A group without members is forgotten.
+    pub(crate) fn take(&mut self, key: &ObjectKey, groups: impl Iterator<Item = Group>) {
+        for group in groups {
+            let Some(members) = self.members.get_mut(&group) else { continue };
+            members.remove(key);
+            if members.is_empty() {
+                self.members.remove(&group);
+            }
+        }
+    }
+
+    /// The members of a group; `None` if there is none.
+    pub(crate) fn members(&self, group: &Group) -> Option<&BTreeSet<ObjectKey>> {
+        self.members.get(group)
+    }
+}

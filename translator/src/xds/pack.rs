@@ -1,0 +1,251 @@
+//! The packing of virtual hosts: how the encoded parts of routes become route tables.
+//!
+//! A table is spliced from chunks of bytes that are kept: a change of one route encodes that route alone, joins the
+//! chunks around it, and copies the rest. Its version is a sum over the parts, so that it is known without a look at
+//! the bytes. Another packing (scoped routes, say) would stand beside this one.
+//!
+//! Protobuf lets a message be written in pieces: fields of a repeated kind follow each other, and what stands before
+//! and after them may be encoded apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher as _};
+use std::sync::Arc;
+
+use ir::{Hostname, RouteConfigName};
+use prost::encoding::{WireType, encode_key, encode_varint};
+use proto::route::RouteConfiguration;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+use super::route::{build_route_configuration, build_virtual_host};
+use super::{EncodedResource, XdsKind};
+
+/// `RouteConfiguration.virtual_hosts`.
+const VIRTUAL_HOSTS: u32 = 2;
+
+/// How many chunks are joined at once: small enough that a change costs little, large enough that a table has few.
+const SEGMENT: usize = 64;
+
+/// A route table, whose routes stand at places of type `K` within their host.
+#[derive(Debug)]
+pub(crate) struct Table<K> {
+    name: RouteConfigName,
+    hosts: BTreeMap<Hostname, HostChunks<K>>,
+    /// The hosts as they stand in the table.
+    packed: Rope<Hostname>,
+    /// Hosts that are not packed as they are now.
+    changed: BTreeSet<Hostname>,
+    version: u128,
+}
+
+#[derive(Debug)]
+struct HostChunks<K> {
+    head: Vec<u8>,
+    routes: Rope<K>,
+    /// What the host adds to the version of the table.
+    version: u128,
+}
+
+impl<K: Ord + Clone + Hash> Table<K> {
+    /// A table without hosts.
+    pub(crate) fn new(name: RouteConfigName) -> Self {
+        let version = xxh3_128(name.as_str().as_bytes());
+        Self { name, hosts: BTreeMap::new(), packed: Rope::new(), changed: BTreeSet::new(), version }
+    }
+
+    /// Adds a host, if it is not there.
+    pub(crate) fn add_host(&mut self, hostname: &Hostname) {
+        if self.hosts.contains_key(hostname) {
+            return;
+        }
+        let head = proto::encode(&build_virtual_host(hostname));
+        let version = xxh3_128(&head);
+        self.version = self.version.wrapping_add(version);
+        self.hosts.insert(hostname.clone(), HostChunks { head, routes: Rope::new(), version });
+        self.changed.insert(hostname.clone());
+    }
+
+    /// Takes out a host with all that it has.
+    pub(crate) fn remove_host(&mut self, hostname: &Hostname) {
+        if let Some(host) = self.hosts.remove(hostname) {
+            self.version = self.version.wrapping_sub(host.version);
+            self.changed.insert(hostname.clone());
+        }
+    }
+
+    /// Replaces routes of a host: `before` are taken out, `after` put in. Nothing happens if there is no such host.
+    pub(crate) fn replace(
+        &mut self,
+        hostname: &Hostname,
+        before: &[(K, Arc<[u8]>)],
+        after: &[(K, Arc<[u8]>)],
+    ) {
+        let Some(host) = self.hosts.get_mut(hostname) else { return };
+        self.version = self.version.wrapping_sub(host.version);
+        for (key, bytes) in before {
+            host.routes.set(key, None);
+            host.version = host.version.wrapping_sub(digest(hostname, key, bytes));
+        }
+        for (key, bytes) in after {
+            host.routes.set(key, Some(bytes.clone()));
+            host.version = host.version.wrapping_add(digest(hostname, key, bytes));
+        }
+        self.version = self.version.wrapping_add(host.version);
+        self.changed.insert(hostname.clone());
+    }
+
+    /// The table as it is now.
+    pub(crate) fn encode(&mut self) -> EncodedResource {
+        for hostname in std::mem::take(&mut self.changed) {
+            let packed = self.hosts.get(&hostname).map(|host| host.pack().into());
+            self.packed.set(&hostname, packed);
+        }
+        let name = RouteConfiguration { name: self.name.to_string(), ..RouteConfiguration::default() };
+        let (head, tail) = (proto::encode(&name), proto::encode(&build_route_configuration()));
+        let mut bytes = Vec::with_capacity(head.len() + self.packed.len() + tail.len());
+        bytes.extend_from_slice(&head);
+        self.packed.write(&mut bytes);
+        bytes.extend_from_slice(&tail);
+        let name = self.name.to_string();
+        EncodedResource { kind: XdsKind::Route, name, bytes, version: self.version, needs: Vec::new() }
+    }
+}
+
+impl<K: Ord + Clone> HostChunks<K> {
+    /// The host as it stands in a table: key, length, message.
+    fn pack(&self) -> Vec<u8> {
+        let length = self.head.len() + self.routes.len();
+        let mut bytes = Vec::with_capacity(length + 8);
+        encode_key(VIRTUAL_HOSTS, WireType::LengthDelimited, &mut bytes);
+        encode_varint(length as u64, &mut bytes);
+        bytes.extend_from_slice(&self.head);
+        self.routes.write(&mut bytes);
+        bytes
+    }
+}
+
+/// What a route at a place adds to the version of its table. The place counts, since it decides the order.
+fn digest<K: Hash>(hostname: &Hostname, key: &K, bytes: &[u8]) -> u128 {
+    let mut hasher = Xxh3::new();
+    hostname.hash(&mut hasher);
+    key.hash(&mut hasher);
+    hasher.write(bytes);
+    hasher.digest128()
+}
+
+/// Chunks of bytes in the order of their keys, in segments of which each is joined once.
+#[derive(Debug)]
+struct Rope<K> {
+    /// None is empty.
+    segments: Vec<Segment<K>>,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Segment<K> {
+    /// Sorted.
+    chunks: Vec<(K, Arc<[u8]>)>,
+    joined: Vec<u8>,
+}
+
+impl<K: Ord + Clone> Rope<K> {
+    fn new() -> Self {
+        Self { segments: Vec::new(), len: 0 }
+    }
+
+    /// The number of bytes.
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        self.segments.iter().for_each(|segment| bytes.extend_from_slice(&segment.joined));
+    }
+
+    /// Puts in, replaces or takes out the chunk of a key.
+    fn set(&mut self, key: &K, chunk: Option<Arc<[u8]>>) {
+        let after = self
+            .segments
+            .partition_point(|segment| segment.chunks.first().is_some_and(|(first, _)| first <= key));
+        let at = after.saturating_sub(1);
+        let Some(segment) = self.segments.get_mut(at) else {
+            if let Some(chunk) = chunk {
+                self.len += chunk.len();
+                let joined = chunk.to_vec();
+                self.segments.push(Segment { chunks: vec![(key.clone(), chunk)], joined });
+            }
+            return;
+        };
+        self.len -= segment.joined.len();
+        segment.set(key, chunk);
+        let half = segment.split();
+        self.len += segment.joined.len();
+        if segment.chunks.is_empty() {
+            self.segments.remove(at);
+        }
+        if let Some(half) = half {
+            self.len += half.joined.len();
+            self.segments.insert(at + 1, half);
+        }
+    }
+}
+
+impl<K: Ord + Clone> Segment<K> {
+    fn set(&mut self, key: &K, chunk: Option<Arc<[u8]>>) {
+        match (self.chunks.binary_search_by(|(known, _)| known.cmp(key)), chunk) {
+            (Ok(at), None) => drop(self.chunks.remove(at)),
+            (Ok(at), Some(chunk)) => {
+                if let Some(slot) = self.chunks.get_mut(at) {
+                    slot.1 = chunk;
+                }
+            }
+            (Err(at), Some(chunk)) => self.chunks.insert(at, (key.clone(), chunk)),
+            (Err(_), None) => {}
+        }
+        self.join();
+    }
+
+    /// Gives away its second half if it has grown too large.
+    fn split(&mut self) -> Option<Self> {
+        if self.chunks.len() <= SEGMENT {
+            return None;
+        }
+        let mut half = Self { chunks: self.chunks.split_off(SEGMENT / 2), joined: Vec::new() };
+        half.join();
+        self.join();
+        Some(half)
+    }
+
+    fn join(&mut self) {
+        self.joined.clear();
+        self.chunks.iter().for_each(|(_, chunk)| self.joined.extend_from_slice(chunk));
+        self.joined.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever is put in and taken out, in whatever order: the same bytes as a sorted map joined at once.
+        #[test]
+        fn a_rope_is_its_chunks_in_order(edits in vec((0u16..300, option::weighted(0.7, vec(any::<u8>(), 0..5))), 0..600)) {
+            let (mut rope, mut plain) = (Rope::new(), BTreeMap::new());
+            for (key, chunk) in edits {
+                rope.set(&key, chunk.clone().map(Arc::from));
+                match chunk {
+                    Some(chunk) => drop(plain.insert(key, chunk)),
+                    None => drop(plain.remove(&key)),
+                }
+                let mut bytes = Vec::new();
+                rope.write(&mut bytes);
+                prop_assert_eq!(&bytes, &plain.values().flatten().copied().collect::<Vec<_>>());
+                prop_assert_eq!(rope.len(), bytes.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Incremental translation against translation from scratch, and what it may cost.
+
+mod random;
+mod replay;
+
+use std::collections::BTreeMap;
+
+use crds::Object;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use random::{World, bystanding_kinds, nasty_text, settings, spoil, world};
+use replay::Replay;
+use serde_json::{Value, json};
+use translator::{Change, Delta, Resources, Settings, Translator, translate};
+
+fn object(document: &Value) -> Object {
+    Object::decode(document.clone()).unwrap_or_else(|error| panic!("{error}: {document}")).object
+}
+
+/// One step of a script: several changes at once, each of an object of the pool, put in or taken out.
+type Step = Vec<(u16, bool)>;
+
+/// Objects of which many have the same name, so that putting one in is often an edit.
+fn pool() -> impl Strategy<Value = World> {
+    let spoilt = (world(), vec((any::<u16>(), nasty_text()), 0..4))
+        .prop_map(|(world, changes)| spoil(&world, &changes));
+    (world(), spoilt, world()).prop_map(|(one, two, three)| {
+        let all = one.into_iter().chain(two).chain(three).chain(bystanding_kinds());
+        all.collect()
+    })
+}
+
+fn script() -> impl Strategy<Value = Vec<Step>> {
+    vec(vec((any::<u16>(), prop::bool::weighted(0.7)), 1..5), 1..25)
+}
+
+fn change(pool: &[Value], (index, is_put_in): (u16, bool)) -> Change {
+    let object = object(&pool[usize::from(index) % pool.len()]);
+    if is_put_in { Change::Apply(object) } else { Change::Delete(object.object_ref()) }
+}
+
+fn apply(resources: &mut Resources, change: &Change) {
+    match change {
+        Change::Apply(object) => drop(resources.apply(object.clone())),
+        Change::Delete(object) => drop(resources.delete(object)),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 400, failure_persistence: None,
+        ..ProptestConfig::default() })]
+
+    /// After every step the same comes out as from scratch, byte for byte; the deltas lead from one to the next and
+    /// hold nothing that stays as it is; and when all is gone, nothing is remembered.
+    #[test]
+    fn incremental_is_from_scratch(
+        pool in pool(), script in script(), settings in settings(), others in vec(settings(), 0..2),
+    ) {
+        let mut translator = Translator::new(settings.clone());
+        let (mut resources, mut replay) = (Resources::default(), Replay::default());
+        let mut settings = settings;
+        let mut others = others.into_iter();
+        let whole: Step = (0..u16::try_from(pool.len()).unwrap()).map(|index| (index, true)).collect();
+        for step in std::iter::once(whole).chain(script) {
+            let changes: Vec<_> = step.iter().map(|edit| change(&pool, *edit)).collect();
+            changes.iter().for_each(|change| apply(&mut resources, change));
+            replay.take(translator.update(changes));
+            prop_assert_eq!(Replay::of(&translate(&resources, &settings)).is(&translator.translation()), Ok(()));
+            prop_assert_eq!(replay.is(&translator.translation()), Ok(()));
+            if step.len() == 1 && let Some(other) = others.next() {
+                replay.take(translator.set_settings(other.clone()));
+                settings = other;
+                prop_assert_eq!(Replay::of(&translate(&resources, &settings)).is(&translator.translation()), Ok(()));
+                prop_assert_eq!(replay.is(&translator.translation()), Ok(()));
+            }
+        }
+        let all: Vec<_> = resources.iter().map(|object| Change::Delete(object.object_ref())).collect();
+        replay.take(translator.update(all));
+        prop_assert_eq!(replay.is(&translator.translation()), Ok(()));
+        prop_assert_eq!(translator.remembered(), 0, "{:?}", translator);
+    }
+}
+
+// --- What a change may cost ---
+
+fn apply_all(translator: &mut Translator, documents: &[Value]) -> Delta {
+    translator.update(documents.iter().map(|document| Change::Apply(object(document))))
+}
+
+fn gateway() -> Value {
+    json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"gatewayClassName": "chancery", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}})
+}
+
+fn service(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"},
+        "spec": {"ports": [{"name": "http", "port": 80}]}})
+}
+
+fn slice(service: &str, address: &str) -> Value {
+    json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": format!("{service}-1"), "namespace": "default",
+            "labels": {"kubernetes.io/service-name": service}},
+        "ports": [{"name": "http", "port": 8080}], "endpoints": [{"addresses": [address]}]})
+}
+
+fn route(name: &str, hostnames: &[String], path: &str, service: &str) -> Value {
+    json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"parentRefs": [{"name": "web"}], "hostnames": hostnames,
+            "rules": [{"matches": [{"path": {"type": "PathPrefix", "value": path}}],
+                "backendRefs": [{"name": service, "port": 80}]}]}})
+}
+
+fn hostname(number: usize) -> Vec<String> {
+    vec![format!("h{number}.example.com")]
+}
+
+/// As many routes, each with a host of its own, and a Service for 20 of them each.
+fn cluster(routes: usize) -> Translator {
+    let settings = Settings { implied_classes: vec!["chancery".to_owned()], ..Settings::default() };
+    let mut translator = Translator::new(settings);
+    let services = (0..routes.div_ceil(20)).flat_map(|number| {
+        let name = format!("s{number}");
+        [service(&name), slice(&name, "10.0.0.1")]
+    });
+    let routes = (0..routes)
+        .map(|number| route(&format!("r{number}"), &hostname(number), "/", &format!("s{}", number / 20)));
+    let all: Vec<_> = [gateway()].into_iter().chain(services).chain(routes).collect();
+    apply_all(&mut translator, &all);
+    translator
+}
+
+/// The number of evaluations of each change, by its name.
+fn costs(routes: usize) -> BTreeMap<&'static str, BTreeMap<&'static str, usize>> {
+    let mut translator = cluster(routes);
+    let route_is = |path: &str, service: &str| route("r3", &hostname(3), path, service);
+    let moved = vec!["elsewhere.example.com".to_owned()];
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x", "namespace": "default"}});
+    let mut status_only = gateway();
+    status_only["metadata"]["annotations"] = json!({"note": "x"});
+    let mut h2 = service("s0");
+    h2["spec"]["ports"][0]["appProtocol"] = json!("kubernetes.io/h2c");
+    let edits = [
+        ("slice", slice("s0", "10.0.0.2")),
+        ("slice of nobody", slice("nobody", "10.0.0.2")),
+        ("secret of nobody", secret),
+        ("service of nobody", service("nobody")),
+        ("service with another protocol", h2),
+        ("route with another path", route_is("/other", "s0")),
+        ("the same route again", route_is("/other", "s0")),
+        ("route with another host", route("r3", &moved, "/other", "s0")),
+        ("new route", route("new", &["new.example.com".to_owned()], "/", "s0")),
+        ("annotation of the Gateway", status_only),
+    ];
+    edits.map(|(name, edit)| (name, apply_all(&mut translator, &[edit]).evaluations)).into()
+}
+
+#[test]
+fn a_change_costs_what_reads_it_however_many_routes_there_are() {
+    let few = costs(20);
+    let total = |name: &str| few[name].values().sum::<usize>();
+    assert_eq!(few["slice"], BTreeMap::from([("endpoints", 1)]));
+    assert_eq!(total("slice of nobody"), 0);
+    assert_eq!(total("secret of nobody"), 0);
+    assert_eq!(total("service of nobody"), 0);
+    assert_eq!(total("the same route again"), 0);
+    // A cluster that is another is nobody's business but the proxies'.
+    assert_eq!(
+        few["service with another protocol"],
+        BTreeMap::from([("backend", 1), ("backend_face", 1), ("endpoints", 1)])
+    );
+    let own = BTreeMap::from([("route", 1), ("attachment", 1), ("served", 1), ("entry", 1)]);
+    assert_eq!(few["route with another path"], own);
+    let (hosts, reports) = (2, 1);
+    assert!(total("route with another host") <= 3 + 2 * hosts + reports, "{few:?}");
+    // Asked for by the new route, and there already.
+    assert!(total("new route") <= 3 + 2 + reports, "{few:?}");
+    let many = costs(2000);
+    assert_eq!(few, many);
+}
+
+/// A route without hostnames stands in every virtual host of its listener: so many entries, and not more. Those of
+/// other routes are left alone.
+#[test]
+fn a_route_for_every_host_costs_an_entry_in_each() {
+    for hosts in [20, 200] {
+        let mut translator = cluster(hosts);
+        apply_all(&mut translator, &[route("any", &[], "/any", "s0")]);
+        let delta = apply_all(&mut translator, &[route("any", &[], "/other", "s0")]);
+        // And that of the listener itself.
+        assert_eq!(delta.evaluations["entry"], hosts + 1);
+        assert_eq!(delta.evaluated(), hosts + 1 + 3, "{:?}", delta.evaluations);
+        let own = apply_all(&mut translator, &[route("r3", &hostname(3), "/own", "s0")]);
+        assert_eq!(own.evaluated(), 4, "{:?}", own.evaluations);
+    }
+}
+
+#[test]
+fn a_slice_edit_sends_one_load_assignment() {
+    let mut translator = cluster(40);
+    let delta = apply_all(&mut translator, &[slice("s1", "10.0.0.9")]);
+    let [translator::GatewayChange::Served { proxy: None, resources, is_complete: false }] =
+        &delta.gateways.values().collect::<Vec<_>>()[..]
+    else {
+        panic!("{delta:?}")
+    };
+    let keys: Vec<_> = resources.keys().cloned().collect();
+    assert_eq!(keys, [(translator::XdsKind::Endpoint, "service/default/s1/80".to_owned())]);
+    assert!(delta.reports.is_empty());
+}
+
+/// New trust concerns the backends with TLS, and nothing else.
+#[test]
+fn new_trust_costs_the_backends_that_use_it() {
+    let mut translator = cluster(20);
+    let settings = Settings { implied_classes: vec!["chancery".to_owned()], ..Settings::default() };
+    let other = Settings { trust: ir::Trust::Pem("other".to_owned()), ..settings };
+    assert_eq!(translator.set_settings(other).evaluated(), 0);
+}
+
+/// A panic costs its object, which says so; everything else is served and goes on changing.
+#[test]
+fn a_panic_is_contained() {
+    let broken = |name: Option<&str>| Settings {
+        implied_classes: vec!["chancery".to_owned()],
+        test_hooks: translator::TestHooks { panic_at: name.map(str::to_owned), ..Default::default() },
+        ..Settings::default()
+    };
+    for name in ["r3", "s0", "web", "nobody"] {
+        let mut translator = cluster(20);
+        let everything = translator.translation();
+        let mut replay = Replay::of(&everything);
+        let delta = translator.set_settings(broken(Some(name)));
+        let is_there = name != "nobody";
+        assert_eq!(delta.panics > 0, is_there, "{name}");
+        let says_so = |delta: &Delta| {
+            let reports = delta.reports.values().flatten();
+            let problems: Vec<_> = reports.flat_map(|report| report.problems()).collect();
+            problems
+                .iter()
+                .any(|problem| problem.object.name == name && problem.to_string().contains("internal error"))
+        };
+        // A Service has no status of ours.
+        assert_eq!(says_so(&delta), is_there && name != "s0", "{name}: {delta:?}");
+        replay.take(delta);
+        let now = translator.translation();
+        assert!(now.gateways == everything.gateways, "{name}: what was served stays");
+        let edited =
+            apply_all(&mut translator, &[route("r5", &hostname(5), "/other", "s0"), slice("s0", "10.0.0.7")]);
+        assert!(name == "web" || name == "s0" || !edited.gateways.is_empty(), "{name}: others go on");
+        replay.take(edited);
+        assert_eq!(replay.is(&translator.translation()), Ok(()), "{name}");
+        // Mended, it is as if nothing had been.
+        let delta = translator.set_settings(broken(None));
+        assert!(!says_so(&delta));
+        replay.take(delta);
+        assert_eq!(replay.is(&translator.translation()), Ok(()));
+        let mut scratch = cluster(20);
+        apply_all(&mut scratch, &[route("r5", &hostname(5), "/other", "s0"), slice("s0", "10.0.0.7")]);
+        assert!(translator.translation() == scratch.translation(), "{name}");
+    }
+}
