@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::cache::NodeGroup;
 use crate::observation::Rejection;
-use crate::resource::{ResourceType, ResourceVersion};
+use crate::resource_type::ResourceType;
+use crate::version::ResourceVersion;
 
 /// One stream of one Envoy.
 #[derive(Debug, Clone, PartialEq, Eq)]

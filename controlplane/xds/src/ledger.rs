@@ -1,6 +1,8 @@
 //! What one stream wants, holds, was sent and refused, of one resource type.
 
 mod answer;
+mod retirement;
+mod scan;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -8,10 +10,14 @@ use std::time::{Duration, Instant};
 
 use self::answer::InFlight;
 pub(crate) use self::answer::Verdict;
-use crate::resource::{Resource, ResourceType, ResourceVersion};
+pub(crate) use self::retirement::Retirements;
+pub(crate) use self::scan::{Names, Revived, version_of};
+use crate::resource::Resource;
+use crate::resource_type::ResourceType;
 use crate::response::Response;
 use crate::snapshot::ResourceSet;
 use crate::subscription::{Change, Subscription};
+use crate::version::ResourceVersion;
 
 /// Responses of one type that may await their acknowledgement; beyond it the stream holds back, so that a
 /// client that never answers costs a bounded amount of memory.
@@ -20,6 +26,7 @@ pub(crate) const MAX_IN_FLIGHT: usize = 64;
 /// Bookkeeping for one type on one stream. It decides nothing about order or time; `Session` does.
 #[derive(Debug)]
 pub(crate) struct Ledger {
+    kind: ResourceType,
     pub(crate) subscription: Subscription,
     /// Whether the client has sent a request of this type.
     pub(crate) opened: bool,
@@ -28,7 +35,9 @@ pub(crate) struct Ledger {
     /// The refused version of a resource, while the snapshot still has that version.
     pub(crate) rejected: BTreeMap<Arc<str>, ResourceVersion>,
     /// Names whose rejection was reported, until it is overcome.
-    pub(crate) reported: BTreeSet<Arc<str>>,
+    reported: BTreeSet<Arc<str>>,
+    /// Those of `reported` of which something changed since it was looked whether they are overcome.
+    recoverable: BTreeSet<Arc<str>>,
     /// Responses without an answer, oldest first.
     pub(crate) in_flight: VecDeque<InFlight>,
     /// Names to send because the snapshot differs from what is held.
@@ -36,9 +45,7 @@ pub(crate) struct Ledger {
     /// Names to answer for, whatever is held: the client asked, or a cluster that uses them was sent.
     pub(crate) owed: BTreeSet<Arc<str>>,
     /// Names held that the snapshot no longer has, and how far their removal is.
-    pub(crate) retiring: BTreeMap<Arc<str>, Retirement>,
-    /// Names whose removal is to be sent now.
-    pub(crate) removals: BTreeSet<Arc<str>>,
+    pub(crate) retirements: Retirements,
     /// Whether a wildcard (or a list in full) has been answered at all; the first answer may be empty.
     pub(crate) answered: bool,
     /// The version that a state-of-the-world client says it holds in full.
@@ -50,14 +57,19 @@ pub(crate) struct Ledger {
     /// State of the world: look whether the list is still the one sent last. A client that rejected one may
     /// hold what it is not known to hold; it is told at the next change, or when it accepted a list.
     pub(crate) relist: bool,
+    /// State of the world: the list may be another than the one sent last although the snapshot is the same.
+    /// It is looked at when the client accepted one.
+    is_list_doubtful: bool,
     /// State of the world: the version of the last list.
     pub(crate) listed: Option<ResourceVersion>,
-    /// The snapshot's version of this type last seen.
-    seen: Option<ResourceVersion>,
+    /// The serial of the snapshot last seen, and what it had of this type.
+    seen: Option<(u64, Arc<ResourceSet>)>,
+    /// Names of which `outstanding`, `rejected` and `retirements` may not be what they should be.
+    stale: Names,
+    /// Names of which what is held or refused changed, or what the snapshot has; for whoever waits for them.
+    pub(crate) moved: Names,
     /// Something was taken over from the client's own account, and nobody looked at it yet.
     adopted: bool,
-    /// The snapshot's version of this type for which `outstanding` was last computed.
-    scanned: Option<ResourceVersion>,
     /// The version last reported as held in full.
     pub(crate) announced: Option<ResourceVersion>,
 }
@@ -94,6 +106,11 @@ impl Held {
         Self { good: Some(sent.clone()), sent, serial: 0, good_serial: 0 }
     }
 
+    /// Whether that is the version last sent.
+    fn is_at(&self, version: ResourceVersion) -> bool {
+        self.sent.version == Some(version)
+    }
+
     /// The response by which the client accepted the resource, in its present or an earlier version.
     pub(crate) fn accepted_by(&self) -> Option<u64> {
         self.good.as_ref().map(|_| self.good_serial)
@@ -118,40 +135,31 @@ pub(crate) struct Changes {
     pub(crate) absent: Vec<Arc<str>>,
 }
 
-/// How far the removal of a resource is: **make before break** wants it gone from the client only after
-/// nothing there refers to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Retirement {
-    /// Listeners or routes that may refer to it have not been replaced yet.
-    Referenced,
-    /// They were, by responses up to this serial, which await their acknowledgement.
-    AwaitingAck(u64),
-    /// Unused since then; requests in progress may still finish.
-    Draining(Instant),
-}
-
 impl Ledger {
     pub(crate) fn new(kind: ResourceType, lists_in_full: bool) -> Self {
         Self {
+            kind,
             lists_in_full,
             subscription: Subscription::new(kind),
             opened: false,
             held: BTreeMap::new(),
             rejected: BTreeMap::new(),
             reported: BTreeSet::new(),
+            recoverable: BTreeSet::new(),
             in_flight: VecDeque::new(),
             outstanding: BTreeSet::new(),
             owed: BTreeSet::new(),
-            retiring: BTreeMap::new(),
-            removals: BTreeSet::new(),
+            retirements: Retirements::default(),
             answered: false,
             resume: None,
             has_unknown: false,
             relist: false,
+            is_list_doubtful: false,
             listed: None,
             seen: None,
+            stale: Names::default(),
+            moved: Names::default(),
             adopted: false,
-            scanned: None,
             announced: None,
         }
     }
@@ -159,11 +167,13 @@ impl Ledger {
     // --- What the client asks ---
 
     /// Takes note of a changed subscription. What is asked for anew is answered whatever is held, and gets
-    /// another chance if it was rejected.
+    /// another chance if it was rejected. Costs as much as was changed; the whole, if the wildcard was.
     pub(crate) fn apply(&mut self, change: Change) {
+        self.is_list_doubtful |= change != Change::default();
         for name in change.asked {
             if self.subscription.covers(&name) {
                 self.rejected.remove(&name);
+                self.note(&name);
                 self.owed.insert(name);
             }
         }
@@ -178,12 +188,18 @@ impl Ledger {
             let lost: Vec<Arc<str>> =
                 self.held.keys().filter(|name| !self.subscription.covers(name)).cloned().collect();
             lost.iter().for_each(|name| self.forget(name));
-            self.scanned = None;
+            self.touch_all();
         }
         if change.wildcard_on {
-            self.scanned = None;
+            self.touch_all();
             self.answered = false;
         }
+    }
+
+    /// Takes note of the first request of the type.
+    pub(crate) fn open(&mut self) {
+        self.opened = true;
+        self.touch_all();
     }
 
     /// Believes what a reconnecting delta client says it has, as far as it still asks for it.
@@ -196,86 +212,19 @@ impl Ledger {
             self.answered = true;
             self.adopted = true;
         }
-        self.scanned = None;
+        self.touch_all();
     }
 
-    fn forget(&mut self, name: &str) {
+    fn forget(&mut self, name: &Arc<str>) {
         self.held.remove(name);
         self.rejected.remove(name);
         self.outstanding.remove(name);
         self.owed.remove(name);
-        self.retiring.remove(name);
-        self.removals.remove(name);
+        self.retirements.end(name);
+        self.note(name);
     }
 
-    // --- What the snapshot says ---
-
-    /// Compares what is held with `set`, unless that was done. Returns what counts as held again although
-    /// nothing was sent, with the responses that once carried it.
-    pub(crate) fn scan(&mut self, set: &ResourceSet) -> Vec<(Arc<Resource>, u64)> {
-        if !self.opened || self.scanned == Some(set.version()) {
-            return Vec::new();
-        }
-        self.scanned = Some(set.version());
-        self.relist |= self.seen.replace(set.version()).is_some_and(|before| before != set.version());
-        self.rejected.retain(|name, version| set.get(name).is_some_and(|r| r.version() == *version));
-        self.resume_with(set);
-        let revived = self.revived(set);
-        self.outstanding = self.wanted(set).filter(|r| self.is_news(r)).map(|r| r.name().clone()).collect();
-
-        let gone: BTreeSet<Arc<str>> =
-            self.held.keys().filter(|name| set.get(name).is_none()).cloned().collect();
-        self.retiring.retain(|name, _| gone.contains(name));
-        self.removals.retain(|name| gone.contains(name));
-        for name in gone {
-            self.retiring.entry(name).or_insert(Retirement::Referenced);
-        }
-        revived
-    }
-
-    /// Takes over everything a state-of-the-world client says it holds, if that is all there is now.
-    fn resume_with(&mut self, set: &ResourceSet) {
-        let Some(version) = self.resume.take() else { return };
-        let wanted: Vec<Arc<Resource>> = self.wanted(set).cloned().collect();
-        if ResourceVersion::of_set(wanted.iter()) != version {
-            return;
-        }
-        for resource in wanted {
-            self.owed.remove(resource.name());
-            self.held.insert(resource.name().clone(), Held::adopted(Revision::of(&resource)));
-        }
-        self.answered = true;
-        self.adopted = true;
-        self.has_unknown = false;
-    }
-
-    /// The resources in `set` that are held and current, but were only brought along by the client or about
-    /// to leave; each with the response that once carried it.
-    fn revived(&mut self, set: &ResourceSet) -> Vec<(Arc<Resource>, u64)> {
-        let adopted = std::mem::take(&mut self.adopted);
-        let returns = |name: &Arc<str>, held: &Held| {
-            let resource = set.get(name).filter(|r| Some(r.version()) == held.sent.version)?;
-            let returns = self.retiring.contains_key(name) || (adopted && held.serial == 0);
-            returns.then(|| (resource.clone(), held.serial))
-        };
-        self.held.iter().filter_map(|(name, held)| returns(name, held)).collect()
-    }
-
-    /// The part of `set` that the client subscribed to, by name.
-    pub(crate) fn wanted<'a>(
-        &'a self,
-        set: &'a ResourceSet,
-    ) -> Box<dyn Iterator<Item = &'a Arc<Resource>> + 'a> {
-        match self.subscription.is_wildcard() {
-            true => Box::new(set.iter()),
-            false => Box::new(self.subscription.names().iter().filter_map(|name| set.get(name))),
-        }
-    }
-
-    fn is_news(&self, resource: &Arc<Resource>) -> bool {
-        !self.is_rejected(resource)
-            && self.held.get(resource.name()).is_none_or(|held| held.sent.version != Some(resource.version()))
-    }
+    // --- What is to be done ---
 
     /// Whether the client refused exactly this version.
     pub(crate) fn is_rejected(&self, resource: &Resource) -> bool {
@@ -289,8 +238,10 @@ impl Ledger {
 
     /// Whether something is to be sent.
     pub(crate) fn has_unsent(&self) -> bool {
-        let names = [&self.outstanding, &self.owed, &self.removals];
-        names.into_iter().any(|names| !names.is_empty()) || self.owes_first_answer()
+        !self.outstanding.is_empty()
+            || !self.owed.is_empty()
+            || self.retirements.has_due()
+            || self.owes_first_answer()
     }
 
     /// Whether the client holds all it wants, and refused nothing.
@@ -303,7 +254,7 @@ impl Ledger {
     }
 
     /// Takes the names whose rejection was reported and is overcome: nothing of them is refused, on its way
-    /// or still to be sent.
+    /// or still to be sent. Looks only at those of which something changed.
     pub(crate) fn take_recovered(&mut self) -> Vec<Arc<str>> {
         let is_open = |name: &Arc<str>| {
             self.rejected.contains_key(name)
@@ -311,42 +262,57 @@ impl Ledger {
                 || self.owed.contains(name)
                 || self.in_flight.iter().any(|response| response.brings(name))
         };
-        let recovered: Vec<_> = self.reported.iter().filter(|name| !is_open(name)).cloned().collect();
-        self.reported.retain(|name| !recovered.contains(name));
+        let recoverable = std::mem::take(&mut self.recoverable);
+        let recovered: Vec<_> = recoverable.into_iter().filter(|name| !is_open(name)).collect();
+        for name in &recovered {
+            self.reported.remove(name);
+        }
         recovered
+    }
+
+    /// Forgets all rejections that were reported, because it was said that all are overcome.
+    pub(crate) fn forget_reported(&mut self) {
+        self.reported.clear();
+        self.recoverable.clear();
     }
 
     // --- What goes out and comes back ---
 
-    /// Takes what is to be sent of `set`, by name.
-    pub(crate) fn take_changes(&mut self, extent: Extent, set: &ResourceSet) -> Changes {
-        let mut changes = Changes::default();
+    /// Takes what is to be sent of `set`, by name: no more than `limit` resources.
+    pub(crate) fn take_changes(&mut self, extent: Extent, set: &ResourceSet, limit: usize) -> Changes {
+        let mut absent = Vec::new();
         let mut changed = BTreeMap::new();
-        for name in std::mem::take(&mut self.owed) {
+        while changed.len() < limit
+            && let Some(name) = self.owed.pop_first()
+        {
             self.outstanding.remove(&name);
+            self.note(&name);
             match set.get(&name) {
                 Some(resource) if self.is_rejected(resource) => {}
                 Some(resource) => {
                     changed.insert(name, resource.clone());
                 }
                 None if self.held.contains_key(&name) => {} // It is retiring.
-                None => changes.absent.push(name),
+                None => absent.push(name),
             }
         }
-        if extent == Extent::Everything {
-            for name in std::mem::take(&mut self.outstanding) {
-                if let Some(resource) = set.get(&name).filter(|resource| self.is_news(resource)) {
-                    changed.insert(name, resource.clone());
-                }
+        while extent == Extent::Everything
+            && changed.len() < limit
+            && let Some(name) = self.outstanding.pop_first()
+        {
+            self.note(&name);
+            if let Some(resource) = set.get(&name).filter(|resource| self.is_news(resource)) {
+                changed.insert(name, resource.clone());
             }
         }
-        changes.changed = changed.into_values().collect();
-        changes
+        Changes { changed: changed.into_values().collect(), absent }
     }
 
     /// The whole list for a state-of-the-world client, by name: what it wants, with the last good version
     /// of what it rejected, and what is still to be taken away. What was rejected and has no good version is
     /// left out, unless the client may have one that we do not know of: it would be taken for deleted.
+    ///
+    /// Costs as much as there is, as does the response: the protocol wants it so.
     pub(crate) fn listing(&self, set: &ResourceSet) -> Vec<Arc<Resource>> {
         let held = |name: &Arc<str>| self.held.get(name).and_then(|held| held.sent.resource.clone());
         let mut listing: BTreeMap<Arc<str>, Arc<Resource>> = BTreeMap::new();
@@ -357,7 +323,7 @@ impl Ledger {
             };
             listing.extend(shown.map(|shown| (resource.name().clone(), shown)));
         }
-        for name in self.retiring.keys() {
+        for name in self.retirements.names() {
             listing.extend(held(name).map(|resource| (name.clone(), resource)));
         }
         listing.into_values().collect()
@@ -384,6 +350,7 @@ impl Ledger {
                 None => Held { sent, serial, good: None, good_serial: 0 },
             };
             self.held.insert(resource.name().clone(), held);
+            self.note(resource.name());
         }
         self.answered = true;
         self.in_flight.push_back(InFlight::new(response, news, sent_at));
@@ -391,7 +358,7 @@ impl Ledger {
 
     /// Takes the names whose removal is due, and holds them no more.
     pub(crate) fn take_removals(&mut self) -> Vec<Arc<str>> {
-        let removed: Vec<Arc<str>> = std::mem::take(&mut self.removals).into_iter().collect();
+        let removed = self.retirements.take_due();
         removed.iter().for_each(|name| self.forget(name));
         removed
     }

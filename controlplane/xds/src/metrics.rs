@@ -10,7 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::observation::Observation;
-use crate::resource::ResourceType;
+use crate::resource_type::ResourceType;
 use crate::response::Response;
 
 /// What all servers of a process count. Cheap to clone; clones count together.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::resource::{ResourceType, ResourceVersion};
+use crate::resource_type::ResourceType;
+use crate::version::ResourceVersion;
 
 /// What a stream learned about its client, for status and metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]

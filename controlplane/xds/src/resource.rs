@@ -1,188 +1,13 @@
 //! One named, versioned piece of Envoy configuration, kept as the bytes that go on the wire.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::encoding::{self, WireType};
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-/// The kinds of resource served, **declared in the order in which they are pushed**
-/// ([make before break]): what is used comes before what uses it. Secrets sit beside endpoints because
-/// a cluster that verifies or presents a certificate is not warm without them.
-///
-/// [make before break]: https://www.envoyproxy.io/docs/envoy/v1.40.0/api-docs/xds_protocol#eventual-consistency-considerations
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ResourceType {
-    /// `envoy.config.cluster.v3.Cluster` (CDS).
-    Cluster,
-    /// `envoy.config.endpoint.v3.ClusterLoadAssignment` (EDS).
-    Endpoint,
-    /// `envoy.extensions.transport_sockets.tls.v3.Secret` (SDS).
-    Secret,
-    /// `envoy.config.listener.v3.Listener` (LDS).
-    Listener,
-    /// `envoy.config.route.v3.RouteConfiguration` (RDS).
-    Route,
-}
-
-impl ResourceType {
-    /// Every type, in push order.
-    pub const ALL: [Self; 5] = [Self::Cluster, Self::Endpoint, Self::Secret, Self::Listener, Self::Route];
-
-    /// The type URL that names this type in requests, responses and `google.protobuf.Any`.
-    pub const fn type_url(self) -> &'static str {
-        match self {
-            Self::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
-            Self::Endpoint => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
-            Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
-            Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
-            Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-        }
-    }
-
-    /// The type that `url` names; `None` for a type that this server does not serve.
-    pub fn from_type_url(url: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.type_url() == url)
-    }
-
-    /// Short lower-case name for metrics and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Cluster => "cluster",
-            Self::Endpoint => "endpoint",
-            Self::Secret => "secret",
-            Self::Listener => "listener",
-            Self::Route => "route",
-        }
-    }
-
-    /// Whether a state-of-the-world response must list everything subscribed, because the client takes
-    /// what is missing as deleted (CDS and LDS; the other types may be answered in parts).
-    pub(crate) const fn is_listed_in_full(self) -> bool {
-        matches!(self, Self::Cluster | Self::Listener)
-    }
-
-    /// Whether each resource travels in a response of its own. Envoy applies the good clusters and
-    /// listeners of a response whose others it rejects, but stops at the first bad route table or
-    /// secret; alone, a bad one takes no neighbour with it.
-    pub(crate) const fn travels_alone(self) -> bool {
-        matches!(self, Self::Secret | Self::Route)
-    }
-
-    /// Whether a first request without names means "everything" (the legacy wildcard).
-    pub(crate) const fn has_legacy_wildcard(self) -> bool {
-        matches!(self, Self::Cluster | Self::Listener)
-    }
-}
-
-impl fmt::Display for ResourceType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// One value for each resource type.
-#[derive(Clone, Debug)]
-pub(crate) struct PerType<T> {
-    cluster: T,
-    endpoint: T,
-    secret: T,
-    listener: T,
-    route: T,
-}
-
-impl<T> PerType<T> {
-    pub(crate) fn new(mut value: impl FnMut(ResourceType) -> T) -> Self {
-        Self {
-            cluster: value(ResourceType::Cluster),
-            endpoint: value(ResourceType::Endpoint),
-            secret: value(ResourceType::Secret),
-            listener: value(ResourceType::Listener),
-            route: value(ResourceType::Route),
-        }
-    }
-
-    pub(crate) fn get(&self, kind: ResourceType) -> &T {
-        match kind {
-            ResourceType::Cluster => &self.cluster,
-            ResourceType::Endpoint => &self.endpoint,
-            ResourceType::Secret => &self.secret,
-            ResourceType::Listener => &self.listener,
-            ResourceType::Route => &self.route,
-        }
-    }
-
-    pub(crate) fn get_mut(&mut self, kind: ResourceType) -> &mut T {
-        match kind {
-            ResourceType::Cluster => &mut self.cluster,
-            ResourceType::Endpoint => &mut self.endpoint,
-            ResourceType::Secret => &mut self.secret,
-            ResourceType::Listener => &mut self.listener,
-            ResourceType::Route => &mut self.route,
-        }
-    }
-}
-
-/// A content hash (XXH3, 128 bits), written as 32 hexadecimal digits. Equal content has equal versions on
-/// every replica and after every restart, which is what lets a reconnecting client be sent nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ResourceVersion(u128);
-
-impl ResourceVersion {
-    /// The version of a resource whose encoded message is `message`.
-    pub fn of(message: &[u8]) -> Self {
-        Self(xxh3_128(message))
-    }
-
-    /// The version of a set of resources: a hash over names and versions, which must come sorted by name.
-    pub(crate) fn of_set<'a>(resources: impl Iterator<Item = &'a Arc<Resource>>) -> Self {
-        let mut hasher = Xxh3::new();
-        for resource in resources {
-            let name = resource.name().as_bytes();
-            hasher.update(&u64::try_from(name.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hasher.update(name);
-            hasher.update(&resource.version().0.to_be_bytes());
-        }
-        Self(hasher.digest128())
-    }
-}
-
-impl fmt::Display for ResourceVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for ResourceVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// A version that a client states but this server cannot have issued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ForeignVersion;
-
-impl fmt::Display for ForeignVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a version of this server")
-    }
-}
-
-impl std::error::Error for ForeignVersion {}
-
-impl FromStr for ResourceVersion {
-    type Err = ForeignVersion;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() != 32 {
-            return Err(ForeignVersion);
-        }
-        u128::from_str_radix(text, 16).map(Self).map_err(|_| ForeignVersion)
-    }
-}
+use crate::resource_type::ResourceType;
+use crate::version::ResourceVersion;
 
 /// A resource, encoded once and shared by every stream that sends it.
 ///
@@ -196,6 +21,8 @@ pub struct Resource {
     entry: Bytes,
     /// Where in `entry` the state-of-the-world form begins.
     any_offset: usize,
+    /// How many bytes at the end of `entry` are the message.
+    message_len: usize,
     needs: Vec<(ResourceType, String)>,
 }
 
@@ -210,10 +37,23 @@ impl Resource {
         message: &[u8],
         needs: Vec<(ResourceType, String)>,
     ) -> Self {
+        Self::with_version(name, kind, ResourceVersion::of(message), &[message], needs)
+    }
+
+    /// Like [`new`](Self::new), for whoever knows the version already and has the encoded message in
+    /// `pieces`, which are put one after another. Content and version must go together: a client that has
+    /// the version is not sent the content.
+    pub fn with_version(
+        name: impl Into<Arc<str>>,
+        kind: ResourceType,
+        version: ResourceVersion,
+        pieces: &[&[u8]],
+        needs: Vec<(ResourceType, String)>,
+    ) -> Self {
         let name = name.into();
-        let version = ResourceVersion::of(message);
-        let (entry, any_offset) = encode_entry(&name, version, kind, message);
-        Self { kind, name, version, entry, any_offset, needs }
+        let (entry, any_offset) = encode_entry(&name, version, kind, pieces);
+        let message_len = pieces.iter().map(|piece| piece.len()).sum();
+        Self { kind, name, version, entry, any_offset, message_len, needs }
     }
 
     /// The type.
@@ -234,6 +74,16 @@ impl Resource {
     /// The resources without which this one cannot be used.
     pub fn needs(&self) -> &[(ResourceType, String)] {
         &self.needs
+    }
+
+    /// The encoded message. It may be a private key.
+    pub fn message(&self) -> Bytes {
+        self.entry.slice(self.entry.len().saturating_sub(self.message_len)..)
+    }
+
+    /// Whether both have the same content and are used in the same way.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.version == other.version && self.needs == other.needs
     }
 
     /// Field 2 (`resources`) of a `DeltaDiscoveryResponse`, key and length included.
@@ -278,10 +128,15 @@ const ANY_VALUE_TAG: u32 = 2;
 /// ```
 /// Both fields happen to have tag 2, and protobuf lets fields come in any order, so one allocation serves
 /// both protocols.
-fn encode_entry(name: &str, version: ResourceVersion, kind: ResourceType, message: &[u8]) -> (Bytes, usize) {
+fn encode_entry(
+    name: &str,
+    version: ResourceVersion,
+    kind: ResourceType,
+    pieces: &[&[u8]],
+) -> (Bytes, usize) {
     let version = version.to_string();
-    let any_len =
-        field_len(ANY_TYPE_URL_TAG, kind.type_url().len()) + field_len(ANY_VALUE_TAG, message.len());
+    let message_len = pieces.iter().map(|piece| piece.len()).sum();
+    let any_len = field_len(ANY_TYPE_URL_TAG, kind.type_url().len()) + field_len(ANY_VALUE_TAG, message_len);
     let resource_len = field_len(RESOURCE_NAME_TAG, name.len())
         + field_len(RESOURCE_VERSION_TAG, version.len())
         + field_len(RESOURCES_TAG, any_len);
@@ -293,7 +148,8 @@ fn encode_entry(name: &str, version: ResourceVersion, kind: ResourceType, messag
     let any_offset = buffer.len();
     put_header(RESOURCES_TAG, any_len, &mut buffer);
     put_field(ANY_TYPE_URL_TAG, kind.type_url().as_bytes(), &mut buffer);
-    put_field(ANY_VALUE_TAG, message, &mut buffer);
+    put_header(ANY_VALUE_TAG, message_len, &mut buffer);
+    pieces.iter().for_each(|piece| buffer.put_slice(piece));
     (buffer.freeze(), any_offset)
 }
 
@@ -335,19 +191,19 @@ mod tests {
     }
 
     #[test]
-    fn version_parses_what_it_prints() {
-        let version = ResourceVersion::of(b"x");
-        assert_eq!(version.to_string().parse(), Ok(version));
-        assert_eq!("1".parse::<ResourceVersion>(), Err(ForeignVersion));
-        assert_eq!("".parse::<ResourceVersion>(), Err(ForeignVersion));
+    fn a_message_in_pieces_is_encoded_like_a_whole_one() {
+        let whole = Resource::new("a", ResourceType::Cluster, b"one two", vec![]);
+        let version = ResourceVersion::from_u128(whole.version().to_u128());
+        let pieces: &[&[u8]] = &[b"one", b"", b" two"];
+        let pieces = Resource::with_version("a", ResourceType::Cluster, version, pieces, vec![]);
+        assert_eq!((pieces.delta_entry(), pieces.any_entry()), (whole.delta_entry(), whole.any_entry()));
     }
 
     #[test]
-    fn type_urls_name_their_types() {
-        for kind in ResourceType::ALL {
-            assert_eq!(ResourceType::from_type_url(kind.type_url()), Some(kind));
-        }
-        assert_eq!(ResourceType::from_type_url("type.googleapis.com/other"), None);
-        assert!(ResourceType::ALL.is_sorted(), "declared in push order");
+    fn an_entry_is_one_allocation_for_both_protocols() {
+        let resource = Resource::new("a", ResourceType::Cluster, b"body", vec![]);
+        let (delta, any) = (resource.delta_entry(), resource.any_entry());
+        assert_eq!(delta.as_ptr_range().end, any.as_ptr_range().end);
+        assert!(delta.ends_with(&any));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::resource::{Resource, ResourceType, ResourceVersion};
+use crate::resource::Resource;
+use crate::resource_type::ResourceType;
+use crate::version::ResourceVersion;
 
 /// One response, not yet encoded: it refers to the shared bytes of its resources.
 #[derive(Debug, Clone)]

@@ -17,14 +17,17 @@
 
 mod drain;
 mod gate;
+mod warming;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::ledger::{Extent, Ledger, MAX_IN_FLIGHT, Verdict};
+use self::warming::Warmings;
+use crate::ledger::{Extent, Ledger, MAX_IN_FLIGHT, Verdict, version_of};
 use crate::observation::{Observation, Rejection};
-use crate::resource::{PerType, Resource, ResourceType, ResourceVersion};
+use crate::resource::Resource;
+use crate::resource_type::{PerType, ResourceType};
 use crate::response::Response;
 use crate::snapshot::Snapshot;
 use crate::subscription::Change;
@@ -63,7 +66,7 @@ pub(crate) struct Session {
     snapshot: Option<Arc<Snapshot>>,
     ledgers: PerType<Ledger>,
     /// Clusters sent and not yet known to be usable.
-    warming: BTreeMap<Arc<str>, Warming>,
+    warmings: Warmings,
     /// Since when something waits at the gate.
     held_since: Option<Instant>,
     last_serial: u64,
@@ -74,18 +77,7 @@ pub(crate) struct Session {
     unknown_types: BTreeSet<String>,
 }
 
-/// A cluster that was sent and is not yet known to be usable.
-#[derive(Debug)]
-struct Warming {
-    /// The response that carried it.
-    serial: u64,
-    since: Instant,
-    cluster: Arc<Resource>,
-}
-
-/// What traffic is sent to; it never waits.
-const FOUNDATION: [ResourceType; 3] = [ResourceType::Cluster, ResourceType::Endpoint, ResourceType::Secret];
-/// What sends traffic there; it waits at the gate.
+/// What sends traffic to the rest; it waits at the gate.
 const TRAFFIC: [ResourceType; 2] = [ResourceType::Listener, ResourceType::Route];
 
 /// Unknown type URLs remembered so that each is logged once.
@@ -100,7 +92,7 @@ impl Session {
             ledgers: PerType::new(|kind| {
                 Ledger::new(kind, protocol == Protocol::Sotw && kind.is_listed_in_full())
             }),
-            warming: BTreeMap::new(),
+            warmings: Warmings::new(),
             held_since: None,
             last_serial: 0,
             advanced_at: None,
@@ -113,7 +105,9 @@ impl Session {
     // --- Surface shared by both connections ---
 
     pub(crate) fn on_snapshot(&mut self, snapshot: Arc<Snapshot>, now: Instant) {
-        self.snapshot = Some(snapshot);
+        if let Some(older) = self.snapshot.replace(snapshot.clone()) {
+            self.recheck_needs(&older, &snapshot);
+        }
         self.advance(now);
     }
 
@@ -147,9 +141,12 @@ impl Session {
         let Ok(serial) = nonce.parse() else { return };
         let ledger = self.ledgers.get_mut(kind);
         let Some(settled) = ledger.settle(serial, verdict, now) else { return };
-        if matches!(verdict, Verdict::Rejected(_)) && TRAFFIC.contains(&kind) {
+        if matches!(verdict, Verdict::Rejected(_)) && kind.is_traffic() {
             self.revoke_replacement();
         }
+        let named = |resources: &[Arc<Resource>]| {
+            resources.iter().map(|r| (r.name().to_string(), r.version())).collect()
+        };
         self.observations.push(match verdict {
             Verdict::Accepted => Observation::Acked { resource_type: kind, latency: settled.latency },
             Verdict::Rejected(message) => Observation::Nacked(Rejection {
@@ -157,7 +154,7 @@ impl Session {
                 version: settled.version,
                 nonce: settled.serial,
                 message: message.to_owned(),
-                resources: settled.news.iter().map(|r| (r.name().to_string(), r.version())).collect(),
+                resources: named(&settled.news),
                 culprits: settled.culprits.iter().map(ToString::to_string).collect(),
             }),
         });
@@ -168,7 +165,7 @@ impl Session {
         let ledger = self.ledgers.get_mut(kind);
         let asks = !change.asked.is_empty();
         ledger.apply(change);
-        if asks && !ledger.in_flight.is_empty() && TRAFFIC.contains(&kind) {
+        if asks && !ledger.in_flight.is_empty() && kind.is_traffic() {
             // What was given up and is wanted again may yet arrive in an old version, which refers to more.
             self.postpone_retirement();
         }
@@ -176,33 +173,37 @@ impl Session {
 
     /// Takes note of the first request of a type.
     pub(crate) fn open(&mut self, kind: ResourceType) {
-        self.ledgers.get_mut(kind).opened = true;
-        match kind {
+        self.ledgers.get_mut(kind).open();
+        if kind == ResourceType::Endpoint {
             // Whatever the client has already, a cluster being warmed waits to hear it again.
-            ResourceType::Endpoint => {
-                let sent = self.warming.values().filter(|warming| warming.serial > 0);
-                let warming: Vec<Arc<Resource>> = sent.map(|warming| warming.cluster.clone()).collect();
-                warming.iter().for_each(|cluster| self.owe_endpoints(cluster));
-            }
+            let warming: Vec<Arc<Resource>> = self.warmings.sent().cloned().collect();
+            warming.iter().for_each(|cluster| self.owe_endpoints(cluster));
+        }
+        if kind.is_traffic() {
             // It may bring along listeners and routes that refer to what we thought unused.
-            ResourceType::Listener | ResourceType::Route => self.postpone_retirement(),
-            ResourceType::Cluster | ResourceType::Secret => {}
+            self.postpone_retirement();
         }
     }
 
     // --- Steps ---
 
     /// Sends whatever may be sent now.
+    ///
+    /// Costs as much as changed: in the snapshot since the last one, by the client's answer, or by time. What
+    /// is only held costs nothing, and what waits is not looked at before it may go. What has to list
+    /// everything is said where it does: the first request of a type, a wildcard that comes or goes, lists in
+    /// full of the state of the world.
     pub(crate) fn advance(&mut self, now: Instant) {
         let Some(snapshot) = self.snapshot.clone() else { return };
         for kind in ResourceType::ALL {
-            let revived = self.ledgers.get_mut(kind).scan(snapshot.resources(kind));
+            let revived = self.ledgers.get_mut(kind).scan(&snapshot);
             if kind == ResourceType::Cluster {
                 self.resume_warming(revived, now);
             }
         }
         self.list_removals(&snapshot, now);
-        for kind in FOUNDATION {
+        // Endpoints and secrets never wait.
+        for kind in ResourceType::ALL.into_iter().filter(|kind| !kind.is_traffic()) {
             self.push(kind, Extent::Everything, &snapshot, now);
         }
         if self.is_gate_open(&snapshot, now) {
@@ -265,7 +266,10 @@ impl Session {
     fn push_changes(&mut self, kind: ResourceType, extent: Extent, snapshot: &Snapshot, now: Instant) {
         let version = snapshot.version(kind);
         let ledger = self.ledgers.get_mut(kind);
-        let mut changes = ledger.take_changes(extent, snapshot.resources(kind));
+        // What finds no room stays where it is until there is an answer.
+        let room = MAX_IN_FLIGHT.saturating_sub(ledger.in_flight.len());
+        let limit = if kind.travels_alone() { room } else { usize::MAX };
+        let mut changes = ledger.take_changes(extent, snapshot.resources(kind), limit);
         let mut removed = ledger.take_removals();
         match (self.protocol, kind) {
             (Protocol::Sotw, _) => removed.clear(), // There is no way to say so.
@@ -275,9 +279,6 @@ impl Session {
             (Protocol::Delta, _) => removed.append(&mut changes.absent),
         }
         if kind.travels_alone() {
-            let room = MAX_IN_FLIGHT.saturating_sub(self.ledgers.get(kind).in_flight.len());
-            let later = changes.changed.split_off(room.min(changes.changed.len()));
-            self.ledgers.get_mut(kind).owed.extend(later.iter().map(|resource| resource.name().clone()));
             for resource in changes.changed.drain(..) {
                 let alone = vec![resource];
                 self.send(Response::new(kind, version, alone.clone()), alone, now);
@@ -291,19 +292,23 @@ impl Session {
         }
     }
 
+    /// Lists everything, if something of it is new. Costs as much as there is if so, and nothing if not.
     fn push_listing(&mut self, kind: ResourceType, snapshot: &Snapshot, now: Instant) {
         let set = snapshot.resources(kind);
         let ledger = self.ledgers.get_mut(kind);
         let first_answer = !ledger.answered && !ledger.subscription.is_empty();
-        let changes = ledger.take_changes(Extent::Everything, set);
+        let changes = ledger.take_changes(Extent::Everything, set, usize::MAX);
         let removed = ledger.take_removals();
         let has_news = !changes.changed.is_empty() || !changes.absent.is_empty() || !removed.is_empty();
+        let relist = std::mem::take(&mut ledger.relist);
+        if !first_answer && !has_news && !relist {
+            return;
+        }
         let listing = ledger.listing(set);
-        let news = ledger.news_of(&listing, changes.changed);
-        let version = ResourceVersion::of_set(listing.iter());
-        let differs =
-            std::mem::take(&mut ledger.relist) && ledger.listed.is_some_and(|listed| listed != version);
+        let version = version_of(&listing);
+        let differs = relist && ledger.listed.is_some_and(|listed| listed != version);
         if first_answer || has_news || differs {
+            let news = ledger.news_of(&listing, changes.changed);
             ledger.listed = Some(version);
             self.send(Response::new(kind, version, listing), news, now);
         }
@@ -321,6 +326,8 @@ impl Session {
         self.responses.push(response);
     }
 
+    /// Reports which types the client has in full, and what it no longer refuses. Costs as much as is
+    /// reported or changed of what is refused.
     fn report_sync(&mut self, snapshot: &Snapshot) {
         for kind in ResourceType::ALL {
             let version = snapshot.version(kind);
@@ -333,7 +340,7 @@ impl Session {
                 continue;
             }
             // That says it of all.
-            ledger.reported.clear();
+            ledger.forget_reported();
             if ledger.announced != Some(version) {
                 ledger.announced = Some(version);
                 self.observations.push(Observation::InSync { resource_type: kind, version });

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::resource::ResourceType;
+use crate::resource_type::ResourceType;
 
 /// The name that stands for everything.
 const WILDCARD: &str = "*";

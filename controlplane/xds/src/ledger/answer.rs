@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Held, Ledger, Revision};
-use crate::resource::{Resource, ResourceVersion};
+use crate::resource::Resource;
 use crate::response::Response;
+use crate::version::ResourceVersion;
 
 /// A response that awaits its acknowledgement.
 #[derive(Debug)]
@@ -18,13 +19,15 @@ pub(crate) struct InFlight {
     shown: Vec<Arc<Resource>>,
     /// What was new in it: all, unless it was a list in full.
     news: Vec<Arc<Resource>>,
+    /// Sorted, as are the two above.
     removed: Vec<Arc<str>>,
 }
 
 impl InFlight {
     pub(super) fn new(response: &Response, news: Vec<Arc<Resource>>, sent_at: Instant) -> Self {
         let Response { nonce: serial, version, .. } = *response;
-        let (shown, removed) = (response.resources.clone(), response.removed.clone());
+        let (shown, mut removed) = (response.resources.clone(), response.removed.clone());
+        removed.sort();
         Self { serial, version, sent_at, shown, news, removed }
     }
 }
@@ -32,8 +35,13 @@ impl InFlight {
 impl InFlight {
     /// Whether something new of this name is in it.
     pub(super) fn brings(&self, name: &Arc<str>) -> bool {
-        self.news.iter().any(|resource| resource.name() == name)
+        contains(&self.news, name)
     }
+}
+
+/// Whether `sorted` has a resource of that name.
+fn contains(sorted: &[Arc<Resource>], name: &Arc<str>) -> bool {
+    sorted.binary_search_by(|resource| resource.name().cmp(name)).is_ok()
 }
 
 /// The client's answer to a response.
@@ -54,101 +62,100 @@ pub(crate) struct Settled {
     pub(crate) latency: Duration,
     /// What was new in the response.
     pub(crate) news: Vec<Arc<Resource>>,
+    /// What was new in it and in the responses before it, and is accepted.
+    pub(crate) accepted: Vec<Arc<Resource>>,
     /// What a rejection is about.
     pub(crate) culprits: BTreeSet<Arc<str>>,
 }
 
-/// What responses on their way take from the client.
-struct Departures {
-    removed: BTreeSet<Arc<str>>,
-    /// State of the world: the names in each list; what is missing goes.
-    lists: Vec<BTreeSet<Arc<str>>>,
-}
-
-impl Departures {
-    fn include(&self, name: &Arc<str>) -> bool {
-        self.removed.contains(name) || self.lists.iter().any(|list| !list.contains(name))
-    }
-}
-
 impl Ledger {
     /// Settles response `serial` and all before it (a client may answer only the last of several); `None`
-    /// if it awaits no answer: a stale nonce.
+    /// if it awaits no answer: a stale nonce. Costs as much as there is in these responses, and a look-up for
+    /// each that is still on its way.
     pub(crate) fn settle(&mut self, serial: u64, verdict: Verdict<'_>, now: Instant) -> Option<Settled> {
         if !self.in_flight.iter().any(|response| response.serial == serial) {
             return None;
         }
-        if matches!(verdict, Verdict::Accepted) {
-            self.relist = true;
-            self.has_unknown = false;
-        }
+        let mut accepted = Vec::new();
         while let Some(response) = self.in_flight.pop_front() {
             let is_last = response.serial == serial;
+            response.news.iter().for_each(|resource| self.note(resource.name()));
             let culprits = match verdict {
                 Verdict::Rejected(message) if is_last => self.reject(&response, message),
                 Verdict::Accepted | Verdict::Rejected(_) => {
-                    let departures = self.departures();
                     for resource in &response.shown {
-                        self.accept(resource, response.serial, &departures);
+                        self.accept(resource, response.serial);
                     }
                     BTreeSet::new()
                 }
             };
+            let is_good = |resource: &&Arc<Resource>| !culprits.contains(resource.name());
+            accepted.extend(response.news.iter().filter(is_good).cloned());
             if is_last {
+                if matches!(verdict, Verdict::Accepted) {
+                    self.relist |= std::mem::take(&mut self.is_list_doubtful) || self.has_unknown;
+                    self.has_unknown = false;
+                }
                 let latency = now.saturating_duration_since(response.sent_at);
                 let InFlight { version, news, .. } = response;
-                return Some(Settled { serial, version, latency, news, culprits });
+                return Some(Settled { serial, version, latency, news, accepted, culprits });
             }
         }
         None
     }
 
-    /// The client has `resource` now, for as long as none of the `departures` arrives.
-    fn accept(&mut self, resource: &Arc<Resource>, serial: u64, departures: &Departures) {
+    /// The client has `resource` now, unless it leaves with a response that is on its way.
+    fn accept(&mut self, resource: &Arc<Resource>, serial: u64) {
         if self.is_rejected(resource) {
             self.rejected.remove(resource.name()); // It was on its way twice, and the client thought better.
+            self.is_list_doubtful = true;
+            self.touch(resource.name());
         }
-        if departures.include(resource.name()) {
+        if self.departs(resource.name()) {
             return; // And then it is not what the client falls back to.
         }
         if let Some(held) = self.held.get_mut(resource.name()) {
             held.good = Some(Revision::of(resource));
             held.good_serial = serial;
-            if held.serial <= serial {
-                // After a rejection, a list that was on its way may have brought it all the same.
+            if held.serial <= serial && !held.is_at(resource.version()) {
+                // After a rejection, a list that was on its way has brought it all the same.
                 held.sent = Revision::of(resource);
+                self.is_list_doubtful = true;
+                self.touch(resource.name());
             }
         } else if self.subscription.covers(resource.name()) {
             // Given up or taken for refused while it was on its way, but wanted again when it arrived.
             let sent = Revision::of(resource);
             let held = Held { good: Some(sent.clone()), sent, serial, good_serial: serial };
             self.held.insert(resource.name().clone(), held);
-            self.scanned = None;
+            self.is_list_doubtful = true;
+            self.touch(resource.name());
         }
     }
 
-    /// What responses on their way take from the client.
-    fn departures(&self) -> Departures {
-        let names = |response: &InFlight| response.shown.iter().map(|r| r.name().clone()).collect();
-        Departures {
-            removed: self.in_flight.iter().flat_map(|response| &response.removed).cloned().collect(),
-            lists: self.in_flight.iter().filter(|_| self.lists_in_full).map(names).collect(),
-        }
+    /// Whether a response that is on its way takes the resource from the client.
+    fn departs(&self, name: &Arc<str>) -> bool {
+        self.in_flight.iter().any(|response| {
+            let is_removed = response.removed.binary_search(name).is_ok();
+            // What is missing in a list goes.
+            is_removed || self.lists_in_full && !contains(&response.shown, name)
+        })
     }
 
     /// The client refused `response`: it keeps its last good version of the culprits. What the message does
     /// not blame has been applied, if it blames anything at all.
     fn reject(&mut self, response: &InFlight, message: &str) -> BTreeSet<Arc<str>> {
         let culprits = blamed(response, message);
-        let departures = self.departures();
         for resource in &response.news {
             if !culprits.contains(resource.name()) {
-                self.accept(resource, response.serial, &departures);
+                self.accept(resource, response.serial);
                 continue;
             }
-            // What is noted already is about the present version; this may be about an older one.
+            // What is noted already is about the present version; this may be about an older one: the
+            // snapshot may have moved on meanwhile, and then the rejection is history.
             self.rejected.entry(resource.name().clone()).or_insert(resource.version());
             self.reported.insert(resource.name().clone());
+            self.touch(resource.name());
             let Some(held) = self.held.get_mut(resource.name()) else { continue };
             if held.serial != response.serial {
                 continue; // A newer version is on its way.
@@ -157,12 +164,11 @@ impl Ledger {
                 Some(good) => held.sent = good,
                 None => {
                     self.held.remove(resource.name());
-                    self.retiring.remove(resource.name());
+                    self.retirements.end(resource.name());
                 }
             }
         }
-        // The snapshot may have moved on meanwhile, and then the rejection is history.
-        self.scanned = None;
+        self.is_list_doubtful = true;
         self.announced = None;
         culprits
     }
@@ -193,7 +199,7 @@ fn mentions(message: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::ResourceType;
+    use crate::resource_type::ResourceType;
 
     fn blamed(message: &str) -> Vec<String> {
         let cluster = |name: &str| Arc::new(Resource::new(name, ResourceType::Cluster, b"", vec![]));

@@ -5,7 +5,9 @@ use http_body_util::BodyExt;
 use prost::Message as _;
 
 use super::*;
-use crate::resource::{Resource, ResourceType, ResourceVersion};
+use crate::resource::Resource;
+use crate::resource_type::ResourceType;
+use crate::version::ResourceVersion;
 
 fn resource(name: &str, message: &[u8]) -> Arc<Resource> {
     Arc::new(Resource::new(name, ResourceType::Cluster, message, vec![]))

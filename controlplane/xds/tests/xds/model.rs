@@ -13,7 +13,8 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use xds::ResourceType::{Cluster, Endpoint, Listener, Route, Secret};
 use xds::{
-    DeltaConnection, Observation, Resource, ResourceType, ResourceVersion, Response, Snapshot, SotwConnection,
+    DeltaConnection, NodeGroup, Observation, Resource, ResourceChange, ResourceType, ResourceVersion,
+    Response, Snapshot, SnapshotWriter, SotwConnection,
 };
 
 use crate::support::{SETTINGS, delta_request, error, sotw_request};
@@ -22,7 +23,8 @@ use crate::support::{SETTINGS, delta_request, error, sotw_request};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Publish(World),
+    /// The worlds follow one another so fast that the stream sees the last one only.
+    Publish(Vec<(World, How)>),
     /// The client answers the oldest response.
     Answer(Verdict),
     Wait(u64),
@@ -31,6 +33,17 @@ enum Step {
     Want(ResourceType, usize, bool),
     /// Delta only: asks for something that it has.
     AskAgain(ResourceType, usize),
+}
+
+/// How a world is published.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    /// As changes of the one before, among them some that change nothing.
+    Update,
+    /// As a whole, which the writer compares with the one before.
+    Publish,
+    /// Beside the writer: nothing is known of how it came about, and it shares nothing.
+    Anew,
 }
 
 /// Shown with a line for each step.
@@ -94,6 +107,14 @@ fn worlds() -> impl Strategy<Value = World> {
         .prop_map(|(clusters, endpoints, listeners, routes)| World { clusters, endpoints, listeners, routes })
 }
 
+fn publications() -> impl Strategy<Value = Step> {
+    let how = prop_oneof![6 => Just(How::Update), 2 => Just(How::Publish), 1 => Just(How::Anew)];
+    let count = prop_oneof![3 => Just(1..2usize), 1 => Just(2..5)];
+    count.prop_flat_map(move |count| {
+        prop::collection::vec((worlds(), how.clone()), count).prop_map(Step::Publish)
+    })
+}
+
 fn walks() -> impl Strategy<Value = Walk> {
     let verdict = prop_oneof![
         8 => Just(Verdict::Accept),
@@ -102,7 +123,7 @@ fn walks() -> impl Strategy<Value = Walk> {
     ];
     let extra = || prop_oneof![(Just(Endpoint), 0..4usize), (Just(Route), 0..2usize)];
     let step = prop_oneof![
-        4 => worlds().prop_map(Step::Publish),
+        4 => publications(),
         16 => verdict.prop_map(Step::Answer),
         2 => (1..3000u64).prop_map(Step::Wait),
         1 => Just(Step::Reconnect),
@@ -150,6 +171,7 @@ struct Client {
     is_delta: bool,
     connection: Connection,
     now: Instant,
+    writer: SnapshotWriter,
     snapshot: Option<Arc<Snapshot>>,
     /// Responses to answer, each with the resources that the server deems new in it.
     inbox: VecDeque<(Response, Vec<Arc<Resource>>)>,
@@ -186,6 +208,7 @@ impl Client {
             is_delta,
             connection: Connection::new(is_delta),
             now: Instant::now(),
+            writer: SnapshotWriter::new(),
             snapshot: None,
             inbox: VecDeque::new(),
             holds: BTreeMap::new(),
@@ -208,7 +231,11 @@ impl Client {
     fn walk(&mut self, step: &Step) {
         self.log.push(format!("{step:?}"));
         match step {
-            Step::Publish(world) => self.publish(world.snapshot()),
+            Step::Publish(worlds) => {
+                let snapshots = worlds.iter().map(|(world, how)| self.write(world.snapshot(), *how));
+                let last = snapshots.last().unwrap();
+                self.publish(last);
+            }
             Step::Answer(verdict) => self.answer(*verdict),
             Step::Wait(milliseconds) => self.tick(self.now + Duration::from_millis(*milliseconds)),
             Step::Reconnect => self.reconnect(),
@@ -224,7 +251,31 @@ impl Client {
         }
     }
 
-    fn publish(&mut self, snapshot: Snapshot) {
+    /// The snapshot that streams would get.
+    fn write(&mut self, snapshot: Snapshot, how: How) -> Arc<Snapshot> {
+        let (group, cache) = (NodeGroup::new("g"), self.writer.cache());
+        let before = cache.snapshot_of(&group);
+        let differs = match how {
+            How::Update => {
+                let is_gone = |r: &&Arc<Resource>| snapshot.get(r.resource_type(), r.name()).is_none();
+                let gone = before.iter().flat_map(|before| before.iter()).filter(is_gone);
+                let removed = gone.map(|r| ResourceChange::Remove(r.resource_type(), r.name().clone()));
+                self.writer.update(&group, removed.chain(snapshot.iter().cloned().map(ResourceChange::Set)))
+            }
+            How::Publish => self.writer.publish(&group, snapshot.clone()),
+            How::Anew => return Arc::new(snapshot),
+        };
+        let written = cache.snapshot_of(&group).unwrap();
+        assert!(written.same_versions(&snapshot), "versions depend on content only");
+        assert_eq!(differs, before.is_none_or(|before| !Arc::ptr_eq(&before, &written)));
+        for (i, kind) in (0..4).flat_map(|i| [Cluster, Endpoint, Route].map(|kind| (i, kind))) {
+            let name = name(kind, i);
+            assert_eq!(written.is_needed(kind, &name), snapshot.is_needed(kind, &name));
+        }
+        written
+    }
+
+    fn publish(&mut self, snapshot: Arc<Snapshot>) {
         let version = |(kind, name): &Key| snapshot.get(*kind, name).map(|resource| resource.version());
         self.refused.retain(|(key, refused)| version(key) == Some(*refused));
         // A version may come back after another was published.
@@ -234,7 +285,6 @@ impl Client {
             let gone = routes.filter(|(_, name)| snapshot.get(Route, name).is_none());
             self.forgotten.extend(gone.map(|(_, name)| name.clone()));
         }
-        let snapshot = Arc::new(snapshot);
         self.snapshot = Some(snapshot.clone());
         either!(&mut self.connection, it => it.on_snapshot(snapshot, self.now));
         self.receive();
@@ -355,8 +405,11 @@ impl Client {
             }
             self.refused.remove(&(key.clone(), resource.version()));
             self.good.insert(key.clone(), resource.version());
-            if kind == Route {
+            let exists = self.snapshot.as_ref().unwrap().get(kind, &key.1).is_some();
+            if kind == Route && (exists || self.is_delta) {
                 self.forgotten.remove(&key.1);
+            } else if kind == Route {
+                self.forgotten.insert(key.1.clone());
             }
             let is_changing = |(response, _): &(Response, Vec<Arc<Resource>>)| {
                 let is_it = |r: &Arc<Resource>| r.resource_type() == Cluster && **r.name() == *key.1;
