@@ -39,6 +39,7 @@ impl Fleet {
                     stream.in_sync.insert(resource_type, version);
                 }
             }
+            ClientEvent::Accepted { .. } => {}
             ClientEvent::Recovered { client, resource_type, names } => {
                 if let Some(stream) = self.stream(&client) {
                     stream.forget(resource_type, &names);
@@ -116,7 +117,12 @@ mod tests {
     use super::*;
 
     fn client(stream: u64) -> Arc<Client> {
-        Arc::new(Client { group: NodeGroup::new("default/web"), node: String::new(), stream })
+        Arc::new(Client {
+            group: NodeGroup::new("default/web"),
+            node: String::new(),
+            build: String::new(),
+            stream,
+        })
     }
 
     fn gateway() -> GatewayName {

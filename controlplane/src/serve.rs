@@ -254,7 +254,11 @@ impl XdsPort {
             _ = stopped.wait_for(|stopped| *stopped) => return,
         }
         let XdsService { cache, metrics, events } = service;
-        let server = AdsServer::new(cache, AdmittedGroup).with_metrics(metrics).with_events(events);
+        let tell = move |event| {
+            // Nobody listening is a choice of the receiver's.
+            let _ = events.send(event);
+        };
+        let server = AdsServer::new(cache, AdmittedGroup).with_metrics(metrics).with_events(tell);
         let closing = server.clone();
         let shutdown = async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;

@@ -167,7 +167,10 @@ async fn run_proxy(context: Context, gateway: &GatewayName, phase: watch::Receiv
 
     let server = AdsServer::new(xds.cache, FixedGroup(node_group(gateway)))
         .with_metrics(xds.metrics)
-        .with_events(xds.events);
+        .with_events(move |event| {
+            // Nobody listening is a choice of the receiver's.
+            let _ = xds.events.send(event);
+        });
     let serving = tokio::spawn(xds::serve_unix(server, listener, std::future::pending()));
     let spec = ProxySpec {
         gateway: gateway.clone(),

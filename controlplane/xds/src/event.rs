@@ -14,6 +14,8 @@ pub struct Client {
     pub group: NodeGroup,
     /// The `node.id` it claims. A label for people; nothing may depend on it.
     pub node: String,
+    /// The version of Envoy that it claims to be, "major.minor.patch"; empty if it states none.
+    pub build: String,
     /// Distinguishes the streams of this process.
     pub stream: u64,
 }
@@ -36,6 +38,16 @@ pub enum ClientEvent {
         resource_type: ResourceType,
         /// The names.
         names: Vec<String>,
+    },
+    /// The client took over resources that were new to it: those of an acknowledged response, or those of a
+    /// rejected one that it does not blame. Nothing is said of what a reconnecting client has already.
+    Accepted {
+        /// Who.
+        client: Arc<Client>,
+        /// The type.
+        resource_type: ResourceType,
+        /// The names, with the versions that it took over.
+        resources: Vec<(String, ResourceVersion)>,
     },
     /// The client holds everything it asked for of a type: earlier rejections of that type are overcome.
     Ack {

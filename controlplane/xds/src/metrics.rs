@@ -110,7 +110,7 @@ impl Metrics {
             Observation::GateTimeout { .. } => {
                 self.families.gate_timeouts.inc();
             }
-            Observation::InSync { .. } | Observation::Recovered { .. } => {}
+            Observation::Accepted { .. } | Observation::InSync { .. } | Observation::Recovered { .. } => {}
         }
     }
 }

@@ -15,6 +15,14 @@ pub enum Observation {
         /// From sending to the answer.
         latency: Duration,
     },
+    /// The client took over resources that were new to it: those of an accepted response, or those of a
+    /// rejected one that are not among its culprits.
+    Accepted {
+        /// Their type.
+        resource_type: ResourceType,
+        /// Their names and versions.
+        resources: Vec<(String, ResourceVersion)>,
+    },
     /// A response was rejected; the client keeps what it had.
     Nacked(Rejection),
     /// The client holds everything it asked for of a type, and nothing of it is rejected. Said once per

@@ -37,6 +37,9 @@ const SOTW_PATH: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/
 /// The largest request accepted: a reconnecting Envoy names every resource that it holds.
 const MAX_REQUEST_LEN: usize = 16 * 1024 * 1024;
 
+/// Who is told about clients.
+type Events = Arc<dyn Fn(ClientEvent) + Send + Sync>;
+
 /// The aggregated discovery service, as a tower service for tonic's transport. Cheap to clone.
 ///
 /// The generated service trait is not used, because its codec would encode every message anew for every
@@ -46,7 +49,7 @@ pub struct AdsServer {
     identify: Arc<dyn Identify>,
     settings: Settings,
     metrics: Metrics,
-    events: Option<mpsc::UnboundedSender<ClientEvent>>,
+    events: Option<Events>,
     /// True once streams are to end.
     closing: Arc<watch::Sender<bool>>,
 }
@@ -78,11 +81,11 @@ impl AdsServer {
         self
     }
 
-    /// Tells `events` about clients. The channel has no bound, but a client causes at most one event per
-    /// response that it was sent; the receiver must keep up or be dropped.
+    /// Calls `events` with what is learned about clients. The streams call it themselves, at the same time,
+    /// and wait for it: it should take note and return. Of one stream, events come in order.
     #[must_use]
-    pub fn with_events(mut self, events: mpsc::UnboundedSender<ClientEvent>) -> Self {
-        self.events = Some(events);
+    pub fn with_events(mut self, events: impl Fn(ClientEvent) + Send + Sync + 'static) -> Self {
+        self.events = Some(Arc::new(events));
         self
     }
 
@@ -133,6 +136,7 @@ impl AdsServer {
             client: Arc::new(Client {
                 group,
                 node: String::new(),
+                build: String::new(),
                 stream: STREAMS.fetch_add(1, Ordering::Relaxed),
             }),
         };

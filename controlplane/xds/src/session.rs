@@ -158,6 +158,10 @@ impl Session {
                 culprits: settled.culprits.iter().map(ToString::to_string).collect(),
             }),
         });
+        if !settled.accepted.is_empty() {
+            let resources = named(&settled.accepted);
+            self.observations.push(Observation::Accepted { resource_type: kind, resources });
+        }
     }
 
     /// Takes note of a changed subscription.

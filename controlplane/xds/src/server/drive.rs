@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use tonic::codec::{DecodeBuf, Decoder, Streaming};
 
+use super::Events;
 use crate::cache::SnapshotWatch;
 use crate::delta::DeltaConnection;
 use crate::event::{Client, ClientEvent};
@@ -85,7 +87,7 @@ pub(super) struct Stream<C: Connection> {
     pub(super) messages: mpsc::Sender<Result<Message, Status>>,
     pub(super) closing: watch::Receiver<bool>,
     pub(super) metrics: Metrics,
-    pub(super) events: Option<mpsc::UnboundedSender<ClientEvent>>,
+    pub(super) events: Option<Events>,
     pub(super) client: Arc<Client>,
 }
 
@@ -146,8 +148,10 @@ impl<C: Connection> Stream<C> {
             && self.client.node.is_empty()
             && !node.id.is_empty()
         {
-            self.client = Arc::new(Client { node: node.id, ..(*self.client).clone() });
-            tracing::debug!(group = %self.client.group, node = self.client.node, protocol = C::NAME, "xDS stream");
+            let build = build_version(&node);
+            let Client { group, stream, .. } = (*self.client).clone();
+            tracing::debug!(%group, node = node.id, build, protocol = C::NAME, "xDS stream");
+            self.client = Arc::new(Client { group, node: node.id, build, stream });
         }
         self.connection.on_request(&request, Instant::now());
     }
@@ -157,6 +161,9 @@ impl<C: Connection> Stream<C> {
         let client = self.client.clone();
         match observation {
             Observation::Acked { .. } => {}
+            Observation::Accepted { resource_type, resources } => {
+                self.tell(ClientEvent::Accepted { client, resource_type, resources });
+            }
             Observation::Nacked(rejection) => {
                 tracing::warn!(
                     group = %client.group,
@@ -187,10 +194,18 @@ impl<C: Connection> Stream<C> {
 
     fn tell(&self, event: ClientEvent) {
         if let Some(events) = &self.events {
-            // Nobody listening is a choice of the receiver's.
-            let _ = events.send(event);
+            events(event);
         }
     }
+}
+
+/// The version that a node states of itself: "major.minor.patch", or nothing.
+fn build_version(node: &Node) -> String {
+    let Some(UserAgentVersionType::UserAgentBuildVersion(build)) = &node.user_agent_version_type else {
+        return String::new();
+    };
+    let version = build.version.as_ref().map(|v| (v.major_number, v.minor_number, v.patch));
+    version.map(|(major, minor, patch)| format!("{major}.{minor}.{patch}")).unwrap_or_default()
 }
 
 async fn closed(closing: &mut watch::Receiver<bool>) {

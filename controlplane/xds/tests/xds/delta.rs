@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use xds::ResourceType::{Cluster, Endpoint, Listener, Route, Secret};
-use xds::{DeltaConnection, Observation, Resource, ResourceType, Response};
+use xds::{DeltaConnection, Observation, Resource, ResourceType, ResourceVersion, Response};
 
 use crate::support::*;
 
@@ -333,6 +333,43 @@ fn a_resource_that_recovers_is_told_although_another_is_still_refused() {
     let is_in_sync = |o: &Observation| matches!(o, Observation::InSync { resource_type: Route, .. });
     let observations = stream.connection.take_observations();
     assert!(observations.iter().any(is_in_sync), "{observations:?}");
+}
+
+#[test]
+fn what_is_accepted_is_told_with_its_versions() {
+    let accepted = |stream: &mut Stream| -> Vec<(ResourceType, Vec<String>)> {
+        let observations = stream.connection.take_observations().into_iter();
+        let told = observations.filter_map(|observation| match observation {
+            Observation::Accepted { resource_type, resources } => Some((resource_type, resources)),
+            _ => None,
+        });
+        let line = |(name, version): (String, ResourceVersion)| format!("{name} {version}");
+        told.map(|(kind, resources)| (kind, resources.into_iter().map(line).collect())).collect()
+    };
+    let version = |resource: Resource| format!("{} {}", resource.name(), resource.version());
+    let mut stream = Stream::holding(base());
+    let with = |body| vec![cluster("a", "1"), endpoint("a", body), listener("l", "1"), route("r", "a")];
+    stream.publish(with("2"));
+    assert_eq!(accepted(&mut stream), [], "not before the client says so");
+    stream.publish(with("3"));
+    stream.ack_last();
+    let both = vec![version(endpoint("a", "2")), version(endpoint("a", "3"))];
+    assert_eq!(accepted(&mut stream), [(Endpoint, both)], "the last answer settles the earlier ones");
+
+    let more = [with("3"), vec![cluster("b", "bad"), cluster("c", "1")]].concat();
+    stream.publish(more);
+    stream.nack_last("Error adding/updating cluster(s) b: bad");
+    assert_eq!(
+        accepted(&mut stream),
+        [(Cluster, vec![version(cluster("c", "1"))])],
+        "the good one is applied"
+    );
+    stream.publish(with("3"));
+    stream.settle();
+    stream.wait(2000);
+    stream.connection.take_observations();
+    stream.ack_last();
+    assert_eq!(accepted(&mut stream), [], "a removal brings nothing");
 }
 
 #[test]

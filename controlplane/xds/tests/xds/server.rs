@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
+use envoy_types::pb::envoy::config::core::v3::{BuildVersion, Node};
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest,
 };
+use envoy_types::pb::envoy::r#type::v3::SemanticVersion;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -60,7 +62,7 @@ async fn a_delta_client_on_a_unix_socket_is_served_reports_and_is_let_go() {
     let (events, mut heard) = mpsc::unbounded_channel();
     let server = AdsServer::new(writer.cache(), FixedGroup(group.clone()))
         .with_metrics(metrics.clone())
-        .with_events(events);
+        .with_events(move |event| events.send(event).unwrap());
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(serve_unix(server, UnixListener::bind(&socket).unwrap(), async {
         stopped.await.unwrap();
@@ -68,7 +70,13 @@ async fn a_delta_client_on_a_unix_socket_is_served_reports_and_is_let_go() {
 
     let mut client = connect(&socket).await;
     let (requests, mut responses) = open_delta(&mut client).await;
-    let node = Some(Node { id: "envoy-1".to_owned(), ..Default::default() });
+    let version = SemanticVersion { major_number: 1, minor_number: 40, patch: 2 };
+    let build = BuildVersion { version: Some(version), metadata: None };
+    let node = Some(Node {
+        id: "envoy-1".to_owned(),
+        user_agent_version_type: Some(UserAgentVersionType::UserAgentBuildVersion(build)),
+        ..Default::default()
+    });
     requests.send(DeltaDiscoveryRequest { node, ..delta_request(Cluster, &[], &[]) }).unwrap();
     writer.publish(&group, (*snapshot([cluster("a", "1"), resource(Listener, "l", "1")])).clone());
 
@@ -78,10 +86,15 @@ async fn a_delta_client_on_a_unix_socket_is_served_reports_and_is_let_go() {
     assert_eq!(first.resources[0].version, cluster("a", "1").version().to_string());
     assert_eq!(first.resources[0].resource.as_ref().unwrap().value, b"1");
     requests.send(answer(&first, None)).unwrap();
+    let Some(ClientEvent::Accepted { resource_type: Cluster, resources, .. }) = soon(heard.recv()).await
+    else {
+        panic!("nothing accepted")
+    };
+    assert_eq!(resources, [("a".to_owned(), cluster("a", "1").version())]);
     let Some(ClientEvent::Ack { client: who, resource_type: Cluster, .. }) = soon(heard.recv()).await else {
         panic!("no acknowledgement")
     };
-    assert_eq!((who.group.as_str(), &*who.node), ("gateway", "envoy-1"));
+    assert_eq!((who.group.as_str(), &*who.node, &*who.build), ("gateway", "envoy-1", "1.40.2"));
 
     writer.publish(&group, (*snapshot([cluster("a", "2"), resource(Listener, "l", "1")])).clone());
     let second = soon(responses.message()).await.unwrap().unwrap();
