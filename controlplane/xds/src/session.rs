@@ -51,7 +51,7 @@ impl Default for Settings {
 
 /// Which of the two forms of the protocol a stream speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
+pub enum Form {
     /// Increments, with removals.
     Delta,
     /// State of the world.
@@ -60,8 +60,8 @@ pub(crate) enum Protocol {
 
 /// The state of one stream.
 #[derive(Debug)]
-pub(crate) struct Session {
-    protocol: Protocol,
+pub struct Session {
+    form: Form,
     settings: Settings,
     snapshot: Option<Arc<Snapshot>>,
     ledgers: PerType<Ledger>,
@@ -84,14 +84,12 @@ const TRAFFIC: [ResourceType; 2] = [ResourceType::Listener, ResourceType::Route]
 const MAX_UNKNOWN_TYPES: usize = 16;
 
 impl Session {
-    pub(crate) fn new(protocol: Protocol, settings: Settings) -> Self {
+    pub(crate) fn new(form: Form, settings: Settings) -> Self {
         Self {
-            protocol,
+            form,
             settings,
             snapshot: None,
-            ledgers: PerType::new(|kind| {
-                Ledger::new(kind, protocol == Protocol::Sotw && kind.is_listed_in_full())
-            }),
+            ledgers: PerType::new(|kind| Ledger::new(kind, form == Form::Sotw && kind.is_listed_in_full())),
             warmings: Warmings::new(),
             held_since: None,
             last_serial: 0,
@@ -102,7 +100,7 @@ impl Session {
         }
     }
 
-    // --- Surface shared by both connections ---
+    // --- What a connection uses ---
 
     pub(crate) fn on_snapshot(&mut self, snapshot: Arc<Snapshot>, now: Instant) {
         if let Some(older) = self.snapshot.replace(snapshot.clone()) {
@@ -275,12 +273,12 @@ impl Session {
         let limit = if kind.travels_alone() { room } else { usize::MAX };
         let mut changes = ledger.take_changes(extent, snapshot.resources(kind), limit);
         let mut removed = ledger.take_removals();
-        match (self.protocol, kind) {
-            (Protocol::Sotw, _) => removed.clear(), // There is no way to say so.
+        match (self.form, kind) {
+            (Form::Sotw, _) => removed.clear(), // There is no way to say so.
             // Envoy that was told "no such endpoints" does not listen when they appear
             // (go-control-plane issue 488); silence keeps it waiting.
-            (Protocol::Delta, ResourceType::Endpoint) => {}
-            (Protocol::Delta, _) => removed.append(&mut changes.absent),
+            (Form::Delta, ResourceType::Endpoint) => {}
+            (Form::Delta, _) => removed.append(&mut changes.absent),
         }
         if kind.travels_alone() {
             for resource in changes.changed.drain(..) {
