@@ -147,14 +147,20 @@ impl Session {
         };
         self.observations.push(match verdict {
             Verdict::Accepted => Observation::Acked { resource_type: kind, latency: settled.latency },
-            Verdict::Rejected(message) => Observation::Nacked(Rejection {
-                resource_type: kind,
-                version: settled.version,
-                nonce: settled.serial,
-                message: message.to_owned(),
-                resources: named(&settled.news),
-                culprits: settled.culprits.iter().map(ToString::to_string).collect(),
-            }),
+            Verdict::Rejected(message) => {
+                let rejection = Rejection {
+                    resource_type: kind,
+                    version: settled.version,
+                    nonce: settled.serial,
+                    message: message.to_owned(),
+                    resources: named(&settled.news),
+                    culprits: settled.culprits.iter().map(ToString::to_string).collect(),
+                };
+                match settled.is_split {
+                    true => Observation::Split(rejection),
+                    false => Observation::Nacked(rejection),
+                }
+            }
         });
         if !settled.accepted.is_empty() {
             let resources = named(&settled.accepted);
@@ -280,11 +286,15 @@ impl Session {
             (Form::Delta, ResourceType::Endpoint) => {}
             (Form::Delta, _) => removed.append(&mut changes.absent),
         }
+        // One place is left for the rest.
+        let mut alone =
+            self.ledgers.get_mut(kind).take_apart(snapshot.resources(kind), room.saturating_sub(1));
         if kind.travels_alone() {
-            for resource in changes.changed.drain(..) {
-                let alone = vec![resource];
-                self.send(Response::new(kind, version, alone.clone()), alone, now);
-            }
+            alone.append(&mut changes.changed);
+        }
+        for resource in alone {
+            let alone = vec![resource];
+            self.send(Response::new(kind, version, alone.clone()), alone, now);
         }
         let first_answer = self.ledgers.get(kind).owes_first_answer();
         if first_answer || !changes.changed.is_empty() || !removed.is_empty() {

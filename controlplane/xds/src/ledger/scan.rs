@@ -88,7 +88,8 @@ impl Ledger {
         let returns = self.retirements.end(name);
         let revived = self.held.get(name).filter(|held| returns && held.is_at(resource.version()));
         let revived = revived.map(|held| (resource.clone(), held.serial));
-        match self.subscription.covers(name) && self.is_news(resource) {
+        let is_wanted = self.subscription.covers(name) && !self.apart.contains(name);
+        match is_wanted && self.is_news(resource) {
             true => self.outstanding.insert(name.clone()),
             false => self.outstanding.remove(name),
         };

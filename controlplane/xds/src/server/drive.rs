@@ -118,6 +118,16 @@ impl<P: Protocol> Stream<P> {
                 );
                 self.tell(ClientEvent::Nack { client, rejection });
             }
+            Observation::Split(rejection) => {
+                tracing::info!(
+                    group = %client.group,
+                    node = client.node,
+                    resource_type = %rejection.resource_type,
+                    resources = rejection.resources.len(),
+                    message = rejection.message,
+                    "client rejected a response without a name; its resources are sent one by one"
+                );
+            }
             Observation::InSync { resource_type, version } => {
                 self.tell(ClientEvent::Ack { client, resource_type, version });
             }
