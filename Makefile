@@ -70,6 +70,11 @@ bench-start: envoy ## time from process start to the first 200 through Envoy (re
 	$(CARGO) build --locked --release --bins
 	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) target/release/bench-start
 
+.PHONY: bench-fanout
+bench-fanout: ## one edit -> 1,000 and 5,000 clients of the xDS server (release build)
+	$(CARGO) build --locked --release --package e2e --bin bench-fanout
+	target/release/bench-fanout
+
 include e2e/cluster/cluster.mk
 include helm.mk
 
