@@ -70,6 +70,16 @@ bench-start: envoy ## time from process start to the first 200 through Envoy (re
 	$(CARGO) build --locked --release --bins
 	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) target/release/bench-start
 
+.PHONY: bench-fanout
+bench-fanout: ## one edit -> 1,000 and 5,000 clients of the xDS server (release build)
+	$(CARGO) build --locked --release --package e2e --bin bench-fanout
+	target/release/bench-fanout
+
+.PHONY: bench-scale
+bench-scale: envoy ## what a change costs with 10 to 50,000 routes (release build; instructions where valgrind is installed)
+	$(CARGO) build --locked --release --package controlplane --bin bench-scale
+	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) target/release/bench-scale
+
 include e2e/cluster/cluster.mk
 include helm.mk
 

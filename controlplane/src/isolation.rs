@@ -233,8 +233,7 @@ impl Isolation {
         let good = suspect.and_then(|suspect| suspect.good);
         let served = match (before, &good) {
             (None, Some(_)) => Served::LastGood,
-            (None, None) => Served::Errors,
-            (Some(Served::LastGood), _) => Served::Errors,
+            (None, None) | (Some(Served::LastGood), _) => Served::Errors,
             (Some(Served::Errors | Served::Nothing), _) => Served::Nothing,
         };
         let culprit = Some((key.clone(), message.to_owned()));

@@ -1,77 +1,51 @@
-//! One stream of the delta protocol.
+//! The delta protocol.
 
-use std::sync::Arc;
-use std::time::Instant;
-
+use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 
-use crate::ledger::Verdict;
-use crate::observation::Observation;
-use crate::response::Response;
-use crate::session::{Protocol, Session, Settings};
-use crate::snapshot::Snapshot;
+use crate::connection::{Connection, Head, Protocol, private};
+use crate::resource_type::ResourceType;
+use crate::session::{Form, Session};
 
-/// The server's side of one `DeltaAggregatedResources` stream, without its IO and its clock.
-///
-/// Requests, snapshots and the passage of time go in; [`take_responses`](Self::take_responses) gives what is
-/// to be sent, in order.
+/// Increments, with removals: `DeltaAggregatedResources`.
 #[derive(Debug)]
-pub struct DeltaConnection {
-    session: Session,
-}
+pub struct Delta;
 
-impl DeltaConnection {
-    /// A stream on which nothing has been said.
-    pub fn new(settings: Settings) -> Self {
-        Self { session: Session::new(Protocol::Delta, settings) }
+/// One stream of the delta protocol.
+pub type DeltaConnection = Connection<Delta>;
+
+impl private::Sealed for Delta {}
+
+impl Protocol for Delta {
+    type Request = DeltaDiscoveryRequest;
+
+    const NAME: &'static str = "delta";
+    const FORM: Form = Form::Delta;
+
+    fn head(request: &DeltaDiscoveryRequest) -> Head<'_> {
+        Head {
+            type_url: &request.type_url,
+            nonce: &request.response_nonce,
+            error: request.error_detail.as_ref(),
+        }
     }
 
-    /// Takes a request: an answer to a response, a change of subscription, or both.
-    pub fn on_request(&mut self, request: &DeltaDiscoveryRequest, now: Instant) {
-        let Some(kind) = self.session.served_type(&request.type_url) else { return };
-        let verdict = match &request.error_detail {
-            Some(error) => Verdict::Rejected(&error.message),
-            None => Verdict::Accepted,
-        };
-        self.session.settle(kind, &request.response_nonce, verdict, now);
+    fn take_node(request: &mut DeltaDiscoveryRequest) -> Option<Node> {
+        request.node.take()
+    }
 
+    fn subscribe(session: &mut Session, kind: ResourceType, request: &DeltaDiscoveryRequest) {
         let (subscribe, unsubscribe) =
             (&request.resource_names_subscribe, &request.resource_names_unsubscribe);
-        let ledger = self.session.ledger(kind);
+        let ledger = session.ledger(kind);
         if ledger.opened {
             let change = ledger.subscription.change_delta(subscribe, unsubscribe);
-            self.session.apply(kind, change);
+            session.apply(kind, change);
         } else {
             let change = ledger.subscription.begin_delta(subscribe, unsubscribe);
-            self.session.apply(kind, change);
-            self.session.ledger(kind).adopt(request.initial_resource_versions.iter());
-            self.session.open(kind);
+            session.apply(kind, change);
+            session.ledger(kind).adopt(request.initial_resource_versions.iter());
+            session.open(kind);
         }
-        self.session.advance(now);
-    }
-
-    /// Takes the newest snapshot; it replaces any earlier one, sent or not.
-    pub fn on_snapshot(&mut self, snapshot: Arc<Snapshot>, now: Instant) {
-        self.session.on_snapshot(snapshot, now);
-    }
-
-    /// Lets time pass; see [`next_deadline`](Self::next_deadline).
-    pub fn on_tick(&mut self, now: Instant) {
-        self.session.advance(now);
-    }
-
-    /// When [`on_tick`](Self::on_tick) is to be called if nothing else happens before.
-    pub fn next_deadline(&self) -> Option<Instant> {
-        self.session.next_deadline()
-    }
-
-    /// Takes what is to be sent, in order.
-    pub fn take_responses(&mut self) -> Vec<Response> {
-        self.session.take_responses()
-    }
-
-    /// Takes what was learned about the client.
-    pub fn take_observations(&mut self) -> Vec<Observation> {
-        self.session.take_observations()
     }
 }

@@ -26,7 +26,6 @@ pub(crate) const MAX_IN_FLIGHT: usize = 64;
 /// Bookkeeping for one type on one stream. It decides nothing about order or time; `Session` does.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    pub(crate) acc: bool,
     kind: ResourceType,
     pub(crate) subscription: Subscription,
     /// Whether the client has sent a request of this type.
@@ -45,6 +44,9 @@ pub(crate) struct Ledger {
     pub(crate) outstanding: BTreeSet<Arc<str>>,
     /// Names to answer for, whatever is held: the client asked, or a cluster that uses them was sent.
     pub(crate) owed: BTreeSet<Arc<str>>,
+    /// Names to answer for like those owed, each in a response of its own: the client refused a response with
+    /// several without saying which of them is bad.
+    apart: BTreeSet<Arc<str>>,
     /// Names held that the snapshot no longer has, and how far their removal is.
     pub(crate) retirements: Retirements,
     /// Whether a wildcard (or a list in full) has been answered at all; the first answer may be empty.
@@ -139,7 +141,6 @@ pub(crate) struct Changes {
 impl Ledger {
     pub(crate) fn new(kind: ResourceType, lists_in_full: bool) -> Self {
         Self {
-            acc: false,
             kind,
             lists_in_full,
             subscription: Subscription::new(kind),
@@ -151,6 +152,7 @@ impl Ledger {
             in_flight: VecDeque::new(),
             outstanding: BTreeSet::new(),
             owed: BTreeSet::new(),
+            apart: BTreeSet::new(),
             retirements: Retirements::default(),
             answered: false,
             resume: None,
@@ -222,6 +224,7 @@ impl Ledger {
         self.rejected.remove(name);
         self.outstanding.remove(name);
         self.owed.remove(name);
+        self.apart.remove(name);
         self.retirements.end(name);
         self.note(name);
     }
@@ -242,6 +245,7 @@ impl Ledger {
     pub(crate) fn has_unsent(&self) -> bool {
         !self.outstanding.is_empty()
             || !self.owed.is_empty()
+            || !self.apart.is_empty()
             || self.retirements.has_due()
             || self.owes_first_answer()
     }
@@ -262,22 +266,13 @@ impl Ledger {
             self.rejected.contains_key(name)
                 || self.outstanding.contains(name)
                 || self.owed.contains(name)
+                || self.apart.contains(name)
                 || self.in_flight.iter().any(|response| response.brings(name))
         };
         let recoverable = std::mem::take(&mut self.recoverable);
         let recovered: Vec<_> = recoverable.into_iter().filter(|name| !is_open(name)).collect();
         for name in &recovered {
             self.reported.remove(name);
-        }
-        // TEMPORARY
-        for name in &self.reported {
-            assert!(
-                self.rejected.contains_key(name)
-                    || self.outstanding.contains(name)
-                    || self.owed.contains(name)
-                    || self.in_flight.iter().any(|r| r.brings(name)),
-                "{name}"
-            );
         }
         recovered
     }
@@ -299,6 +294,9 @@ impl Ledger {
         {
             self.outstanding.remove(&name);
             self.note(&name);
+            if self.apart.contains(&name) {
+                continue;
+            }
             match set.get(&name) {
                 Some(resource) if self.is_rejected(resource) => {}
                 Some(resource) => {
@@ -313,11 +311,25 @@ impl Ledger {
             && let Some(name) = self.outstanding.pop_first()
         {
             self.note(&name);
-            if let Some(resource) = set.get(&name).filter(|resource| self.is_news(resource)) {
+            let is_news = |r: &&Arc<Resource>| self.is_news(r) && !self.apart.contains(&name);
+            if let Some(resource) = set.get(&name).filter(is_news) {
                 changed.insert(name, resource.clone());
             }
         }
         Changes { changed: changed.into_values().collect(), absent }
+    }
+
+    /// Takes what is to be sent of `set` in responses of their own after a rejection, by name: no more than
+    /// `limit` resources.
+    pub(crate) fn take_apart(&mut self, set: &ResourceSet, limit: usize) -> Vec<Arc<Resource>> {
+        let mut apart = Vec::new();
+        while apart.len() < limit
+            && let Some(name) = self.apart.pop_first()
+        {
+            self.note(&name);
+            apart.extend(set.get(&name).filter(|resource| !self.is_rejected(resource)).cloned());
+        }
+        apart
     }
 
     /// The whole list for a state-of-the-world client, by name: what it wants, with the last good version

@@ -2,8 +2,8 @@
 //! aggregated discovery stream, delta or state of the world.
 //!
 //! ```text
-//! SnapshotWriter ──► SnapshotCache ──► DeltaConnection │ SotwConnection ──► AdsServer ──► Envoy
-//!   (one)             per NodeGroup      pure: no IO, no clock               tonic, sockets
+//! SnapshotWriter ──► SnapshotCache ──► Connection<Delta │ Sotw> ──► AdsServer ──► Envoy
+//!   (one)             per NodeGroup      pure: no IO, no clock      tonic, sockets
 //!                                             │
 //!                                             └──► ClientEvent (acknowledged, rejected), Metrics
 //! ```
@@ -18,6 +18,7 @@
 )]
 
 mod cache;
+mod connection;
 mod delta;
 mod event;
 mod identity;
@@ -37,7 +38,8 @@ mod version;
 mod wire;
 
 pub use cache::{NodeGroup, SnapshotCache, SnapshotWatch, SnapshotWriter};
-pub use delta::DeltaConnection;
+pub use connection::{Connection, Protocol};
+pub use delta::{Delta, DeltaConnection};
 pub use event::{Client, ClientEvent};
 pub use identity::{FixedGroup, Identify};
 pub use metrics::Metrics;
@@ -48,5 +50,5 @@ pub use response::Response;
 pub use server::{AdsServer, serve_tcp, serve_unix};
 pub use session::Settings;
 pub use snapshot::{ResourceChange, ResourceIter, ResourceSet, Snapshot, SnapshotBuilder};
-pub use sotw::SotwConnection;
+pub use sotw::{Sotw, SotwConnection};
 pub use version::{ForeignVersion, ResourceVersion};

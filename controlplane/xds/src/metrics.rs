@@ -104,7 +104,7 @@ impl Metrics {
                 self.families.acks.get_or_create(&label).inc();
                 self.families.ack_latency.get_or_create(&label).observe(latency.as_secs_f64());
             }
-            Observation::Nacked(rejection) => {
+            Observation::Nacked(rejection) | Observation::Split(rejection) => {
                 self.families.nacks.get_or_create(&label(rejection.resource_type)).inc();
             }
             Observation::GateTimeout { .. } => {

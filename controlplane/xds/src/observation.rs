@@ -25,6 +25,9 @@ pub enum Observation {
     },
     /// A response was rejected; the client keeps what it had.
     Nacked(Rejection),
+    /// A response with several resources was rejected, and it was not said which of them is to blame. They are
+    /// sent again one by one, and what the client says to these counts; there are no culprits yet.
+    Split(Rejection),
     /// The client holds everything it asked for of a type, and nothing of it is rejected. Said once per
     /// version, and again after a rejection was overcome.
     InSync {
@@ -61,6 +64,6 @@ pub struct Rejection {
     pub message: String,
     /// The resources that were new in it, with their versions.
     pub resources: Vec<(String, ResourceVersion)>,
-    /// Those of them that the message names, or all if it names none.
+    /// Those of them that the message names, or all if it names none (none if that is to be found out).
     pub culprits: Vec<String>,
 }

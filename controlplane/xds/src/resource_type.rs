@@ -34,6 +34,8 @@ struct Row {
     is_wildcard: bool,
     /// See [`ResourceType::travels_alone`].
     travels_alone: bool,
+    /// See [`ResourceType::is_split`].
+    is_split: bool,
     /// See [`ResourceType::is_traffic`].
     is_traffic: bool,
     /// See [`ResourceType::is_referenced`].
@@ -49,6 +51,7 @@ const PLAIN: Row = Row {
     name: "",
     is_wildcard: false,
     travels_alone: false,
+    is_split: false,
     is_traffic: false,
     is_referenced: true,
     belongs_to_cluster: false,
@@ -66,6 +69,7 @@ const ROWS: [Row; 5] = [
         kind: ResourceType::Endpoint,
         type_url: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
         name: "endpoint",
+        is_split: true,
         belongs_to_cluster: true,
         ..PLAIN
     },
@@ -158,6 +162,13 @@ impl ResourceType {
     /// secret; alone, a bad one takes no neighbour with it.
     pub(crate) const fn travels_alone(self) -> bool {
         self.row().travels_alone
+    }
+
+    /// Whether a rejected response that does not say which of its resources is to blame is sent again, each
+    /// resource in a response of its own. Envoy stops at the first bad load assignment and need not name it;
+    /// load assignments are too many to travel alone always.
+    pub(crate) const fn is_split(self) -> bool {
+        self.row().is_split
     }
 
     /// Whether a first request without names means "everything" (the legacy wildcard).

@@ -20,15 +20,16 @@ use tonic::codec::Streaming;
 use tonic::codegen::Service;
 use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
 
-use self::drive::{Connection, Decode, Stream};
+use self::drive::{Decode, Stream};
 pub use self::serve::{serve_tcp, serve_unix};
 use crate::cache::SnapshotCache;
-use crate::delta::DeltaConnection;
+use crate::connection::{Connection, Protocol};
+use crate::delta::Delta;
 use crate::event::{Client, ClientEvent};
 use crate::identity::Identify;
 use crate::metrics::Metrics;
 use crate::session::Settings;
-use crate::sotw::SotwConnection;
+use crate::sotw::Sotw;
 use crate::wire::MessageBody;
 
 const DELTA_PATH: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
@@ -100,16 +101,16 @@ impl AdsServer {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         match request.uri().path() {
-            DELTA_PATH => self.open(DeltaConnection::new(self.settings), request),
-            SOTW_PATH => self.open(SotwConnection::new(self.settings), request),
+            DELTA_PATH => self.open::<Delta, _>(request),
+            SOTW_PATH => self.open::<Sotw, _>(request),
             _ => Err(Status::unimplemented("only the aggregated discovery service is served")),
         }
     }
 
     /// Starts a stream, as a task of its own that ends with the call.
-    fn open<C, B>(&self, connection: C, request: Request<B>) -> Result<HttpResponse<GrpcBody>, Status>
+    fn open<P, B>(&self, request: Request<B>) -> Result<HttpResponse<GrpcBody>, Status>
     where
-        C: Connection,
+        P: Protocol,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
@@ -126,7 +127,7 @@ impl AdsServer {
         // One message waits while another is being written; more is never prepared ahead.
         let (sender, receiver) = mpsc::channel(1);
         let stream = Stream {
-            connection,
+            connection: Connection::<P>::new(self.settings),
             requests: Streaming::new_request(Decode::new(), body, None, Some(MAX_REQUEST_LEN)),
             snapshots: self.cache.subscribe(&group),
             messages: sender,

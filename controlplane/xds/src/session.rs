@@ -51,7 +51,7 @@ impl Default for Settings {
 
 /// Which of the two forms of the protocol a stream speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
+pub enum Form {
     /// Increments, with removals.
     Delta,
     /// State of the world.
@@ -60,8 +60,8 @@ pub(crate) enum Protocol {
 
 /// The state of one stream.
 #[derive(Debug)]
-pub(crate) struct Session {
-    protocol: Protocol,
+pub struct Session {
+    form: Form,
     settings: Settings,
     snapshot: Option<Arc<Snapshot>>,
     ledgers: PerType<Ledger>,
@@ -84,14 +84,12 @@ const TRAFFIC: [ResourceType; 2] = [ResourceType::Listener, ResourceType::Route]
 const MAX_UNKNOWN_TYPES: usize = 16;
 
 impl Session {
-    pub(crate) fn new(protocol: Protocol, settings: Settings) -> Self {
+    pub(crate) fn new(form: Form, settings: Settings) -> Self {
         Self {
-            protocol,
+            form,
             settings,
             snapshot: None,
-            ledgers: PerType::new(|kind| {
-                Ledger::new(kind, protocol == Protocol::Sotw && kind.is_listed_in_full())
-            }),
+            ledgers: PerType::new(|kind| Ledger::new(kind, form == Form::Sotw && kind.is_listed_in_full())),
             warmings: Warmings::new(),
             held_since: None,
             last_serial: 0,
@@ -102,7 +100,7 @@ impl Session {
         }
     }
 
-    // --- Surface shared by both connections ---
+    // --- What a connection uses ---
 
     pub(crate) fn on_snapshot(&mut self, snapshot: Arc<Snapshot>, now: Instant) {
         if let Some(older) = self.snapshot.replace(snapshot.clone()) {
@@ -149,14 +147,20 @@ impl Session {
         };
         self.observations.push(match verdict {
             Verdict::Accepted => Observation::Acked { resource_type: kind, latency: settled.latency },
-            Verdict::Rejected(message) => Observation::Nacked(Rejection {
-                resource_type: kind,
-                version: settled.version,
-                nonce: settled.serial,
-                message: message.to_owned(),
-                resources: named(&settled.news),
-                culprits: settled.culprits.iter().map(ToString::to_string).collect(),
-            }),
+            Verdict::Rejected(message) => {
+                let rejection = Rejection {
+                    resource_type: kind,
+                    version: settled.version,
+                    nonce: settled.serial,
+                    message: message.to_owned(),
+                    resources: named(&settled.news),
+                    culprits: settled.culprits.iter().map(ToString::to_string).collect(),
+                };
+                match settled.is_split {
+                    true => Observation::Split(rejection),
+                    false => Observation::Nacked(rejection),
+                }
+            }
         });
         if !settled.accepted.is_empty() {
             let resources = named(&settled.accepted);
@@ -275,18 +279,22 @@ impl Session {
         let limit = if kind.travels_alone() { room } else { usize::MAX };
         let mut changes = ledger.take_changes(extent, snapshot.resources(kind), limit);
         let mut removed = ledger.take_removals();
-        match (self.protocol, kind) {
-            (Protocol::Sotw, _) => removed.clear(), // There is no way to say so.
+        match (self.form, kind) {
+            (Form::Sotw, _) => removed.clear(), // There is no way to say so.
             // Envoy that was told "no such endpoints" does not listen when they appear
             // (go-control-plane issue 488); silence keeps it waiting.
-            (Protocol::Delta, ResourceType::Endpoint) => {}
-            (Protocol::Delta, _) => removed.append(&mut changes.absent),
+            (Form::Delta, ResourceType::Endpoint) => {}
+            (Form::Delta, _) => removed.append(&mut changes.absent),
         }
+        // One place is left for the rest.
+        let mut alone =
+            self.ledgers.get_mut(kind).take_apart(snapshot.resources(kind), room.saturating_sub(1));
         if kind.travels_alone() {
-            for resource in changes.changed.drain(..) {
-                let alone = vec![resource];
-                self.send(Response::new(kind, version, alone.clone()), alone, now);
-            }
+            alone.append(&mut changes.changed);
+        }
+        for resource in alone {
+            let alone = vec![resource];
+            self.send(Response::new(kind, version, alone.clone()), alone, now);
         }
         let first_answer = self.ledgers.get(kind).owes_first_answer();
         if first_answer || !changes.changed.is_empty() || !removed.is_empty() {
@@ -306,14 +314,8 @@ impl Session {
         let has_news = !changes.changed.is_empty() || !changes.absent.is_empty() || !removed.is_empty();
         let relist = std::mem::take(&mut ledger.relist);
         if !first_answer && !has_news && !relist {
-            // TEMPORARY
-            if ledger.acc {
-                assert_eq!(ledger.listed, Some(version_of(&ledger.listing(set))));
-                ledger.acc = false;
-            }
             return;
         }
-        ledger.acc = false;
         let listing = ledger.listing(set);
         let version = version_of(&listing);
         let differs = relist && ledger.listed.is_some_and(|listed| listed != version);

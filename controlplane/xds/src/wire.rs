@@ -15,7 +15,7 @@ use tonic::Status;
 
 use crate::resource::put_field;
 use crate::response::Response;
-use crate::session::Protocol;
+use crate::session::Form;
 
 /// A compression flag and the length of the message (gRPC over HTTP/2, "Length-Prefixed-Message").
 const PREFIX_LEN: usize = 5;
@@ -43,13 +43,13 @@ pub(crate) struct Message {
 impl Message {
     /// # Errors
     /// The message would be longer than gRPC can say (4 GiB).
-    pub(crate) fn new(response: &Response, protocol: Protocol) -> Result<Self, Status> {
+    pub(crate) fn new(response: &Response, form: Form) -> Result<Self, Status> {
         let entries: VecDeque<Bytes> = response
             .resources
             .iter()
-            .map(|resource| match protocol {
-                Protocol::Delta => resource.delta_entry(),
-                Protocol::Sotw => resource.any_entry(),
+            .map(|resource| match form {
+                Form::Delta => resource.delta_entry(),
+                Form::Sotw => resource.any_entry(),
             })
             .collect();
 
@@ -57,7 +57,7 @@ impl Message {
         put_field(VERSION_INFO_TAG, response.version.to_string().as_bytes(), &mut fields);
         put_field(TYPE_URL_TAG, response.resource_type.type_url().as_bytes(), &mut fields);
         put_field(NONCE_TAG, response.nonce.to_string().as_bytes(), &mut fields);
-        if protocol == Protocol::Delta {
+        if form == Form::Delta {
             for name in &response.removed {
                 put_field(REMOVED_RESOURCES_TAG, name.as_bytes(), &mut fields);
             }

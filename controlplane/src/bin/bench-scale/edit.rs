@@ -89,7 +89,9 @@ impl Bench {
         Ok(match edit {
             "route" => world::route(self.shape, self.size / 2, version),
             "endpoints" => world::slice(0, &format!("10.0.1.{}", version % 250)),
-            "service" => world::service(0, if version % 2 == 0 { "http" } else { "kubernetes.io/h2c" }),
+            "service" => {
+                world::service(0, if version.is_multiple_of(2) { "http" } else { "kubernetes.io/h2c" })
+            }
             "secret" => world::secret(&format!("key-{version}")),
             "object of nobody" => world::nobodys(&version.to_string()),
             other => bail!("there is no edit {other}"),

@@ -48,7 +48,8 @@ pub(crate) fn measure(routes: usize) -> Result<()> {
     };
     let (mut translator, mut publisher) = (Translator::new(settings), Publisher::new());
     let port = free_port()?;
-    let objects = world::objects(Shape::OneHostEach, routes).chain([probed(0)]).map(|object| on_port(object, port));
+    let objects =
+        world::objects(Shape::OneHostEach, routes).chain([probed(0)]).map(|object| on_port(object, port));
     publish(&mut translator, &mut publisher, objects);
 
     let folder = tempfile::tempdir()?;

@@ -65,7 +65,9 @@ fn resident_kib() -> Result<f64> {
 fn report(sizes: &[&str]) -> Result<()> {
     let sizes: Vec<usize> = match sizes {
         [] => SIZES.to_vec(),
-        named => named.iter().map(|size| size.parse().context("a size is a number")).collect::<Result<_>>()?,
+        named => {
+            named.iter().map(|size| size.parse().context("a size is a number")).collect::<Result<_>>()?
+        }
     };
     let load = std::fs::read_to_string("/proc/loadavg")?;
     println!("load average before: {}", load.split(' ').take(3).collect::<Vec<_>>().join(" "));
@@ -121,6 +123,8 @@ fn run_one(shape: Shape, size: usize) -> Result<Found> {
 /// Instructions of one edit, once everything is warm.
 fn count(shape: Shape, size: usize, edit: &str) -> Result<u64> {
     let output = Command::new("valgrind")
+        // Of `rep movsb`, by which the C library copies large pieces, every byte would count as an instruction.
+        .env("GLIBC_TUNABLES", "glibc.cpu.x86_rep_movsb_threshold=1000000000")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=*measured_edit*"])
         .arg(std::env::current_exe()?)
         .args(["count", shape.name(), &size.to_string(), edit])

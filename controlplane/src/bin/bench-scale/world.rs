@@ -32,7 +32,9 @@ impl Shape {
         match self {
             Self::OneHostEach => "each route has a host of its own; 20 routes share a Service",
             Self::OneHostForAll => "all routes share one host",
-            Self::WithCatchAll => "each route has a host of its own, and one without hostnames stands beside them",
+            Self::WithCatchAll => {
+                "each route has a host of its own, and one without hostnames stands beside them"
+            }
         }
     }
 

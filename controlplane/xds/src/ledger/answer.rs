@@ -66,6 +66,17 @@ pub(crate) struct Settled {
     pub(crate) accepted: Vec<Arc<Resource>>,
     /// What a rejection is about.
     pub(crate) culprits: BTreeSet<Arc<str>>,
+    /// Whether that is to be found out: nothing is refused yet, and all of `news` is to be sent again.
+    pub(crate) is_split: bool,
+}
+
+/// What is to be made of a response.
+enum Outcome {
+    Accepted,
+    /// But for these.
+    Refused(BTreeSet<Arc<str>>),
+    /// All of it is to be sent again, one by one.
+    Split,
 }
 
 impl Ledger {
@@ -80,26 +91,30 @@ impl Ledger {
         while let Some(response) = self.in_flight.pop_front() {
             let is_last = response.serial == serial;
             response.news.iter().for_each(|resource| self.note(resource.name()));
-            let culprits = match verdict {
+            let outcome = match verdict {
                 Verdict::Rejected(message) if is_last => self.reject(&response, message),
                 Verdict::Accepted | Verdict::Rejected(_) => {
                     for resource in &response.shown {
                         self.accept(resource, response.serial);
                     }
-                    BTreeSet::new()
+                    Outcome::Accepted
                 }
             };
-            let is_good = |resource: &&Arc<Resource>| !culprits.contains(resource.name());
+            let (culprits, is_split) = match outcome {
+                Outcome::Accepted => (BTreeSet::new(), false),
+                Outcome::Refused(culprits) => (culprits, false),
+                Outcome::Split => (BTreeSet::new(), true),
+            };
+            let is_good = |resource: &&Arc<Resource>| !is_split && !culprits.contains(resource.name());
             accepted.extend(response.news.iter().filter(is_good).cloned());
             if is_last {
                 if matches!(verdict, Verdict::Accepted) {
-                    self.acc = true;
                     self.relist |= std::mem::take(&mut self.is_list_doubtful) || self.has_unknown;
                     self.has_unknown = false;
                 }
                 let latency = now.saturating_duration_since(response.sent_at);
                 let InFlight { version, news, .. } = response;
-                return Some(Settled { serial, version, latency, news, accepted, culprits });
+                return Some(Settled { serial, version, latency, news, accepted, culprits, is_split });
             }
         }
         None
@@ -145,8 +160,17 @@ impl Ledger {
 
     /// The client refused `response`: it keeps its last good version of the culprits. What the message does
     /// not blame has been applied, if it blames anything at all.
-    fn reject(&mut self, response: &InFlight, message: &str) -> BTreeSet<Arc<str>> {
-        let culprits = blamed(response, message);
+    fn reject(&mut self, response: &InFlight, message: &str) -> Outcome {
+        self.is_list_doubtful = true;
+        self.announced = None;
+        let mut culprits = named(&response.shown, message);
+        if culprits.is_empty() {
+            if self.kind.is_split() && response.news.len() > 1 {
+                self.split(response);
+                return Outcome::Split;
+            }
+            culprits = response.news.iter().map(|resource| resource.name().clone()).collect();
+        }
         for resource in &response.news {
             if !culprits.contains(resource.name()) {
                 self.accept(resource, response.serial);
@@ -157,33 +181,44 @@ impl Ledger {
             self.rejected.entry(resource.name().clone()).or_insert(resource.version());
             self.reported.insert(resource.name().clone());
             self.touch(resource.name());
-            let Some(held) = self.held.get_mut(resource.name()) else { continue };
-            if held.serial != response.serial {
-                continue; // A newer version is on its way.
-            }
-            match held.good.clone() {
-                Some(good) => held.sent = good,
-                None => {
-                    self.held.remove(resource.name());
-                    self.retirements.end(resource.name());
-                }
+            self.fall_back(resource.name(), response.serial);
+        }
+        Outcome::Refused(culprits)
+    }
+
+    /// Has everything new in `response` sent again, one by one: the client refused it, and what it would have
+    /// taken is to be found out.
+    fn split(&mut self, response: &InFlight) {
+        for resource in &response.news {
+            let name = resource.name();
+            self.touch(name);
+            if self.fall_back(name, response.serial) {
+                self.owed.remove(name);
+                self.outstanding.remove(name);
+                self.apart.insert(name.clone());
             }
         }
-        self.is_list_doubtful = true;
-        self.acc = false;
-        self.announced = None;
-        culprits
+    }
+
+    /// The client goes on with what it had before response `serial`. Returns false if that did not carry
+    /// what was sent last: a newer version is on its way, or it was given up.
+    fn fall_back(&mut self, name: &Arc<str>, serial: u64) -> bool {
+        let Some(held) = self.held.get_mut(name).filter(|held| held.serial == serial) else { return false };
+        match held.good.clone() {
+            Some(good) => held.sent = good,
+            None => {
+                self.held.remove(name);
+                self.retirements.end(name);
+            }
+        }
+        true
     }
 }
 
-/// What a rejection is about: the resources whose name is a word of the message, or else all that was new.
-fn blamed(response: &InFlight, message: &str) -> BTreeSet<Arc<str>> {
-    let names = |resources: &[Arc<Resource>]| -> Vec<Arc<str>> {
-        resources.iter().map(|resource| resource.name().clone()).collect()
-    };
-    let named: BTreeSet<Arc<str>> =
-        names(&response.shown).into_iter().filter(|name| mentions(message, name)).collect();
-    if named.is_empty() { names(&response.news).into_iter().collect() } else { named }
+/// The names of the resources that stand in the message as words.
+fn named(shown: &[Arc<Resource>], message: &str) -> BTreeSet<Arc<str>> {
+    let named = shown.iter().map(|resource| resource.name()).filter(|name| mentions(message, name));
+    named.cloned().collect()
 }
 
 /// Whether `name` stands in `message` as a word of its own, not as part of a longer name.
@@ -203,20 +238,17 @@ mod tests {
     use super::*;
     use crate::resource_type::ResourceType;
 
-    fn blamed(message: &str) -> Vec<String> {
+    fn named(message: &str) -> Vec<String> {
         let cluster = |name: &str| Arc::new(Resource::new(name, ResourceType::Cluster, b"", vec![]));
-        let shown = vec![cluster("a"), cluster("a-b"), cluster("c")];
-        let news = vec![cluster("a"), cluster("a-b")];
-        let version = ResourceVersion::of(b"");
-        let response = InFlight { serial: 1, version, sent_at: Instant::now(), shown, news, removed: vec![] };
-        super::blamed(&response, message).iter().map(ToString::to_string).collect()
+        let shown = ["a", "a-b", "c"].map(cluster);
+        super::named(&shown, message).iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn a_message_blames_the_resources_it_names_or_else_all_that_is_new() {
-        assert_eq!(blamed("Error adding/updating cluster(s) a-b: bad"), ["a-b"]);
-        assert_eq!(blamed("Error adding/updating cluster(s) a: bad, c: worse"), ["a", "c"]);
-        assert_eq!(blamed("trouble with c."), ["c"]);
-        assert_eq!(blamed("no idea, x.c"), ["a", "a-b"]);
+    fn a_message_blames_the_resources_it_names() {
+        assert_eq!(named("Error adding/updating cluster(s) a-b: bad"), ["a-b"]);
+        assert_eq!(named("Error adding/updating cluster(s) a: bad, c: worse"), ["a", "c"]);
+        assert_eq!(named("trouble with c."), ["c"]);
+        assert_eq!(named("no idea, x.c"), [""; 0]);
     }
 }

@@ -47,27 +47,7 @@ impl Ledger {
         if stale.all {
             return self.scan_all(set);
         }
-        let revived = stale.some.iter().filter_map(|name| self.scan_one(name, set)).collect();
-        self.check(set);
-        revived
-    }
-
-    // TEMPORARY
-    fn check(&self, set: &ResourceSet) {
-        let news: BTreeSet<_> = self
-            .wanted(set)
-            .filter(|r| self.is_news(r))
-            .map(|r| r.name().clone())
-            .filter(|n| !self.owed.contains(n))
-            .collect();
-        let out: BTreeSet<_> = self.outstanding.iter().filter(|n| !self.owed.contains(*n)).cloned().collect();
-        assert_eq!(news, out, "{:?} {:?} {:?}", self.kind, self.held, self.rejected);
-        let gone: BTreeSet<_> = self.held.keys().filter(|n| set.get(n).is_none()).cloned().collect();
-        let ret: BTreeSet<_> = self.retirements.names().cloned().collect();
-        assert_eq!(gone, ret);
-        for (n, v) in &self.rejected {
-            assert_eq!(set.get(n).map(|r| r.version()), Some(*v), "{n}");
-        }
+        stale.some.iter().filter_map(|name| self.scan_one(name, set)).collect()
     }
 
     /// Marks as stale what changed since the snapshot that was seen last.
@@ -108,7 +88,8 @@ impl Ledger {
         let returns = self.retirements.end(name);
         let revived = self.held.get(name).filter(|held| returns && held.is_at(resource.version()));
         let revived = revived.map(|held| (resource.clone(), held.serial));
-        match self.subscription.covers(name) && self.is_news(resource) {
+        let is_wanted = self.subscription.covers(name) && !self.apart.contains(name);
+        match is_wanted && self.is_news(resource) {
             true => self.outstanding.insert(name.clone()),
             false => self.outstanding.remove(name),
         };

@@ -7,82 +7,25 @@ use std::time::Instant;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
-use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use tonic::codec::{DecodeBuf, Decoder, Streaming};
 
 use super::Events;
 use crate::cache::SnapshotWatch;
-use crate::delta::DeltaConnection;
+use crate::connection::{Connection, Protocol};
 use crate::event::{Client, ClientEvent};
 use crate::metrics::Metrics;
 use crate::observation::Observation;
-use crate::response::Response;
-use crate::session::Protocol;
-use crate::snapshot::Snapshot;
-use crate::sotw::SotwConnection;
 use crate::wire::Message;
 
 /// Responses that may wait to be written before requests are no longer read.
 const MAX_OUTBOX: usize = 64;
 
-/// What both protocols have in common for the loop.
-pub(super) trait Connection: Send + 'static {
-    type Request: prost::Message + Default + 'static;
-    const PROTOCOL: Protocol;
-    /// For metrics.
-    const NAME: &'static str;
-
-    fn node(request: &mut Self::Request) -> Option<Node>;
-    fn on_request(&mut self, request: &Self::Request, now: Instant);
-    fn on_snapshot(&mut self, snapshot: Arc<Snapshot>, now: Instant);
-    fn on_tick(&mut self, now: Instant);
-    fn next_deadline(&self) -> Option<Instant>;
-    fn take_responses(&mut self) -> Vec<Response>;
-    fn take_observations(&mut self) -> Vec<Observation>;
-}
-
-/// Forwards to the inherent methods of the same names.
-macro_rules! connection {
-    ($connection:ty, $request:ty, $protocol:expr, $name:literal) => {
-        impl Connection for $connection {
-            type Request = $request;
-            const PROTOCOL: Protocol = $protocol;
-            const NAME: &'static str = $name;
-
-            fn node(request: &mut $request) -> Option<Node> {
-                request.node.take()
-            }
-            fn on_request(&mut self, request: &$request, now: Instant) {
-                self.on_request(request, now);
-            }
-            fn on_snapshot(&mut self, snapshot: Arc<Snapshot>, now: Instant) {
-                self.on_snapshot(snapshot, now);
-            }
-            fn on_tick(&mut self, now: Instant) {
-                self.on_tick(now);
-            }
-            fn next_deadline(&self) -> Option<Instant> {
-                self.next_deadline()
-            }
-            fn take_responses(&mut self) -> Vec<Response> {
-                self.take_responses()
-            }
-            fn take_observations(&mut self) -> Vec<Observation> {
-                self.take_observations()
-            }
-        }
-    };
-}
-
-connection!(DeltaConnection, DeltaDiscoveryRequest, Protocol::Delta, "delta");
-connection!(SotwConnection, DiscoveryRequest, Protocol::Sotw, "sotw");
-
 /// One stream and everything it touches.
-pub(super) struct Stream<C: Connection> {
-    pub(super) connection: C,
-    pub(super) requests: Streaming<C::Request>,
+pub(super) struct Stream<P: Protocol> {
+    pub(super) connection: Connection<P>,
+    pub(super) requests: Streaming<P::Request>,
     pub(super) snapshots: SnapshotWatch,
     pub(super) messages: mpsc::Sender<Result<Message, Status>>,
     pub(super) closing: watch::Receiver<bool>,
@@ -91,9 +34,9 @@ pub(super) struct Stream<C: Connection> {
     pub(super) client: Arc<Client>,
 }
 
-impl<C: Connection> Stream<C> {
+impl<P: Protocol> Stream<P> {
     pub(super) async fn run(mut self) {
-        let _open = self.metrics.open_stream(C::NAME);
+        let _open = self.metrics.open_stream(P::NAME);
         let end = self.carry().await;
         tracing::debug!(group = %self.client.group, node = self.client.node, end = ?end, "xDS stream ended");
         if let Err(status) = end {
@@ -125,7 +68,7 @@ impl<C: Connection> Stream<C> {
                 permit = messages.reserve(), if !idle => {
                     let Ok(permit) = permit else { return Ok(()) };
                     if let Some(response) = outbox.pop_front() {
-                        let message = Message::new(&response, C::PROTOCOL)?;
+                        let message = Message::new(&response, P::FORM)?;
                         self.metrics.record_response(&response, message.len());
                         permit.send(Ok(message));
                     }
@@ -143,14 +86,14 @@ impl<C: Connection> Stream<C> {
         }
     }
 
-    fn on_request(&mut self, mut request: C::Request) {
-        if let Some(node) = C::node(&mut request)
+    fn on_request(&mut self, mut request: P::Request) {
+        if let Some(node) = P::take_node(&mut request)
             && self.client.node.is_empty()
             && !node.id.is_empty()
         {
             let build = build_version(&node);
             let Client { group, stream, .. } = (*self.client).clone();
-            tracing::debug!(%group, node = node.id, build, protocol = C::NAME, "xDS stream");
+            tracing::debug!(%group, node = node.id, build, protocol = P::NAME, "xDS stream");
             self.client = Arc::new(Client { group, node: node.id, build, stream });
         }
         self.connection.on_request(&request, Instant::now());
@@ -174,6 +117,16 @@ impl<C: Connection> Stream<C> {
                     "client rejected its configuration and keeps the one before"
                 );
                 self.tell(ClientEvent::Nack { client, rejection });
+            }
+            Observation::Split(rejection) => {
+                tracing::info!(
+                    group = %client.group,
+                    node = client.node,
+                    resource_type = %rejection.resource_type,
+                    resources = rejection.resources.len(),
+                    message = rejection.message,
+                    "client rejected a response without a name; its resources are sent one by one"
+                );
             }
             Observation::InSync { resource_type, version } => {
                 self.tell(ClientEvent::Ack { client, resource_type, version });

@@ -45,7 +45,7 @@ async fn unframed(message: Message) -> Vec<u8> {
 
 #[tokio::test]
 async fn state_of_the_world_response_decodes_to_what_it_says() {
-    let message = Message::new(&response(vec![resource("a", b"one"), resource("b", b"")]), Protocol::Sotw);
+    let message = Message::new(&response(vec![resource("a", b"one"), resource("b", b"")]), Form::Sotw);
     let decoded = DiscoveryResponse::decode(&*unframed(message.unwrap()).await).unwrap();
     assert_eq!(decoded.version_info, ResourceVersion::of(b"all").to_string());
     assert_eq!(decoded.nonce, "7");
@@ -59,7 +59,7 @@ async fn state_of_the_world_response_decodes_to_what_it_says() {
 async fn delta_response_decodes_to_what_it_says() {
     let mut response = response(vec![resource("a", b"one")]);
     response.removed = vec!["gone".into(), "too".into()];
-    let message = Message::new(&response, Protocol::Delta).unwrap();
+    let message = Message::new(&response, Form::Delta).unwrap();
     let decoded = DeltaDiscoveryResponse::decode(&*unframed(message).await).unwrap();
     assert_eq!(decoded.system_version_info, ResourceVersion::of(b"all").to_string());
     assert_eq!(decoded.nonce, "7");
@@ -75,13 +75,13 @@ async fn large_resources_are_shared_and_small_ones_gathered() {
     let large = resource("large", &[1; SHARED_LEN]);
     let many: Vec<_> = (0..200).map(|i| resource(&format!("{i}"), &[2; 1000])).collect();
     let resources = [vec![large.clone()], many, vec![large.clone()]].concat();
-    let message = Message::new(&response(resources.clone()), Protocol::Delta).unwrap();
+    let message = Message::new(&response(resources.clone()), Form::Delta).unwrap();
     let (pieces, _) = collect(message).await;
     let shared = pieces.iter().filter(|piece| piece.as_ptr() == large.delta_entry().as_ptr()).count();
     assert_eq!(shared, 2, "the resource's own allocation goes out, for every stream");
     assert!(pieces.len() < 12, "{}", pieces.len());
 
-    let again = Message::new(&response(resources), Protocol::Delta).unwrap();
+    let again = Message::new(&response(resources), Form::Delta).unwrap();
     let decoded = DeltaDiscoveryResponse::decode(&*unframed(again).await).unwrap();
     assert_eq!(decoded.resources.len(), 202);
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use xds::ResourceType::{Cluster, Endpoint, Listener, Route, Secret};
-use xds::{DeltaConnection, Observation, Resource, ResourceType, Response};
+use xds::{DeltaConnection, Observation, Resource, ResourceType, ResourceVersion, Response};
 
 use crate::support::*;
 
@@ -336,6 +336,43 @@ fn a_resource_that_recovers_is_told_although_another_is_still_refused() {
 }
 
 #[test]
+fn what_is_accepted_is_told_with_its_versions() {
+    let accepted = |stream: &mut Stream| -> Vec<(ResourceType, Vec<String>)> {
+        let observations = stream.connection.take_observations().into_iter();
+        let told = observations.filter_map(|observation| match observation {
+            Observation::Accepted { resource_type, resources } => Some((resource_type, resources)),
+            _ => None,
+        });
+        let line = |(name, version): (String, ResourceVersion)| format!("{name} {version}");
+        told.map(|(kind, resources)| (kind, resources.into_iter().map(line).collect())).collect()
+    };
+    let version = |resource: Resource| format!("{} {}", resource.name(), resource.version());
+    let mut stream = Stream::holding(base());
+    let with = |body| vec![cluster("a", "1"), endpoint("a", body), listener("l", "1"), route("r", "a")];
+    stream.publish(with("2"));
+    assert_eq!(accepted(&mut stream), [], "not before the client says so");
+    stream.publish(with("3"));
+    stream.ack_last();
+    let both = vec![version(endpoint("a", "2")), version(endpoint("a", "3"))];
+    assert_eq!(accepted(&mut stream), [(Endpoint, both)], "the last answer settles the earlier ones");
+
+    let more = [with("3"), vec![cluster("b", "bad"), cluster("c", "1")]].concat();
+    stream.publish(more);
+    stream.nack_last("Error adding/updating cluster(s) b: bad");
+    assert_eq!(
+        accepted(&mut stream),
+        [(Cluster, vec![version(cluster("c", "1"))])],
+        "the good one is applied"
+    );
+    stream.publish(with("3"));
+    stream.settle();
+    stream.wait(2000);
+    stream.connection.take_observations();
+    stream.ack_last();
+    assert_eq!(accepted(&mut stream), [], "a removal brings nothing");
+}
+
+#[test]
 fn a_rejected_cluster_does_not_block_routes() {
     let mut stream = Stream::holding(base());
     stream.publish([base(), vec![cluster("b", "bad"), endpoint("b", "1")]].concat_with(route("r", "b")));
@@ -469,6 +506,92 @@ fn secrets_go_out_one_by_one_so_that_a_bad_one_is_alone() {
         stream.request(Secret, &["s", "t"], &[]),
         [sent(Secret, &["s"], &[]), sent(Secret, &["t"], &[])]
     );
+}
+
+/// A stream that just got these endpoints in one response.
+fn with_new_endpoints(names: &[&str]) -> Stream {
+    let mut stream = Stream::new();
+    stream.publish(names.iter().map(|name| endpoint(name, "1")));
+    assert_eq!(stream.request(Endpoint, names, &[]), [sent(Endpoint, names, &[])]);
+    stream
+}
+
+#[test]
+fn refused_endpoints_are_sent_again_one_by_one_so_that_only_the_bad_one_stays_refused() {
+    let mut stream = with_new_endpoints(&["a", "b", "c", "d"]);
+    let alone = ["a", "b", "c", "d"].map(|name| sent(Endpoint, &[name], &[]));
+    assert_eq!(stream.nack_last("bad endpoint"), alone);
+    let observations = stream.connection.take_observations();
+    let [Observation::Split(rejection)] = &*observations else { panic!("{observations:?}") };
+    assert_eq!((rejection.resources.len(), rejection.culprits.len()), (4, 0));
+
+    let [a, b, c, d] = &*std::mem::take(&mut stream.last) else { panic!() };
+    for good in [a, b] {
+        assert_eq!(stream.ack(good.nonce, Endpoint), []);
+    }
+    stream.last = vec![c.clone()];
+    assert_eq!(stream.nack_last("bad endpoint"), []);
+    assert_eq!(stream.ack(d.nonce, Endpoint), []);
+    let observations = stream.connection.take_observations();
+    let nacked = observations.iter().filter_map(|observation| match observation {
+        Observation::Nacked(rejection) => Some(&*rejection.culprits),
+        _ => None,
+    });
+    assert_eq!(nacked.collect::<Vec<_>>(), [["c".to_owned()]]);
+    let accepted = observations.iter().filter(|o| matches!(o, Observation::Accepted { .. }));
+    assert_eq!(accepted.count(), 3);
+    // The bad one is left alone until it is another.
+    let with = |c| [endpoint("a", "2"), endpoint("b", "1"), endpoint("c", c), endpoint("d", "2")];
+    assert_eq!(stream.publish(with("1")), [sent(Endpoint, &["a", "d"], &[])]);
+    stream.settle();
+    assert_eq!(stream.publish(with("2")), [sent(Endpoint, &["c"], &[])]);
+}
+
+#[test]
+fn a_named_culprit_keeps_its_neighbours_where_they_are() {
+    let mut stream = with_new_endpoints(&["a", "b", "c"]);
+    assert_eq!(stream.nack_last("malformed load assignment: b"), []);
+    assert_eq!(
+        stream.publish([endpoint("a", "1"), endpoint("b", "2"), endpoint("c", "1")]),
+        [sent(Endpoint, &["b"], &[])]
+    );
+}
+
+#[test]
+fn refused_endpoints_go_out_one_by_one_as_far_as_there_is_room_and_hold_nothing_back() {
+    let names: Vec<String> = (0..200).map(|i| format!("{i:03}")).collect();
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut stream = with_new_endpoints(&names);
+    assert_eq!(stream.nack_last("no").len(), 63);
+    let first = std::mem::take(&mut stream.last);
+    let more = || names.iter().chain(&["new"]).map(|name| endpoint(name, "1"));
+    stream.publish(more());
+    assert_eq!(stream.request(Endpoint, &["new"], &[]), [sent(Endpoint, &["new"], &[])]);
+    let mut alone: Vec<Sent> = first.iter().map(summary).collect();
+    stream.last.splice(0..0, first);
+    while !stream.last.is_empty() {
+        alone.extend(stream.ack_last());
+    }
+    names.sort();
+    assert_eq!(alone, names.iter().map(|name| sent(Endpoint, &[name], &[])).collect::<Vec<_>>());
+}
+
+/// The cluster waits for the endpoints that it had, too: they are sent again although they are the same.
+#[test]
+fn refused_endpoints_of_changed_clusters_are_sent_again_whatever_is_held() {
+    let of = |body| {
+        let clusters = ["a", "b"].map(|name| cluster(name, body));
+        let endpoints = ["a", "b"].map(|name| endpoint(name, "1"));
+        [clusters.to_vec(), endpoints.to_vec(), vec![listener("l", "1"), route("r", body)]].concat()
+    };
+    let mut stream = Stream::holding(of("1"));
+    let changed = stream.publish(of("2"));
+    assert_eq!(changed, [sent(Cluster, &["a", "b"], &[]), sent(Endpoint, &["a", "b"], &[])]);
+    let [clusters, endpoints] = &*std::mem::take(&mut stream.last) else { panic!() };
+    assert_eq!(stream.ack(clusters.nonce, Cluster), []);
+    stream.last = vec![endpoints.clone()];
+    assert_eq!(stream.nack_last("no"), [sent(Endpoint, &["a"], &[]), sent(Endpoint, &["b"], &[])]);
+    assert_eq!(stream.ack_last(), [sent(Route, &["r"], &[])]);
 }
 
 #[test]

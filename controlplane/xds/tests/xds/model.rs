@@ -387,6 +387,8 @@ impl Client {
             }
         };
 
+        // They come again one by one.
+        let is_split = kind == Endpoint && matches!(verdict, Verdict::RejectAll) && refused.len() > 1;
         if self.lists_in_full(kind) {
             let listed = |name: &str| response.resources.iter().any(|r| &**r.name() == name);
             self.holds.retain(|(k, name), _| *k != kind || listed(name));
@@ -397,7 +399,10 @@ impl Client {
         for resource in response.resources {
             let key = (kind, resource.name().to_string());
             if refused.iter().any(|r| r.name() == resource.name()) {
-                self.refuse(key, &resource);
+                match is_split {
+                    true => self.may_repeat.extend([key]),
+                    false => self.refuse(key, &resource),
+                }
                 continue;
             }
             if matches!(verdict, Verdict::RejectAll) && message.is_some() {
