@@ -54,7 +54,7 @@ fn every_kind_is_decoded_in_every_accepted_version() {
             let Decoded { object, unknown_fields } =
                 Object::decode(document).unwrap_or_else(|error| panic!("{} {version}: {error}", known.kind));
             assert_eq!(unknown_fields, [] as [&str; 0], "{}", known.kind);
-            assert_eq!(object.kind(), known);
+            assert_eq!(object.kind().info(), known);
             let reference = object.object_ref();
             assert_eq!(reference.group_kind(), known.group_kind());
             assert_eq!(

@@ -13,7 +13,7 @@ use ir::{
 
 use super::backend::{self, BackendFace, BackendRef};
 use super::filter::{self, Filters};
-use super::http_match::{self, BadMatch, Guard};
+use super::http_match::{self, BadMatch, Checks, Guard};
 use super::validate;
 use crate::engine::{BackendKey, View};
 use crate::reference_grant::Party;
@@ -249,8 +249,9 @@ impl RuleTranslator<'_> {
         let Some(matches) = rule.matches.as_ref().filter(|matches| !matches.is_empty()) else {
             return vec![(0, ReadMatch::whole(RouteMatch::default()))];
         };
+        let checks = Checks { are_on: !self.view.settings().test_hooks.unchecked_values };
         let read = matches.iter().enumerate().filter_map(|(index, spec)| {
-            match http_match::read(spec, &format!("{}.matches[{index}]", self.field)) {
+            match http_match::read(spec, &format!("{}.matches[{index}]", self.field), checks) {
                 Ok(matches) => Some((index, ReadMatch::whole(matches))),
                 Err(BadMatch { message, guard }) => {
                     out.broken.push(Rejection::new(Reason::UnsupportedValue, message));

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use translator::{Addressing, ConnectTo, Resources, Settings};
 
 pub(crate) use nasty::{nasty_text, spoil};
+#[allow(unused_imports, reason = "not every test uses all of it")]
 pub(crate) use route::{http_route, related_matches};
 
 /// The word that every credential contains.
