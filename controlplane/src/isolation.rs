@@ -121,10 +121,10 @@ impl Isolation {
             for key in &change.tables {
                 let Some(table) = self.tables.get_mut(key) else { continue };
                 let held = self.held.get(route);
-                let is_known_good =
-                    held.is_some_and(|held| held.served == Served::LastGood && held.good.is_some());
-                if change.is_gone || is_known_good || held.is_some_and(|held| held.served == Served::Nothing)
-                {
+                // What waits is not tried now; it comes when its turn is, or all of it is left out.
+                let is_tried =
+                    held.is_none_or(|held| held.culprit.is_some() && held.served == Served::Errors);
+                if change.is_gone || !is_tried {
                     table.suspects.remove(route);
                     continue;
                 }

@@ -268,7 +268,11 @@ fn seeds_fit_the_schema_and_mean_what_they_say() {
                 Object::Upstream(upstream) => ai::canonical_upstream(upstream),
                 _ => continue,
             };
-            assert_eq!(refused(decoded.object.kind().info().kind, &document["spec"]), [] as [&str; 0], "{file}");
+            assert_eq!(
+                refused(decoded.object.kind().info().kind, &document["spec"]),
+                [] as [&str; 0],
+                "{file}"
+            );
             let expected = ai::AiBackendSpec {
                 provider: ai::Provider::Gemini {
                     model: "gemini-1.5-flash-latest".to_owned(),
