@@ -70,6 +70,8 @@ struct Table {
     found: Vec<NamespacedName>,
     /// Whether what waits is not even served as errors: they may be what is refused.
     is_strict: bool,
+    /// Whether it was ever accepted: until then, a rule that is to keep requests from a wider one must not be missing.
+    was_accepted: bool,
 }
 
 #[derive(Debug)]
@@ -169,6 +171,7 @@ impl Isolation {
         let Some(&(_, number)) = table.published.iter().rfind(|(published, _)| *published == version) else {
             return Holds::new();
         };
+        table.was_accepted = true;
         table.published.retain(|(_, published)| *published >= number);
         table.suspects.retain(|_, suspect| suspect.since > number);
         let is_newest = number == table.last_number;
@@ -248,10 +251,12 @@ impl Isolation {
         let mut holds = Holds::new();
         for route in &routes {
             let good = table.suspects.remove(route).and_then(|suspect| suspect.good);
-            let served = match (&good, table.is_strict) {
-                (Some(_), _) => Served::LastGood,
-                (None, false) => Served::Errors,
-                (None, true) => Served::Nothing,
+            let answers_errors = self.held.get(route).is_some_and(|held| held.served == Served::Errors);
+            let served = match &good {
+                Some(_) => Served::LastGood,
+                // As before its edit; or its errors are refused themselves.
+                None if table.is_strict || table.was_accepted || answers_errors => Served::Nothing,
+                None => Served::Errors,
             };
             let held = Held { good, served, culprit: None, builds: BTreeSet::new() };
             holds.push((route.clone(), Some(held.hold())));

@@ -22,7 +22,7 @@ use ir::GatewayName;
 use tokio::sync::{mpsc, watch};
 use translator::status::Report;
 use translator::xds::XdsKind;
-use translator::{Change, Delta, GatewayChange, Proxy, ServedListener, Settings, Translator};
+use translator::{Change, Delta, GatewayChange, Hold, Proxy, ServedListener, Settings, Translator};
 use xds::{ClientEvent, ResourceType, ResourceVersion};
 
 use crate::fleet::{Fleet, Heard};
@@ -204,6 +204,7 @@ impl Pipeline {
         let mut affected = BTreeSet::new();
         while let Some(current) = delta.take() {
             let holds = self.publish_once(current, &mut affected);
+            Self::log_holds(&holds);
             if !holds.is_empty() {
                 delta = Some(self.translate(|translator| translator.hold(holds)));
             }
@@ -263,6 +264,19 @@ impl Pipeline {
         holds
     }
 
+    /// Tells how the narrowing of a refused route table goes on.
+    fn log_holds(holds: &Holds) {
+        for (route, hold) in holds {
+            let served = match hold {
+                None => "its newest version",
+                Some(Hold::Version(_)) => "its last good version",
+                Some(Hold::Errors) => "errors",
+                Some(Hold::Nothing) => "nothing",
+            };
+            tracing::debug!(%route, served, "narrowing down what proxies refuse");
+        }
+    }
+
     /// Takes in what Envoys say.
     fn hear(&mut self, events: Vec<ClientEvent>) {
         let mut affected = BTreeSet::new();
@@ -271,6 +285,7 @@ impl Pipeline {
             holds.extend(self.judge(&event));
             affected.extend(self.fleet.on_event(event));
         }
+        Self::log_holds(&holds);
         if holds.is_empty() {
             self.tell_heard(&affected);
         } else {

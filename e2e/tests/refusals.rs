@@ -6,7 +6,7 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::echo::EchoBackend;
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{eventually, get};
@@ -146,7 +146,9 @@ async fn what_envoy_refuses_costs_its_cause_alone() -> Result<()> {
         }
         edit += 1;
         fixture.save("edited.yaml", &good(0, edit))?;
-        served = served.max(wait_for_edit(&fixture, 0, edit).await?);
+        let took = wait_for_edit(&fixture, 0, edit).await;
+        let took = took.with_context(|| format!("beside {variant:?}: {}", fixture.chancery.log()))?;
+        served = served.max(took);
         // Mended: its match is one that Envoy takes.
         let mended = route("bad", "bad.test", "matches: [{path: {value: /mended}}]", at);
         fixture.save("bad.yaml", &mended)?;

@@ -29,7 +29,7 @@ pub struct Delta {
     pub reports: BTreeMap<ObjectRef, Option<Arc<Report>>>,
     /// Routes that add something else to a route table than before.
     pub routes: BTreeMap<NamespacedName, RouteChange>,
-    /// Routes of which another version than the newest is served, and whose newest is another now.
+    /// Routes of which another version than the newest is served, and whose newest is another now, or gone.
     pub edited: BTreeSet<NamespacedName>,
     /// How many units were evaluated, by kind.
     pub evaluations: BTreeMap<&'static str, usize>,

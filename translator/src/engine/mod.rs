@@ -189,9 +189,6 @@ impl Translator {
 
     fn delete(&mut self, key: &ObjectKey) {
         let Some(before) = self.resources.take(key) else { return };
-        if key.kind == Kind::HttpRoute {
-            self.holds.remove(&key.name);
-        }
         self.schedule_readers_of(key, Some(&before), None);
         for group in groups(&before) {
             self.graph.schedule_readers(&Key::Group(group));
