@@ -1,9 +1,9 @@
 //! A refusal costs its cause alone: which route is it that makes the proxies refuse a route table? Pure.
 //!
 //! Envoy takes a route table as a whole or not at all, and does not say which route is wrong. So what changed since
-//! the table was last accepted is narrowed down by halves: one half is served at its newest, the other at its last
-//! good version (or answers errors, where it has none), until one route alone is left. That route stays at its last
-//! good version; everything else is served at its newest. It is tried again when it changes, and when a proxy of
+//! the table was last accepted is narrowed down by halves: one half is served at its newest, the other as it was before,
+//! until one route alone is left. That route stays at its last good version, or answers errors where it has none;
+//! everything else is served at its newest. It is tried again when it changes, and when a proxy of
 //! another version connects.
 //!
 //! ```text
@@ -21,6 +21,10 @@ use crds::NamespacedName;
 use ir::GatewayName;
 use translator::{Hold, RouteChange, RouteVersion};
 use xds::ResourceVersion;
+
+/// How many published versions of a table are remembered until one is accepted: more than are ever on their way to a
+/// proxy. While no proxy is connected, none is accepted.
+const MAX_PUBLISHED: usize = 64;
 
 /// A route table of a Gateway.
 pub type TableKey = (GatewayName, String);
@@ -118,6 +122,9 @@ impl Isolation {
             let table = self.tables.entry(key.clone()).or_default();
             table.last_number += 1;
             table.published.push_back((*version, table.last_number));
+            if table.published.len() > MAX_PUBLISHED {
+                table.published.pop_front();
+            }
         }
         for (route, change) in routes {
             for key in &change.tables {
@@ -301,5 +308,29 @@ impl Isolation {
             holds.push((route, None));
         }
         holds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// While no proxy is connected, nothing is accepted, and edits go on.
+    #[test]
+    fn edits_that_nobody_accepts_are_not_remembered_one_by_one() {
+        let gateway = GatewayName { namespace: "default".to_owned(), name: "web".to_owned() };
+        let (key, route) = ((gateway, "http/80".to_owned()), NamespacedName::new("default", "r"));
+        let change = RouteChange { tables: BTreeSet::from([key.clone()]), before: None, is_gone: false };
+        let routes = BTreeMap::from([(route, change)]);
+        let mut isolation = Isolation::default();
+        let version = |number: u32| ResourceVersion::of(&number.to_be_bytes());
+        for number in 0..10_000 {
+            let tables = BTreeMap::from([(key.clone(), Some(version(number)))]);
+            assert_eq!(isolation.on_published(&tables, &routes), Holds::new());
+        }
+        let table = &isolation.tables[&key];
+        assert_eq!((table.published.len(), table.suspects.len()), (MAX_PUBLISHED, 1));
+        assert_eq!(isolation.on_accepted(&key, version(9_999)), Holds::new());
+        assert!(isolation.is_settled(&key));
     }
 }
