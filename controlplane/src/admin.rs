@@ -117,10 +117,10 @@ async fn status(State(admin): State<Admin>) -> Response {
     let view = admin.view.borrow().clone();
     let (rendered, of_objects) = {
         let statuses = lock(&view.statuses);
-        (statuses.rendered(), statuses.problems().cloned().collect::<Vec<_>>())
+        (statuses.rendered(), statuses.problems().collect::<Vec<_>>())
     };
     let statuses: Vec<Value> =
-        rendered.iter().map(|(object, status)| json!({"object": object, "status": status})).collect();
+        rendered.iter().map(|(object, status)| json!({"object": object, "status": status.value()})).collect();
     let problems = [view.problems, of_objects].concat();
     as_json(&json!({"waitingFor": view.waiting_for, "problems": problems, "statuses": statuses}))
 }

@@ -320,7 +320,7 @@ mod tests {
     fn edits_that_nobody_accepts_are_not_remembered_one_by_one() {
         let gateway = GatewayName { namespace: "default".to_owned(), name: "web".to_owned() };
         let (key, route) = ((gateway, "http/80".to_owned()), NamespacedName::new("default", "r"));
-        let change = RouteChange { tables: BTreeSet::from([key.clone()]), before: None, is_gone: false };
+        let change = RouteChange { tables: vec![key.clone()], before: None, is_gone: false };
         let routes = BTreeMap::from([(route, change)]);
         let mut isolation = Isolation::default();
         let version = |number: u32| ResourceVersion::of(&number.to_be_bytes());

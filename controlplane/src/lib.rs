@@ -24,6 +24,7 @@ pub mod exit;
 mod finding_log;
 pub mod fleet;
 pub mod isolation;
+pub mod json_text;
 pub mod launcher;
 pub mod lease;
 pub mod mailbox;

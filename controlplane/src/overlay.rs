@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crds::gateway_api::part::ParentRef;
 use crds::{ObjectRef, gateway_api};
 use ir::GatewayName;
 use translator::status::{Condition, ConditionType, Facts, GatewayFacts, ParentFacts, Reason, Report};
@@ -104,7 +105,7 @@ fn refuse_gateway(facts: &mut GatewayFacts, refused: &[&Refusal]) {
         for condition in &mut listener.conditions {
             if condition.kind == ConditionType::Programmed && !condition.is_problem() {
                 let (kind, reason) = (ConditionType::Programmed, Reason::RejectedByProxy);
-                *condition = Condition::bad(kind, reason, &refusal.message);
+                *condition = Condition::bad(kind, reason, refusal.message.clone());
             }
         }
     }
@@ -128,7 +129,7 @@ fn refuse_object(report: &mut Report, gateway: &GatewayName, refusal: &Refusal) 
 fn put(conditions: &mut Vec<Condition>, condition: Condition) {
     match conditions.iter_mut().find(|known| known.kind == condition.kind) {
         Some(known) if known.is_problem() && known.reason != Reason::RejectedByProxy => {
-            known.message = format!("{}; {}", known.message, condition.message);
+            known.message = format!("{}; {}", known.message, condition.message).into();
         }
         Some(known) => *known = condition,
         None => conditions.push(condition),
@@ -136,8 +137,8 @@ fn put(conditions: &mut Vec<Condition>, condition: Condition) {
 }
 
 fn is_parent(parent: &ParentFacts, gateway: &GatewayName, route_namespace: &str) -> bool {
-    let field = |name: &str| parent.parent_ref.get(name).and_then(serde_json::Value::as_str);
-    field("name") == Some(&gateway.name) && field("namespace").unwrap_or(route_namespace) == gateway.namespace
+    let ParentRef { name, namespace, .. } = &parent.parent_ref;
+    **name == *gateway.name && namespace.as_deref().unwrap_or(route_namespace) == gateway.namespace
 }
 
 /// A Gateway of which no proxy is ready is not programmed, nor are its listeners. What is wrong already stays the
@@ -154,10 +155,10 @@ fn set_unready(facts: &mut GatewayFacts, why: &str) {
     for condition in &mut facts.conditions {
         match condition.kind {
             ConditionType::Programmed if !condition.is_problem() => {
-                *condition = Condition::bad(ConditionType::Programmed, Reason::NoResources, &message);
+                *condition = Condition::bad(ConditionType::Programmed, Reason::NoResources, message.clone());
             }
             ConditionType::Programmed if condition.reason == Reason::AddressNotAssigned => {
-                condition.message = format!("{}; {message}", condition.message);
+                condition.message = format!("{}; {message}", condition.message).into();
             }
             _ => {}
         }
@@ -171,7 +172,6 @@ fn set_not_programmed(facts: &mut GatewayFacts, reason: Reason, message: String)
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
     use translator::status::ListenerFacts;
 
     use super::*;
@@ -204,7 +204,7 @@ mod tests {
 
     fn route() -> Arc<Report> {
         let parent = |name: &str| ParentFacts {
-            parent_ref: json!({"name": name}),
+            parent_ref: ParentRef::named(name),
             conditions: vec![good(ConditionType::Accepted, Reason::Accepted)],
         };
         let object = ObjectRef::namespaced(gateway_api::GROUP, "HTTPRoute", "default", "r");

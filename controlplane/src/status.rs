@@ -7,10 +7,10 @@ use crds::ObjectRef;
 use crds::core::Time;
 use crds::gateway_api;
 use ir::GatewayName;
-use serde_json::Value;
 use translator::CONTROLLER_NAME;
 use translator::status::{Condition, Report, render_status};
 
+use crate::json_text::JsonText;
 use crate::pipeline::ReportChanges;
 
 /// The status of every object of ours, as a cluster would hold it. Of thousands a few change at a time, and only
@@ -31,17 +31,14 @@ pub fn lock(statuses: &SharedStatuses) -> MutexGuard<'_, Statuses> {
 }
 
 /// Every status, by object and in order; cheap to clone.
-pub type RenderedStatuses = Vec<(Arc<ObjectRef>, Arc<Value>)>;
+pub type RenderedStatuses = Vec<(Arc<ObjectRef>, JsonText)>;
 
-/// What is known of one object.
+/// What is known of one object. What follows from the report is not kept beside it: there are many objects, and few of
+/// them change.
 #[derive(Clone, Debug)]
 struct Known {
     report: Arc<Report>,
-    status: Arc<Value>,
-    /// By part of the object.
-    lines: BTreeMap<String, String>,
-    /// What is wrong with it.
-    problems: Vec<String>,
+    status: JsonText,
 }
 
 /// How lines are written.
@@ -62,7 +59,7 @@ impl Statuses {
             let Some(report) = report else {
                 let before = self.known.remove(object);
                 self.count(before.as_ref(), None);
-                if before.is_some_and(|before| !before.lines.is_empty()) {
+                if before.is_some_and(|before| !lines(&before.report, style).is_empty()) {
                     news.push(format!("{object}: gone"));
                 }
                 continue;
@@ -72,12 +69,15 @@ impl Statuses {
             if before.is_some_and(|before| before.report == *report) {
                 continue;
             }
-            let known = Known::new(report, before, now, style);
-            let is_new =
-                |part: &String, line: &String| before.and_then(|before| before.lines.get(part)) != Some(line);
-            news.extend(known.lines.iter().filter(|(part, line)| is_new(part, line)).map(|(_, l)| l.clone()));
-            let count = known.problems.len();
-            let before = self.known.insert(Arc::new(object.clone()), known);
+            let told = before.map(|before| lines(&before.report, style)).unwrap_or_default();
+            let is_new = |part: &(String, String)| !told.contains(part);
+            news.extend(lines(report, style).into_iter().filter(is_new).map(|(_, line)| line));
+            let known = Known::new(report, before, now);
+            let count = report.problem_count();
+            let before = match self.known.get_mut(object) {
+                Some(slot) => Some(std::mem::replace(slot, known)),
+                None => self.known.insert(Arc::new(object.clone()), known),
+            };
             self.count(before.as_ref(), Some(count));
         }
         news
@@ -89,7 +89,7 @@ impl Statuses {
     }
 
     fn count(&mut self, before: Option<&Known>, after: Option<usize>) {
-        let before = before.map_or(0, |before| before.problems.len());
+        let before = before.map_or(0, |before| before.report.problem_count());
         self.problem_count = self.problem_count.saturating_sub(before) + after.unwrap_or_default();
     }
 
@@ -99,20 +99,16 @@ impl Statuses {
     }
 
     /// What is wrong with the objects, one line each.
-    pub fn problems(&self) -> impl Iterator<Item = &String> {
-        self.known.values().flat_map(|known| &known.problems)
+    pub fn problems(&self) -> impl Iterator<Item = String> {
+        self.known.values().flat_map(|known| known.report.problems()).map(|problem| problem.to_string())
     }
 }
 
 impl Known {
-    fn new(report: &Arc<Report>, before: Option<&Self>, now: &Time, style: Style) -> Self {
-        let previous = before.map(|before| &*before.status);
-        Self {
-            status: Arc::new(render_status(report, previous, CONTROLLER_NAME, now)),
-            lines: lines(report, style).into_iter().collect(),
-            problems: report.problems().iter().map(ToString::to_string).collect(),
-            report: report.clone(),
-        }
+    fn new(report: &Arc<Report>, before: Option<&Self>, now: &Time) -> Self {
+        let previous = before.map(|before| before.status.value());
+        let status = render_status(report, previous.as_ref(), CONTROLLER_NAME, now);
+        Self { status: JsonText::from(&status), report: report.clone() }
     }
 }
 
@@ -165,6 +161,7 @@ fn words(condition: &Condition, style: Style) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use crds::gateway_api;
+    use crds::gateway_api::part::ParentRef;
     use serde_json::json;
     use translator::status::{ConditionType, Facts, GatewayFacts, ListenerFacts, ParentFacts, Reason};
 
@@ -174,7 +171,7 @@ mod tests {
         serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap()
     }
 
-    fn object(kind: &str, name: &str) -> ObjectRef {
+    fn object(kind: &'static str, name: &str) -> ObjectRef {
         ObjectRef::namespaced(gateway_api::GROUP, kind, "default", name)
     }
 
@@ -186,7 +183,8 @@ mod tests {
             }
         };
         let accepted = Condition::good(ConditionType::Accepted, Reason::Accepted, "");
-        let parent = ParentFacts { parent_ref: json!({"name": "web"}), conditions: vec![accepted, resolved] };
+        let parent =
+            ParentFacts { parent_ref: ParentRef::named("web"), conditions: vec![accepted, resolved] };
         Report { object: object("HTTPRoute", "r"), generation: 1, facts: Facts::Route(vec![parent]) }
     }
 
@@ -241,10 +239,14 @@ mod tests {
         let later = serde_json::from_value(json!("2026-01-02T00:00:00Z")).unwrap();
         statuses.update(&changes(&[route(false)], &[]), &later, Style::Ascii);
         let after = statuses.rendered();
-        assert!(Arc::ptr_eq(&before[0].1, &after[0].1));
+        assert!(std::ptr::eq(before[0].1.as_str(), after[0].1.as_str()));
         let times = |rendered: &RenderedStatuses| {
             ["0", "1"].map(|index| {
-                rendered[1].1.pointer(&format!("/parents/0/conditions/{index}/lastTransitionTime")).cloned()
+                rendered[1]
+                    .1
+                    .value()
+                    .pointer(&format!("/parents/0/conditions/{index}/lastTransitionTime"))
+                    .cloned()
             })
         };
         assert_eq!(times(&after)[0], times(&before)[0], "what stays keeps its time");

@@ -1,6 +1,8 @@
 //! Keys: how any object, kind or namespaced name is identified, compared and printed.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,9 +14,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectRef {
     /// API group; empty for the core group.
-    pub group: String,
+    pub group: Cow<'static, str>,
     /// Kind, in its singular CamelCase form.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// Namespace; `None` for cluster-scoped objects only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -25,28 +27,33 @@ pub struct ObjectRef {
 impl ObjectRef {
     /// The key of a namespaced object.
     pub fn namespaced(
-        group: impl Into<String>,
-        kind: impl Into<String>,
-        namespace: impl Into<String>,
-        name: impl Into<String>,
+        group: impl Into<Cow<'static, str>>,
+        kind: impl Into<Cow<'static, str>>,
+        namespace: impl AsRef<str>,
+        name: impl AsRef<str>,
     ) -> Self {
-        Self { group: group.into(), kind: kind.into(), namespace: Some(namespace.into()), name: name.into() }
+        let (namespace, name) = (Some(namespace.as_ref().to_owned()), name.as_ref().to_owned());
+        Self { group: group.into(), kind: kind.into(), namespace, name }
     }
 
     /// The key of a cluster-scoped object.
-    pub fn cluster(group: impl Into<String>, kind: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { group: group.into(), kind: kind.into(), namespace: None, name: name.into() }
+    pub fn cluster(
+        group: impl Into<Cow<'static, str>>,
+        kind: impl Into<Cow<'static, str>>,
+        name: impl AsRef<str>,
+    ) -> Self {
+        Self { group: group.into(), kind: kind.into(), namespace: None, name: name.as_ref().to_owned() }
     }
 
     /// The object's kind with its group.
     pub fn group_kind(&self) -> GroupKind {
-        GroupKind { group: self.group.clone(), kind: self.kind.clone() }
+        GroupKind::new(self.group.clone(), self.kind.clone())
     }
 
     /// Namespace and name, or `None` for a cluster-scoped object.
     pub fn namespaced_name(&self) -> Option<NamespacedName> {
         let namespace = self.namespace.clone()?;
-        Some(NamespacedName { namespace, name: self.name.clone() })
+        Some(NamespacedName::new(namespace, &self.name))
     }
 }
 
@@ -91,19 +98,19 @@ impl fmt::Display for GroupKind {
     }
 }
 
-/// A namespace and a name; the kind is known from the context. `Display` prints `default/google`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A namespace and a name; the kind is known from the context. Cheap to clone. `Display` prints `default/google`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NamespacedName {
     /// Namespace.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// Name.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl NamespacedName {
     /// Pairs a namespace with a name.
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
+    pub fn new(namespace: impl AsRef<str>, name: impl AsRef<str>) -> Self {
+        Self { namespace: namespace.as_ref().into(), name: name.as_ref().into() }
     }
 }
 

@@ -262,7 +262,7 @@ fn seeds_fit_the_schema_and_mean_what_they_say() {
         for document in documents {
             let decoded = Object::decode(document.clone()).unwrap();
             assert_eq!(decoded.unknown_fields, [] as [&str; 0], "{file}");
-            assert_eq!(decoded.object.metadata().namespace.as_deref(), Some(namespace));
+            assert_eq!(decoded.object.metadata().namespace(), Some(namespace));
             let canonical = match &decoded.object {
                 Object::Backend(backend) => ai::canonical_backend(backend),
                 Object::Upstream(upstream) => ai::canonical_upstream(upstream),

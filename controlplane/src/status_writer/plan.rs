@@ -5,6 +5,7 @@ use crds::core::Time;
 use serde_json::Value;
 use translator::status::{Facts, Report, render_status};
 
+use crate::json_text::JsonText;
 use crate::source::kubernetes::Observed;
 
 /// The status to write; `None` if the object says already what it shall, or if nothing is known about it
@@ -16,12 +17,13 @@ pub(super) fn plan(
     controller: &str,
     now: &Time,
 ) -> Option<Value> {
+    let previous = observed.status.as_ref().map(JsonText::value);
     let farewell;
     let report = match report {
         // What was translated is not what is there now; the next translation is on its way.
         Some(report) if report.generation < observed.generation => return None,
         Some(report) => report,
-        None if speaks_for_us(observed, controller) => {
+        None if speaks_for_us(previous.as_ref(), controller) => {
             // A route that has left us, or lost its Gateway: our words about it are no longer true.
             let facts = Facts::Route(Vec::new());
             farewell = Report { object: object.clone(), generation: observed.generation, facts };
@@ -29,13 +31,13 @@ pub(super) fn plan(
         }
         None => return None,
     };
-    let status = render_status(report, observed.status.as_ref(), controller, now);
-    (!is_same(observed.status.as_ref(), &status)).then_some(status)
+    let status = render_status(report, previous.as_ref(), controller, now);
+    (!is_same(previous.as_ref(), &status)).then_some(status)
 }
 
 /// Whether a route's status has an entry of ours.
-fn speaks_for_us(observed: &Observed, controller: &str) -> bool {
-    let parents = observed.status.as_ref().and_then(|status| status.get("parents")).and_then(Value::as_array);
+fn speaks_for_us(status: Option<&Value>, controller: &str) -> bool {
+    let parents = status.and_then(|status| status.get("parents")).and_then(Value::as_array);
     let is_ours = |parent: &Value| parent.get("controllerName").and_then(Value::as_str) == Some(controller);
     parents.is_some_and(|parents| parents.iter().any(is_ours))
 }

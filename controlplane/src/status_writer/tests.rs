@@ -1,3 +1,4 @@
+use crds::gateway_api::part::ParentRef;
 use http::Method;
 use tokio::time::{sleep, timeout};
 use translator::status::{Condition, ConditionType, Facts, ParentFacts, Reason};
@@ -82,8 +83,8 @@ fn route(name: &str, generation: i64) -> Value {
 }
 
 fn report(name: &str, generation: i64, message: &str) -> Report {
-    let accepted = Condition::good(ConditionType::Accepted, Reason::Accepted, message);
-    let parent = ParentFacts { parent_ref: json!({"name": "web"}), conditions: vec![accepted] };
+    let accepted = Condition::good(ConditionType::Accepted, Reason::Accepted, message.to_owned());
+    let parent = ParentFacts { parent_ref: ParentRef::named("web"), conditions: vec![accepted] };
     Report { object: reference(name), generation, facts: Facts::Route(vec![parent]) }
 }
 

@@ -1,6 +1,7 @@
 //! [`Object`]: any object that the translator reads, and the table of kinds that we accept.
 
 mod decode;
+mod metadata;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -9,12 +10,14 @@ use std::sync::Arc;
 
 use crate::{
     backend::Backend,
-    core::{EndpointSlice, Namespace, ObjectMeta, Secret, Service},
+    core::{EndpointSlice, Namespace, Secret, Service},
     gateway_api::{Gateway, GatewayClass, HttpRoute, ReferenceGrant},
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
     object_ref::{GroupKind, NamespacedName, ObjectRef},
     upstream::Upstream,
 };
+
+pub use metadata::Metadata;
 
 pub use decode::{
     DecodeError, Decoded, InvalidObject, claimed, decode_all, documents, is_dns_subdomain, label_problem,
@@ -86,12 +89,12 @@ impl ObjectKey {
     /// The same identity, for messages and statuses.
     pub fn to_ref(&self) -> ObjectRef {
         let KindInfo { group, kind, namespaced, .. } = *self.kind.info();
-        let NamespacedName { namespace, name } = self.name.clone();
+        let NamespacedName { namespace, name } = &self.name;
         ObjectRef {
-            group: group.to_owned(),
-            kind: kind.to_owned(),
-            namespace: namespaced.then_some(namespace),
-            name,
+            group: group.into(),
+            kind: kind.into(),
+            namespace: namespaced.then(|| namespace.to_string()),
+            name: name.to_string(),
         }
     }
 }
@@ -120,8 +123,8 @@ macro_rules! kinds {
         ];
 
         impl Object {
-            /// The object's metadata.
-            pub fn metadata(&self) -> &ObjectMeta {
+            /// What is read of the object's metadata.
+            pub fn metadata(&self) -> &dyn Metadata {
                 match self { $( Self::$variant(object) => &object.metadata, )+ }
             }
 
@@ -208,23 +211,22 @@ impl Object {
         let KindInfo { group, kind, .. } = *self.kind().info();
         let metadata = self.metadata();
         ObjectRef {
-            group: group.to_owned(),
-            kind: kind.to_owned(),
-            namespace: metadata.namespace.clone(),
-            name: metadata.name.clone().unwrap_or_default(),
+            group: group.into(),
+            kind: kind.into(),
+            namespace: metadata.namespace().map(str::to_owned),
+            name: metadata.name().to_owned(),
         }
     }
 
     /// The object's key among those that the translator reads.
     pub fn key(&self) -> ObjectKey {
         let metadata = self.metadata();
-        let namespace = metadata.namespace.clone().unwrap_or_default();
-        let name = metadata.name.clone().unwrap_or_default();
-        ObjectKey { kind: self.kind(), name: NamespacedName { namespace, name } }
+        let name = NamespacedName::new(metadata.namespace().unwrap_or_default(), metadata.name());
+        ObjectKey { kind: self.kind(), name }
     }
 
     /// `metadata.generation`: the version of the spec. Absent outside a cluster.
     pub fn generation(&self) -> Option<i64> {
-        self.metadata().generation
+        self.metadata().generation()
     }
 }

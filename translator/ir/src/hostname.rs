@@ -2,20 +2,21 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A hostname to match: everything, every name below a suffix, or one exact name. Always lower
 /// case.
 ///
 /// The order puts the more specific hostname first, by Gateway API's rule (`HTTPRouteSpec`,
 /// field `hostnames`): most characters in a matching non-wildcard name, then most characters.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+///
+/// Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Hostname {
     /// One name, such as `api.example.com`.
-    Exact(String),
+    Exact(Arc<str>),
     /// `*.example.com`, held as `example.com`: any number of labels before it, at least one.
-    Wildcard(String),
+    Wildcard(Arc<str>),
     /// Every host.
     Any,
 }
@@ -28,9 +29,9 @@ impl Hostname {
     pub fn parse(text: &str) -> Self {
         let text = text.to_ascii_lowercase();
         match text.strip_prefix("*.") {
-            Some(suffix) => Self::Wildcard(suffix.to_owned()),
+            Some(suffix) => Self::Wildcard(suffix.into()),
             None if text.is_empty() || text == "*" => Self::Any,
-            None => Self::Exact(text),
+            None => Self::Exact(text.into()),
         }
     }
 
@@ -61,7 +62,7 @@ impl Hostname {
     pub fn covering(&self) -> impl Iterator<Item = Self> + '_ {
         let name = self.name();
         let suffixes = name.match_indices('.').filter(|(dot, _)| *dot > 0);
-        let wildcards = suffixes.map(|(dot, _)| Self::Wildcard(name[dot + 1..].to_owned()));
+        let wildcards = suffixes.map(|(dot, _)| Self::Wildcard(name[dot + 1..].into()));
         let any = (*self != Self::Any).then_some(Self::Any);
         std::iter::once(self.clone()).chain(wildcards).chain(any)
     }

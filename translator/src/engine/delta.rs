@@ -40,8 +40,8 @@ pub struct Delta {
 /// A route that adds something else to route tables than before.
 #[derive(Clone, Debug, Default)]
 pub struct RouteChange {
-    /// Which tables: Gateway and name.
-    pub tables: BTreeSet<(GatewayName, String)>,
+    /// Which tables: Gateway and name, each once.
+    pub tables: Vec<(GatewayName, String)>,
     /// The version that was served before.
     pub before: Option<Arc<RouteVersion>>,
     /// Whether it does not exist any more, or is not ours any more.

@@ -1,6 +1,7 @@
 //! What follows from a unit's new value, beyond those that read it: the index, the route tables, units that come to
 //! be, and what there is to send.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -27,13 +28,22 @@ fn both<'a, T: OfValue + 'a>(
 }
 
 /// What is in one set and not in the other: what was lost, and what is new.
-fn changes<'a, T: Ord>(
-    before: Option<&'a BTreeSet<T>>,
-    after: Option<&'a BTreeSet<T>>,
-) -> (Vec<&'a T>, Vec<&'a T>) {
-    let lost = before.into_iter().flatten().filter(|item| !after.is_some_and(|after| after.contains(item)));
-    let new = after.into_iter().flatten().filter(|item| !before.is_some_and(|before| before.contains(item)));
-    (lost.collect(), new.collect())
+fn changes<T: Ord>(before: BTreeSet<T>, after: BTreeSet<T>) -> (Vec<T>, Vec<T>) {
+    let (before, after) = (&mut before.into_iter().peekable(), &mut after.into_iter().peekable());
+    let (mut lost, mut new) = (Vec::new(), Vec::new());
+    loop {
+        let order = match (before.peek(), after.peek()) {
+            (Some(left), Some(right)) => left.cmp(right),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return (lost, new),
+        };
+        match order {
+            Ordering::Less => lost.extend(before.next()),
+            Ordering::Greater => new.extend(after.next()),
+            Ordering::Equal => drop((before.next(), after.next())),
+        }
+    }
 }
 
 impl Translator {
@@ -180,12 +190,15 @@ impl Translator {
     }
 
     fn on_route(&mut self, before: Option<&Arc<TranslatedRoute>>, after: Option<&Arc<TranslatedRoute>>) {
-        let (lost, new) = changes(before.map(|route| &route.named), after.map(|route| &route.named));
+        let named = |route: Option<&Arc<TranslatedRoute>>| -> BTreeSet<BackendKey> {
+            route.into_iter().flat_map(|route| route.named.iter().cloned()).collect()
+        };
+        let (lost, new) = changes(named(before), named(after));
         let lost: Vec<_> = lost.into_iter().filter(|backend| self.index.named.remove(backend)).collect();
         let new: Vec<_> = new.into_iter().filter(|backend| self.index.named.add(backend)).collect();
         for backend in lost.into_iter().chain(new) {
             if let BackendKey::Object(object) = backend {
-                self.graph.schedule(Key::BackendReport(object.clone()));
+                self.graph.schedule(Key::BackendReport(object));
             }
         }
     }
@@ -196,22 +209,22 @@ impl Translator {
         before: Option<&Arc<Attachment>>,
         after: Option<&Arc<Attachment>>,
     ) {
-        let counted =
-            |attachment: Option<&Arc<Attachment>>| attachment.map(|attachment| attachment.counted.clone());
-        let (before, after) = (counted(before), counted(after));
-        let (lost, new) = changes(before.as_ref(), after.as_ref());
+        let counted = |attachment: Option<&Arc<Attachment>>| {
+            attachment.map(|attachment| attachment.counted()).unwrap_or_default()
+        };
+        let (lost, new) = changes(counted(before), counted(after));
         for (gateway, listener) in lost {
-            if let Some(counts) = self.index.attached.get_mut(gateway) {
-                counts.remove(listener);
+            if let Some(counts) = self.index.attached.get_mut(&gateway) {
+                counts.remove(&listener);
                 if counts.is_empty() {
-                    self.index.attached.remove(gateway);
+                    self.index.attached.remove(&gateway);
                 }
             }
-            self.graph.schedule(Key::GatewayReport(gateway.clone()));
+            self.graph.schedule(Key::GatewayReport(gateway));
         }
         for (gateway, listener) in new {
-            self.index.attached.entry(gateway.clone()).or_default().add(listener);
-            self.graph.schedule(Key::GatewayReport(gateway.clone()));
+            self.index.attached.entry(gateway.clone()).or_default().add(&listener);
+            self.graph.schedule(Key::GatewayReport(gateway));
         }
         self.graph.schedule(Key::Served(route.clone()));
     }
@@ -227,20 +240,21 @@ impl Translator {
         let rows = |version: Option<&Arc<RouteVersion>>| -> BTreeSet<Row> {
             version.into_iter().flat_map(|version| version.rows.iter().cloned()).collect()
         };
-        let (rows_before, rows_after) = (rows(before), rows(after));
-        let (lost, new) = changes(Some(&rows_before), Some(&rows_after));
+        let (lost, new) = changes(rows(before), rows(after));
         for (row, is_there) in
             lost.into_iter().map(|row| (row, false)).chain(new.into_iter().map(|row| (row, true)))
         {
-            self.index.set_row(route, row, is_there);
+            self.index.set_row(route, &row, is_there);
             let Some(port) = row.port else { continue };
             self.graph.schedule(Key::Host(row.gateway.clone(), port, row.effective.clone()));
             for host in self.index.hosts_below(&(row.gateway.clone(), port), &row.effective) {
                 self.graph.schedule(Key::Entry(row.gateway.clone(), port, host, route.clone()));
             }
         }
-        let (lost, new) = changes(before.map(|version| &version.uses), after.map(|version| &version.uses));
-        for (gateway, backend) in lost {
+        let uses =
+            |version: Option<&Arc<RouteVersion>>| version.map(|version| version.uses()).unwrap_or_default();
+        let (lost, new) = changes(uses(before), uses(after));
+        for (gateway, backend) in &lost {
             let Some(users) = self.index.users.get_mut(backend) else { continue };
             if users.remove(gateway) {
                 update.touched.backend(gateway, backend);
@@ -249,7 +263,7 @@ impl Translator {
                 self.index.users.remove(backend);
             }
         }
-        for (gateway, backend) in new {
+        for (gateway, backend) in &new {
             if self.index.users.entry(backend.clone()).or_default().add(gateway) {
                 update.touched.backend(gateway, backend);
             }

@@ -35,9 +35,9 @@ impl Failures {
     pub(super) fn overlay(
         &self,
         key: &ObjectKey,
-        report: Option<&Report>,
+        report: Option<&Arc<Report>>,
         object: Option<&Object>,
-    ) -> Option<Report> {
+    ) -> Option<Arc<Report>> {
         let has_failed = self.failed.values().flatten().any(|failed| failed == key);
         if !has_failed {
             return report.cloned();
@@ -45,8 +45,9 @@ impl Failures {
         let object = object?;
         let condition = Condition::bad(ConditionType::Accepted, Reason::InternalError, MESSAGE);
         let facts = report.map_or_else(|| facts_of(object), |report| report.facts.clone());
-        let generation = object.metadata().generation.unwrap_or_default();
-        Some(Report { object: key.to_ref(), generation, facts: facts.with_condition(&condition) })
+        let generation = object.metadata().generation().unwrap_or_default();
+        let facts = facts.with_condition(&condition);
+        Some(Arc::new(Report { object: key.to_ref(), generation, facts }))
     }
 }
 

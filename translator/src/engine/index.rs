@@ -32,10 +32,10 @@ pub(crate) struct Index {
 /// The routes and hosts of a port.
 #[derive(Debug, Default)]
 struct PortIndex {
-    /// By the hostname under which they are served.
-    rows: BTreeMap<Hostname, BTreeSet<(RouteKey, String)>>,
-    /// The virtual hosts, by their names from behind, so that those below a wildcard stand together.
-    hosts: BTreeMap<String, BTreeSet<Hostname>>,
+    /// The hostname under which a route is served, the route, and the listener.
+    rows: BTreeSet<(Hostname, RouteKey, String)>,
+    /// The virtual hosts behind their names from behind, so that those below a wildcard stand together.
+    hosts: BTreeSet<(String, Hostname)>,
 }
 
 impl Index {
@@ -44,30 +44,22 @@ impl Index {
         let Some(port) = row.port else { return };
         let key = (row.gateway.clone(), port);
         let index = self.ports.entry(key.clone()).or_default();
-        let entry = (route.clone(), row.listener.clone());
-        if is_there {
-            index.rows.entry(row.effective.clone()).or_default().insert(entry);
-        } else if let Some(rows) = index.rows.get_mut(&row.effective) {
-            rows.remove(&entry);
-            if rows.is_empty() {
-                index.rows.remove(&row.effective);
-            }
-        }
+        let entry = (row.effective.clone(), route.clone(), row.listener.clone());
+        match is_there {
+            true => index.rows.insert(entry),
+            false => index.rows.remove(&entry),
+        };
         self.forget_if_empty(&key);
     }
 
     /// Notes or forgets a virtual host.
     pub(crate) fn set_host(&mut self, port: &PortKey, hostname: &Hostname, is_there: bool) {
         let index = self.ports.entry(port.clone()).or_default();
-        let name = reversed(hostname);
-        if is_there {
-            index.hosts.entry(name).or_default().insert(hostname.clone());
-        } else if let Some(hosts) = index.hosts.get_mut(&name) {
-            hosts.remove(hostname);
-            if hosts.is_empty() {
-                index.hosts.remove(&name);
-            }
-        }
+        let host = (reversed(hostname), hostname.clone());
+        match is_there {
+            true => index.hosts.insert(host),
+            false => index.hosts.remove(&host),
+        };
         self.forget_if_empty(port);
     }
 
@@ -76,15 +68,17 @@ impl Index {
         &self,
         port: &PortKey,
         hostname: &Hostname,
-    ) -> impl Iterator<Item = &(RouteKey, String)> + use<'_> {
-        let rows = self.ports.get(port).and_then(|index| index.rows.get(hostname));
-        rows.into_iter().flatten()
+    ) -> impl Iterator<Item = (&RouteKey, &String)> + use<'_> {
+        let first = (hostname.clone(), RouteKey::new("", ""), String::new());
+        let rows = self.ports.get(port).map(|index| index.rows.range(first.clone()..));
+        let is_here = move |row: &&(Hostname, RouteKey, String)| row.0 == first.0;
+        rows.into_iter().flatten().take_while(is_here).map(|(_, route, listener)| (route, listener))
     }
 
     /// Whether a virtual host exists.
     pub(crate) fn has_host(&self, port: &PortKey, hostname: &Hostname) -> bool {
-        let hosts = self.ports.get(port).and_then(|index| index.hosts.get(&reversed(hostname)));
-        hosts.is_some_and(|hosts| hosts.contains(hostname))
+        let host = (reversed(hostname), hostname.clone());
+        self.ports.get(port).is_some_and(|index| index.hosts.contains(&host))
     }
 
     /// Whether a route may stand in a virtual host.
@@ -103,14 +97,14 @@ impl Index {
     pub(crate) fn hosts_below(&self, port: &PortKey, hostname: &Hostname) -> Vec<Hostname> {
         let Some(index) = self.ports.get(port) else { return Vec::new() };
         let name = reversed(hostname);
-        let itself = || index.hosts.get(&name).and_then(|hosts| hosts.get(hostname)).cloned();
+        let itself = || self.has_host(port, hostname).then(|| hostname.clone());
         match hostname {
-            Hostname::Any => index.hosts.values().flatten().cloned().collect(),
+            Hostname::Any => index.hosts.iter().map(|(_, host)| host.clone()).collect(),
             Hostname::Exact(_) => itself().into_iter().collect(),
             Hostname::Wildcard(_) => {
                 // The names that begin with `a.`: what comes after them in the order of bytes is `a/`.
-                let below = index.hosts.range(format!("{name}.")..format!("{name}/"));
-                let below = below.flat_map(|(_, hosts)| hosts).cloned();
+                let bound = |end: char| (format!("{name}{end}"), Hostname::Any);
+                let below = index.hosts.range(bound('.')..bound('/')).map(|(_, host)| host.clone());
                 itself().into_iter().chain(below).collect()
             }
         }

@@ -123,7 +123,7 @@ impl Key {
     pub(crate) fn rooted_in(object: &ObjectKey) -> Vec<Self> {
         let name = object.name.clone();
         match object.kind {
-            Kind::GatewayClass => vec![Self::Class(name.name)],
+            Kind::GatewayClass => vec![Self::Class(name.name.to_string())],
             Kind::Gateway => vec![Self::Gateway(name.clone()), Self::GatewayReport(name)],
             Kind::HttpRoute => vec![Self::Route(name.clone()), Self::Attachment(name)],
             Kind::Backend | Kind::Upstream => {
@@ -143,7 +143,7 @@ impl Key {
     pub(crate) fn reporting(object: &ObjectKey) -> Option<Self> {
         let name = object.name.clone();
         match object.kind {
-            Kind::GatewayClass => Some(Self::Class(name.name)),
+            Kind::GatewayClass => Some(Self::Class(name.name.to_string())),
             Kind::Gateway => Some(Self::GatewayReport(name)),
             Kind::HttpRoute => Some(Self::Attachment(name)),
             Kind::Backend | Kind::Upstream => Some(Self::BackendReport(object.clone())),

@@ -33,6 +33,7 @@ pub use summary::{ServedHost, ServedListener};
 pub use value::RouteVersion;
 
 pub(crate) use key::{BackendKey, GatewayKey, RouteKey};
+pub(crate) use output::gateway_name;
 pub(crate) use view::View;
 
 use crate::gateway::class::is_of_a_peer;
@@ -203,9 +204,9 @@ impl Translator {
         if before.is_some_and(is_of_a_peer) != after.is_some_and(is_of_a_peer) {
             self.graph.schedule_readers(&Key::Peers);
         }
-        let labels = |object: &Object| object.metadata().labels.clone();
+        let labels = |object: &Object| object.metadata().labels().cloned();
         if key.kind == Kind::Namespace && before.and_then(labels) != after.and_then(labels) {
-            self.graph.schedule_readers(&Key::Labels(key.name.name.clone()));
+            self.graph.schedule_readers(&Key::Labels(key.name.name.to_string()));
         }
     }
 
@@ -263,13 +264,13 @@ impl Translator {
     }
 
     fn finish(&mut self, update: Update) -> Delta {
-        let Update { touched, reported, edited, evaluations, panics } = update;
+        let Update { mut touched, reported, edited, evaluations, panics } = update;
         let reports = reported.into_iter().map(|object| {
             let report = self.failures.overlay(&object, self.report(&object), self.resources.object(&object));
-            (object.to_ref(), report.map(Arc::new))
+            (object.to_ref(), report)
         });
         let reports = reports.collect();
-        let mut routes = touched.routes.clone();
+        let mut routes = std::mem::take(&mut touched.routes);
         for (route, change) in &mut routes {
             change.is_gone = self.graph.value(&Key::Route(route.clone())).is_none();
         }
@@ -278,7 +279,7 @@ impl Translator {
     }
 
     /// What there is to tell about an object.
-    fn report(&self, object: &ObjectKey) -> Option<&Report> {
+    fn report(&self, object: &ObjectKey) -> Option<&Arc<Report>> {
         self.graph.value(&Key::reporting(object)?)?.report()
     }
 }

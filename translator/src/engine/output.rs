@@ -61,11 +61,15 @@ impl Touched {
     pub(super) fn entry(&mut self, gateway: &GatewayKey, port: u16, route: &RouteKey) {
         self.table(gateway, port);
         let change = self.routes.entry(route.clone()).or_insert_with(|| RouteChange {
-            tables: BTreeSet::new(),
+            tables: Vec::new(),
             before: self.versions.get(route).cloned().flatten(),
             is_gone: false,
         });
-        change.tables.insert((gateway_name(gateway), ir::RouteConfigName::http(port).to_string()));
+        let table = (gateway_name(gateway), ir::RouteConfigName::http(port).to_string());
+        if !change.tables.contains(&table) {
+            change.tables.reserve_exact(1);
+            change.tables.push(table);
+        }
     }
 
     fn gateway(&mut self, gateway: &GatewayKey) -> &mut TouchedGateway {
@@ -285,8 +289,8 @@ fn key(resource: &Arc<EncodedResource>) -> ResourceKey {
     (resource.kind, resource.name.clone())
 }
 
-fn gateway_name(gateway: &GatewayKey) -> GatewayName {
-    GatewayName { namespace: gateway.namespace.clone(), name: gateway.name.clone() }
+pub(crate) fn gateway_name(gateway: &GatewayKey) -> GatewayName {
+    GatewayName { namespace: gateway.namespace.to_string(), name: gateway.name.to_string() }
 }
 
 fn listener(graph: &Graph, gateway: &GatewayKey, port: u16) -> Option<Arc<EncodedResource>> {

@@ -54,7 +54,7 @@ pub(super) fn evaluate(view: &View<'_>, key: &Key) -> Option<Value> {
 fn fail_on_demand(view: &View<'_>, key: &Key) {
     let hook = view.settings().test_hooks.panic_at.as_ref();
     if let Some(name) = hook
-        && key.object().is_some_and(|object| object.name.name == *name)
+        && key.object().is_some_and(|object| *object.name.name == **name)
     {
         panic!("a test wants the translation of {name} to fail");
     }
@@ -81,7 +81,7 @@ fn endpoints(view: &View<'_>, key: &BackendKey) -> Option<Value> {
 /// A route of which some parent is ours: what others serve costs nothing here.
 fn route(view: &View<'_>, key: &RouteKey) -> Option<http_route::TranslatedRoute> {
     let route = view.object::<HttpRoute>(key)?;
-    let mut parents = route.spec.parent_refs.iter().flatten();
+    let mut parents = route.parent_refs.iter();
     let is_ours = parents.any(|parent| {
         attach::parent_gateway(parent, &key.namespace).is_some_and(|gateway| view.is_ours(&gateway))
     });
@@ -91,7 +91,7 @@ fn route(view: &View<'_>, key: &RouteKey) -> Option<http_route::TranslatedRoute>
 fn served(view: &View<'_>, key: &RouteKey) -> Option<RouteVersion> {
     let newest = || {
         let (route, attachment) = (view.route(key)?, view.attachment(key)?);
-        Some(RouteVersion { route, rows: attachment.rows.clone(), uses: attachment.uses.clone() })
+        Some(RouteVersion { route, rows: attachment.rows.clone() })
     };
     match view.hold(key) {
         None => newest(),
@@ -99,8 +99,8 @@ fn served(view: &View<'_>, key: &RouteKey) -> Option<RouteVersion> {
         Some(_) if view.route(key).is_none() => None,
         Some(Hold::Version(version)) => Some(RouteVersion::clone(version)),
         Some(Hold::Errors) => {
-            let RouteVersion { route, rows, .. } = newest()?;
-            Some(RouteVersion { route: Arc::new(route.answering_errors()), rows, uses: Default::default() })
+            let RouteVersion { route, rows } = newest()?;
+            Some(RouteVersion { route: Arc::new(route.answering_errors()), rows })
         }
         Some(Hold::Nothing) => None,
     }

@@ -9,6 +9,7 @@ use ir::{GatewayName, Hostname, PathMatch};
 
 use super::Translator;
 use super::key::{BackendKey, GatewayKey, Key};
+use super::output::gateway_name;
 use super::value::{OfValue as _, PortValue, RouteVersion, Value};
 use crate::gateway::face::Proxy;
 use crate::status::Report;
@@ -43,7 +44,7 @@ impl Translator {
         let (mut gateways, mut unserved) = (BTreeMap::new(), std::collections::BTreeSet::new());
         let keys: Vec<GatewayKey> = self.outputs.keys().cloned().collect();
         for key in keys {
-            let name = GatewayName { namespace: key.namespace.clone(), name: key.name.clone() };
+            let name = gateway_name(&key);
             let proxy = self.graph.value(&Key::Proxy(key.clone())).and_then(Proxy::of).cloned();
             let resources = self.outputs.resources(&key, &self.graph, &mut self.tables, &self.settings);
             let (Some(proxy), Some(resources)) = (proxy, resources) else {
@@ -62,16 +63,14 @@ impl Translator {
         let objects = self.resources.iter().map(crds::Object::key);
         let reports = objects.filter_map(|key| {
             let report = self.failures.overlay(&key, self.report(&key), self.resources.object(&key))?;
-            Some((key.to_ref(), Arc::new(report)))
+            Some((key.to_ref(), report))
         });
         reports.collect()
     }
 
     /// The Gateways of ours.
     pub fn gateways(&self) -> Vec<GatewayName> {
-        let name =
-            |key: &GatewayKey| GatewayName { namespace: key.namespace.clone(), name: key.name.clone() };
-        self.outputs.keys().map(name).collect()
+        self.outputs.keys().map(gateway_name).collect()
     }
 
     /// The objects whose status tells of a cluster: the backend itself or, of a Service, the routes that lead to it.
@@ -94,7 +93,7 @@ impl Translator {
     fn routes_to<'a>(&'a self, backend: &'a BackendKey) -> impl Iterator<Item = ObjectRef> + 'a {
         self.graph.units().filter_map(move |(key, value)| {
             let (Key::Served(_), Value::Served(version)) = (key, value) else { return None };
-            let is_user = version.uses.iter().any(|(_, used)| used == backend);
+            let is_user = version.uses().iter().any(|(_, used)| used == backend);
             is_user.then(|| key.object()).flatten().map(|object| object.to_ref())
         })
     }
@@ -144,7 +143,7 @@ impl Translator {
         }
         let mut all: BTreeMap<GatewayName, Vec<ServedListener>> = BTreeMap::new();
         for ((gateway, _), listener) in listeners {
-            let name = GatewayName { namespace: gateway.namespace, name: gateway.name };
+            let name = gateway_name(&gateway);
             all.entry(name).or_default().push(listener);
         }
         all

@@ -33,8 +33,19 @@ pub(crate) struct EncodedBackend {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteVersion {
     pub(crate) route: Arc<TranslatedRoute>,
-    pub(crate) rows: Vec<Row>,
-    pub(crate) uses: BTreeSet<(GatewayKey, BackendKey)>,
+    pub(crate) rows: Arc<[Row]>,
+}
+
+impl RouteVersion {
+    /// The backends that the Gateways need for it.
+    pub(crate) fn uses(&self) -> BTreeSet<(GatewayKey, BackendKey)> {
+        let gateways: BTreeSet<_> =
+            self.rows.iter().filter(|row| row.port.is_some()).map(|row| &row.gateway).collect();
+        let of_gateway = |gateway: &GatewayKey| {
+            self.route.backends.iter().map(|backend| (gateway.clone(), backend.clone())).collect::<Vec<_>>()
+        };
+        gateways.into_iter().flat_map(of_gateway).collect()
+    }
 }
 
 macro_rules! values {
@@ -102,7 +113,7 @@ pub(crate) struct PortValue {
 
 impl Value {
     /// The status that the unit reports.
-    pub(crate) fn report(&self) -> Option<&Report> {
+    pub(crate) fn report(&self) -> Option<&Arc<Report>> {
         match self {
             Self::Class(class) => class.report.as_ref(),
             Self::Attachment(attachment) => attachment.report.as_ref(),

@@ -183,7 +183,7 @@ impl<'a> View<'a> {
         gateway: &GatewayKey,
         port: u16,
         hostname: &Hostname,
-    ) -> impl Iterator<Item = &'a (RouteKey, String)> + use<'a> {
+    ) -> impl Iterator<Item = (&'a RouteKey, &'a String)> + use<'a> {
         self.index.routes_at(&(gateway.clone(), port), hostname)
     }
 

@@ -1,6 +1,7 @@
 //! Which routes attach to which listeners: parentRef × listener.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crds::core::LabelSelectorRequirement;
 use crds::gateway_api::HttpRoute;
@@ -8,16 +9,15 @@ use crds::gateway_api::gateways::{
     GatewayListenersAllowedRoutesNamespacesFrom as From,
     GatewayListenersAllowedRoutesNamespacesSelector as Selector,
 };
-use crds::gateway_api::httproutes::HttpRouteParentRefs;
+use crds::gateway_api::part::ParentRef;
 use crds::{NamespacedName, ObjectRef, gateway_api};
 use ir::Hostname;
-use serde_json::json;
 
 use super::class;
 use super::face::Placed;
 use super::http_route::TranslatedRoute;
 use super::listener::Listener;
-use crate::engine::{BackendKey, GatewayKey, View};
+use crate::engine::{GatewayKey, View};
 use crate::status::{Condition, ConditionType, Facts, ParentFacts, Reason, Rejection, Report};
 
 /// The kind of the routes that attach.
@@ -41,30 +41,27 @@ pub(crate) struct Row {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Attachment {
     /// Sorted, each once.
-    pub rows: Vec<Row>,
-    /// The backends that the Gateways need for it.
-    pub uses: BTreeSet<(GatewayKey, BackendKey)>,
-    /// The listeners (Gateway, name) at which it counts as attached: those that accept it, unless nothing of it is
-    /// carried out.
-    pub counted: BTreeSet<(GatewayKey, String)>,
+    pub rows: Arc<[Row]>,
+    /// Whether it counts as attached where it is: not if nothing of it is carried out.
+    pub is_counted: bool,
     /// Its status; `None` if no parent is ours.
-    pub report: Option<Report>,
+    pub report: Option<Arc<Report>>,
 }
 
 /// Attaches a route to the listeners that it names, and tells how that went; `None` if it is not a route of ours.
 pub(crate) fn attach(view: &View<'_>, key: &NamespacedName) -> Option<Attachment> {
     let route = view.object::<HttpRoute>(key)?;
     let translated = view.route(key);
-    let mut attachment =
-        Attachment { rows: Vec::new(), uses: BTreeSet::new(), counted: BTreeSet::new(), report: None };
+    let mut all_rows = BTreeSet::new();
     let mut parents = Vec::new();
-    for parent in route.spec.parent_refs.iter().flatten() {
+    for parent in route.parent_refs.iter() {
         let gateway = parent_gateway(parent, &key.namespace);
         let placed = gateway.as_ref().and_then(|gateway| view.placement(gateway));
         let (Some(gateway), Some(placed), Some(translated)) = (&gateway, placed, &translated) else {
-            parents.extend(class::nobodys_parent(view, parent, gateway.as_ref()).map(|condition| {
-                ParentFacts { parent_ref: parent_json(parent), conditions: vec![condition] }
-            }));
+            parents.extend(
+                class::nobodys_parent(view, parent, gateway.as_ref())
+                    .map(|condition| ParentFacts { parent_ref: parent.clone(), conditions: vec![condition] }),
+            );
             continue;
         };
         let rows = match translated.is_nowhere() {
@@ -72,32 +69,25 @@ pub(crate) fn attach(view: &View<'_>, key: &NamespacedName) -> Option<Attachment
             false => rows(view, gateway, &placed, parent, key, &translated.hostnames),
         };
         let conditions = conditions(translated, rows.as_ref().err());
-        parents.push(ParentFacts { parent_ref: parent_json(parent), conditions });
-        attachment.add(rows.unwrap_or_default(), translated);
+        parents.push(ParentFacts { parent_ref: parent.clone(), conditions });
+        // The same route by another parentRef counts once.
+        all_rows.extend(rows.unwrap_or_default());
     }
-    // The same route by another parentRef counts once.
-    attachment.rows.sort();
-    attachment.rows.dedup();
-    attachment.report = (!parents.is_empty()).then(|| Report {
-        object: ObjectRef::namespaced(gateway_api::GROUP, "HTTPRoute", &key.namespace, &key.name),
+    parents.shrink_to_fit();
+    let report = (!parents.is_empty()).then(|| Report {
+        object: ObjectRef::namespaced(gateway_api::GROUP, KIND, &key.namespace, &key.name),
         generation: route.metadata.generation.unwrap_or_default(),
         facts: Facts::Route(parents),
     });
-    Some(attachment)
+    let is_counted = translated.is_some_and(|translated| !translated.all_broken);
+    Some(Attachment { rows: all_rows.into_iter().collect(), is_counted, report: report.map(Arc::new) })
 }
 
 impl Attachment {
-    fn add(&mut self, rows: Vec<Row>, translated: &TranslatedRoute) {
-        for row in &rows {
-            if !translated.all_broken {
-                self.counted.insert((row.gateway.clone(), row.listener.clone()));
-            }
-            if row.port.is_some() {
-                let backends = translated.backends.iter().cloned();
-                self.uses.extend(backends.map(|backend| (row.gateway.clone(), backend)));
-            }
-        }
-        self.rows.extend(rows);
+    /// The listeners (Gateway, name) at which it counts as attached: those that accept it.
+    pub(crate) fn counted(&self) -> BTreeSet<(GatewayKey, String)> {
+        let rows = self.rows.iter().filter(|_| self.is_counted);
+        rows.map(|row| (row.gateway.clone(), row.listener.clone())).collect()
     }
 }
 
@@ -106,7 +96,10 @@ fn conditions(translated: &TranslatedRoute, rejected: Option<&Rejection>) -> Vec
     let mut conditions = match rejected {
         None => translated.conditions(),
         Some(Rejection { reason, message }) => {
-            vec![Condition::bad(ConditionType::Accepted, *reason, message), translated.resolved_refs()]
+            vec![
+                Condition::bad(ConditionType::Accepted, *reason, message.clone()),
+                translated.resolved_refs(),
+            ]
         }
     };
     if !translated.is_nowhere() && !translated.hostname_errors.is_empty() {
@@ -120,7 +113,7 @@ fn add_dropped_hostnames(conditions: &mut Vec<Condition>, errors: &[String]) {
     let message = format!("Dropped hostname(s): {}", errors.join("; "));
     let told = conditions.iter_mut().find(|condition| condition.kind == ConditionType::PartiallyInvalid);
     match told {
-        Some(condition) => condition.message = format!("{}; {message}", condition.message),
+        Some(condition) => condition.message = format!("{}; {message}", condition.message).into(),
         None => conditions.push(Condition::bad(
             ConditionType::PartiallyInvalid,
             Reason::UnsupportedValue,
@@ -131,23 +124,16 @@ fn add_dropped_hostnames(conditions: &mut Vec<Condition>, errors: &[String]) {
 
 /// The parents of a route about which nothing is known.
 pub(crate) fn parents_without_conditions(route: &HttpRoute) -> Vec<ParentFacts> {
-    let parents = route.spec.parent_refs.iter().flatten();
-    parents.map(|parent| ParentFacts { parent_ref: parent_json(parent), conditions: Vec::new() }).collect()
-}
-
-/// A parentRef as its route writes it.
-fn parent_json(parent: &HttpRouteParentRefs) -> serde_json::Value {
-    serde_json::to_value(parent).unwrap_or_else(|_| json!({"name": parent.name}))
+    let parents = route.parent_refs.iter();
+    parents.map(|parent| ParentFacts { parent_ref: parent.clone(), conditions: Vec::new() }).collect()
 }
 
 /// The Gateway that a parentRef means; `None` if it means something else.
-pub(crate) fn parent_gateway(parent: &HttpRouteParentRefs, route_namespace: &str) -> Option<NamespacedName> {
+pub(crate) fn parent_gateway(parent: &ParentRef, route_namespace: &str) -> Option<NamespacedName> {
     let group = parent.group.as_deref().unwrap_or(gateway_api::GROUP);
     let kind = parent.kind.as_deref().unwrap_or("Gateway");
-    (group == gateway_api::GROUP && kind == "Gateway").then(|| NamespacedName {
-        namespace: parent.namespace.clone().unwrap_or_else(|| route_namespace.to_owned()),
-        name: parent.name.clone(),
-    })
+    (group == gateway_api::GROUP && kind == "Gateway")
+        .then(|| NamespacedName::new(parent.namespace.as_deref().unwrap_or(route_namespace), &parent.name))
 }
 
 /// Where a route attaches by one parentRef, or why nowhere (Gateway API, `RouteConditionReason`). No hostnames: every
@@ -156,7 +142,7 @@ fn rows(
     view: &View<'_>,
     gateway: &NamespacedName,
     placed: &Placed,
-    parent: &HttpRouteParentRefs,
+    parent: &ParentRef,
     route: &NamespacedName,
     hostnames: &[Hostname],
 ) -> Result<Vec<Row>, Rejection> {
@@ -194,12 +180,12 @@ fn rows(
     Ok(rows)
 }
 
-fn is_meant(listener: &Listener, parent: &HttpRouteParentRefs) -> bool {
-    parent.section_name.as_ref().is_none_or(|section| *section == listener.spec.name)
+fn is_meant(listener: &Listener, parent: &ParentRef) -> bool {
+    parent.section_name.as_deref().is_none_or(|section| section == listener.spec.name)
         && parent.port.is_none_or(|port| port == listener.spec.port)
 }
 
-fn describe(parent: &HttpRouteParentRefs) -> String {
+fn describe(parent: &ParentRef) -> String {
     match (&parent.section_name, parent.port) {
         (Some(section), Some(port)) => format!("named {section} on port {port}"),
         (Some(section), None) => format!("named {section}"),
@@ -221,7 +207,7 @@ fn is_namespace_allowed(
     let namespaces = listener.spec.allowed_routes.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
     match namespaces.and_then(|namespaces| namespaces.from.as_ref()).unwrap_or(&From::Same) {
         From::All => true,
-        From::Same => namespace == gateway.namespace,
+        From::Same => *namespace == *gateway.namespace,
         From::Selector => namespaces
             .and_then(|namespaces| namespaces.selector.as_ref())
             .is_some_and(|selector| selects(selector, &view.namespace_labels(namespace))),

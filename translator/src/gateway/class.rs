@@ -1,6 +1,8 @@
 //! Which GatewayClasses and Gateways are ours.
 
-use crds::gateway_api::httproutes::HttpRouteParentRefs;
+use std::sync::Arc;
+
+use crds::gateway_api::part::ParentRef;
 use crds::gateway_api::{self, Gateway, GatewayClass};
 use crds::{NamespacedName, ObjectKey, ObjectRef};
 
@@ -31,7 +33,7 @@ pub(crate) struct ClassFace {
     /// The parameters that it names.
     pub named_parameters: Option<ObjectKey>,
     /// Its status; `None` for a class that exists by a setting alone.
-    pub report: Option<Report>,
+    pub report: Option<Arc<Report>>,
 }
 
 /// Reads a class; `None` if it is not ours.
@@ -52,7 +54,9 @@ pub(crate) fn read(view: &View<'_>, name: &str) -> Option<ClassFace> {
     let is_own_network = settings.addressing.is_own_network();
     let parameters = if is_own_network { parameters::of_class(view, class) } else { Ok(None) };
     let condition = match &parameters {
-        Err(Rejection { reason, message }) => Condition::bad(ConditionType::Accepted, *reason, message),
+        Err(Rejection { reason, message }) => {
+            Condition::bad(ConditionType::Accepted, *reason, message.clone())
+        }
         Ok(_) => Condition::good(ConditionType::Accepted, Reason::Accepted, "served by Chancery"),
     };
     let report = Report {
@@ -64,7 +68,7 @@ pub(crate) fn read(view: &View<'_>, name: &str) -> Option<ClassFace> {
         parameters,
         has_idle_parameters: !is_own_network && class.spec.parameters_ref.is_some(),
         named_parameters: parameters::named_by_class(view, class),
-        report: Some(report),
+        report: Some(Arc::new(report)),
     })
 }
 
@@ -92,7 +96,7 @@ pub(crate) fn report_of_classless(view: &View<'_>, key: &NamespacedName) -> Opti
 /// What to tell of a parent that is no Gateway of ours. Nothing where it may be somebody else's.
 pub(crate) fn nobodys_parent(
     view: &View<'_>,
-    parent: &HttpRouteParentRefs,
+    parent: &ParentRef,
     gateway: Option<&NamespacedName>,
 ) -> Option<Condition> {
     if !view.settings().sole_controller {

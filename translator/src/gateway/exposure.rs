@@ -41,7 +41,7 @@ fn belongs_to(service: &Service, key: &NamespacedName, gateway: &Gateway) -> boo
     service.metadata.owner_references.iter().flatten().any(|owner| {
         let (group, _) = owner.api_version.split_once('/').unwrap_or(("", &owner.api_version));
         let is_same = gateway.metadata.uid.as_ref().is_none_or(|uid| *uid == owner.uid);
-        group == gateway_api::GROUP && owner.kind == "Gateway" && owner.name == key.name && is_same
+        group == gateway_api::GROUP && owner.kind == "Gateway" && *owner.name == *key.name && is_same
     })
 }
 

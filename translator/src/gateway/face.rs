@@ -6,13 +6,13 @@ use std::sync::Arc;
 use crds::gateway_api::Gateway;
 use crds::gateway_parameters::KubeParameters;
 use crds::{NamespacedName, ObjectKey};
-use ir::{EscapedSlashes, GatewayName, ProxyInfra};
+use ir::{EscapedSlashes, ProxyInfra};
 
 use super::address::{self, AddressPlan};
 use super::listener::{self, Listener};
 use super::parameters::{self, Parameters};
 use super::{escaped_slashes, infra};
-use crate::engine::View;
+use crate::engine::{View, gateway_name};
 use crate::status::{Reason, Rejection};
 
 /// What a Gateway of ours says, seen alone.
@@ -107,7 +107,7 @@ pub(crate) fn place(view: &View<'_>, key: &NamespacedName) -> Option<Placed> {
 /// What a deployer must provide for the Gateway.
 pub(crate) fn proxy(view: &View<'_>, key: &NamespacedName) -> Option<Proxy> {
     let (face, placed) = (view.gateway(key)?, view.placement(key)?);
-    let name = GatewayName { namespace: key.namespace.clone(), name: key.name.clone() };
+    let name = gateway_name(key);
     Some(Proxy {
         infra: infra::proxy_infra(&name, &face.gateway, &placed.addresses, &placed.listeners),
         parameters: face.parameters.kube.clone(),

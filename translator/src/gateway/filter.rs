@@ -2,17 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crds::gateway_api::httproutes::{
-    HttpRouteRulesBackendRefsFilters as BackendFilter, HttpRouteRulesFilters as Filter,
-    HttpRouteRulesFiltersRequestRedirect as RedirectSpec,
-    HttpRouteRulesFiltersRequestRedirectPathType as RedirectPathType,
-    HttpRouteRulesFiltersRequestRedirectScheme as SchemeSpec, HttpRouteRulesFiltersType as FilterType,
-    HttpRouteRulesFiltersUrlRewrite as RewriteSpec,
-    HttpRouteRulesFiltersUrlRewritePathType as RewritePathType,
+use crds::gateway_api::part::{
+    Filter, FilterMember as Member, PathModifier, PathModifierType, RequestRedirect, Scheme as SchemeSpec,
+    UrlRewrite,
 };
 use ir::{HeaderModifier, HostRewrite, PathMatch, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
 
-use super::header_modifier::{self, Direction, Edits, edits};
+use super::header_modifier::{self, Direction};
 use super::listener::Rejection;
 use super::{path, validate};
 use crate::status::Reason;
@@ -49,8 +45,8 @@ pub(crate) fn read(filters: &[Filter], field: &str) -> Result<Filters, Rejection
     let mut seen = BTreeSet::new();
     for (index, filter) in filters.iter().enumerate() {
         let field = format!("{field}[{index}]");
-        let name = type_name(&filter.r#type);
-        if !seen.insert(name) {
+        let name = filter.kind.as_str();
+        if !seen.insert(filter.kind) {
             let message = format!("{field}: {name} stands more than once");
             return Err(Rejection::new(Reason::IncompatibleFilters, message));
         }
@@ -63,12 +59,9 @@ pub(crate) fn read(filters: &[Filter], field: &str) -> Result<Filters, Rejection
     Ok(read)
 }
 
-/// Reads the filters of a backend reference. They have the same form as a rule's under other names.
-pub(crate) fn read_backend(filters: &[BackendFilter], field: &str) -> Result<Filters, Rejection> {
-    let same_form: Result<Vec<Filter>, _> = serde_json::to_value(filters).and_then(serde_json::from_value);
-    let filters =
-        same_form.map_err(|error| Rejection::new(Reason::UnsupportedValue, format!("{field}: {error}")))?;
-    let read = read(&filters, field)?;
+/// Reads the filters of a backend reference.
+pub(crate) fn read_backend(filters: &[Filter], field: &str) -> Result<Filters, Rejection> {
+    let read = read(filters, field)?;
     if read.redirect.is_some() {
         let message = format!("{field}: a RequestRedirect of a backend reference is not supported yet");
         return Err(Rejection::new(Reason::UnsupportedValue, message));
@@ -78,51 +71,36 @@ pub(crate) fn read_backend(filters: &[BackendFilter], field: &str) -> Result<Fil
 
 impl Filters {
     fn add(&mut self, filter: &Filter, field: &str) -> Result<(), Rejection> {
-        refuse_other_members(filter, field)?;
-        match filter.r#type {
-            FilterType::RequestHeaderModifier => {
-                let modifier =
-                    member(filter.request_header_modifier.as_ref(), field, "requestHeaderModifier")?;
-                let field = format!("{field}.requestHeaderModifier");
-                let (edits, host) = header_modifier::read(&edits!(modifier), Direction::Request, &field)?;
+        let member = only_member(filter, field)?;
+        let field = format!("{field}.{}", filter.kind.member());
+        match member {
+            Member::RequestHeaderModifier(modifier) => {
+                let (edits, host) = header_modifier::read(modifier, Direction::Request, &field)?;
                 self.request_headers = edits;
                 host.map_or(Ok(()), |host| self.set_host(host, &field))
             }
-            FilterType::ResponseHeaderModifier => {
-                let modifier =
-                    member(filter.response_header_modifier.as_ref(), field, "responseHeaderModifier")?;
-                let field = format!("{field}.responseHeaderModifier");
-                (self.response_headers, _) =
-                    header_modifier::read(&edits!(modifier), Direction::Response, &field)?;
+            Member::ResponseHeaderModifier(modifier) => {
+                (self.response_headers, _) = header_modifier::read(modifier, Direction::Response, &field)?;
                 Ok(())
             }
-            FilterType::UrlRewrite => {
-                let spec = member(filter.url_rewrite.as_ref(), field, "urlRewrite")?;
-                self.add_rewrite(spec, &format!("{field}.urlRewrite"))
-            }
-            FilterType::RequestRedirect => {
-                let spec = member(filter.request_redirect.as_ref(), field, "requestRedirect")?;
-                self.redirect = Some(redirect(spec, &format!("{field}.requestRedirect"))?);
+            Member::UrlRewrite(spec) => self.add_rewrite(spec, &field),
+            Member::RequestRedirect(spec) => {
+                self.redirect = Some(redirect(spec, &field)?);
                 Ok(())
             }
-            FilterType::RequestMirror
-            | FilterType::ExtensionRef
-            | FilterType::Cors
-            | FilterType::ExternalAuth => {
-                let message = format!("{field}: {} is not supported yet", type_name(&filter.r#type));
+            Member::RequestMirror | Member::ExtensionRef | Member::Cors | Member::ExternalAuth => {
+                let message = format!("{field}: is not supported yet");
                 Err(Rejection::new(Reason::UnsupportedValue, message))
             }
         }
     }
 
-    fn add_rewrite(&mut self, spec: &RewriteSpec, field: &str) -> Result<(), Rejection> {
+    fn add_rewrite(&mut self, spec: &UrlRewrite, field: &str) -> Result<(), Rejection> {
         if let Some(hostname) = &spec.hostname {
             self.set_host(plain_hostname(hostname, field)?, &format!("{field}.hostname"))?;
         }
         if let Some(path) = &spec.path {
-            let is_full = path.r#type == RewritePathType::ReplaceFullPath;
-            let (full, prefix) = (path.replace_full_path.as_deref(), path.replace_prefix_match.as_deref());
-            self.path = Some(path_change(is_full, full, prefix, &format!("{field}.path"))?);
+            self.path = Some(path_change(path, &format!("{field}.path"))?);
         }
         Ok(())
     }
@@ -179,52 +157,20 @@ fn prefix_of(matched: &PathMatch, field: &str) -> Result<String, Rejection> {
     }
 }
 
-/// The member that a filter's type names.
-fn member<'a, T>(member: Option<&'a T>, field: &str, name: &str) -> Result<&'a T, Rejection> {
-    member.ok_or_else(|| {
-        Rejection::new(Reason::UnsupportedValue, format!("{field}.{name}: is required by the type"))
-    })
-}
-
-/// Refuses members that belong to other types than the filter's: they would be ignored.
-fn refuse_other_members(filter: &Filter, field: &str) -> Result<(), Rejection> {
-    let Filter {
-        cors,
-        extension_ref,
-        external_auth,
-        request_header_modifier,
-        request_mirror,
-        request_redirect,
-        response_header_modifier,
-        r#type,
-        url_rewrite,
-    } = filter;
-    let members = [
-        ("cors", cors.is_some(), FilterType::Cors),
-        ("extensionRef", extension_ref.is_some(), FilterType::ExtensionRef),
-        ("externalAuth", external_auth.is_some(), FilterType::ExternalAuth),
-        ("requestHeaderModifier", request_header_modifier.is_some(), FilterType::RequestHeaderModifier),
-        ("requestMirror", request_mirror.is_some(), FilterType::RequestMirror),
-        ("requestRedirect", request_redirect.is_some(), FilterType::RequestRedirect),
-        ("responseHeaderModifier", response_header_modifier.is_some(), FilterType::ResponseHeaderModifier),
-        ("urlRewrite", url_rewrite.is_some(), FilterType::UrlRewrite),
-    ];
-    let other = members.iter().find(|(_, is_set, owner)| *is_set && owner != r#type);
-    match other {
-        None => Ok(()),
-        Some((member, ..)) => {
-            let message =
-                format!("{field}.{member}: has no effect in a filter of type {}", type_name(r#type));
-            Err(Rejection::new(Reason::UnsupportedValue, message))
-        }
+/// The member that a filter's type names. Others beside it would be ignored, and are refused.
+fn only_member<'a>(filter: &'a Filter, field: &str) -> Result<&'a Member, Rejection> {
+    let refuse = |message: String| Rejection::new(Reason::UnsupportedValue, message);
+    if let Some(other) = filter.members.iter().find(|member| member.belongs_to() != filter.kind) {
+        let (member, kind) = (other.belongs_to().member(), filter.kind.as_str());
+        return Err(refuse(format!("{field}.{member}: has no effect in a filter of type {kind}")));
     }
+    let member = filter.members.first();
+    member.ok_or_else(|| refuse(format!("{field}.{}: is required by the type", filter.kind.member())))
 }
 
-fn redirect(spec: &RedirectSpec, field: &str) -> Result<RedirectFilter, Rejection> {
+fn redirect(spec: &RequestRedirect, field: &str) -> Result<RedirectFilter, Rejection> {
     let path = spec.path.as_ref().map(|path| {
-        let is_full = path.r#type == RedirectPathType::ReplaceFullPath;
-        let (full, prefix) = (path.replace_full_path.as_deref(), path.replace_prefix_match.as_deref());
-        let change = path_change(is_full, full, prefix, &format!("{field}.path"))?;
+        let change = path_change(path, &format!("{field}.path"))?;
         refuse_query_of_prefix(&change, &format!("{field}.path"))?;
         Ok(change)
     });
@@ -240,7 +186,7 @@ fn redirect(spec: &RedirectSpec, field: &str) -> Result<RedirectFilter, Rejectio
         u16::try_from(port).ok().filter(|port| *port > 0).ok_or_else(|| invalid("port", port.into()))
     });
     Ok(RedirectFilter {
-        scheme: spec.scheme.as_ref().map(|scheme| match scheme {
+        scheme: spec.scheme.map(|scheme| match scheme {
             SchemeSpec::Http => Scheme::Http,
             SchemeSpec::Https => Scheme::Https,
         }),
@@ -252,12 +198,9 @@ fn redirect(spec: &RedirectSpec, field: &str) -> Result<RedirectFilter, Rejectio
 }
 
 /// Reads a change of the path from the two members of which the type names one.
-fn path_change(
-    is_full: bool,
-    full: Option<&str>,
-    prefix: Option<&str>,
-    field: &str,
-) -> Result<PathChange, Rejection> {
+fn path_change(path: &PathModifier, field: &str) -> Result<PathChange, Rejection> {
+    let is_full = path.kind == PathModifierType::ReplaceFullPath;
+    let (full, prefix) = (path.replace_full_path.as_deref(), path.replace_prefix_match.as_deref());
     let (name, value, other_name, other) = if is_full {
         ("replaceFullPath", full, "replacePrefixMatch", prefix)
     } else {
@@ -295,21 +238,7 @@ fn plain_hostname(hostname: &str, field: &str) -> Result<String, Rejection> {
     let refuse =
         |error: String| Rejection::new(Reason::UnsupportedValue, format!("{field}.hostname: {error}"));
     match validate::hostname(hostname).map_err(refuse)? {
-        ir::Hostname::Exact(name) => Ok(name),
+        ir::Hostname::Exact(name) => Ok(name.to_string()),
         ir::Hostname::Wildcard(_) | ir::Hostname::Any => Err(refuse("a wildcard names no host".to_owned())),
-    }
-}
-
-/// The name of a filter's type as the API writes it.
-fn type_name(filter: &FilterType) -> &'static str {
-    match filter {
-        FilterType::RequestHeaderModifier => "RequestHeaderModifier",
-        FilterType::ResponseHeaderModifier => "ResponseHeaderModifier",
-        FilterType::RequestMirror => "RequestMirror",
-        FilterType::RequestRedirect => "RequestRedirect",
-        FilterType::UrlRewrite => "URLRewrite",
-        FilterType::ExtensionRef => "ExtensionRef",
-        FilterType::Cors => "CORS",
-        FilterType::ExternalAuth => "ExternalAuth",
     }
 }

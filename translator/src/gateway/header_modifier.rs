@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crds::gateway_api::part::{Header, HeaderModifier as Modifier};
 use crds::header;
 use ir::HeaderModifier;
 
@@ -16,41 +17,18 @@ pub(crate) enum Direction {
     Response,
 }
 
-/// A header modifier as it is written; made by [`edits!`], since the generated types of requests and
-/// responses differ in name only.
-#[derive(Debug, Default)]
-pub(crate) struct Edits<'a> {
-    pub set: Vec<(&'a str, &'a str)>,
-    pub add: Vec<(&'a str, &'a str)>,
-    pub remove: Vec<&'a str>,
-}
-
-/// The [`Edits`] of a generated header modifier. Members are named one by one, so that a new one does not
-/// go unseen.
-macro_rules! edits {
-    ($modifier:expr) => {{
-        let modifier = $modifier;
-        Edits {
-            set: modifier.set.iter().flatten().map(|entry| (&*entry.name, &*entry.value)).collect(),
-            add: modifier.add.iter().flatten().map(|entry| (&*entry.name, &*entry.value)).collect(),
-            remove: modifier.remove.iter().flatten().map(|name| &**name).collect(),
-        }
-    }};
-}
-pub(crate) use edits;
-
 /// Reads a header modifier: the edits, and apart from them the `Host` to send, which is no header to
 /// Envoy.
 pub(crate) fn read(
-    edits: &Edits<'_>,
+    modifier: &Modifier,
     direction: Direction,
     field: &str,
 ) -> Result<(HeaderModifier, Option<String>), Rejection> {
     let mut reader = Reader { direction, field, edited: BTreeMap::new() };
-    let mut set = reader.pairs("set", &edits.set)?;
-    let add = reader.pairs("add", &edits.add)?;
-    let mut remove = Vec::with_capacity(edits.remove.len());
-    for (index, name) in edits.remove.iter().enumerate() {
+    let mut set = reader.pairs("set", &modifier.set)?;
+    let add = reader.pairs("add", &modifier.add)?;
+    let mut remove = Vec::with_capacity(modifier.remove.len());
+    for (index, name) in modifier.remove.iter().enumerate() {
         remove.push(reader.name("remove", index, name)?);
     }
     let host = set.iter().position(|(name, _)| name == "host").map(|index| set.remove(index).1);
@@ -65,14 +43,14 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn pairs(&mut self, list: &str, pairs: &[(&str, &str)]) -> Result<Vec<(String, String)>, Rejection> {
+    fn pairs(&mut self, list: &str, pairs: &[Header]) -> Result<Vec<(String, String)>, Rejection> {
         let mut read = Vec::with_capacity(pairs.len());
-        for (index, (name, value)) in pairs.iter().enumerate() {
+        for (index, Header { name, value }) in pairs.iter().enumerate() {
             let name = self.name(list, index, name)?;
             let place = format!("{}.{list}[{index}].value", self.field);
             let checked = if name == "host" { authority(value) } else { validate::header_value(value) };
             checked.map_err(|message| refuse(&place, &message))?;
-            read.push((name, (*value).to_owned()));
+            read.push((name, value.to_string()));
         }
         Ok(read)
     }
@@ -123,13 +101,21 @@ fn authority(value: &str) -> Result<(), String> {
 mod tests {
     use super::*;
 
+    fn headers(pairs: &[(&str, &str)]) -> Box<[Header]> {
+        pairs.iter().map(|(name, value)| Header { name: (*name).into(), value: (*value).into() }).collect()
+    }
+
     fn read_request(
         set: &[(&str, &str)],
         add: &[(&str, &str)],
         remove: &[&str],
     ) -> Result<(HeaderModifier, Option<String>), String> {
-        let edits = Edits { set: set.to_vec(), add: add.to_vec(), remove: remove.to_vec() };
-        read(&edits, Direction::Request, "f").map_err(|rejection| rejection.message)
+        let modifier = Modifier {
+            set: headers(set),
+            add: headers(add),
+            remove: remove.iter().map(|name| (*name).into()).collect(),
+        };
+        read(&modifier, Direction::Request, "f").map_err(|rejection| rejection.message)
     }
 
     #[test]
@@ -161,8 +147,8 @@ mod tests {
         }
         assert!(read_request(&[], &[("host", "a.com")], &[]).is_err());
         assert!(read_request(&[], &[], &["HOST"]).is_err());
-        let edits = Edits { set: vec![("Host", "a.com")], ..Edits::default() };
-        assert!(read(&edits, Direction::Response, "f").is_err());
+        let modifier = Modifier { set: headers(&[("Host", "a.com")]), ..Modifier::default() };
+        assert!(read(&modifier, Direction::Response, "f").is_err());
     }
 
     #[test]

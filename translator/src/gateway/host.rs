@@ -15,7 +15,7 @@ use crate::xds;
 pub(crate) struct OrderKey {
     hostname: Hostname,
     matches: Precedence,
-    created: Option<i128>,
+    created: Option<i64>,
     route: RouteKey,
     rule: usize,
     rule_match: usize,

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crds::gateway_api::httproutes::{
-    HttpRouteRulesMatches as Match, HttpRouteRulesMatchesHeadersType as HeaderType,
-    HttpRouteRulesMatchesMethod as Method, HttpRouteRulesMatchesPath as Path,
-    HttpRouteRulesMatchesPathType as PathType, HttpRouteRulesMatchesQueryParamsType as QueryType,
-};
+use crds::gateway_api::{HttpMatch as Match, HttpMethod as Method, PathMatchType as PathType};
 use crds::header;
 use ir::{HeaderMatch, PathMatch, Precedence, QueryParamMatch, RouteMatch, StringMatch};
 
@@ -77,28 +73,26 @@ impl Checks {
 
 /// Reads one match.
 pub(crate) fn read(spec: &Match, field: &str, checks: Checks) -> Result<RouteMatch, BadMatch> {
-    let path = path(spec.path.as_ref(), &format!("{field}.path"), checks)
-        .map_err(|message| BadMatch { message, guard: None })?;
+    let path =
+        path(spec, &format!("{field}.path"), checks).map_err(|message| BadMatch { message, guard: None })?;
     let mut problems = Vec::new();
     let method = spec.method.as_ref().map(method_name);
     if spec.method == Some(Method::Connect) {
         problems.push(Problem::Never(format!("{field}.method: no listener takes CONNECT requests")));
     }
     let (mut headers, mut query_params) = (BTreeMap::new(), BTreeMap::new());
-    for (index, header) in spec.headers.iter().flatten().enumerate() {
-        let is_regex = header.r#type == Some(HeaderType::RegularExpression);
+    for (index, header) in spec.headers.iter().enumerate() {
         let field = format!("{field}.headers[{index}]");
-        match read_header(&header.name, &header.value, is_regex, &field, checks) {
+        match read_header(&header.name, &header.value, header.is_regex, &field, checks) {
             // The specification: of entries with the same name the first counts.
             Ok((name, value)) => drop(headers.entry(name).or_insert(value)),
             Err(problem) => problems.push(problem),
         }
     }
-    for (index, param) in spec.query_params.iter().flatten().enumerate() {
-        let is_regex = param.r#type == Some(QueryType::RegularExpression);
+    for (index, param) in spec.query_params.iter().enumerate() {
         let field = format!("{field}.queryParams[{index}]");
-        match read_param(&param.name, &param.value, is_regex, &field, checks) {
-            Ok(value) => drop(query_params.entry(param.name.clone()).or_insert(value)),
+        match read_param(&param.name, &param.value, param.is_regex, &field, checks) {
+            Ok(value) => drop(query_params.entry(param.name.to_string()).or_insert(value)),
             Err(problem) => problems.push(problem),
         }
     }
@@ -117,21 +111,16 @@ fn bad_match(spec: &Match, matches: RouteMatch, problems: Vec<Problem>) -> BadMa
         Problem::Unknown(message) | Problem::Never(message) => message,
     });
     let message = messages.collect::<Vec<_>>().join("; ");
-    let written = |count: Option<usize>| count.unwrap_or_default();
     let guard = (!is_never).then(|| {
-        let precedence = matches.precedence().with_counts(
-            written(spec.headers.as_ref().map(Vec::len)),
-            written(spec.query_params.as_ref().map(Vec::len)),
-        );
+        let precedence = matches.precedence().with_counts(spec.headers.len(), spec.query_params.len());
         Box::new(Guard { matches, precedence })
     });
     BadMatch { message, guard }
 }
 
-fn path(spec: Option<&Path>, field: &str, checks: Checks) -> Result<PathMatch, String> {
-    let kind = spec.and_then(|path| path.r#type.as_ref()).unwrap_or(&PathType::PathPrefix);
-    let value = spec.and_then(|path| path.value.as_deref()).unwrap_or("/");
-    let read = match kind {
+fn path(spec: &Match, field: &str, checks: Checks) -> Result<PathMatch, String> {
+    let value = &*spec.path;
+    let read = match spec.path_type {
         PathType::Exact => path::matched(value).map(PathMatch::Exact),
         PathType::PathPrefix => {
             path::matched(value).map(|path| PathMatch::Prefix(without_trailing_slash(&path)))

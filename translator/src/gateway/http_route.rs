@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crds::NamespacedName;
-use crds::gateway_api::httproutes::{HttpRouteRules as Rule, HttpRouteRulesTimeouts as TimeoutsSpec};
-use crds::gateway_api::{self as api, HttpRoute};
+use crds::gateway_api::part::Timeouts as TimeoutsSpec;
+use crds::gateway_api::{self as api, HttpRoute, HttpRule as Rule};
 use ir::{
     Destination, DirectResponse, Forward, Hostname, Precedence, RouteAction, RouteIr, RouteMatch, RouteName,
     Target, Timeouts,
@@ -44,13 +44,13 @@ pub(crate) struct TranslatedRoute {
     pub hostname_errors: Vec<String>,
     /// When the HTTPRoute was made, in nanoseconds since 1970. A route without a time (a file) counts as oldest: all
     /// of a folder are alike, and the name decides.
-    pub created: Option<i128>,
+    pub created: Option<i64>,
     /// In the order of the spec.
     pub routes: Vec<OrderedRoute>,
-    /// The backends that the routes send requests to.
-    pub backends: BTreeSet<BackendKey>,
-    /// All backends that are named.
-    pub named: BTreeSet<BackendKey>,
+    /// The backends that the routes send requests to; sorted, each once.
+    pub backends: Vec<BackendKey>,
+    /// All backends that are named; sorted, each once.
+    pub named: Vec<BackendKey>,
     /// References that do not resolve.
     pub ref_errors: Vec<Rejection>,
     /// Rules that are not carried out as written.
@@ -71,7 +71,7 @@ pub(crate) struct OrderedRoute {
 
 /// The hostnames of an HTTPRoute; those that are no hostnames are left out and reported.
 fn hostnames(route: &HttpRoute) -> (Vec<Hostname>, Vec<String>) {
-    let written = route.spec.hostnames.iter().flatten().enumerate();
+    let written = route.hostnames.iter().enumerate();
     let parsed = written.map(|(index, text)| {
         validate::hostname(text).map_err(|error| format!("spec.hostnames[{index}]: {error}"))
     });
@@ -79,14 +79,19 @@ fn hostnames(route: &HttpRoute) -> (Vec<Hostname>, Vec<String>) {
     (good.into_iter().flatten().collect(), bad.into_iter().filter_map(Result::err).collect())
 }
 
+/// Nanoseconds fit in until the year 2262.
+fn saturated(nanoseconds: i128) -> i64 {
+    i64::try_from(nanoseconds).unwrap_or(if nanoseconds < 0 { i64::MIN } else { i64::MAX })
+}
+
 /// Translates every rule.
 pub(crate) fn translate(view: &View<'_>, key: &NamespacedName, route: &HttpRoute) -> TranslatedRoute {
     let (hostnames, hostname_errors) = hostnames(route);
-    let created = route.metadata.creation_timestamp.as_ref().map(|time| time.0.as_nanosecond());
+    let created = route.metadata.creation_timestamp.as_ref().map(|time| saturated(time.0.as_nanosecond()));
     let mut translated =
         TranslatedRoute { hostnames, hostname_errors, created, ..TranslatedRoute::default() };
     let default_rule = [Rule::default()];
-    let rules = route.spec.rules.as_deref().filter(|rules| !rules.is_empty()).unwrap_or(&default_rule);
+    let rules = if route.rules.is_empty() { default_rule.as_slice() } else { &route.rules };
     let mut broken_rules = 0;
     for (index, rule) in rules.iter().enumerate() {
         let translator = RuleTranslator { view, key, field: format!("spec.rules[{index}]") };
@@ -106,6 +111,7 @@ pub(crate) fn translate(view: &View<'_>, key: &NamespacedName, route: &HttpRoute
         broken_rules += usize::from(is_broken);
     }
     translated.all_broken = broken_rules == rules.len();
+    translated.tidy();
     translated
 }
 
@@ -130,7 +136,17 @@ impl TranslatedRoute {
             OrderedRoute { route, ..ordered.clone() }
         };
         let routes = self.routes.iter().map(broken).collect();
-        Self { routes, backends: BTreeSet::new(), ..self.clone() }
+        Self { routes, backends: Vec::new(), ..self.clone() }
+    }
+
+    /// Puts sets in order, and gives back the memory that lists have kept for growing.
+    fn tidy(&mut self) {
+        for keys in [&mut self.backends, &mut self.named] {
+            keys.sort();
+            keys.dedup();
+            keys.shrink_to_fit();
+        }
+        self.routes.shrink_to_fit();
     }
 
     /// The conditions of the route at a parent that accepts it.
@@ -246,11 +262,11 @@ impl RuleTranslator<'_> {
     }
 
     fn matches(&self, rule: &Rule, out: &mut TranslatedRoute) -> Vec<(usize, ReadMatch)> {
-        let Some(matches) = rule.matches.as_ref().filter(|matches| !matches.is_empty()) else {
+        if rule.matches.is_empty() {
             return vec![(0, ReadMatch::whole(RouteMatch::default()))];
-        };
+        }
         let checks = Checks { are_on: !self.view.settings().test_hooks.unchecked_values };
-        let read = matches.iter().enumerate().filter_map(|(index, spec)| {
+        let read = rule.matches.iter().enumerate().filter_map(|(index, spec)| {
             match http_match::read(spec, &format!("{}.matches[{index}]", self.field), checks) {
                 Ok(matches) => Some((index, ReadMatch::whole(matches))),
                 Err(BadMatch { message, guard }) => {
@@ -274,19 +290,18 @@ impl RuleTranslator<'_> {
             let message = format!("{field}.{name}: is not supported yet");
             return Err(Rejection::new(Reason::UnsupportedValue, message));
         }
-        for (index, backend) in rule.backend_refs.iter().flatten().enumerate() {
+        for (index, backend) in rule.backend_refs.iter().enumerate() {
             if backend.weight.is_some_and(|weight| !(0..=MAX_WEIGHT).contains(&weight)) {
                 let message = format!("{field}.backendRefs[{index}].weight: is not from 0 to {MAX_WEIGHT}");
                 return Err(Rejection::new(Reason::UnsupportedValue, message));
             }
         }
-        let filters = filter::read(rule.filters.as_deref().unwrap_or_default(), &format!("{field}.filters"))?;
-        let has_backends = rule.backend_refs.as_ref().is_some_and(|refs| !refs.is_empty());
-        if filters.is_redirect() && has_backends {
+        let filters = filter::read(&rule.filters, &format!("{field}.filters"))?;
+        if filters.is_redirect() && !rule.backend_refs.is_empty() {
             let message = format!("{field}: a RequestRedirect and backendRefs exclude each other");
             return Err(Rejection::new(Reason::IncompatibleFilters, message));
         }
-        Ok((filters, limits(rule.timeouts.as_ref(), &format!("{field}.timeouts"))?))
+        Ok((filters, limits(rule.timeouts.as_deref(), &format!("{field}.timeouts"))?))
     }
 
     fn action(
@@ -309,7 +324,7 @@ impl RuleTranslator<'_> {
         {
             RouteAction::Respond(RULE_BROKEN)
         } else {
-            let mut list = Vec::new();
+            let mut list = Vec::with_capacity(destinations.list.len());
             for (destination, filters) in &destinations.list {
                 list.push(with_rewrite(destination, filters, matched).map_err(at_rule)?);
             }
@@ -330,11 +345,10 @@ impl RuleTranslator<'_> {
 
     fn destinations(&self, rule: &Rule, out: &mut TranslatedRoute) -> Destinations {
         let mut destinations = Destinations::default();
-        for (index, backend_ref) in rule.backend_refs.iter().flatten().enumerate() {
+        for (index, backend_ref) in rule.backend_refs.iter().enumerate() {
             let field = format!("{}.backendRefs[{index}]", self.field);
             let weight = u32::try_from(backend_ref.weight.unwrap_or(1)).unwrap_or_default();
-            let filters = backend_ref.filters.as_deref().unwrap_or_default();
-            let filters = filter::read_backend(filters, &format!("{field}.filters"));
+            let filters = filter::read_backend(&backend_ref.filters, &format!("{field}.filters"));
             let reference = BackendRef {
                 group: backend_ref.group.as_deref().unwrap_or_default(),
                 kind: backend_ref.kind.as_deref().unwrap_or("Service"),
@@ -355,7 +369,7 @@ impl RuleTranslator<'_> {
                         rewrite,
                     };
                     if weight > 0 {
-                        destinations.backends.insert(backend);
+                        destinations.backends.push(backend);
                     }
                     (target, filters)
                 }
@@ -380,7 +394,7 @@ impl RuleTranslator<'_> {
         out: &mut TranslatedRoute,
     ) -> Result<(BackendKey, BackendFace), Rejection> {
         let backend = backend::meant(self.view, referrer, reference)?;
-        out.named.insert(backend.clone());
+        out.named.push(backend.clone());
         let face = self.view.backend_face(&backend)?;
         Ok((backend, face))
     }
@@ -390,7 +404,7 @@ impl RuleTranslator<'_> {
 #[derive(Default)]
 struct Destinations {
     list: Vec<(Destination, Filters)>,
-    backends: BTreeSet<BackendKey>,
+    backends: Vec<BackendKey>,
     any_ai: bool,
 }
 
@@ -439,7 +453,7 @@ impl Limits {
 
 fn limits(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, Rejection> {
     let Some(spec) = spec else { return Ok(Limits::default()) };
-    let read = |text: Option<&String>, name: &str| {
+    let read = |text: Option<&str>, name: &str| {
         let parsed = text.map(|text| text.parse::<gateway_api::Duration>());
         let parsed = parsed
             .transpose()
@@ -449,8 +463,8 @@ fn limits(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, Rejection>
         Ok(duration.map(|duration| (!duration.is_zero()).then_some(duration)))
     };
     let limits = Limits {
-        request: read(spec.request.as_ref(), "request")?,
-        backend_request: read(spec.backend_request.as_ref(), "backendRequest")?,
+        request: read(spec.request.as_deref(), "request")?,
+        backend_request: read(spec.backend_request.as_deref(), "backendRequest")?,
     };
     if let (Some(Some(request)), Some(Some(backend_request))) = (limits.request, limits.backend_request)
         && backend_request > request

@@ -83,24 +83,28 @@ impl Listener {
         let rejection = self.conflict.as_ref().or(self.rejected.as_ref()).or(unbound.as_ref());
         let accepted = match rejection {
             None => Condition::good(ConditionType::Accepted, Reason::Accepted, "the listener is valid"),
-            Some(Rejection { reason, message }) => Condition::bad(ConditionType::Accepted, *reason, message),
+            Some(Rejection { reason, message }) => {
+                Condition::bad(ConditionType::Accepted, *reason, message.clone())
+            }
         };
         let resolved = match &self.invalid_kinds {
             None => {
                 Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
             }
-            Some(message) => Condition::bad(ConditionType::ResolvedRefs, Reason::InvalidRouteKinds, message),
+            Some(message) => {
+                Condition::bad(ConditionType::ResolvedRefs, Reason::InvalidRouteKinds, message.clone())
+            }
         };
         let programmed = match rejection {
             None => Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy"),
             Some(Rejection { message, .. }) => {
-                Condition::bad(ConditionType::Programmed, Reason::Invalid, message)
+                Condition::bad(ConditionType::Programmed, Reason::Invalid, message.clone())
             }
         };
         let conflicted = match &self.conflict {
             None => Condition::good(ConditionType::Conflicted, Reason::NoConflicts, "no conflict"),
             Some(Rejection { reason, message }) => {
-                Condition::bad(ConditionType::Conflicted, *reason, message)
+                Condition::bad(ConditionType::Conflicted, *reason, message.clone())
             }
         };
         vec![accepted, resolved, programmed, conflicted]

@@ -119,7 +119,7 @@ pub(crate) fn report(view: &View<'_>, key: &ObjectKey) -> Option<Report> {
 }
 
 fn gateway_reference(key: &NamespacedName, gateway: &Gateway) -> Option<Reference> {
-    let namespace = Some(key.namespace.clone());
+    let namespace = Some(key.namespace.to_string());
     let infrastructure = gateway.spec.infrastructure.as_ref();
     if let Some(reference) = infrastructure.and_then(|infrastructure| infrastructure.parameters_ref.as_ref())
     {

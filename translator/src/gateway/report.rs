@@ -67,7 +67,7 @@ impl Summary<'_> {
             let mut conditions = listener.conditions();
             if let Some(Rejection { message, .. }) = &self.face.rejected {
                 conditions.retain(|condition| condition.kind != ConditionType::Programmed);
-                conditions.push(Condition::bad(ConditionType::Programmed, Reason::Invalid, message));
+                conditions.push(Condition::bad(ConditionType::Programmed, Reason::Invalid, message.clone()));
             }
             ListenerFacts {
                 name: listener.spec.name.clone(),
@@ -83,8 +83,8 @@ impl Summary<'_> {
     fn conditions(&self) -> Vec<Condition> {
         if let Some(Rejection { reason, message }) = &self.face.rejected {
             return vec![
-                Condition::bad(ConditionType::Accepted, *reason, message),
-                Condition::bad(ConditionType::Programmed, Reason::Invalid, message),
+                Condition::bad(ConditionType::Accepted, *reason, message.clone()),
+                Condition::bad(ConditionType::Programmed, Reason::Invalid, message.clone()),
             ];
         }
         let mut conditions = vec![self.accepted(), self.programmed()];
@@ -105,7 +105,8 @@ impl Summary<'_> {
     }
 
     fn programmed(&self) -> Condition {
-        let bad = |reason, message: &str| Condition::bad(ConditionType::Programmed, reason, message);
+        let bad =
+            |reason, message: &str| Condition::bad(ConditionType::Programmed, reason, message.to_owned());
         match (&self.exposure, self.placed.is_served()) {
             (Err(message), true) => bad(Reason::AddressNotAssigned, message),
             (Ok(_), true) => {

@@ -1,5 +1,6 @@
 //! Conditions as typed facts: which types and reasons exist, and which value is the good one.
 
+use std::borrow::Cow;
 use std::fmt;
 
 macro_rules! names {
@@ -118,7 +119,7 @@ pub struct Condition {
     /// Why.
     pub reason: Reason,
     /// What to tell a person: object and field, and what to do.
-    pub message: String,
+    pub message: Cow<'static, str>,
 }
 
 impl ConditionType {
@@ -133,12 +134,12 @@ impl ConditionType {
 
 impl Condition {
     /// A condition that says that all is well.
-    pub fn good(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+    pub fn good(kind: ConditionType, reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, status: kind.good(), reason, message: message.into() }
     }
 
     /// A condition that says that something is wrong.
-    pub fn bad(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+    pub fn bad(kind: ConditionType, reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, status: !kind.good(), reason, message: message.into() }
     }
 

@@ -114,12 +114,13 @@ fn render_parents(
     let is_ours = |entry: &Value| entry.get("controllerName").and_then(Value::as_str) == Some(controller);
     let foreign = previous.iter().filter(|entry| !is_ours(entry)).cloned();
     let own = parents.iter().map(|parent| {
+        let parent_ref = json!(parent.parent_ref);
         let before = previous
             .iter()
-            .find(|entry| is_ours(entry) && entry.get("parentRef") == Some(&parent.parent_ref))
+            .find(|entry| is_ours(entry) && entry.get("parentRef") == Some(&parent_ref))
             .and_then(|entry| entry.get("conditions"));
         json!({
-            "parentRef": parent.parent_ref,
+            "parentRef": parent_ref,
             "controllerName": controller,
             "conditions": stamp.merge(before, &parent.conditions),
         })

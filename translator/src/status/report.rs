@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crds::ObjectRef;
+use crds::gateway_api::part::ParentRef;
 
 use super::{Condition, ConditionType};
 
@@ -67,7 +68,7 @@ pub struct ListenerFacts {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParentFacts {
     /// The parent reference exactly as the route writes it.
-    pub parent_ref: serde_json::Value,
+    pub parent_ref: ParentRef,
     /// About the route at this parent.
     pub conditions: Vec<Condition>,
 }
@@ -135,6 +136,11 @@ impl Report {
             .collect()
     }
 
+    /// How many things are wrong with the object.
+    pub fn problem_count(&self) -> usize {
+        self.conditions().filter(|(_, condition)| condition.is_problem()).count()
+    }
+
     /// The object's own condition of a type (not a listener's or a parent's).
     pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
         let conditions = match &self.facts {
@@ -147,10 +153,9 @@ impl Report {
 }
 
 /// `ai-gateway` or `ai-gateway/http`, for messages.
-fn parent_name(parent_ref: &serde_json::Value) -> String {
-    let field = |name: &str| parent_ref.get(name).and_then(serde_json::Value::as_str);
-    let name = field("name").unwrap_or_default();
-    field("sectionName").map_or_else(|| name.to_owned(), |section| format!("{name}/{section}"))
+fn parent_name(parent_ref: &ParentRef) -> String {
+    let name = &*parent_ref.name;
+    parent_ref.section_name.as_ref().map_or_else(|| name.to_owned(), |section| format!("{name}/{section}"))
 }
 
 impl fmt::Display for Problem {

@@ -1,4 +1,5 @@
 use crds::ObjectRef;
+use crds::gateway_api::part::ParentRef;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
@@ -10,8 +11,8 @@ fn time(text: &str) -> Time {
 
 fn route(parents: Vec<ParentFacts>) -> Report {
     let object = ObjectRef {
-        group: "gateway.networking.k8s.io".to_owned(),
-        kind: "HTTPRoute".to_owned(),
+        group: "gateway.networking.k8s.io".into(),
+        kind: "HTTPRoute".into(),
         namespace: Some("default".to_owned()),
         name: "r".to_owned(),
     };
@@ -24,7 +25,7 @@ fn parent(name: &str, accepted: bool) -> ParentFacts {
     } else {
         Condition::bad(ConditionType::Accepted, Reason::NoMatchingParent, "no such listener")
     };
-    ParentFacts { parent_ref: json!({"name": name}), conditions: vec![condition] }
+    ParentFacts { parent_ref: ParentRef::named(name), conditions: vec![condition] }
 }
 
 const OLD: &str = "2026-01-01T00:00:00Z";

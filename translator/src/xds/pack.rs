@@ -81,12 +81,15 @@ impl<K: Ord + Clone + Hash> Table<K> {
     ) {
         let Some(host) = self.hosts.get_mut(hostname) else { return };
         self.version = self.version.wrapping_sub(host.version);
+        let kept: BTreeSet<&K> = after.iter().map(|(key, _)| key).collect();
         for (key, bytes) in before {
-            host.routes.set(key, None);
+            if !kept.contains(key) {
+                host.routes.set(key, None);
+            }
             host.version = host.version.wrapping_sub(digest(hostname, key, bytes));
         }
         for (key, bytes) in after {
-            host.routes.set(key, Some(bytes.clone()));
+            host.routes.set(key, Some(bytes));
             host.version = host.version.wrapping_add(digest(hostname, key, bytes));
         }
         self.version = self.version.wrapping_add(host.version);
@@ -96,8 +99,8 @@ impl<K: Ord + Clone + Hash> Table<K> {
     /// The table as it is now.
     pub(crate) fn encode(&mut self) -> EncodedResource {
         for hostname in std::mem::take(&mut self.changed) {
-            let packed = self.hosts.get(&hostname).map(|host| host.pack().into());
-            self.packed.set(&hostname, packed);
+            let packed = self.hosts.get(&hostname).map(HostChunks::pack);
+            self.packed.set(&hostname, packed.as_deref());
         }
         let name = RouteConfiguration { name: self.name.to_string(), ..RouteConfiguration::default() };
         let (head, tail) = (proto::encode(&name), proto::encode(&build_route_configuration()));
@@ -132,7 +135,7 @@ fn digest<K: Hash>(hostname: &Hostname, key: &K, bytes: &[u8]) -> u128 {
     hasher.digest128()
 }
 
-/// Chunks of bytes in the order of their keys, in segments of which each is joined once.
+/// Chunks of bytes in the order of their keys, in segments that are joined.
 #[derive(Debug)]
 struct Rope<K> {
     /// None is empty.
@@ -142,8 +145,8 @@ struct Rope<K> {
 
 #[derive(Debug)]
 struct Segment<K> {
-    /// Sorted.
-    chunks: Vec<(K, Arc<[u8]>)>,
+    /// The key and the length of each chunk; sorted.
+    chunks: Vec<(K, usize)>,
     joined: Vec<u8>,
 }
 
@@ -162,7 +165,7 @@ impl<K: Ord + Clone> Rope<K> {
     }
 
     /// Puts in, replaces or takes out the chunk of a key.
-    fn set(&mut self, key: &K, chunk: Option<Arc<[u8]>>) {
+    fn set(&mut self, key: &K, chunk: Option<&[u8]>) {
         let after = self
             .segments
             .partition_point(|segment| segment.chunks.first().is_some_and(|(first, _)| first <= key));
@@ -170,8 +173,8 @@ impl<K: Ord + Clone> Rope<K> {
         let Some(segment) = self.segments.get_mut(at) else {
             if let Some(chunk) = chunk {
                 self.len += chunk.len();
-                let joined = chunk.to_vec();
-                self.segments.push(Segment { chunks: vec![(key.clone(), chunk)], joined });
+                self.segments
+                    .push(Segment { chunks: vec![(key.clone(), chunk.len())], joined: chunk.to_vec() });
             }
             return;
         };
@@ -190,18 +193,32 @@ impl<K: Ord + Clone> Rope<K> {
 }
 
 impl<K: Ord + Clone> Segment<K> {
-    fn set(&mut self, key: &K, chunk: Option<Arc<[u8]>>) {
-        match (self.chunks.binary_search_by(|(known, _)| known.cmp(key)), chunk) {
+    fn set(&mut self, key: &K, chunk: Option<&[u8]>) {
+        let found = self.chunks.binary_search_by(|(known, _)| known.cmp(key));
+        let (Ok(at) | Err(at)) = found;
+        let start = self.len_of(at);
+        let before = found.map_or(0, |at| self.chunks.get(at).map_or(0, |(_, len)| *len));
+        self.joined.splice(start..start + before, chunk.unwrap_or_default().iter().copied());
+        self.joined.shrink_to_fit();
+        match (found, chunk) {
             (Ok(at), None) => drop(self.chunks.remove(at)),
             (Ok(at), Some(chunk)) => {
                 if let Some(slot) = self.chunks.get_mut(at) {
-                    slot.1 = chunk;
+                    slot.1 = chunk.len();
                 }
             }
-            (Err(at), Some(chunk)) => self.chunks.insert(at, (key.clone(), chunk)),
+            (Err(at), Some(chunk)) => {
+                // A host has one route or a few: room for more would cost more than they do.
+                self.chunks.reserve_exact(1);
+                self.chunks.insert(at, (key.clone(), chunk.len()));
+            }
             (Err(_), None) => {}
         }
-        self.join();
+    }
+
+    /// The bytes of the first chunks.
+    fn len_of(&self, count: usize) -> usize {
+        self.chunks.iter().take(count).map(|(_, len)| len).sum()
     }
 
     /// Gives away its second half if it has grown too large.
@@ -209,16 +226,10 @@ impl<K: Ord + Clone> Segment<K> {
         if self.chunks.len() <= SEGMENT {
             return None;
         }
-        let mut half = Self { chunks: self.chunks.split_off(SEGMENT / 2), joined: Vec::new() };
-        half.join();
-        self.join();
-        Some(half)
-    }
-
-    fn join(&mut self) {
-        self.joined.clear();
-        self.chunks.iter().for_each(|(_, chunk)| self.joined.extend_from_slice(chunk));
+        let joined = self.joined.split_off(self.len_of(SEGMENT / 2));
+        let chunks = self.chunks.split_off(SEGMENT / 2);
         self.joined.shrink_to_fit();
+        Some(Self { chunks, joined })
     }
 }
 
@@ -236,7 +247,7 @@ mod tests {
         fn a_rope_is_its_chunks_in_order(edits in vec((0u16..300, option::weighted(0.7, vec(any::<u8>(), 0..5))), 0..600)) {
             let (mut rope, mut plain) = (Rope::new(), BTreeMap::new());
             for (key, chunk) in edits {
-                rope.set(&key, chunk.clone().map(Arc::from));
+                rope.set(&key, chunk.as_deref());
                 match chunk {
                     Some(chunk) => drop(plain.insert(key, chunk)),
                     None => drop(plain.remove(&key)),

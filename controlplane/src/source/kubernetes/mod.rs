@@ -25,10 +25,10 @@ use std::collections::BTreeMap;
 
 use crds::{KINDS, KindInfo, ObjectRef};
 use kube::Client;
-use serde_json::Value;
 use tokio::sync::{mpsc, watch as channel};
 
 use super::{Source, Update};
+use crate::json_text::JsonText;
 pub use inventory::{HeldObject, Inventory};
 pub(crate) use object::observed;
 
@@ -63,7 +63,7 @@ pub struct Observed {
     /// `metadata.generation`: changes with the spec.
     pub generation: i64,
     /// `.status`, by whomever it was written.
-    pub status: Option<Value>,
+    pub status: Option<JsonText>,
 }
 
 impl KubernetesSource {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::Observed;
 use super::kind_api::FOREIGN_SECRET_TYPES;
+use crate::json_text::JsonText;
 use crate::source::{Finding, Place, Severity};
 
 /// Fields of `metadata` that somebody reads.
@@ -88,7 +89,7 @@ pub(crate) fn observed(object: &Value, status: Option<Value>) -> Observed {
         uid: text(object, "/metadata/uid"),
         resource_version: text(object, "/metadata/resourceVersion"),
         generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
-        status,
+        status: status.as_ref().map(JsonText::from),
     }
 }
 

@@ -172,7 +172,9 @@ pub(crate) fn report(view: &View<'_>, object: &ObjectKey) -> Option<Report> {
     let (generation, ..) = canonical(view, object)?;
     let conditions = match &view.backend(&key)?.result {
         Ok(backend) => backend.conditions(),
-        Err(Rejection { reason, message }) => vec![Condition::bad(ConditionType::Accepted, *reason, message)],
+        Err(Rejection { reason, message }) => {
+            vec![Condition::bad(ConditionType::Accepted, *reason, message.clone())]
+        }
     };
     Some(Report { object: object.to_ref(), generation, facts: Facts::Conditions(conditions) })
 }

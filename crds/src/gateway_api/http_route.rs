@@ -1,0 +1,213 @@
+//! HTTPRoute as it is kept.
+
+use gateway_api::experimental::httproutes::{self as generated, *};
+use serde::Deserialize;
+
+use super::part::{
+    BackendRef, Filter, FilterMember, FilterType, Header, HeaderModifier, Metadata, NamedMatch, ParentRef,
+    PathModifier, PathModifierType, RequestRedirect, Scheme, Timeouts, UrlRewrite, filters, list, text,
+};
+
+pub use gateway_api::experimental::httproutes::{
+    HttpRouteRulesMatchesMethod as HttpMethod, HttpRouteRulesMatchesPathType as PathMatchType,
+};
+
+/// An HTTPRoute.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "generated::HttpRoute")]
+pub struct HttpRoute {
+    /// Its metadata.
+    pub metadata: Metadata,
+    /// The Gateways that it wants to attach to.
+    pub parent_refs: Box<[ParentRef]>,
+    /// The hosts that it serves; empty: those of the listeners.
+    pub hostnames: Box<[Box<str>]>,
+    /// Its rules; empty: one rule without anything.
+    pub rules: Box<[HttpRule]>,
+}
+
+/// A rule of an HTTPRoute.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HttpRule {
+    /// Its name.
+    pub name: Option<Box<str>>,
+    /// Which requests it takes, each by one of these; empty: all.
+    pub matches: Box<[HttpMatch]>,
+    /// What happens to requests and responses.
+    pub filters: Box<[Filter]>,
+    /// Where requests go.
+    pub backend_refs: Box<[BackendRef]>,
+    /// How long requests may take.
+    pub timeouts: Option<Box<Timeouts>>,
+    /// When a request is sent again.
+    pub retry: Option<Box<HttpRouteRulesRetry>>,
+    /// How the requests of one client stay at one backend.
+    pub session_persistence: Option<Box<HttpRouteRulesSessionPersistence>>,
+}
+
+/// What a request must have to be taken, all of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpMatch {
+    /// How the path is compared; as written or by default.
+    pub path_type: PathMatchType,
+    /// The path, as written or by default.
+    pub path: Box<str>,
+    /// The method; absent: any.
+    pub method: Option<HttpMethod>,
+    /// Headers.
+    pub headers: Box<[NamedMatch]>,
+    /// Parameters of the query.
+    pub query_params: Box<[NamedMatch]>,
+}
+
+impl From<generated::HttpRoute> for HttpRoute {
+    fn from(route: generated::HttpRoute) -> Self {
+        // The status is read from the API server by those who write it.
+        let generated::HttpRoute { metadata, spec, status: _ } = route;
+        let HttpRouteSpec { hostnames, parent_refs, rules, use_default_gateways: _ } = spec;
+        Self {
+            metadata: metadata.into(),
+            parent_refs: list(parent_refs),
+            hostnames: list(hostnames),
+            rules: list(rules),
+        }
+    }
+}
+
+impl From<HttpRouteParentRefs> for ParentRef {
+    fn from(parent: HttpRouteParentRefs) -> Self {
+        let HttpRouteParentRefs { group, kind, name, namespace, port, section_name } = parent;
+        Self {
+            group: text(group),
+            kind: text(kind),
+            namespace: text(namespace),
+            name: name.into(),
+            section_name: text(section_name),
+            port,
+        }
+    }
+}
+
+impl From<HttpRouteRules> for HttpRule {
+    fn from(rule: HttpRouteRules) -> Self {
+        let HttpRouteRules { backend_refs, filters, matches, name, retry, session_persistence, timeouts } =
+            rule;
+        Self {
+            name: text(name),
+            matches: list(matches),
+            filters: list(filters),
+            backend_refs: list(backend_refs),
+            timeouts: timeouts.map(|HttpRouteRulesTimeouts { backend_request, request }| {
+                Box::new(Timeouts { request: text(request), backend_request: text(backend_request) })
+            }),
+            retry: retry.map(Box::new),
+            session_persistence: session_persistence.map(Box::new),
+        }
+    }
+}
+
+impl From<HttpRouteRulesMatches> for HttpMatch {
+    fn from(spec: HttpRouteRulesMatches) -> Self {
+        let HttpRouteRulesMatches { headers, method, path, query_params } = spec;
+        let HttpRouteRulesMatchesPath { r#type, value } =
+            path.unwrap_or(HttpRouteRulesMatchesPath { r#type: None, value: None });
+        Self {
+            path_type: r#type.unwrap_or(PathMatchType::PathPrefix),
+            path: value.map_or_else(|| "/".into(), String::into_boxed_str),
+            method,
+            headers: list(headers),
+            query_params: list(query_params),
+        }
+    }
+}
+
+impl From<HttpRouteRulesMatchesHeaders> for NamedMatch {
+    fn from(header: HttpRouteRulesMatchesHeaders) -> Self {
+        let HttpRouteRulesMatchesHeaders { name, r#type, value } = header;
+        let is_regex = match r#type {
+            Some(HttpRouteRulesMatchesHeadersType::RegularExpression) => true,
+            Some(HttpRouteRulesMatchesHeadersType::Exact) | None => false,
+        };
+        Self { name: name.into(), value: value.into(), is_regex }
+    }
+}
+
+impl From<HttpRouteRulesMatchesQueryParams> for NamedMatch {
+    fn from(param: HttpRouteRulesMatchesQueryParams) -> Self {
+        let HttpRouteRulesMatchesQueryParams { name, r#type, value } = param;
+        let is_regex = match r#type {
+            Some(HttpRouteRulesMatchesQueryParamsType::RegularExpression) => true,
+            Some(HttpRouteRulesMatchesQueryParamsType::Exact) | None => false,
+        };
+        Self { name: name.into(), value: value.into(), is_regex }
+    }
+}
+
+impl From<HttpRouteRulesBackendRefs> for BackendRef {
+    fn from(backend: HttpRouteRulesBackendRefs) -> Self {
+        let HttpRouteRulesBackendRefs { filters, group, kind, name, namespace, port, weight } = backend;
+        Self {
+            group: text(group),
+            kind: text(kind),
+            namespace: text(namespace),
+            name: name.into(),
+            port,
+            weight,
+            filters: list(filters),
+        }
+    }
+}
+
+mod rule {
+    use super::*;
+    use gateway_api::experimental::httproutes::{
+        HttpRouteRulesFilters as F, HttpRouteRulesFiltersRequestHeaderModifier as RequestHeaders,
+        HttpRouteRulesFiltersRequestHeaderModifierAdd as RequestAdd,
+        HttpRouteRulesFiltersRequestHeaderModifierSet as RequestSet,
+        HttpRouteRulesFiltersRequestRedirect as Redirect,
+        HttpRouteRulesFiltersRequestRedirectPath as RedirectPath,
+        HttpRouteRulesFiltersRequestRedirectPathType as RedirectPathType,
+        HttpRouteRulesFiltersRequestRedirectScheme as RedirectScheme,
+        HttpRouteRulesFiltersResponseHeaderModifier as ResponseHeaders,
+        HttpRouteRulesFiltersResponseHeaderModifierAdd as ResponseAdd,
+        HttpRouteRulesFiltersResponseHeaderModifierSet as ResponseSet, HttpRouteRulesFiltersType as Kind,
+        HttpRouteRulesFiltersUrlRewrite as Rewrite, HttpRouteRulesFiltersUrlRewritePath as RewritePath,
+        HttpRouteRulesFiltersUrlRewritePathType as RewritePathType,
+    };
+
+    filters! {
+        F Kind
+        request_headers = RequestHeaders { RequestSet RequestAdd }
+        response_headers = ResponseHeaders { ResponseSet ResponseAdd }
+        rewrite = Rewrite { RewritePath RewritePathType }
+        redirect = Redirect { RedirectPath RedirectPathType RedirectScheme }
+    }
+}
+
+mod backend_ref {
+    use super::*;
+    use gateway_api::experimental::httproutes::{
+        HttpRouteRulesBackendRefsFilters as F,
+        HttpRouteRulesBackendRefsFiltersRequestHeaderModifier as RequestHeaders,
+        HttpRouteRulesBackendRefsFiltersRequestHeaderModifierAdd as RequestAdd,
+        HttpRouteRulesBackendRefsFiltersRequestHeaderModifierSet as RequestSet,
+        HttpRouteRulesBackendRefsFiltersRequestRedirect as Redirect,
+        HttpRouteRulesBackendRefsFiltersRequestRedirectPath as RedirectPath,
+        HttpRouteRulesBackendRefsFiltersRequestRedirectPathType as RedirectPathType,
+        HttpRouteRulesBackendRefsFiltersRequestRedirectScheme as RedirectScheme,
+        HttpRouteRulesBackendRefsFiltersResponseHeaderModifier as ResponseHeaders,
+        HttpRouteRulesBackendRefsFiltersResponseHeaderModifierAdd as ResponseAdd,
+        HttpRouteRulesBackendRefsFiltersResponseHeaderModifierSet as ResponseSet,
+        HttpRouteRulesBackendRefsFiltersType as Kind, HttpRouteRulesBackendRefsFiltersUrlRewrite as Rewrite,
+        HttpRouteRulesBackendRefsFiltersUrlRewritePath as RewritePath,
+        HttpRouteRulesBackendRefsFiltersUrlRewritePathType as RewritePathType,
+    };
+
+    filters! {
+        F Kind
+        request_headers = RequestHeaders { RequestSet RequestAdd }
+        response_headers = ResponseHeaders { ResponseSet ResponseAdd }
+        rewrite = Rewrite { RewritePath RewritePathType }
+        redirect = Redirect { RedirectPath RedirectPathType RedirectScheme }
+    }
+}

@@ -1,0 +1,19 @@
+//! Gateway API types of the experimental channel, under short names.
+//!
+//! The experimental channel is a superset: with it, no field of a route is invisible to us. Routes are kept in types of
+//! our own ([`HttpRoute`], [`part`]): the generated ones have a type per place for what is the same everywhere, and
+//! take several times the memory. The nested structs of other kinds are reached through the module of their kind.
+
+mod http_route;
+pub mod part;
+
+pub use gateway_api::experimental::{
+    gatewayclasses::{self, GatewayClass},
+    gateways::{self, Gateway},
+    referencegrants::{self, ReferenceGrant},
+};
+
+pub use http_route::{HttpMatch, HttpMethod, HttpRoute, HttpRule, PathMatchType};
+
+/// API group of every Gateway API kind.
+pub const GROUP: &str = "gateway.networking.k8s.io";

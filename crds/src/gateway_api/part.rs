@@ -1,0 +1,380 @@
+//! What the kinds of routes have in common, each part as one type for all places where it stands.
+//!
+//! The generated types are taken apart member by member where they become these, so that a member that a newer version
+//! of Gateway API adds is an error of the compiler, not a field that goes unseen.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde::Serialize;
+
+/// The metadata of a route, as far as it is read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metadata {
+    /// The name.
+    pub name: Box<str>,
+    /// The namespace.
+    pub namespace: Option<Box<str>>,
+    /// The version of the spec. Absent outside a cluster.
+    pub generation: Option<i64>,
+    /// When the object was made. Absent outside a cluster.
+    pub creation_timestamp: Option<Time>,
+}
+
+/// A reference to the Gateway (or another parent) that a route wants to attach to. Serializes as the route writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentRef {
+    /// API group; absent: Gateway API's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<Box<str>>,
+    /// Kind; absent: `Gateway`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Box<str>>,
+    /// Namespace; absent: the route's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Box<str>>,
+    /// Name.
+    pub name: Box<str>,
+    /// The listener; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub section_name: Option<Box<str>>,
+    /// The listeners' port; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<i32>,
+}
+
+impl ParentRef {
+    /// A reference to all listeners of a Gateway in the route's namespace.
+    pub fn named(name: &str) -> Self {
+        let (group, kind, namespace, section_name, port) = (None, None, None, None, None);
+        Self { group, kind, namespace, name: name.into(), section_name, port }
+    }
+}
+
+/// A reference to a backend, with its share of the requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackendRef {
+    /// API group; absent: the core group.
+    pub group: Option<Box<str>>,
+    /// Kind; absent: `Service`.
+    pub kind: Option<Box<str>>,
+    /// Namespace; absent: the route's.
+    pub namespace: Option<Box<str>>,
+    /// Name.
+    pub name: Box<str>,
+    /// Port; required for a Service.
+    pub port: Option<i32>,
+    /// The share in proportion to the weights of all backends of the rule; absent: 1.
+    pub weight: Option<i32>,
+    /// For the requests to this backend alone.
+    pub filters: Box<[Filter]>,
+}
+
+/// A filter. Well formed if its only member is the one of its type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filter {
+    /// What it does.
+    pub kind: FilterType,
+    /// The members that are written, each at most once.
+    pub members: Box<[FilterMember]>,
+}
+
+macro_rules! filter_types {
+    ($($(#[$doc:meta])* $variant:ident $name:literal $member:literal;)+) => {
+        /// The types of filters.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum FilterType {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl FilterType {
+            /// The type as it is written.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// The name of the member that belongs to the type.
+            pub fn member(self) -> &'static str {
+                match self { $(Self::$variant => $member,)+ }
+            }
+        }
+    };
+}
+
+filter_types! {
+    /// Edits the headers of requests.
+    RequestHeaderModifier "RequestHeaderModifier" "requestHeaderModifier";
+    /// Edits the headers of responses.
+    ResponseHeaderModifier "ResponseHeaderModifier" "responseHeaderModifier";
+    /// Sends copies of requests elsewhere.
+    RequestMirror "RequestMirror" "requestMirror";
+    /// Answers with a redirect.
+    RequestRedirect "RequestRedirect" "requestRedirect";
+    /// Changes host and path of requests.
+    UrlRewrite "URLRewrite" "urlRewrite";
+    /// What an object of another kind says.
+    ExtensionRef "ExtensionRef" "extensionRef";
+    /// Cross-origin resource sharing.
+    Cors "CORS" "cors";
+    /// Asks a service whether a request may pass.
+    ExternalAuth "ExternalAuth" "externalAuth";
+}
+
+/// A member of a filter. Of members that are not supported yet, only that they are there is kept.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each variant is named after the type of filter that it belongs to")]
+pub enum FilterMember {
+    RequestHeaderModifier(HeaderModifier),
+    ResponseHeaderModifier(HeaderModifier),
+    RequestMirror,
+    RequestRedirect(Box<RequestRedirect>),
+    UrlRewrite(UrlRewrite),
+    ExtensionRef,
+    Cors,
+    ExternalAuth,
+}
+
+impl FilterMember {
+    /// The type of filter that it belongs to.
+    pub fn belongs_to(&self) -> FilterType {
+        match self {
+            Self::RequestHeaderModifier(_) => FilterType::RequestHeaderModifier,
+            Self::ResponseHeaderModifier(_) => FilterType::ResponseHeaderModifier,
+            Self::RequestMirror => FilterType::RequestMirror,
+            Self::RequestRedirect(_) => FilterType::RequestRedirect,
+            Self::UrlRewrite(_) => FilterType::UrlRewrite,
+            Self::ExtensionRef => FilterType::ExtensionRef,
+            Self::Cors => FilterType::Cors,
+            Self::ExternalAuth => FilterType::ExternalAuth,
+        }
+    }
+}
+
+/// Edits of headers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderModifier {
+    /// Put in place of what is there.
+    pub set: Box<[Header]>,
+    /// Put beside what is there.
+    pub add: Box<[Header]>,
+    /// Taken out.
+    pub remove: Box<[Box<str>]>,
+}
+
+/// A header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its value.
+    pub value: Box<str>,
+}
+
+/// A change of host and path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UrlRewrite {
+    /// The `Host` to send.
+    pub hostname: Option<Box<str>>,
+    /// The change of the path.
+    pub path: Option<PathModifier>,
+}
+
+/// A change of a path. Well formed if its only member is the one of its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathModifier {
+    /// Which of the two it is.
+    pub kind: PathModifierType,
+    /// The whole path.
+    pub replace_full_path: Option<Box<str>>,
+    /// What stands in place of the prefix that the match took.
+    pub replace_prefix_match: Option<Box<str>>,
+}
+
+/// What of a path is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are Gateway API's")]
+pub enum PathModifierType {
+    ReplaceFullPath,
+    ReplacePrefixMatch,
+}
+
+/// A redirect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestRedirect {
+    /// The scheme; absent: the request's.
+    pub scheme: Option<Scheme>,
+    /// The host; absent: the request's.
+    pub hostname: Option<Box<str>>,
+    /// The path; absent: the request's.
+    pub path: Option<PathModifier>,
+    /// The port; absent: that of the scheme or of the listener.
+    pub port: Option<i32>,
+    /// The status; absent: 302.
+    pub status_code: Option<i64>,
+}
+
+/// A scheme to redirect to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+/// A named value that a request must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedMatch {
+    /// The name.
+    pub name: Box<str>,
+    /// The value, or an expression.
+    pub value: Box<str>,
+    /// Whether the value is an expression.
+    pub is_regex: bool,
+}
+
+/// Time limits of a rule, as durations in Gateway API's form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the whole exchange with the client.
+    pub request: Option<Box<str>>,
+    /// For one exchange with a backend.
+    pub backend_request: Option<Box<str>>,
+}
+
+impl From<ObjectMeta> for Metadata {
+    fn from(metadata: ObjectMeta) -> Self {
+        Self {
+            name: metadata.name.unwrap_or_default().into(),
+            namespace: text(metadata.namespace),
+            generation: metadata.generation,
+            creation_timestamp: metadata.creation_timestamp,
+        }
+    }
+}
+
+/// A text that does not grow any more.
+pub(super) fn text(text: Option<String>) -> Option<Box<str>> {
+    text.map(String::into_boxed_str)
+}
+
+/// A list that does not grow any more; absent is empty.
+pub(super) fn list<From, To: std::convert::From<From>>(list: Option<Vec<From>>) -> Box<[To]> {
+    list.into_iter().flatten().map(To::from).collect()
+}
+
+/// Makes the filters of one place in the generated types into [`Filter`]s: the generated types of two places have the
+/// same form under other names. Members are named one by one, so that a new one does not go unseen.
+macro_rules! filters {
+    (
+        $filter:ident $kind:ident
+        request_headers = $request_headers:ident { $request_set:ident $request_add:ident }
+        response_headers = $response_headers:ident { $response_set:ident $response_add:ident }
+        rewrite = $rewrite:ident { $rewrite_path:ident $rewrite_kind:ident }
+        redirect = $redirect:ident { $redirect_path:ident $redirect_kind:ident $scheme:ident }
+    ) => {
+        $crate::gateway_api::part::header_modifier!($request_headers $request_set $request_add);
+        $crate::gateway_api::part::header_modifier!($response_headers $response_set $response_add);
+        $crate::gateway_api::part::path_modifier!($rewrite_path $rewrite_kind);
+        $crate::gateway_api::part::path_modifier!($redirect_path $redirect_kind);
+
+        impl From<$rewrite> for UrlRewrite {
+            fn from($rewrite { hostname, path }: $rewrite) -> Self {
+                Self { hostname: text(hostname), path: path.map(Into::into) }
+            }
+        }
+
+        impl From<$redirect> for RequestRedirect {
+            fn from($redirect { hostname, path, port, scheme, status_code }: $redirect) -> Self {
+                let scheme = scheme.map(|scheme| match scheme {
+                    $scheme::Http => Scheme::Http,
+                    $scheme::Https => Scheme::Https,
+                });
+                Self { scheme, hostname: text(hostname), path: path.map(Into::into), port, status_code }
+            }
+        }
+
+        impl From<$filter> for Filter {
+            fn from(filter: $filter) -> Self {
+                let $filter {
+                    cors,
+                    extension_ref,
+                    external_auth,
+                    request_header_modifier,
+                    request_mirror,
+                    request_redirect,
+                    response_header_modifier,
+                    r#type,
+                    url_rewrite,
+                } = filter;
+                let kind = match r#type {
+                    $kind::RequestHeaderModifier => FilterType::RequestHeaderModifier,
+                    $kind::ResponseHeaderModifier => FilterType::ResponseHeaderModifier,
+                    $kind::RequestMirror => FilterType::RequestMirror,
+                    $kind::RequestRedirect => FilterType::RequestRedirect,
+                    $kind::UrlRewrite => FilterType::UrlRewrite,
+                    $kind::ExtensionRef => FilterType::ExtensionRef,
+                    $kind::Cors => FilterType::Cors,
+                    $kind::ExternalAuth => FilterType::ExternalAuth,
+                };
+                let request_headers = request_header_modifier.map(HeaderModifier::from);
+                let response_headers = response_header_modifier.map(HeaderModifier::from);
+                let redirect = request_redirect.map(|redirect| Box::new(RequestRedirect::from(redirect)));
+                let rewrite = url_rewrite.map(UrlRewrite::from);
+                let members = [
+                    cors.map(|_| FilterMember::Cors),
+                    extension_ref.map(|_| FilterMember::ExtensionRef),
+                    external_auth.map(|_| FilterMember::ExternalAuth),
+                    request_headers.map(FilterMember::RequestHeaderModifier),
+                    request_mirror.map(|_| FilterMember::RequestMirror),
+                    redirect.map(FilterMember::RequestRedirect),
+                    response_headers.map(FilterMember::ResponseHeaderModifier),
+                    rewrite.map(FilterMember::UrlRewrite),
+                ];
+                Self { kind, members: members.into_iter().flatten().collect() }
+            }
+        }
+    };
+}
+
+/// A generated header modifier → [`HeaderModifier`].
+macro_rules! header_modifier {
+    ($modifier:ident $set:ident $add:ident) => {
+        impl From<$set> for Header {
+            fn from($set { name, value }: $set) -> Self {
+                Self { name: name.into(), value: value.into() }
+            }
+        }
+
+        impl From<$add> for Header {
+            fn from($add { name, value }: $add) -> Self {
+                Self { name: name.into(), value: value.into() }
+            }
+        }
+
+        impl From<$modifier> for HeaderModifier {
+            fn from($modifier { set, add, remove }: $modifier) -> Self {
+                Self { set: list(set), add: list(add), remove: list(remove) }
+            }
+        }
+    };
+}
+
+/// A generated change of a path → [`PathModifier`].
+macro_rules! path_modifier {
+    ($path:ident $kind:ident) => {
+        impl From<$path> for PathModifier {
+            fn from($path { r#type, replace_full_path, replace_prefix_match }: $path) -> Self {
+                let kind = match r#type {
+                    $kind::ReplaceFullPath => PathModifierType::ReplaceFullPath,
+                    $kind::ReplacePrefixMatch => PathModifierType::ReplacePrefixMatch,
+                };
+                Self {
+                    kind,
+                    replace_full_path: text(replace_full_path),
+                    replace_prefix_match: text(replace_prefix_match),
+                }
+            }
+        }
+    };
+}
+
+pub(super) use {filters, header_modifier, path_modifier};
