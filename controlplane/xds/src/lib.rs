@@ -36,6 +36,7 @@ mod sotw;
 mod subscription;
 mod version;
 mod wire;
+mod words;
 
 pub use cache::{NodeGroup, SnapshotCache, SnapshotWatch, SnapshotWriter};
 pub use connection::{Connection, Protocol};

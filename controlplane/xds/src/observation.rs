@@ -60,7 +60,7 @@ pub struct Rejection {
     pub version: ResourceVersion,
     /// Its nonce.
     pub nonce: u64,
-    /// The client's message.
+    /// The client's words, without the messages that they quote; of secrets, that nothing is told.
     pub message: String,
     /// The resources that were new in it, with their versions.
     pub resources: Vec<(String, ResourceVersion)>,

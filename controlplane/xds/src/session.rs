@@ -31,6 +31,7 @@ use crate::resource_type::{PerType, ResourceType};
 use crate::response::Response;
 use crate::snapshot::Snapshot;
 use crate::subscription::Change;
+use crate::words::words;
 
 /// How patient a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +153,7 @@ impl Session {
                     resource_type: kind,
                     version: settled.version,
                     nonce: settled.serial,
-                    message: message.to_owned(),
+                    message: words(kind, message),
                     resources: named(&settled.news),
                     culprits: settled.culprits.iter().map(ToString::to_string).collect(),
                 };

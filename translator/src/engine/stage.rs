@@ -62,9 +62,10 @@ fn fail_on_demand(view: &View<'_>, key: &Key) {
 
 fn backend_value(view: &View<'_>, key: &BackendKey) -> Option<BackendValue> {
     let result = backend::resolve(view, key)?;
+    let hooks = &view.settings().test_hooks;
     let encode = |backend: &ResolvedBackend| EncodedBackend {
-        cluster: Arc::new(xds::encode_cluster(&backend.cluster)),
-        secrets: backend.secrets.iter().map(|secret| Arc::new(xds::encode_secret(secret))).collect(),
+        cluster: Arc::new(xds::encode_cluster(&backend.cluster, hooks)),
+        secrets: backend.secrets.iter().map(|secret| Arc::new(xds::encode_secret(secret, hooks))).collect(),
     };
     let encoded = result.as_ref().ok().map(encode);
     Some(BackendValue { result, encoded })
@@ -75,7 +76,7 @@ fn backend_value(view: &View<'_>, key: &BackendKey) -> Option<BackendValue> {
 fn endpoints(view: &View<'_>, key: &BackendKey) -> Option<Value> {
     view.graph.value(&Key::Backend(key.clone()))?;
     let (cluster, endpoints) = backend::endpoints(view, key)?;
-    Some(xds::encode_endpoints(&cluster, &endpoints).into_value())
+    Some(xds::encode_endpoints(&cluster, &endpoints, &view.settings().test_hooks).into_value())
 }
 
 /// A route of which some parent is ours: what others serve costs nothing here.

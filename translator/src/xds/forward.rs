@@ -17,7 +17,7 @@ use std::time::Duration;
 use ir::{
     ClusterName, Destination, DirectResponse, Forward, HostRewrite, PathRewrite, RouteIr, Target, Timeouts,
 };
-use proto::route::route_action::{ClusterSpecifier, HostRewriteSpecifier};
+use proto::route::route_action::{ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier};
 use proto::route::weighted_cluster::ClusterWeight;
 use proto::route::{Route, RouteAction, RouteMatch, WeightedCluster, route};
 use proto::wkt::Any;
@@ -192,6 +192,8 @@ fn route_action(cluster: ClusterSpecifier, target: &RequestTarget<'_>, timeouts:
     let mut action = RouteAction {
         cluster_specifier: Some(cluster),
         host_rewrite_specifier: target.host.clone().map(HostRewriteSpecifier::HostRewriteLiteral),
+        // Only a cluster that Envoy refused is missing, which waiting does not change; unset would be 503.
+        cluster_not_found_response_code: ClusterNotFoundResponseCode::InternalServerError.into(),
         // Zero is no limit; unset would be Envoy's 15 seconds.
         timeout: Some(duration(total_timeout(timeouts).unwrap_or_default())),
         // Likewise; unset would be the listener's.

@@ -33,6 +33,7 @@ mod resources;
 mod rewrite;
 mod route;
 mod secret;
+mod spoil;
 mod static_config;
 mod target_filter;
 mod upstream_filter;
@@ -49,6 +50,7 @@ use ir::{ClusterIr, ClusterName, Discovery, Endpoint, Hostname, ListenerIr, Rout
 use proto::route::VirtualHost;
 
 use crate::Settings;
+use crate::settings::TestHooks;
 use route::Origin;
 
 pub(crate) use pack::Table;
@@ -56,7 +58,11 @@ pub(crate) use pack::Table;
 /// The listener, which names its route tables.
 pub(crate) fn encode_listener(listener: &ListenerIr, settings: &Settings) -> EncodedResource {
     let needs = listener.route_configs().map(|table| (XdsKind::Route, table.to_string())).collect();
-    EncodedResource::new(XdsKind::Listener, &listener::build_listener(listener, settings), needs)
+    let mut message = listener::build_listener(listener, settings);
+    if settings.test_hooks.unchecked_values {
+        spoil::listener(listener, &mut message);
+    }
+    EncodedResource::new(XdsKind::Listener, &message, needs)
 }
 
 /// The listener at which a proxy in a cluster says whether it has its configuration.
@@ -65,28 +71,39 @@ pub(crate) fn encode_readiness_listener() -> EncodedResource {
 }
 
 /// The cluster, which names its secrets, and its endpoints where they are delivered apart.
-pub(crate) fn encode_cluster(cluster: &ClusterIr) -> EncodedResource {
+pub(crate) fn encode_cluster(cluster: &ClusterIr, hooks: &TestHooks) -> EncodedResource {
     let endpoints =
         (cluster.discovery == Discovery::Endpoints).then(|| (XdsKind::Endpoint, cluster.name.to_string()));
     let credential = cluster.http.credential.as_ref().map(|credential| &credential.secret);
     let trust = cluster.tls.as_ref().map(|tls| &tls.trust);
     let secrets = credential.into_iter().chain(trust).map(|secret| (XdsKind::Secret, secret.to_string()));
-    EncodedResource::new(
-        XdsKind::Cluster,
-        &cluster::build_cluster(cluster),
-        endpoints.into_iter().chain(secrets).collect(),
-    )
+    let mut message = cluster::build_cluster(cluster);
+    if hooks.unchecked_values {
+        spoil::cluster(cluster, &mut message);
+    }
+    EncodedResource::new(XdsKind::Cluster, &message, endpoints.into_iter().chain(secrets).collect())
 }
 
 /// The endpoints of a cluster.
-pub(crate) fn encode_endpoints(cluster: &ClusterName, endpoints: &[Endpoint]) -> EncodedResource {
-    let assignment = endpoint::build_load_assignment(cluster, endpoints);
+pub(crate) fn encode_endpoints(
+    cluster: &ClusterName,
+    endpoints: &[Endpoint],
+    hooks: &TestHooks,
+) -> EncodedResource {
+    let mut assignment = endpoint::build_load_assignment(cluster, endpoints);
+    if hooks.unchecked_values {
+        spoil::endpoints(endpoints, &mut assignment);
+    }
     EncodedResource::new(XdsKind::Endpoint, &assignment, Vec::new())
 }
 
 /// The secret.
-pub(crate) fn encode_secret(secret: &SecretIr) -> EncodedResource {
-    EncodedResource::new(XdsKind::Secret, &secret::build_secret(secret), Vec::new())
+pub(crate) fn encode_secret(secret: &SecretIr, hooks: &TestHooks) -> EncodedResource {
+    let mut message = secret::build_secret(secret);
+    if hooks.unchecked_values {
+        spoil::secret(secret, &mut message);
+    }
+    EncodedResource::new(XdsKind::Secret, &message, Vec::new())
 }
 
 /// The Envoy routes of a route in the virtual host of `hostname`, encoded as they stand in a virtual host.

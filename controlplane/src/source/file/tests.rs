@@ -164,9 +164,12 @@ fn what_an_api_server_would_refuse_is_refused_with_all_that_is_wrong_and_keeps_i
 #[test]
 fn what_is_read_has_the_defaults_of_its_schema() {
     let mut folder = Folder::new();
-    folder.save("a.yaml", &route("{type: URLRewrite, urlRewrite: {hostname: b.test}}"));
+    folder.save("a.yaml", &route("{type: RequestRedirect, requestRedirect: {hostname: b.test}}"));
     let Some(Object::HttpRoute(route)) = folder.source.objects.values().next() else { panic!("no route") };
-    assert_eq!(route.parent_refs[0].kind.as_deref(), Some("Gateway"));
+    let [FilterMember::RequestRedirect(redirect)] = &*route.rules[0].filters[0].members else {
+        panic!("{route:?}")
+    };
+    assert_eq!(redirect.status_code, Some(302));
 }
 
 #[test]

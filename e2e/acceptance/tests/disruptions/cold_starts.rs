@@ -97,7 +97,7 @@ impl Scene {
                         Some(expected) => {
                             is_whole(&served_in_time(&mut envoy).await?, &expected)?;
                         }
-                        None => is_refused(admin, &envoy, &address).await?,
+                        None => gets_nothing(collection, admin, &envoy, &address).await?,
                     }
                     let took = started.elapsed();
                     // The CRD appears.
@@ -194,8 +194,10 @@ async fn waits_for(admin: SocketAddr, kind: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether the replica is ready and refuses the Envoy, which belongs to no Gateway.
-async fn is_refused(
+/// Whether the replica is ready and serves the Envoy nothing. Without a Gateway it is not even let in; that of a Gateway
+/// whose parameters are missing is, so that it need not come again once they are there.
+async fn gets_nothing(
+    collection: Collection,
     admin: SocketAddr,
     envoy: &JoinHandle<Result<AdsClient>>,
     address: &AdsAddress,
@@ -209,8 +211,14 @@ async fn is_refused(
     sleep(HOLD).await;
     ensure!(!envoy.is_finished(), "something is served without a Gateway");
     match AdsClient::connect(address, Protocol::Delta, "cold").await {
-        Ok(_) => bail!("an Envoy without a Gateway is let in"),
+        Ok(mut client) => {
+            ensure!(collection.kind == "GatewayParameters", "an Envoy without a Gateway is let in");
+            ensure!(client.complete(HOLD).await.is_err(), "it is complete without anything");
+            ensure!(client.history().is_empty(), "served: {:?}", client.history());
+            Ok(())
+        }
         Err(error) => {
+            ensure!(collection.kind != "GatewayParameters", "{error:#}");
             let error = format!("{error:#}");
             ensure!(error.contains("not that of a proxy"), "{error}");
             Ok(())
@@ -267,7 +275,7 @@ fn without(scene: &Scene, collection: Collection) -> Option<ServedResources> {
         if !is_of_gateway {
             return Ok(Some(served_in_time(&mut envoy).await?.resources().clone()));
         }
-        is_refused(admin, &envoy, &address).await?;
+        gets_nothing(collection, admin, &envoy, &address).await?;
         envoy.abort();
         anyhow::Ok(None)
     });

@@ -30,12 +30,12 @@ fn encode(sample: &Sample) -> Vec<EncodedResource> {
         all.push(table.encode());
     }
     for (cluster, endpoints) in &sample.clusters {
-        all.push(encode_cluster(cluster));
+        all.push(encode_cluster(cluster, &TestHooks::default()));
         if cluster.discovery == Discovery::Endpoints {
-            all.push(encode_endpoints(&cluster.name, endpoints));
+            all.push(encode_endpoints(&cluster.name, endpoints, &TestHooks::default()));
         }
     }
-    all.extend(sample.secrets.iter().map(encode_secret));
+    all.extend(sample.secrets.iter().map(|secret| encode_secret(secret, &TestHooks::default())));
     all.sort_by(|left, right| (left.kind, &left.name).cmp(&(right.kind, &right.name)));
     all
 }

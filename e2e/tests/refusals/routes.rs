@@ -1,10 +1,7 @@
-//! What Envoy refuses although we have let it pass: it costs its cause alone, whatever stands beside it.
-//!
-//! Our own checks of expressions are off here (a hidden option), so that Envoy gets to refuse what they would not let
-//! pass. `CHANCERY_TEST_REFUSALS=50` runs all variants; else a few.
+//! Expressions in matches of HTTPRoutes.
 
 use std::num::NonZeroU32;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::echo::EchoBackend;
@@ -13,11 +10,7 @@ use e2e::http::{eventually, get};
 use e2e::load::Load;
 use e2e::manifests::{gateway, static_backend};
 
-/// Routes that are good, on the same port.
-const GOOD: usize = 200;
-
-/// How long a good edit, the naming of an offender and a recovery may take.
-const LIMIT: Duration = Duration::from_secs(5);
+use super::{GOOD, LIMIT, UNCHECKED, good, route, wait_for_edit, wait_for_status};
 
 /// Expressions that RE2 does not take.
 const EXPRESSIONS: [&str; 9] =
@@ -55,56 +48,6 @@ impl Variant {
     }
 }
 
-/// A route to the echo backend; `more` are further members of its rule.
-fn route(name: &str, host: &str, more: &str, edit: usize) -> String {
-    let hostnames = if host.is_empty() { String::new() } else { format!("hostnames: [{host}]") };
-    format!(
-        "apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: {name}}}
-spec:
-  parentRefs: [{{name: gw}}]
-  {hostnames}
-  rules:
-  - {more}
-    filters: [{{type: ResponseHeaderModifier, responseHeaderModifier: {{set: [{{name: x-edit, value: \"{edit}\"}}]}}}}]
-    backendRefs: [{{group: gateway.kgateway.dev, kind: Backend, name: echo}}]
----
-"
-    )
-}
-
-fn good(number: usize, edit: usize) -> String {
-    route(&format!("good-{number}"), &format!("good-{number}.test"), "matches: [{path: {value: /}}]", edit)
-}
-
-/// Waits until the status of a route says, or no longer says, that proxies refuse it.
-async fn wait_for_status(fixture: &Fixture, name: &str, is_refused: bool) -> Result<Duration> {
-    let started = Instant::now();
-    eventually(DEADLINE, || async {
-        let status = fixture.admin("/status").await?.json()?;
-        let all = status["statuses"].as_array().cloned().unwrap_or_default();
-        let found = all.iter().find(|status| status["object"]["name"] == name);
-        let says = found.is_some_and(|status| status["status"].to_string().contains("RejectedByProxy"));
-        ensure!(says == is_refused, "{name}: {found:?}");
-        anyhow::Ok(())
-    })
-    .await?;
-    Ok(started.elapsed())
-}
-
-async fn wait_for_edit(fixture: &Fixture, number: usize, edit: usize) -> Result<Duration> {
-    let started = Instant::now();
-    eventually(DEADLINE, || async {
-        let answer = get(fixture.address(), &format!("good-{number}.test"), "/").await?;
-        let seen = answer.header("x-edit").map(str::to_owned);
-        ensure!(seen == Some(edit.to_string()), "edit {edit} is not there, {seen:?} is");
-        anyhow::Ok(())
-    })
-    .await?;
-    Ok(started.elapsed())
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_envoy_refuses_costs_its_cause_alone() -> Result<()> {
     let count =
@@ -119,7 +62,7 @@ async fn what_envoy_refuses_costs_its_cause_alone() -> Result<()> {
         ("edited.yaml", &good(0, 0)),
         ("loaded.yaml", &good(1, 0)),
     ];
-    let fixture = Fixture::start_with(&files, &["--test-unchecked-values"]).await?;
+    let fixture = Fixture::start_with(&files, &[UNCHECKED]).await?;
     wait_for_edit(&fixture, 0, 0).await?;
     let load = Load {
         address: fixture.address(),
@@ -193,7 +136,7 @@ async fn at_a_cold_start_what_is_good_is_served_beside_what_is_refused() -> Resu
         ("routes.yaml", &routes),
         ("bad.yaml", &bad),
     ];
-    let fixture = Fixture::start_with(&files, &["--test-unchecked-values"]).await?;
+    let fixture = Fixture::start_with(&files, &[UNCHECKED]).await?;
     for name in ["bad", "worse"] {
         wait_for_status(&fixture, name, true).await?;
     }
