@@ -18,6 +18,7 @@ pub mod load;
 pub mod manifests;
 pub mod process;
 pub mod provider;
+pub mod random;
 pub mod recording;
 pub mod scenario;
 mod server;

@@ -7,27 +7,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use e2e::envoy::validate;
+use e2e::random::{Random, setting};
 use ir::MAX_REGEX_PROGRAM_SIZE;
 use re2_syntax::{Error, check};
 use serde_json::{Value, json};
 
 /// Expressions in one configuration, all of which Envoy must take.
 const BATCH: usize = 250;
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % limit
-    }
-
-    fn pick(&mut self, choices: &[&'static str]) -> &'static str {
-        choices[self.below(choices.len())]
-    }
-}
 
 const ATOMS: &[&str] = &[
     "a",
@@ -239,19 +225,13 @@ fn each<T: Sync>(jobs: &[T], work: impl Fn(&T) + Sync) {
     });
 }
 
-fn random() -> Random {
-    let seed = std::env::var("CHANCERY_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0x00C0_FFEE);
-    println!("CHANCERY_SEED={seed}");
-    Random(seed | 1)
-}
-
-fn cases(default: usize) -> usize {
-    std::env::var("CHANCERY_REGEX_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+fn cases(default: u64) -> usize {
+    setting("CHANCERY_REGEX_CASES", default) as usize
 }
 
 #[test]
 fn our_verdict_on_an_expression_is_envoys() {
-    let mut random = random();
+    let mut random = Random::from_environment();
     let mut expressions = expressions(&mut random, cases(500));
     let reported = [
         "/a**",
@@ -309,7 +289,7 @@ fn our_verdict_on_an_expression_is_envoys() {
 /// With a limit of one instruction less, Envoy refuses; with that of our number, it does not.
 #[test]
 fn our_size_of_a_program_is_envoys() {
-    let mut random = random();
+    let mut random = Random::from_environment();
     let expressions = expressions(&mut random, cases(500) / 10);
     let sized: Vec<(&str, usize)> = expressions
         .iter()

@@ -1,23 +1,9 @@
 //! Generated neighbours of the written cases, of which only the rule itself is asked.
 
 use anyhow::{Result, ensure};
+use e2e::random::Random;
 
 use super::{CASE, World, http2};
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % limit
-    }
-
-    fn pick(&mut self, choices: &[&'static str]) -> &'static str {
-        choices[self.below(choices.len())]
-    }
-}
 
 const PIECES: &[&str] = &[
     "/", "/", "/", "admin", "admin", "exact", "x", ".", "..", "%2e", "%2E%2e", "..;", ".;a=b", "\\", "//",
@@ -171,7 +157,7 @@ async fn no_generated_request_gets_round_a_rule() -> Result<()> {
         |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let seed: u64 = number("CHANCERY_SEED", 0x9E37_79B9_7F4A_7C15);
     println!("CHANCERY_SEED={seed}");
-    let mut random = Random(seed | 1);
+    let mut random = Random::new(seed);
     let world = World::start().await?;
     let mut sent = 0;
     for round in 0..number("CHANCERY_CASES", 1) * 8 {

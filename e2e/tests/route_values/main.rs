@@ -91,30 +91,3 @@ fn route(name: &str, rules: &str) -> String {
          spec:\n  parentRefs: [{{name: gw}}]\n  rules:\n{rules}"
     )
 }
-
-/// A number from the environment.
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-/// Repeatable random numbers (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let seed = setting("CHANCERY_SEED", 0x2545_F491_4F6C_DD1D);
-        println!("CHANCERY_SEED={seed}");
-        Self(seed | 1)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % limit
-    }
-
-    fn pick<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
-        choices[self.below(choices.len())]
-    }
-}

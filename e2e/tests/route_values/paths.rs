@@ -2,7 +2,9 @@
 
 use anyhow::{Result, ensure};
 
-use super::{Random, World, route, setting};
+use e2e::random::{Random, setting};
+
+use super::{World, route};
 
 /// What a path element is made of. All of it may stand in a path of an HTTPRoute (the CRD's pattern).
 const PIECES: [&str; 40] = [
@@ -49,7 +51,7 @@ async fn a_path_matches_the_requests_that_ask_for_it_or_says_that_it_cannot() ->
     // One rule each: a value that the CRD itself refuses costs its whole route.
     const ROUTES: usize = 192;
     const RULES: usize = 1;
-    let mut random = Random::new();
+    let mut random = Random::from_environment();
     for _ in 0..setting("CHANCERY_CASES", 1) {
         let mut documents = String::new();
         let mut values = Vec::new();

@@ -8,7 +8,9 @@ use e2e::echo::DELAY_HEADER;
 use e2e::http::{request, send_within};
 use http::Method;
 
-use super::{World, route, setting};
+use e2e::random::setting;
+
+use super::{World, route};
 
 const ROUTES: &str = r#"  - matches: [{path: {value: /none}}]
     timeouts: {request: 0s}
