@@ -25,7 +25,7 @@ const SIZES: [usize; 4] = [10, 1_000, 10_000, 50_000];
 struct Found {
     /// From no objects to all published, in milliseconds.
     cold_start_ms: f64,
-    /// Resident memory per route beyond that of an empty process, in KiB.
+    /// Resident memory, in KiB.
     memory_kib: f64,
     edits: BTreeMap<String, Figures>,
 }
@@ -47,11 +47,10 @@ fn main() -> Result<()> {
 }
 
 fn measure(shape: Shape, size: usize) -> Result<Found> {
-    let empty = resident_kib()?;
     let started = std::time::Instant::now();
     let mut bench = Bench::new(shape, size);
     let cold_start_ms = started.elapsed().as_secs_f64() * 1e3;
-    let memory_kib = (resident_kib()? - empty) / size as f64;
+    let memory_kib = resident_kib()?;
     let edits = EDITS.iter().map(|edit| Ok(((*edit).to_owned(), bench.measure(edit)?)));
     Ok(Found { cold_start_ms, memory_kib, edits: edits.collect::<Result<_>>()? })
 }
@@ -79,6 +78,7 @@ fn report(sizes: &[&str]) -> Result<()> {
             "routes", "edit", "ms (p50)", "instructions", "bytes", "units", "ratio"
         );
         let mut first: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut smallest = None;
         for &size in &sizes {
             let found = run_one(shape, size)?;
             for edit in EDITS {
@@ -96,9 +96,18 @@ fn report(sizes: &[&str]) -> Result<()> {
                     shown(ratio.map(|ratio| format!("{ratio:.2}"))),
                 );
             }
+            let (least, memory) = *smallest.get_or_insert((size, found.memory_kib));
+            let per_route = match size > least {
+                true => format!(
+                    "; each route beyond {least}: {:.2} KiB",
+                    (found.memory_kib - memory) / (size - least) as f64
+                ),
+                false => String::new(),
+            };
             println!(
-                "{size:>7} all at once: {:.0} ms; memory per route: {:.2} KiB",
-                found.cold_start_ms, found.memory_kib
+                "{size:>7} all at once: {:.0} ms; memory: {:.0} MiB{per_route}",
+                found.cold_start_ms,
+                found.memory_kib / 1024.0
             );
         }
     }
