@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use translator::CONTROLLER_NAME;
 use translator::status::Report;
 
 use crate::clock;
@@ -166,8 +167,10 @@ async fn patch(client: &Client, update: &StatusUpdate) -> kube::Result<Value> {
         "metadata": { "uid": observed.uid, "resourceVersion": observed.resource_version },
         "status": status,
     });
-    let request =
-        path(update).patch_subresource("status", &object.name, &PatchParams::default(), &Patch::Merge(body));
+    // By this name the API server records what is ours: see `OwnedStatus`.
+    let parameters =
+        PatchParams { field_manager: Some(CONTROLLER_NAME.to_owned()), ..PatchParams::default() };
+    let request = path(update).patch_subresource("status", &object.name, &parameters, &Patch::Merge(body));
     client.request(request.map_err(kube::Error::BuildRequest)?).await
 }
 

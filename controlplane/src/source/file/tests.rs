@@ -1,6 +1,8 @@
 use std::fs;
 use std::path::Path;
 
+use crds::gateway_api::part::FilterMember;
+
 use super::*;
 
 fn backend(name: &str, host: &str) -> String {

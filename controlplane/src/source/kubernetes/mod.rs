@@ -17,6 +17,7 @@ mod gather;
 mod inventory;
 mod kind_api;
 mod object;
+mod owned;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -31,6 +32,7 @@ use super::{Source, Update};
 use crate::json_text::JsonText;
 pub use inventory::{HeldObject, Inventory};
 pub(crate) use object::observed;
+pub use owned::OwnedStatus;
 
 use gather::Gatherer;
 use inventory::{Questions, inventory};
@@ -64,6 +66,8 @@ pub struct Observed {
     pub generation: i64,
     /// `.status`, by whomever it was written.
     pub status: Option<JsonText>,
+    /// What of it is ours.
+    pub owned: OwnedStatus,
 }
 
 impl KubernetesSource {

@@ -3,8 +3,11 @@
 use crds::{DecodeError, Decoded, KindInfo, Object, ObjectRef};
 use serde_json::{Map, Value};
 
+use translator::CONTROLLER_NAME;
+
 use super::Observed;
 use super::kind_api::FOREIGN_SECRET_TYPES;
+use super::owned::OwnedStatus;
 use crate::json_text::JsonText;
 use crate::source::{Finding, Place, Severity};
 
@@ -90,6 +93,7 @@ pub(crate) fn observed(object: &Value, status: Option<Value>) -> Observed {
         resource_version: text(object, "/metadata/resourceVersion"),
         generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
         status: status.as_ref().map(JsonText::from),
+        owned: OwnedStatus::read(object, CONTROLLER_NAME),
     }
 }
 
