@@ -30,7 +30,7 @@ use crate::isolation::{Holds, Isolation, TableKey};
 use crate::mailbox;
 use crate::publish::{Publisher, gateway_name};
 use crate::source::{Finding, Update};
-use crate::telemetry::Metrics;
+use crate::telemetry::{KindLabel, Metrics};
 use crate::vital::Vitals;
 
 /// Reports of objects; `None` is nothing to tell any more.
@@ -330,11 +330,37 @@ impl Pipeline {
         holds
     }
 
+    /// Counts the objects of which something is refused. Kinds that have none any more stay, at zero.
+    fn count_refused(&self, heard: &Heard) {
+        let mut objects: BTreeMap<&str, BTreeSet<String>> = BTreeMap::from([
+            ("HTTPRoute", BTreeSet::new()),
+            ("Backend", BTreeSet::new()),
+            ("Upstream", BTreeSet::new()),
+            ("Gateway", BTreeSet::new()),
+        ]);
+        for (gateway, refusals) in &heard.refused {
+            for refusal in refusals {
+                for object in &refusal.objects {
+                    objects.entry(&object.kind).or_default().insert(object.to_string());
+                }
+                if refusal.objects.is_empty() {
+                    objects.entry("Gateway").or_default().insert(gateway.to_string());
+                }
+            }
+        }
+        for (kind, objects) in objects {
+            let label = KindLabel { kind: kind.to_owned() };
+            let count = i64::try_from(objects.len()).unwrap_or(i64::MAX);
+            self.metrics.refused_objects.get_or_create(&label).set(count);
+        }
+    }
+
     /// Tells what the Envoys of some Gateways say, if that is another.
     fn tell_heard(&mut self, gateways: &BTreeSet<GatewayName>) {
         let (isolation, translator) = (&self.isolation, &self.translator);
         let heard = self.fleet.heard(gateways, isolation, |cluster| translator.objects_of_cluster(cluster));
         if let Some(heard) = heard {
+            self.count_refused(&heard);
             self.outlets.heard.send_replace(Arc::new(heard));
         }
     }

@@ -48,6 +48,8 @@ pub struct Metrics {
     pub translation_panics: Counter,
     /// What proxies refused, by type of resource.
     pub refusals: Family<ResourceLabel, Counter>,
+    /// Objects from which something comes that a proxy refuses at this time, by kind.
+    pub refused_objects: Family<KindLabel, Gauge>,
     /// What is wrong with the input now: problems of files and of objects.
     pub input_problems: Gauge,
     /// Gateways that are served now.
@@ -74,6 +76,13 @@ pub struct ResourceLabel {
     pub resource_type: String,
 }
 
+/// The label of what is counted per kind of object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabel {
+    /// Such as `HTTPRoute`.
+    pub kind: String,
+}
+
 impl From<ResourceType> for ResourceLabel {
     fn from(kind: ResourceType) -> Self {
         Self { resource_type: kind.to_string() }
@@ -92,6 +101,7 @@ impl Metrics {
             units_evaluated: Counter::default(),
             translation_panics: Counter::default(),
             refusals: Family::default(),
+            refused_objects: Family::default(),
             input_problems: Gauge::default(),
             gateways: Gauge::default(),
             status_writes: Counter::default(),
@@ -122,6 +132,11 @@ impl Metrics {
             "chancery_refusals",
             "Responses that proxies refused, by type of resource",
             metrics.refusals.clone(),
+        );
+        registry.register(
+            "chancery_refused_objects",
+            "Objects of which proxies refuse something at this time, by kind",
+            metrics.refused_objects.clone(),
         );
         registry.register(
             "chancery_input_problems",

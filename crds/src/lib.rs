@@ -2,7 +2,7 @@
 //! API, and the few built-in kinds that a route needs.
 //!
 //! Types and pure functions only. This crate may not depend on a Kubernetes client, on tokio, or do IO:
-//! it turns a parsed document into a typed [`Object`], and the AI dialects into one [`ai::AiBackendSpec`].
+//! it turns a parsed document into a typed [`Object`], and the AI dialects into one [`ai::AiPool`].
 
 pub mod ai;
 pub mod auth_token;

@@ -273,7 +273,7 @@ fn seeds_fit_the_schema_and_mean_what_they_say() {
                 [] as [&str; 0],
                 "{file}"
             );
-            let expected = ai::AiBackendSpec {
+            let expected = ai::AiDestination {
                 provider: ai::Provider::Gemini {
                     model: "gemini-1.5-flash-latest".to_owned(),
                     api_version: "v1beta".to_owned(),
@@ -281,7 +281,7 @@ fn seeds_fit_the_schema_and_mean_what_they_say() {
                 auth: ai::AuthToken::SecretRef(crds::NamespacedName::new(namespace, "google-secret")),
                 overrides: ai::Overrides::default(),
             };
-            let expected = ai::Canonical { target: ai::Target::Ai(expected), warnings: vec![] };
+            let expected = ai::Canonical { target: ai::Target::Ai(expected.into()), warnings: vec![] };
             assert_eq!(canonical, Ok(expected), "{file}");
         }
     }

@@ -260,6 +260,11 @@ async fn a_refusal_costs_its_cause_alone() {
             "r{number} is not at {path}"
         );
     }
+    let refused = |running: &Running| {
+        let label = crate::telemetry::KindLabel { kind: "HTTPRoute".to_owned() };
+        running.metrics.refused_objects.get_or_create(&label).get()
+    };
+    assert_eq!(refused(&running), 1);
     // A good edit beside it is served at once, and its mending, too.
     running.apply(&[route("r1", "/c")]).await;
     version = running.table(Some(version)).await;
@@ -268,6 +273,7 @@ async fn a_refusal_costs_its_cause_alone() {
     version = running.table(Some(version)).await;
     running.answer(version, None);
     in_time(running.heard.wait_for(|heard| heard.refused.is_empty())).await.unwrap();
+    assert_eq!(refused(&running), 0);
 }
 
 /// Whether a table has a route of that name for that path.

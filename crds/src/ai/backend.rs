@@ -1,7 +1,7 @@
 //! The three shapes of `gateway.kgateway.dev` Backend.
 
 use super::{
-    AiBackendSpec, AuthToken, Canonical, HostOverride, Overrides, PathOverride, Provider, SpecError,
+    AiDestination, AuthToken, Canonical, HostOverride, Overrides, PathOverride, Provider, SpecError,
     StaticBackendSpec, StaticEndpoint, Target, Warning,
     field::{
         at_most_one, auth_token, bare_host, exactly_one, full_path, gemini, header_name, host,
@@ -20,7 +20,8 @@ pub(super) fn canonical(spec: &BackendSpec, namespace: &str) -> Result<Canonical
     let mut warnings = Vec::new();
     let target = match spec.type_ {
         BackendType::AI => {
-            ai(required_member("ai", spec.ai.as_ref())?, namespace, &mut warnings).map(Target::Ai)
+            let ai = ai(required_member("ai", spec.ai.as_ref())?, namespace, &mut warnings);
+            ai.map(|destination| Target::Ai(destination.into()))
         }
         BackendType::Static => {
             static_hosts(required_member("static", spec.static_.as_ref())?).map(Target::Static)
@@ -73,7 +74,7 @@ fn static_hosts(spec: &StaticSpec) -> Result<StaticBackendSpec, SpecError> {
 
 // --- ai ---
 
-fn ai(spec: &AiSpec, namespace: &str, warnings: &mut Vec<Warning>) -> Result<AiBackendSpec, SpecError> {
+fn ai(spec: &AiSpec, namespace: &str, warnings: &mut Vec<Warning>) -> Result<AiDestination, SpecError> {
     // Complete, so that no field of a future shape is forgotten.
     let AiSpec {
         llm,
@@ -99,7 +100,7 @@ fn ai(spec: &AiSpec, namespace: &str, warnings: &mut Vec<Warning>) -> Result<AiB
     };
     let chosen = provider(llm)?;
     let (provider, own_token) = chosen.resolve()?;
-    Ok(AiBackendSpec {
+    Ok(AiDestination {
         auth: credential_source(llm, &chosen.path, own_token, namespace, warnings)?,
         overrides: overrides(spec, llm, warnings)?,
         provider,

@@ -33,15 +33,45 @@ pub struct Canonical {
 /// Where requests of a Backend or an Upstream go.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
-    /// A provider of large language models.
-    Ai(AiBackendSpec),
+    /// Providers of large language models.
+    Ai(AiPool),
     /// Hosts with fixed addresses or names.
     Static(StaticBackendSpec),
 }
 
+/// Providers of large language models in the order of their use: the next group is for when all of the one before have
+/// failed. Never empty, nor is a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AiPool {
+    /// The groups.
+    pub groups: Vec<AiGroup>,
+}
+
+/// Destinations that share the requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AiGroup {
+    /// The destinations.
+    pub destinations: Vec<AiDestination>,
+}
+
+impl AiPool {
+    /// The destination, if there is but one.
+    pub fn only(&self) -> Option<&AiDestination> {
+        let [AiGroup { destinations }] = &self.groups[..] else { return None };
+        let [destination] = &destinations[..] else { return None };
+        Some(destination)
+    }
+}
+
+impl From<AiDestination> for AiPool {
+    fn from(destination: AiDestination) -> Self {
+        Self { groups: vec![AiGroup { destinations: vec![destination] }] }
+    }
+}
+
 /// A provider of large language models, with how to reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AiBackendSpec {
+pub struct AiDestination {
     /// Provider and model.
     pub provider: Provider,
     /// The credential, or where it is.

@@ -30,9 +30,10 @@ fn upstream(spec: &str) -> Result<Canonical, SpecError> {
     canonical("apiVersion: gloo.solo.io/v1, kind: Upstream", spec)
 }
 
-fn ai(result: Result<Canonical, SpecError>) -> (AiBackendSpec, Vec<String>) {
+fn ai(result: Result<Canonical, SpecError>) -> (AiDestination, Vec<String>) {
     let Canonical { target, warnings } = result.unwrap();
-    let Target::Ai(spec) = target else { panic!("is an AI backend") };
+    let Target::Ai(pool) = target else { panic!("is an AI backend") };
+    let spec = pool.only().expect("one destination").clone();
     (spec, warnings.iter().map(|warning| warning.path.clone()).collect())
 }
 
@@ -42,9 +43,9 @@ fn secret(namespace: &str) -> AuthToken {
     AuthToken::SecretRef(NamespacedName::new(namespace, "s"))
 }
 
-fn gemini_spec(overrides: Overrides) -> AiBackendSpec {
+fn gemini_spec(overrides: Overrides) -> AiDestination {
     let provider = Provider::Gemini { model: "m".to_owned(), api_version: "v1".to_owned() };
-    AiBackendSpec { provider, auth: secret("ns"), overrides }
+    AiDestination { provider, auth: secret("ns"), overrides }
 }
 
 fn host(host: &str, port: u16) -> Option<HostOverride> {

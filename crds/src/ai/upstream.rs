@@ -1,7 +1,7 @@
 //! `gloo.solo.io` Upstream.
 
 use super::{
-    AiBackendSpec, Canonical, HostOverride, Overrides, PathOverride, Provider, SpecError, StaticBackendSpec,
+    AiDestination, Canonical, HostOverride, Overrides, PathOverride, Provider, SpecError, StaticBackendSpec,
     StaticEndpoint, Target,
     field::{auth_token, bare_host, base_path, exactly_one, full_path, gemini, host, optional},
 };
@@ -22,7 +22,7 @@ pub(super) fn canonical(spec: &UpstreamSpec, namespace: &str) -> Result<Canonica
     ];
     let (name, ()) = exactly_one("spec", "type of upstream", members.map(|(n, s)| (n, s.then_some(()))))?;
     let target = match (ai, static_) {
-        (Some(ai), _) => Target::Ai(canonical_ai(ai, namespace)?),
+        (Some(ai), _) => Target::Ai(canonical_ai(ai, namespace)?.into()),
         (None, Some(hosts)) => Target::Static(static_hosts(hosts)?),
         (None, None) => {
             return Err(SpecError::unsupported(
@@ -34,7 +34,7 @@ pub(super) fn canonical(spec: &UpstreamSpec, namespace: &str) -> Result<Canonica
     Ok(Canonical { target, warnings: Vec::new() })
 }
 
-fn canonical_ai(spec: &UpstreamAiSpec, namespace: &str) -> Result<AiBackendSpec, SpecError> {
+fn canonical_ai(spec: &UpstreamAiSpec, namespace: &str) -> Result<AiDestination, SpecError> {
     let UpstreamAiSpec {
         openai,
         gemini: gemini_spec,
@@ -78,7 +78,7 @@ fn canonical_ai(spec: &UpstreamAiSpec, namespace: &str) -> Result<AiBackendSpec,
         Some(custom) => overrides(&format!("{path}.customHost"), custom)?,
         None => Overrides::default(),
     };
-    Ok(AiBackendSpec { provider, auth, overrides })
+    Ok(AiDestination { provider, auth, overrides })
 }
 
 fn overrides(path: &str, custom: &CustomHost) -> Result<Overrides, SpecError> {

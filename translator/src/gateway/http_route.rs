@@ -1,39 +1,24 @@
 //! HTTPRoute → routes of the IR.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use crds::NamespacedName;
-use crds::gateway_api::part::Timeouts as TimeoutsSpec;
-use crds::gateway_api::{self as api, HttpRoute, HttpRule as Rule};
-use ir::{
-    Destination, DirectResponse, Forward, Hostname, Precedence, RouteAction, RouteIr, RouteMatch, RouteName,
-    Target, Timeouts,
-};
+use crds::gateway_api::{HttpRoute, HttpRule as Rule};
+use ir::{DirectResponse, Forward, Hostname, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
 
-use super::backend::{self, BackendFace, BackendRef};
+use super::destinations::{Destinations, is_error, with_rewrite};
 use super::filter::{self, Filters};
 use super::http_match::{self, BadMatch, Checks, Guard};
+use super::time_limits::{self, Limits};
 use super::validate;
 use crate::engine::{BackendKey, View};
-use crate::reference_grant::Party;
 use crate::status::{Condition, ConditionType, Reason, Rejection};
-
-/// How long a request may take if its route does not say (Envoy's own default, made explicit).
-const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// How long an AI request may be silent: models think, and a stream may pause.
-const AI_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// How much longer a request may be silent than it may take, so that the limit that its route writes is the
-/// one that ends it.
-const IDLE_MARGIN: Duration = Duration::from_secs(10);
 
 /// The largest weight of a backend (Gateway API, `BackendRef.weight`).
 const MAX_WEIGHT: i32 = 1_000_000;
 
 /// What a request is answered with whose rule cannot be carried out.
-const RULE_BROKEN: DirectResponse = DirectResponse { status: 500 };
+pub(super) const RULE_BROKEN: DirectResponse = DirectResponse { status: 500 };
 
 /// An HTTPRoute, translated; the same for every parent, listener and port.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -227,10 +212,10 @@ impl ReadMatch {
 }
 
 /// One rule on its way into the IR.
-struct RuleTranslator<'a> {
-    view: &'a View<'a>,
-    key: &'a NamespacedName,
-    field: String,
+pub(super) struct RuleTranslator<'a> {
+    pub(super) view: &'a View<'a>,
+    pub(super) key: &'a NamespacedName,
+    pub(super) field: String,
 }
 
 impl RuleTranslator<'_> {
@@ -301,7 +286,7 @@ impl RuleTranslator<'_> {
             let message = format!("{field}: a RequestRedirect and backendRefs exclude each other");
             return Err(Rejection::new(Reason::IncompatibleFilters, message));
         }
-        Ok((filters, limits(rule.timeouts.as_deref(), &format!("{field}.timeouts"))?))
+        Ok((filters, time_limits::read(rule.timeouts.as_deref(), &format!("{field}.timeouts"))?))
     }
 
     fn action(
@@ -341,173 +326,5 @@ impl RuleTranslator<'_> {
             action,
             is_broken: false,
         })
-    }
-
-    fn destinations(&self, rule: &Rule, out: &mut TranslatedRoute) -> Destinations {
-        let mut destinations = Destinations::default();
-        for (index, backend_ref) in rule.backend_refs.iter().enumerate() {
-            let field = format!("{}.backendRefs[{index}]", self.field);
-            let weight = u32::try_from(backend_ref.weight.unwrap_or(1)).unwrap_or_default();
-            let filters = filter::read_backend(&backend_ref.filters, &format!("{field}.filters"));
-            let reference = BackendRef {
-                group: backend_ref.group.as_deref().unwrap_or_default(),
-                kind: backend_ref.kind.as_deref().unwrap_or("Service"),
-                namespace: backend_ref.namespace.as_deref().unwrap_or(&self.key.namespace),
-                name: &backend_ref.name,
-                port: backend_ref.port,
-            };
-            let referrer = Party::new(api::GROUP, "HTTPRoute", &self.key.namespace);
-            let resolved = self.resolve(&referrer, &reference, out);
-            let (target, filters) = match (resolved, filters) {
-                (Ok((backend, face)), Ok(filters)) => {
-                    let BackendFace { cluster, rewrite, is_ai } = face;
-                    destinations.any_ai |= is_ai;
-                    let target = Target::Cluster {
-                        name: cluster,
-                        request_headers: filters.request_headers.clone(),
-                        response_headers: filters.response_headers.clone(),
-                        rewrite,
-                    };
-                    if weight > 0 {
-                        destinations.backends.push(backend);
-                    }
-                    (target, filters)
-                }
-                // This share alone is answered with an error: the others are as they should be.
-                (resolved, filters) => {
-                    out.ref_errors.extend(resolved.err().map(|error| error.within(&field)));
-                    out.broken.extend(filters.err());
-                    (Target::Respond(RULE_BROKEN), Filters::default())
-                }
-            };
-            if weight > 0 {
-                destinations.list.push((Destination { weight, target }, filters));
-            }
-        }
-        destinations
-    }
-
-    fn resolve(
-        &self,
-        referrer: &Party,
-        reference: &BackendRef<'_>,
-        out: &mut TranslatedRoute,
-    ) -> Result<(BackendKey, BackendFace), Rejection> {
-        let backend = backend::meant(self.view, referrer, reference)?;
-        out.named.push(backend.clone());
-        let face = self.view.backend_face(&backend)?;
-        Ok((backend, face))
-    }
-}
-
-/// The destinations of a rule, each with the filters of its reference.
-#[derive(Default)]
-struct Destinations {
-    list: Vec<(Destination, Filters)>,
-    backends: Vec<BackendKey>,
-    any_ai: bool,
-}
-
-fn is_error(destination: &Destination) -> bool {
-    matches!(destination.target, Target::Respond(_))
-}
-
-/// The destination with its reference's URLRewrite; what the backend itself needs wins.
-fn with_rewrite(
-    destination: &Destination,
-    filters: &Filters,
-    matched: &RouteMatch,
-) -> Result<Destination, Rejection> {
-    let mut destination = destination.clone();
-    if let Target::Cluster { rewrite, .. } = &mut destination.target {
-        let own = filters.rewrite(&matched.path)?;
-        rewrite.host = rewrite.host.take().or(own.host);
-        rewrite.path = rewrite.path.take().or(own.path);
-    }
-    Ok(destination)
-}
-
-/// The time limits that a rule writes. The outer `None` is "not said", the inner one "no limit".
-#[derive(Clone, Debug, Default)]
-struct Limits {
-    request: Option<Option<Duration>>,
-    backend_request: Option<Option<Duration>>,
-}
-
-impl Limits {
-    /// `default_idle` is the listener's.
-    fn timeouts(&self, is_ai: bool, default_idle: Duration) -> Timeouts {
-        let backend_request = self.backend_request.flatten();
-        let default = (!is_ai && self.backend_request.is_none()).then_some(DEFAULT_REQUEST_TIMEOUT);
-        let request = self.request.unwrap_or(default);
-        let is_written = self.request.is_some() || self.backend_request.is_some();
-        let idle = match [request, backend_request].into_iter().flatten().min() {
-            // A limit that the user wrote is the one that counts, and no limit is none.
-            limit if is_written => limit.map(|limit| default_idle.max(limit.saturating_add(IDLE_MARGIN))),
-            _ if is_ai => Some(AI_IDLE_TIMEOUT),
-            _ => Some(default_idle),
-        };
-        Timeouts { request, backend_request, idle }
-    }
-}
-
-fn limits(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, Rejection> {
-    let Some(spec) = spec else { return Ok(Limits::default()) };
-    let read = |text: Option<&str>, name: &str| {
-        let parsed = text.map(|text| text.parse::<gateway_api::Duration>());
-        let parsed = parsed
-            .transpose()
-            .map_err(|error| Rejection::new(Reason::UnsupportedValue, format!("{field}.{name}: {error}")))?;
-        let duration =
-            parsed.map(|parsed| Duration::from_millis(parsed.as_millis().try_into().unwrap_or(u64::MAX)));
-        Ok(duration.map(|duration| (!duration.is_zero()).then_some(duration)))
-    };
-    let limits = Limits {
-        request: read(spec.request.as_deref(), "request")?,
-        backend_request: read(spec.backend_request.as_deref(), "backendRequest")?,
-    };
-    if let (Some(Some(request)), Some(Some(backend_request))) = (limits.request, limits.backend_request)
-        && backend_request > request
-    {
-        let message = format!("{field}.backendRequest: is longer than timeouts.request");
-        return Err(Rejection::new(Reason::UnsupportedValue, message));
-    }
-    Ok(limits)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::option;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn limit() -> impl Strategy<Value = Option<Option<Duration>>> {
-        option::of(option::of((1u64..4_000_000).prop_map(Duration::from_millis)))
-    }
-
-    proptest! {
-        /// Silence never ends a request before a limit that its rule writes, nor where the rule says that
-        /// there is none; and a rule that says nothing has the defaults.
-        #[test]
-        fn silence_ends_no_request_before_its_own_limit(
-            request in limit(),
-            backend_request in limit(),
-            is_ai: bool,
-            default_idle in (1u64..1000).prop_map(Duration::from_secs),
-        ) {
-            let timeouts = Limits { request, backend_request }.timeouts(is_ai, default_idle);
-            let total = [timeouts.request, timeouts.backend_request].into_iter().flatten().min();
-            match (request.is_some() || backend_request.is_some(), total) {
-                (true, None) => prop_assert_eq!(timeouts.idle, None),
-                (true, Some(total)) => {
-                    prop_assert!(timeouts.idle.is_some_and(|idle| idle > total && idle >= default_idle));
-                }
-                (false, _) => {
-                    prop_assert_eq!(timeouts.idle, Some(if is_ai { AI_IDLE_TIMEOUT } else { default_idle }));
-                    prop_assert_eq!(timeouts.request.is_none(), is_ai);
-                }
-            }
-        }
     }
 }

@@ -1,5 +1,8 @@
 //! Which addresses a proxy may be pointed at: the guard against requests that a tenant makes the
 //! proxy send to itself or to the machine that it runs on.
+//!
+//! What is written is judged. What a name stands for is known to the resolver of the proxy alone, and may be another
+//! address a moment later; that is for a NetworkPolicy (docs/cluster.md, "What a proxy may reach").
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -198,8 +198,10 @@ impl<K: Ord + Clone> Segment<K> {
         let (Ok(at) | Err(at)) = found;
         let start = self.len_of(at);
         let before = found.map_or(0, |at| self.chunks.get(at).map_or(0, |(_, len)| *len));
-        self.joined.splice(start..start + before, chunk.unwrap_or_default().iter().copied());
-        self.joined.shrink_to_fit();
+        let (kept_before, rest) = self.joined.split_at(start.min(self.joined.len()));
+        let kept_after = rest.get(before..).unwrap_or_default();
+        // Anew, so that it is as large as it must be; whole slices are copied many bytes at a time.
+        self.joined = [kept_before, chunk.unwrap_or_default(), kept_after].concat();
         match (found, chunk) {
             (Ok(at), None) => drop(self.chunks.remove(at)),
             (Ok(at), Some(chunk)) => {

@@ -239,3 +239,34 @@ fn parameters_that_go_are_reported_and_what_serves_goes_on_until_the_reference_g
     assert_eq!((after.service, after.address), (before.service, before.address));
     world.ask_until(address, "/", ANSWER);
 }
+
+#[test]
+fn what_has_left_us_loses_our_words_and_keeps_those_of_others() {
+    let (world, _guard) = World::shared();
+    let (proxy, _) = Proxy::start(world, "parameters-farewell", &json!({}));
+    let told = |object: &Value| -> Vec<String> {
+        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().filter_map(|condition| Some(condition["type"].as_str()?.to_owned())).collect()
+    };
+    let parameters = "gatewayparameters.gateway.kgateway.dev";
+    proxy.wait_for("our word", parameters, "parameters", |object| told(object) == ["Accepted"]);
+    // Somebody else has a word there, too.
+    let theirs = json!({"type": "Valid", "status": "True", "reason": "Valid", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let ours = proxy.get(parameters, "parameters")["status"]["conditions"][0].clone();
+    let patch = json!({"status": {"conditions": [ours, theirs]}}).to_string();
+    proxy.kubectl(&["patch", parameters, "parameters", "--subresource=status", "--type=merge", "-p", &patch]);
+    proxy.json_patch(
+        "gateway",
+        "web",
+        &json!([{"op": "remove", "path": "/spec/infrastructure/parametersRef"}]),
+    );
+    proxy.wait_for("their word alone", parameters, "parameters", |object| told(object) == ["Valid"]);
+
+    proxy.patch("gateway", "web", &json!({"spec": {"gatewayClassName": "somebody-elses"}}));
+    let says_nothing = |object: &Value| {
+        let list = |name: &str| object["status"][name].as_array().is_none_or(Vec::is_empty);
+        told(object).is_empty() && list("listeners") && list("addresses")
+    };
+    proxy.wait_for("no word of ours", "gateway", "web", says_nothing);
+}

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crds::ai::{AiBackendSpec, AuthToken, PathOverride, Provider, SECRET_KEY};
+use crds::ai::{AiDestination, AuthToken, PathOverride, Provider, SECRET_KEY};
 use crds::core::Secret;
 use crds::{NamespacedName, ObjectKey, SensitiveString};
 use ir::{
@@ -36,7 +36,7 @@ pub(super) fn resolve(
     view: &View<'_>,
     object: &ObjectKey,
     name: ClusterName,
-    spec: &AiBackendSpec,
+    spec: &AiDestination,
 ) -> Result<ResolvedBackend, Rejection> {
     let profile = provider::profile(&spec.provider);
     let place = Place::of(spec, &profile);
@@ -106,7 +106,7 @@ struct Place {
 }
 
 impl Place {
-    fn of(spec: &AiBackendSpec, profile: &Profile) -> Self {
+    fn of(spec: &AiDestination, profile: &Profile) -> Self {
         match &spec.overrides.host {
             None => Self {
                 connect: HostPort { host: profile.host.to_owned(), port: HTTPS },
@@ -129,7 +129,7 @@ fn authority(host: &str, port: u16) -> String {
 }
 
 /// The provider's path, whatever the route's path: the whole path is replaced.
-fn path(spec: &AiBackendSpec, profile: &Profile) -> PathRewrite {
+fn path(spec: &AiDestination, profile: &Profile) -> PathRewrite {
     let path = match &spec.overrides.path {
         None => profile.path.clone(),
         Some(PathOverride::Full(path)) => path.clone(),

@@ -1,0 +1,104 @@
+//! Time limits of a rule.
+
+use std::time::Duration;
+
+use crds::gateway_api::part::Timeouts as TimeoutsSpec;
+use ir::Timeouts;
+
+use crate::status::{Reason, Rejection};
+
+/// How long a request may take if its route does not say (Envoy's own default, made explicit).
+const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long an AI request may be silent: models think, and a stream may pause.
+const AI_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How much longer a request may be silent than it may take, so that the limit that its route writes is the
+/// one that ends it.
+const IDLE_MARGIN: Duration = Duration::from_secs(10);
+
+/// The time limits that a rule writes. The outer `None` is "not said", the inner one "no limit".
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Limits {
+    request: Option<Option<Duration>>,
+    backend_request: Option<Option<Duration>>,
+}
+
+impl Limits {
+    /// What Envoy is told; `default_idle` is the listener's.
+    pub(crate) fn timeouts(&self, is_ai: bool, default_idle: Duration) -> Timeouts {
+        let backend_request = self.backend_request.flatten();
+        let default = (!is_ai && self.backend_request.is_none()).then_some(DEFAULT_REQUEST_TIMEOUT);
+        let request = self.request.unwrap_or(default);
+        let is_written = self.request.is_some() || self.backend_request.is_some();
+        let idle = match [request, backend_request].into_iter().flatten().min() {
+            // A limit that the user wrote is the one that counts, and no limit is none.
+            limit if is_written => limit.map(|limit| default_idle.max(limit.saturating_add(IDLE_MARGIN))),
+            _ if is_ai => Some(AI_IDLE_TIMEOUT),
+            _ => Some(default_idle),
+        };
+        Timeouts { request, backend_request, idle }
+    }
+}
+
+/// Reads the limits of a rule.
+pub(crate) fn read(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, Rejection> {
+    let Some(spec) = spec else { return Ok(Limits::default()) };
+    let parse = |text: Option<&str>, name: &str| {
+        let parsed = text.map(|text| text.parse::<gateway_api::Duration>());
+        let parsed = parsed
+            .transpose()
+            .map_err(|error| Rejection::new(Reason::UnsupportedValue, format!("{field}.{name}: {error}")))?;
+        let duration =
+            parsed.map(|parsed| Duration::from_millis(parsed.as_millis().try_into().unwrap_or(u64::MAX)));
+        Ok(duration.map(|duration| (!duration.is_zero()).then_some(duration)))
+    };
+    let limits = Limits {
+        request: parse(spec.request.as_deref(), "request")?,
+        backend_request: parse(spec.backend_request.as_deref(), "backendRequest")?,
+    };
+    if let (Some(Some(request)), Some(Some(backend_request))) = (limits.request, limits.backend_request)
+        && backend_request > request
+    {
+        let message = format!("{field}.backendRequest: is longer than timeouts.request");
+        return Err(Rejection::new(Reason::UnsupportedValue, message));
+    }
+    Ok(limits)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::option;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn limit() -> impl Strategy<Value = Option<Option<Duration>>> {
+        option::of(option::of((1u64..4_000_000).prop_map(Duration::from_millis)))
+    }
+
+    proptest! {
+        /// Silence never ends a request before a limit that its rule writes, nor where the rule says that
+        /// there is none; and a rule that says nothing has the defaults.
+        #[test]
+        fn silence_ends_no_request_before_its_own_limit(
+            request in limit(),
+            backend_request in limit(),
+            is_ai: bool,
+            default_idle in (1u64..1000).prop_map(Duration::from_secs),
+        ) {
+            let timeouts = Limits { request, backend_request }.timeouts(is_ai, default_idle);
+            let total = [timeouts.request, timeouts.backend_request].into_iter().flatten().min();
+            match (request.is_some() || backend_request.is_some(), total) {
+                (true, None) => prop_assert_eq!(timeouts.idle, None),
+                (true, Some(total)) => {
+                    prop_assert!(timeouts.idle.is_some_and(|idle| idle > total && idle >= default_idle));
+                }
+                (false, _) => {
+                    prop_assert_eq!(timeouts.idle, Some(if is_ai { AI_IDLE_TIMEOUT } else { default_idle }));
+                    prop_assert_eq!(timeouts.request.is_none(), is_ai);
+                }
+            }
+        }
+    }
+}
