@@ -198,6 +198,30 @@ fn a_route_for_every_host_costs_an_entry_in_each() {
     }
 }
 
+/// Two hostnames of a route that a listener narrows to the same one are two reasons to stand there.
+#[test]
+fn a_route_stays_under_a_hostname_while_one_of_several_reasons_does() {
+    let mut gateway = gateway();
+    gateway["spec"]["listeners"][0]["hostname"] = json!("*.example.com");
+    let wide = |hostnames: &[&str]| {
+        let hostnames: Vec<_> = hostnames.iter().map(|name| (*name).to_owned()).collect();
+        route("wide", &hostnames, "/", "s")
+    };
+    let narrow = route("narrow", &["a.example.com".to_owned()], "/narrow", "s");
+    let both = ["*.example.com", "*.com"];
+    for left in [&both[..1], &both[1..], &both, &[]] {
+        let settings = Settings { implied_classes: vec!["chancery".to_owned()], ..Settings::default() };
+        let mut translator = Translator::new(settings.clone());
+        apply_all(&mut translator, &[gateway.clone(), service("s"), wide(&both)]);
+        apply_all(&mut translator, &[wide(left)]);
+        apply_all(&mut translator, &[narrow.clone()]);
+        let documents = [gateway.clone(), service("s"), wide(left), narrow.clone()];
+        let resources: Resources = documents.iter().map(object).collect();
+        let scratch = Replay::of(&translate(&resources, &settings));
+        assert_eq!(scratch.is(&translator.translation()), Ok(()), "{left:?}");
+    }
+}
+
 #[test]
 fn a_slice_edit_sends_one_load_assignment() {
     let mut translator = cluster(40);

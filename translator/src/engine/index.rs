@@ -32,8 +32,9 @@ pub(crate) struct Index {
 /// The routes and hosts of a port.
 #[derive(Debug, Default)]
 struct PortIndex {
-    /// The hostname under which a route is served, the route, and the listener.
-    rows: BTreeSet<(Hostname, RouteKey, String)>,
+    /// The hostname under which a route is served, the route, the listener, and the hostname as the route writes it:
+    /// a listener may narrow several to the same one, and each is a reason to stand there.
+    rows: BTreeSet<(Hostname, RouteKey, String, Hostname)>,
     /// The virtual hosts behind their names from behind, so that those below a wildcard stand together.
     hosts: BTreeSet<(String, Hostname)>,
 }
@@ -44,7 +45,7 @@ impl Index {
         let Some(port) = row.port else { return };
         let key = (row.gateway.clone(), port);
         let index = self.ports.entry(key.clone()).or_default();
-        let entry = (row.effective.clone(), route.clone(), row.listener.clone());
+        let entry = (row.effective.clone(), route.clone(), row.listener.clone(), row.original.clone());
         match is_there {
             true => index.rows.insert(entry),
             false => index.rows.remove(&entry),
@@ -63,16 +64,18 @@ impl Index {
         self.forget_if_empty(port);
     }
 
-    /// The routes that are served under exactly this hostname, each with its listener.
+    /// The routes that are served under exactly this hostname, each with its listener; one may stand there several
+    /// times.
     pub(crate) fn routes_at(
         &self,
         port: &PortKey,
         hostname: &Hostname,
     ) -> impl Iterator<Item = (&RouteKey, &String)> + use<'_> {
-        let first = (hostname.clone(), RouteKey::new("", ""), String::new());
+        // No route has this name: all that stand under the hostname come after it.
+        let first = (hostname.clone(), RouteKey::new("", ""), String::new(), Hostname::Any);
         let rows = self.ports.get(port).map(|index| index.rows.range(first.clone()..));
-        let is_here = move |row: &&(Hostname, RouteKey, String)| row.0 == first.0;
-        rows.into_iter().flatten().take_while(is_here).map(|(_, route, listener)| (route, listener))
+        let is_here = move |row: &&(Hostname, RouteKey, String, Hostname)| row.0 == first.0;
+        rows.into_iter().flatten().take_while(is_here).map(|(_, route, listener, _)| (route, listener))
     }
 
     /// Whether a virtual host exists.

@@ -70,9 +70,9 @@ pub(crate) fn read_backend(filters: &[Filter], field: &str) -> Result<Filters, R
 }
 
 impl Filters {
-    fn add(&mut self, filter: &Filter, field: &str) -> Result<(), Rejection> {
-        let member = only_member(filter, field)?;
-        let field = format!("{field}.{}", filter.kind.member());
+    fn add(&mut self, filter: &Filter, place: &str) -> Result<(), Rejection> {
+        let member = only_member(filter, place)?;
+        let field = format!("{place}.{}", filter.kind.member());
         match member {
             Member::RequestHeaderModifier(modifier) => {
                 let (edits, host) = header_modifier::read(modifier, Direction::Request, &field)?;
@@ -89,7 +89,7 @@ impl Filters {
                 Ok(())
             }
             Member::RequestMirror | Member::ExtensionRef | Member::Cors | Member::ExternalAuth => {
-                let message = format!("{field}: is not supported yet");
+                let message = format!("{place}: {} is not supported yet", filter.kind.as_str());
                 Err(Rejection::new(Reason::UnsupportedValue, message))
             }
         }
