@@ -60,7 +60,7 @@ test-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image helm-test | cluster-machine 
 		-- --nocapture --test-threads=2
 
 .PHONY: bench-cluster
-bench-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image | cluster-machine ## API write -> Envoy serves, with 10, 1,000 and 5,000 routes (needs root)
+bench-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image | cluster-machine ## API write -> Envoy serves, with 10 to 10,000 routes (needs root)
 	$(CARGO) build --locked --package e2e --bin mock-provider
 	$(CARGO) build --locked --package acceptance --bin bench-cluster
 	$(CLUSTER) target/debug/bench-cluster

@@ -19,7 +19,7 @@ use self::report::{Latencies, SizeReport};
 use self::usage::{Process, Usage};
 
 /// How many routes there are, in turn, unless others are given.
-const SIZES: [usize; 3] = [10, 1_000, 5_000];
+const SIZES: [usize; 4] = [10, 1_000, 5_000, 10_000];
 
 /// Edits of a route, and of a backend's endpoints, at each size.
 const SAMPLES: usize = 60;
