@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use translator::{ConnectTo, TestHooks};
 
-use crate::settings::parse_connect_to;
+use crate::connect_to::parse_connect_to;
 
 /// What `--version` prints.
 const VERSION: &str =

@@ -16,6 +16,7 @@ pub mod args;
 mod backoff;
 pub mod bootstrap;
 pub mod clock;
+pub mod connect_to;
 pub mod console;
 pub mod deployer;
 pub mod envoy;

@@ -30,10 +30,9 @@ use std::sync::Arc;
 use crds::gateway_parameters::KubeParameters;
 use ir::{GatewayName, ProxyInfra};
 
-pub use engine::{
-    Change, Delta, GatewayChange, Hold, RouteChange, RouteVersion, ServedHost, ServedListener, Translator,
-};
-pub use gateway::face::Proxy;
+pub use engine::{Change, Delta, GatewayChange, Hold, RouteChange, ServedHost, ServedListener, Translator};
+pub use gateway::facts::Proxy;
+pub use gateway::facts::RouteVersion;
 pub use resources::Resources;
 pub use settings::{
     Addressing, CONTROLLER_NAME, ConnectTo, DEFAULT_STREAM_IDLE_TIMEOUT, Settings, TestHooks,

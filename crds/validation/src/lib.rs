@@ -9,6 +9,7 @@ mod check;
 mod complete;
 mod kinds;
 mod metadata;
+mod rule;
 mod rules;
 mod schema;
 #[cfg(test)]

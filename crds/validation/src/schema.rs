@@ -10,7 +10,7 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::rules::Rule;
+use crate::rule::Rule;
 
 /// A node of a structural schema: what one value must be.
 #[derive(Debug, Default, Deserialize)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crds::{NamespacedName, Object, ObjectRef};
 use ir::GatewayName;
 
-use super::value::RouteVersion;
 use crate::Proxy;
+use crate::gateway::facts::RouteVersion;
 use crate::status::Report;
 use crate::xds::{EncodedResource, XdsKind};
 

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use crds::ObjectKey;
 use ir::RouteConfigName;
 
-use super::key::{BackendKey, GatewayKey, Key, RouteKey};
-use super::value::{BackendValue, OfValue, RouteVersion, Value};
+use super::key::Key;
+use super::value::{OfValue, Value};
 use super::{Translator, Update};
 use crate::gateway::address::AddressPlan;
-use crate::gateway::attach::{Attachment, Row};
-use crate::gateway::class::ClassFace;
-use crate::gateway::face::{GatewayFace, Placed};
-use crate::gateway::host::Entries;
-use crate::gateway::http_route::TranslatedRoute;
+use crate::gateway::facts::{
+    Attachment, BackendKey, BackendValue, ClassFace, Entries, GatewayFace, GatewayKey, Placed, RouteKey,
+    RouteVersion, Row, TranslatedRoute,
+};
 use crate::xds::Table;
 
 /// Both values of a unit as its type.

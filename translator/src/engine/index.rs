@@ -1,12 +1,10 @@
 //! What is known across units: kept up to date as the values of units change, so that nobody has to walk over all.
 
+use crate::gateway::facts::{BackendKey, GatewayKey, RouteKey, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crds::ObjectKey;
 use ir::Hostname;
-
-use super::key::{BackendKey, GatewayKey, RouteKey};
-use crate::gateway::attach::Row;
 
 /// A port of a Gateway.
 pub(crate) type PortKey = (GatewayKey, u16);

@@ -3,22 +3,8 @@
 use crds::{Kind, NamespacedName, ObjectKey};
 use ir::Hostname;
 
+use crate::gateway::facts::{BackendKey, GatewayKey, RouteKey};
 use crate::resources::Group;
-
-/// The name of a Gateway.
-pub(crate) type GatewayKey = NamespacedName;
-
-/// The name of an HTTPRoute.
-pub(crate) type RouteKey = NamespacedName;
-
-/// A backend that a route can name: one port of a Service, or an object of its own.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum BackendKey {
-    /// A TCP port of a Service.
-    Service(NamespacedName, u16),
-    /// A Backend or an Upstream.
-    Object(ObjectKey),
-}
 
 /// An input or a unit.
 ///

@@ -5,7 +5,7 @@
 //! Change ──► Resources ──► units that read it ──► their values ──► units that read those ──► … ──► Delta
 //! ```
 //!
-//! A unit ([`Key`]) is a pure function of what it looks up in a [`View`], which notes what was looked at, there or not
+//! A unit ([`Key`]) is a pure function of what it looks up in a [`View`](crate::gateway::view::View), which notes what was looked at, there or not
 //! ([`Graph`]). What changes is evaluated in a fixed order of stages, so that everything is evaluated once. What is
 //! known across units (which routes stand under a hostname, how many routes a listener has) is kept up as values
 //! change ([`effects`]). One owner, no threads, no locks: an update is atomic.
@@ -30,14 +30,9 @@ use crds::{Kind, Object, ObjectKey};
 
 pub use delta::{Change, Delta, GatewayChange, RouteChange};
 pub use summary::{ServedHost, ServedListener};
-pub use value::RouteVersion;
-
-pub(crate) use key::{BackendKey, GatewayKey, RouteKey};
-pub(crate) use output::gateway_name;
-pub(crate) use view::View;
 
 use crate::gateway::class::is_of_a_peer;
-use crate::gateway::host::OrderKey;
+use crate::gateway::facts::{BackendKey, GatewayKey, OrderKey, RouteKey, RouteVersion};
 use crate::resources::groups;
 use crate::status::Report;
 use crate::xds::Table;
@@ -47,6 +42,7 @@ use graph::Graph;
 use index::{Index, PortKey};
 use key::Key;
 use output::{Outputs, Touched};
+use view::Reading;
 
 /// What is served of a route instead of its newest version, because proxies refuse that.
 #[derive(Clone, Debug, PartialEq)]
@@ -230,7 +226,7 @@ impl Translator {
     }
 
     fn evaluate(&mut self, key: &Arc<Key>, update: &mut Update) {
-        let view = View {
+        let view = Reading {
             resources: &self.resources,
             settings: &self.settings,
             graph: &self.graph,
@@ -240,7 +236,7 @@ impl Translator {
             missing: Default::default(),
         };
         let result = catch_unwind(AssertUnwindSafe(|| stage::evaluate(&view, key)));
-        let View { reads, missing, .. } = view;
+        let Reading { reads, missing, .. } = view;
         let (reads, missing) = (reads.into_inner(), missing.into_inner());
         *update.evaluations.entry(key.name()).or_default() += 1;
         if !missing.is_empty() {

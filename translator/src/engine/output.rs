@@ -9,10 +9,12 @@ use ir::GatewayName;
 use super::delta::{GatewayChange, RouteChange};
 use super::graph::Graph;
 use super::index::{Index, PortKey};
-use super::key::{BackendKey, GatewayKey, Key, RouteKey};
-use super::value::{BackendValue, EncodedBackend, OfValue as _, PortValue, RouteVersion};
-use crate::gateway::face::Proxy;
-use crate::gateway::host::OrderKey;
+use super::key::Key;
+use super::value::OfValue as _;
+use crate::gateway::facts::RouteVersion;
+use crate::gateway::facts::{
+    BackendKey, BackendValue, EncodedBackend, GatewayKey, OrderKey, PortValue, Proxy, RouteKey, gateway_name,
+};
 use crate::xds::{self, EncodedResource, Table, XdsKind};
 use crate::{Addressing, Settings};
 
@@ -288,11 +290,6 @@ impl Sent {
 fn key(resource: &Arc<EncodedResource>) -> ResourceKey {
     (resource.kind, resource.name.clone())
 }
-
-pub(crate) fn gateway_name(gateway: &GatewayKey) -> GatewayName {
-    GatewayName { namespace: gateway.namespace.to_string(), name: gateway.name.to_string() }
-}
-
 fn listener(graph: &Graph, gateway: &GatewayKey, port: u16) -> Option<Arc<EncodedResource>> {
     let value = graph.value(&Key::Port(gateway.clone(), port)).and_then(PortValue::of)?;
     Some(value.encoded.clone())

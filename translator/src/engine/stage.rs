@@ -5,16 +5,20 @@ use std::sync::Arc;
 use crds::gateway_api::HttpRoute;
 
 use super::Hold;
-use super::key::{BackendKey, Key, RouteKey};
-use super::value::{BackendValue, EncodedBackend, IsOurs, OfValue as _, PortValue, RouteVersion, Value};
-use super::view::View;
+use super::key::Key;
+use super::value::{IsOurs, OfValue as _, Value};
+use super::view::Reading;
 use crate::gateway::address::AddressPlan;
-use crate::gateway::backend::ResolvedBackend;
+use crate::gateway::facts::{
+    BackendKey, BackendValue, EncodedBackend, PortValue, ResolvedBackend, RouteKey, RouteVersion,
+    TranslatedRoute,
+};
+use crate::gateway::view::View;
 use crate::gateway::{attach, backend, class, face, host, http_route, parameters, port, report};
 use crate::xds;
 
 /// Evaluates a unit; `None` if there is no such thing.
-pub(super) fn evaluate(view: &View<'_>, key: &Key) -> Option<Value> {
+pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
     fail_on_demand(view, key);
     Some(match key {
         Key::Object(_) | Key::Group(_) | Key::Labels(_) | Key::Peers | Key::Trust => return None,
@@ -51,7 +55,7 @@ pub(super) fn evaluate(view: &View<'_>, key: &Key) -> Option<Value> {
 
 /// Panics where a test wants it.
 #[allow(clippy::panic, reason = "that is what it is for")]
-fn fail_on_demand(view: &View<'_>, key: &Key) {
+fn fail_on_demand(view: &Reading<'_>, key: &Key) {
     let hook = view.settings().test_hooks.panic_at.as_ref();
     if let Some(name) = hook
         && key.object().is_some_and(|object| *object.name.name == **name)
@@ -60,7 +64,7 @@ fn fail_on_demand(view: &View<'_>, key: &Key) {
     }
 }
 
-fn backend_value(view: &View<'_>, key: &BackendKey) -> Option<BackendValue> {
+fn backend_value(view: &Reading<'_>, key: &BackendKey) -> Option<BackendValue> {
     let result = backend::resolve(view, key)?;
     let hooks = &view.settings().test_hooks;
     let encode = |backend: &ResolvedBackend| EncodedBackend {
@@ -73,14 +77,14 @@ fn backend_value(view: &View<'_>, key: &BackendKey) -> Option<BackendValue> {
 
 /// Only of a backend that is there. It is not read, so that its other changes are none of ours; the engine says when
 /// it comes or goes.
-fn endpoints(view: &View<'_>, key: &BackendKey) -> Option<Value> {
+fn endpoints(view: &Reading<'_>, key: &BackendKey) -> Option<Value> {
     view.graph.value(&Key::Backend(key.clone()))?;
     let (cluster, endpoints) = backend::endpoints(view, key)?;
     Some(xds::encode_endpoints(&cluster, &endpoints, &view.settings().test_hooks).into_value())
 }
 
 /// A route of which some parent is ours: what others serve costs nothing here.
-fn route(view: &View<'_>, key: &RouteKey) -> Option<http_route::TranslatedRoute> {
+fn route(view: &Reading<'_>, key: &RouteKey) -> Option<TranslatedRoute> {
     let route = view.object::<HttpRoute>(key)?;
     let mut parents = route.parent_refs.iter();
     let is_ours = parents.any(|parent| {
@@ -89,7 +93,7 @@ fn route(view: &View<'_>, key: &RouteKey) -> Option<http_route::TranslatedRoute>
     is_ours.then(|| http_route::translate(view, key, route))
 }
 
-fn served(view: &View<'_>, key: &RouteKey) -> Option<RouteVersion> {
+fn served(view: &Reading<'_>, key: &RouteKey) -> Option<RouteVersion> {
     let newest = || {
         let (route, attachment) = (view.route(key)?, view.attachment(key)?);
         Some(RouteVersion { route, rows: attachment.rows.clone() })

@@ -8,10 +8,10 @@ use crds::ObjectRef;
 use ir::{GatewayName, Hostname, PathMatch};
 
 use super::Translator;
-use super::key::{BackendKey, GatewayKey, Key};
-use super::output::gateway_name;
-use super::value::{OfValue as _, PortValue, RouteVersion, Value};
-use crate::gateway::face::Proxy;
+use super::key::Key;
+use super::value::{OfValue as _, Value};
+use crate::gateway::facts::RouteVersion;
+use crate::gateway::facts::{BackendKey, GatewayKey, PortValue, Proxy, gateway_name};
 use crate::status::Report;
 use crate::{GatewayOutput, Translation};
 

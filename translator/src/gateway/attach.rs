@@ -1,5 +1,7 @@
 //! Which routes attach to which listeners: parentRef × listener.
 
+use crate::gateway::facts::{Attachment, Placed, Row, TranslatedRoute};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,42 +16,15 @@ use crds::{NamespacedName, ObjectRef, gateway_api};
 use ir::Hostname;
 
 use super::class;
-use super::face::Placed;
-use super::http_route::TranslatedRoute;
 use super::listener::Listener;
-use crate::engine::{GatewayKey, View};
+use crate::gateway::view::View;
 use crate::status::{Condition, ConditionType, Facts, ParentFacts, Reason, Rejection, Report};
 
 /// The kind of the routes that attach.
 const KIND: &str = "HTTPRoute";
 
-/// A route at one listener of a Gateway, under one hostname.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Row {
-    pub gateway: GatewayKey,
-    /// The listener's name.
-    pub listener: String,
-    /// The listener's port; `None` if it is not served.
-    pub port: Option<u16>,
-    /// Narrowed to the listener's.
-    pub effective: Hostname,
-    /// As the route writes it; decides precedence.
-    pub original: Hostname,
-}
-
-/// Where a route attaches, and what there is to tell about it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Attachment {
-    /// Sorted, each once.
-    pub rows: Arc<[Row]>,
-    /// Whether it counts as attached where it is: not if nothing of it is carried out.
-    pub is_counted: bool,
-    /// Its status; `None` if no parent is ours.
-    pub report: Option<Arc<Report>>,
-}
-
 /// Attaches a route to the listeners that it names, and tells how that went; `None` if it is not a route of ours.
-pub(crate) fn attach(view: &View<'_>, key: &NamespacedName) -> Option<Attachment> {
+pub(crate) fn attach(view: &impl View, key: &NamespacedName) -> Option<Attachment> {
     let route = view.object::<HttpRoute>(key)?;
     let translated = view.route(key);
     let mut all_rows = BTreeSet::new();
@@ -81,14 +56,6 @@ pub(crate) fn attach(view: &View<'_>, key: &NamespacedName) -> Option<Attachment
     });
     let is_counted = translated.is_some_and(|translated| !translated.all_broken);
     Some(Attachment { rows: all_rows.into_iter().collect(), is_counted, report: report.map(Arc::new) })
-}
-
-impl Attachment {
-    /// The listeners (Gateway, name) at which it counts as attached: those that accept it.
-    pub(crate) fn counted(&self) -> BTreeSet<(GatewayKey, String)> {
-        let rows = self.rows.iter().filter(|_| self.is_counted);
-        rows.map(|row| (row.gateway.clone(), row.listener.clone())).collect()
-    }
 }
 
 /// What to tell about a route at a parent, which may have rejected it.
@@ -139,7 +106,7 @@ pub(crate) fn parent_gateway(parent: &ParentRef, route_namespace: &str) -> Optio
 /// Where a route attaches by one parentRef, or why nowhere (Gateway API, `RouteConditionReason`). No hostnames: every
 /// host.
 fn rows(
-    view: &View<'_>,
+    view: &impl View,
     gateway: &NamespacedName,
     placed: &Placed,
     parent: &ParentRef,
@@ -199,7 +166,7 @@ fn is_kind_allowed(listener: &Listener, route_kind: &str) -> bool {
 }
 
 fn is_namespace_allowed(
-    view: &View<'_>,
+    view: &impl View,
     gateway: &NamespacedName,
     listener: &Listener,
     namespace: &str,

@@ -1,13 +1,15 @@
 //! Which GatewayClasses and Gateways are ours.
 
+use crate::gateway::facts::ClassFace;
+
 use std::sync::Arc;
 
 use crds::gateway_api::part::ParentRef;
 use crds::gateway_api::{self, Gateway, GatewayClass};
-use crds::{NamespacedName, ObjectKey, ObjectRef};
+use crds::{NamespacedName, ObjectRef};
 
-use super::parameters::{self, Parameters};
-use crate::engine::View;
+use super::parameters::{self};
+use crate::gateway::view::View;
 use crate::status::{Condition, ConditionType, Facts, GatewayFacts, Reason, Rejection, Report};
 
 /// The controllers that serve the kinds of both dialects, too, and tell about them in the same conditions.
@@ -23,21 +25,8 @@ pub(crate) fn is_of_a_peer(class: &GatewayClass) -> bool {
     PEERS.contains(&class.spec.controller_name.as_str())
 }
 
-/// A class whose Gateways we serve.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ClassFace {
-    /// Its parameters; `Ok(None)` if it names none.
-    pub parameters: Result<Option<Parameters>, Rejection>,
-    /// Whether it names parameters that have no effect here.
-    pub has_idle_parameters: bool,
-    /// The parameters that it names.
-    pub named_parameters: Option<ObjectKey>,
-    /// Its status; `None` for a class that exists by a setting alone.
-    pub report: Option<Arc<Report>>,
-}
-
 /// Reads a class; `None` if it is not ours.
-pub(crate) fn read(view: &View<'_>, name: &str) -> Option<ClassFace> {
+pub(crate) fn read(view: &impl View, name: &str) -> Option<ClassFace> {
     let settings = view.settings();
     let Some(class) = view.object::<GatewayClass>(&NamespacedName::new("", name)) else {
         let is_implied = settings.implied_classes.iter().any(|implied| implied == name);
@@ -73,7 +62,7 @@ pub(crate) fn read(view: &View<'_>, name: &str) -> Option<ClassFace> {
 }
 
 /// Where nobody else can be meant, a Gateway of a class that is not ours is a mistake.
-pub(crate) fn report_of_classless(view: &View<'_>, key: &NamespacedName) -> Option<Report> {
+pub(crate) fn report_of_classless(view: &impl View, key: &NamespacedName) -> Option<Report> {
     if !view.settings().sole_controller {
         return None;
     }
@@ -95,7 +84,7 @@ pub(crate) fn report_of_classless(view: &View<'_>, key: &NamespacedName) -> Opti
 
 /// What to tell of a parent that is no Gateway of ours. Nothing where it may be somebody else's.
 pub(crate) fn nobodys_parent(
-    view: &View<'_>,
+    view: &impl View,
     parent: &ParentRef,
     gateway: Option<&NamespacedName>,
 ) -> Option<Condition> {

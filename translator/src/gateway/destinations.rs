@@ -1,16 +1,24 @@
 //! Backend references of a rule → destinations of the IR.
 
+use crds::NamespacedName;
 use crds::gateway_api::{self as api, HttpRule as Rule};
 use ir::{Destination, RouteMatch, Target};
 
-use super::backend::{self, BackendFace, BackendRef};
+use super::backend::{self, BackendRef};
 use super::filter::{self, Filters};
-use super::http_route::{RULE_BROKEN, RuleTranslator, TranslatedRoute};
-use crate::engine::BackendKey;
+use crate::gateway::facts::{BackendFace, BackendKey, RULE_BROKEN, TranslatedRoute};
+use crate::gateway::view::View;
 use crate::reference_grant::Party;
 use crate::status::Rejection;
 
-impl RuleTranslator<'_> {
+/// One rule on its way into the IR.
+pub(super) struct RuleTranslator<'a, V> {
+    pub(super) view: &'a V,
+    pub(super) key: &'a NamespacedName,
+    pub(super) field: String,
+}
+
+impl<V: View> RuleTranslator<'_, V> {
     /// Where the requests of a rule go.
     pub(super) fn destinations(&self, rule: &Rule, out: &mut TranslatedRoute) -> Destinations {
         let mut destinations = Destinations::default();

@@ -4,12 +4,12 @@ use crds::NamespacedName;
 use crds::core::Service;
 use crds::gateway_api::{self, Gateway};
 
-use crate::engine::View;
+use crate::gateway::view::View;
 use crate::status::StatusAddress;
 
 /// The addresses of the Service that is named as the proxy, or why there are none yet.
 pub(crate) fn addresses(
-    view: &View<'_>,
+    view: &impl View,
     key: &NamespacedName,
     gateway: &Gateway,
     proxy_name: &str,

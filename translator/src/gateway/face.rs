@@ -1,56 +1,20 @@
 //! What a Gateway says, seen alone; then with its addresses; and what a deployer must provide for it.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use crate::gateway::facts::{GatewayFace, Parameters, Placed, Proxy, gateway_name};
 
+use crds::NamespacedName;
 use crds::gateway_api::Gateway;
-use crds::gateway_parameters::KubeParameters;
-use crds::{NamespacedName, ObjectKey};
-use ir::{EscapedSlashes, ProxyInfra};
+use ir::EscapedSlashes;
 
 use super::address::{self, AddressPlan};
-use super::listener::{self, Listener};
-use super::parameters::{self, Parameters};
+use super::listener::{self};
+use super::parameters::{self};
 use super::{escaped_slashes, infra};
-use crate::engine::{View, gateway_name};
+use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
 
-/// What a Gateway of ours says, seen alone.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct GatewayFace {
-    pub gateway: Arc<Gateway>,
-    pub listeners: Vec<Listener>,
-    pub parameters: Parameters,
-    /// The parameters that it names itself.
-    pub named_parameters: Option<ObjectKey>,
-    pub escaped_slashes: EscapedSlashes,
-    /// Why it is not served at all.
-    pub rejected: Option<Rejection>,
-}
-
-/// A Gateway of ours with its addresses.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Placed {
-    pub listeners: Vec<Listener>,
-    pub addresses: Vec<IpAddr>,
-    /// Whether it is rejected as a whole.
-    pub is_rejected: bool,
-}
-
-/// What a deployer must provide.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Proxy {
-    /// Names, addresses and ports.
-    pub infra: ProxyInfra,
-    /// How its pods are to be made; `None` if nobody said anything about it.
-    pub parameters: Option<Arc<KubeParameters>>,
-    /// Whether there is something to serve. A proxy that was made stays as it is while there is not: a mistake in an
-    /// edit must not end what serves.
-    pub is_served: bool,
-}
-
 /// Reads a Gateway; `None` if it is not ours.
-pub(crate) fn read(view: &View<'_>, key: &NamespacedName) -> Option<GatewayFace> {
+pub(crate) fn read(view: &impl View, key: &NamespacedName) -> Option<GatewayFace> {
     let gateway = view.object::<Gateway>(key)?;
     let class = view.class(&gateway.spec.gateway_class_name)?;
     let mut listeners = listener::listeners(gateway);
@@ -83,7 +47,7 @@ fn unsupported(gateway: &Gateway) -> Option<Rejection> {
 }
 
 /// Gives every Gateway of ours its address.
-pub(crate) fn plan(view: &View<'_>) -> AddressPlan {
+pub(crate) fn plan(view: &impl View) -> AddressPlan {
     let gateways = view.gateways();
     let wanted = gateways.iter().filter(|(_, face)| face.rejected.is_none()).map(|(key, face)| {
         let ports = face.listeners.iter().filter(|listener| listener.is_served());
@@ -93,7 +57,7 @@ pub(crate) fn plan(view: &View<'_>) -> AddressPlan {
 }
 
 /// The Gateway with its addresses.
-pub(crate) fn place(view: &View<'_>, key: &NamespacedName) -> Option<Placed> {
+pub(crate) fn place(view: &impl View, key: &NamespacedName) -> Option<Placed> {
     let face = view.gateway(key)?;
     let mut listeners = face.listeners.clone();
     let is_rejected = face.rejected.is_some();
@@ -105,7 +69,7 @@ pub(crate) fn place(view: &View<'_>, key: &NamespacedName) -> Option<Placed> {
 }
 
 /// What a deployer must provide for the Gateway.
-pub(crate) fn proxy(view: &View<'_>, key: &NamespacedName) -> Option<Proxy> {
+pub(crate) fn proxy(view: &impl View, key: &NamespacedName) -> Option<Proxy> {
     let (face, placed) = (view.gateway(key)?, view.placement(key)?);
     let name = gateway_name(key);
     Some(Proxy {
@@ -113,17 +77,4 @@ pub(crate) fn proxy(view: &View<'_>, key: &NamespacedName) -> Option<Proxy> {
         parameters: face.parameters.kube.clone(),
         is_served: placed.is_served(),
     })
-}
-
-impl Placed {
-    /// Whether anything of it is served.
-    pub(crate) fn is_served(&self) -> bool {
-        self.served().next().is_some()
-    }
-
-    /// The listeners that are served.
-    pub(crate) fn served(&self) -> impl Iterator<Item = &Listener> {
-        let is_rejected = self.is_rejected;
-        self.listeners.iter().filter(move |listener| !is_rejected && listener.is_served())
-    }
 }

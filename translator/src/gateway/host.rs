@@ -1,65 +1,18 @@
 //! Virtual hosts: which exist, and which routes stand in them, in which order.
 
+use crate::gateway::facts::{Entries, GatewayKey, HostFace, OrderKey, OrderedRoute, RouteKey};
+
 use std::cmp::Ordering;
-use std::sync::Arc;
 
-use ir::{Hostname, ListenerIr, Precedence};
+use ir::Hostname;
 
-use crate::engine::{GatewayKey, RouteKey, View};
-use crate::xds;
-
-/// Where a route stands among those of its virtual host. What sorts first is tried first: the more specific hostname
-/// as written, then the match, then the older route, then its name, then its place in the spec (Gateway API,
-/// `HTTPRouteSpec.hostnames` and `HTTPRouteRule.matches`).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct OrderKey {
-    hostname: Hostname,
-    matches: Precedence,
-    created: Option<i64>,
-    route: RouteKey,
-    rule: usize,
-    rule_match: usize,
-}
-
-impl OrderKey {
-    /// The place in the spec of its route: rule and match.
-    pub(crate) fn place(&self) -> (usize, usize) {
-        (self.rule, self.rule_match)
-    }
-}
-
-/// What a route adds to a virtual host: encoded routes of Envoy's, by place.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Entries(pub Vec<(OrderKey, Arc<[u8]>)>);
-
-/// A virtual host that exists.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct HostFace {
-    /// The listener that it belongs to; only routes that attach there serve it.
-    pub listener: String,
-}
-
-/// The part of a port that virtual hosts depend on.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct PortFace {
-    pub listener: ListenerIr,
-    /// The listeners of the Gateway on the port: name and hostname.
-    pub hostnames: Vec<(String, Hostname)>,
-}
-
-impl PortFace {
-    /// The listener that a host belongs to: that with the most specific hostname that covers it. Routes of wider
-    /// listeners do not serve it (listener isolation).
-    fn owner(&self, hostname: &Hostname) -> Option<&(String, Hostname)> {
-        let covering = self.hostnames.iter().filter(|(_, listener)| listener.covers(hostname));
-        covering.min_by(|(_, left), (_, right)| left.cmp(right))
-    }
-}
+use crate::gateway::view::View;
+use crate::xds::{self};
 
 /// The virtual host of a hostname. It exists where a route of its own listener names it, and for the hostname of each
 /// listener, if only to answer 404.
 pub(crate) fn host(
-    view: &View<'_>,
+    view: &impl View,
     gateway: &GatewayKey,
     port: u16,
     hostname: &Hostname,
@@ -76,7 +29,7 @@ pub(crate) fn host(
 /// listener: so a route stands in every virtual host that one of its hostnames covers, and of several the most
 /// specific as written counts.
 pub(crate) fn entries(
-    view: &View<'_>,
+    view: &impl View,
     gateway: &GatewayKey,
     port: u16,
     hostname: &Hostname,
@@ -92,7 +45,7 @@ pub(crate) fn entries(
     });
     let original = &rows.min_by(|left, right| left.original.cmp(&right.original))?.original;
     let value = view.port(gateway, port)?;
-    let entry = |ordered: &super::http_route::OrderedRoute| {
+    let entry = |ordered: &OrderedRoute| {
         let key = OrderKey {
             hostname: original.clone(),
             matches: ordered.precedence,

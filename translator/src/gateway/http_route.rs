@@ -1,58 +1,21 @@
 //! HTTPRoute → routes of the IR.
 
-use std::collections::BTreeSet;
+use crate::gateway::facts::{OrderedRoute, RULE_BROKEN, TranslatedRoute};
 
 use crds::NamespacedName;
 use crds::gateway_api::{HttpRoute, HttpRule as Rule};
-use ir::{DirectResponse, Forward, Hostname, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
+use ir::{Forward, Hostname, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
 
-use super::destinations::{Destinations, is_error, with_rewrite};
+use super::destinations::{Destinations, RuleTranslator, is_error, with_rewrite};
 use super::filter::{self, Filters};
 use super::http_match::{self, BadMatch, Checks, Guard};
 use super::time_limits::{self, Limits};
 use super::validate;
-use crate::engine::{BackendKey, View};
-use crate::status::{Condition, ConditionType, Reason, Rejection};
+use crate::gateway::view::View;
+use crate::status::{Reason, Rejection};
 
 /// The largest weight of a backend (Gateway API, `BackendRef.weight`).
 const MAX_WEIGHT: i32 = 1_000_000;
-
-/// What a request is answered with whose rule cannot be carried out.
-pub(super) const RULE_BROKEN: DirectResponse = DirectResponse { status: 500 };
-
-/// An HTTPRoute, translated; the same for every parent, listener and port.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct TranslatedRoute {
-    /// Those that are hostnames. Empty: every host, unless `is_nowhere`.
-    pub hostnames: Vec<Hostname>,
-    /// What is wrong with the others.
-    pub hostname_errors: Vec<String>,
-    /// When the HTTPRoute was made, in nanoseconds since 1970. A route without a time (a file) counts as oldest: all
-    /// of a folder are alike, and the name decides.
-    pub created: Option<i64>,
-    /// In the order of the spec.
-    pub routes: Vec<OrderedRoute>,
-    /// The backends that the routes send requests to; sorted, each once.
-    pub backends: Vec<BackendKey>,
-    /// All backends that are named; sorted, each once.
-    pub named: Vec<BackendKey>,
-    /// References that do not resolve.
-    pub ref_errors: Vec<Rejection>,
-    /// Rules that are not carried out as written.
-    pub broken: Vec<Rejection>,
-    /// Whether nothing of any rule is carried out as written.
-    pub all_broken: bool,
-}
-
-/// A route with its place among the others of its HTTPRoute.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct OrderedRoute {
-    pub rule: usize,
-    pub rule_match: usize,
-    /// That of the match as written.
-    pub precedence: Precedence,
-    pub route: RouteIr,
-}
 
 /// The hostnames of an HTTPRoute; those that are no hostnames are left out and reported.
 fn hostnames(route: &HttpRoute) -> (Vec<Hostname>, Vec<String>) {
@@ -70,7 +33,7 @@ fn saturated(nanoseconds: i128) -> i64 {
 }
 
 /// Translates every rule.
-pub(crate) fn translate(view: &View<'_>, key: &NamespacedName, route: &HttpRoute) -> TranslatedRoute {
+pub(crate) fn translate(view: &impl View, key: &NamespacedName, route: &HttpRoute) -> TranslatedRoute {
     let (hostnames, hostname_errors) = hostnames(route);
     let created = route.metadata.creation_timestamp.as_ref().map(|time| saturated(time.0.as_nanosecond()));
     let mut translated =
@@ -98,78 +61,6 @@ pub(crate) fn translate(view: &View<'_>, key: &NamespacedName, route: &HttpRoute
     translated.all_broken = broken_rules == rules.len();
     translated.tidy();
     translated
-}
-
-impl TranslatedRoute {
-    /// Whether it has no hostname left. A route whose hostnames are all invalid must not become a route for every
-    /// host.
-    pub(crate) fn is_nowhere(&self) -> bool {
-        self.hostnames.is_empty() && !self.hostname_errors.is_empty()
-    }
-
-    /// The same route with nothing but errors for answers, for a proxy that refuses it as it is.
-    pub(crate) fn answering_errors(&self) -> Self {
-        let broken = |ordered: &OrderedRoute| {
-            let Action { request_headers, response_headers, action, .. } = Action::broken();
-            let route = RouteIr {
-                name: ordered.route.name.clone(),
-                matches: ordered.route.matches.clone(),
-                request_headers,
-                response_headers,
-                action,
-            };
-            OrderedRoute { route, ..ordered.clone() }
-        };
-        let routes = self.routes.iter().map(broken).collect();
-        Self { routes, backends: Vec::new(), ..self.clone() }
-    }
-
-    /// Puts sets in order, and gives back the memory that lists have kept for growing.
-    fn tidy(&mut self) {
-        for keys in [&mut self.backends, &mut self.named] {
-            keys.sort();
-            keys.dedup();
-            keys.shrink_to_fit();
-        }
-        self.routes.shrink_to_fit();
-    }
-
-    /// The conditions of the route at a parent that accepts it.
-    pub(crate) fn conditions(&self) -> Vec<Condition> {
-        let messages: Vec<_> = self.broken.iter().map(|rejection| rejection.message.as_str()).collect();
-        let message = messages.join("; ");
-        let mut conditions = match self.broken.first() {
-            Some(first) if self.all_broken => {
-                vec![Condition::bad(ConditionType::Accepted, first.reason, message)]
-            }
-            first => {
-                let mut conditions =
-                    vec![Condition::good(ConditionType::Accepted, Reason::Accepted, "the route is valid")];
-                conditions.extend(first.map(|first| {
-                    let message = format!("Dropped Rule(s): {message}");
-                    Condition::bad(ConditionType::PartiallyInvalid, first.reason, message)
-                }));
-                conditions
-            }
-        };
-        conditions.push(self.resolved_refs());
-        conditions
-    }
-
-    /// Whether the route's references resolve. Told also at a parent that does not accept it.
-    pub(crate) fn resolved_refs(&self) -> Condition {
-        match self.ref_errors.first() {
-            None => {
-                Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
-            }
-            Some(first) => {
-                let messages: BTreeSet<_> =
-                    self.ref_errors.iter().map(|error| error.message.as_str()).collect();
-                let message = messages.into_iter().collect::<Vec<_>>().join("; ");
-                Condition::bad(ConditionType::ResolvedRefs, first.reason, message)
-            }
-        }
-    }
 }
 
 /// What a route does, with the header edits that go with it.
@@ -211,14 +102,7 @@ impl ReadMatch {
     }
 }
 
-/// One rule on its way into the IR.
-pub(super) struct RuleTranslator<'a> {
-    pub(super) view: &'a View<'a>,
-    pub(super) key: &'a NamespacedName,
-    pub(super) field: String,
-}
-
-impl RuleTranslator<'_> {
+impl<V: View> RuleTranslator<'_, V> {
     /// The matches of the rule, each with what is done. A match that is not understood answers 500 for the
     /// requests that it may have meant; if not even its path is known, it is dropped, since nobody knows
     /// which requests it meant. A rule whose filters cannot be carried out answers 500, since without them

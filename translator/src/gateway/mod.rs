@@ -1,6 +1,6 @@
 //! From Kubernetes objects to the intermediate representation: validity, attachment, references.
 //!
-//! Every stage is a pure function of what it looks up in the [`View`](crate::engine::View); the engine decides when it
+//! Every stage is a pure function of what it looks up in the [`View`](view::View); the engine decides when it
 //! is evaluated. In the order of work: which classes are ours; what each Gateway says; which addresses it gets; what
 //! backends and routes mean; where routes attach; which virtual hosts there are and what stands in them.
 
@@ -12,6 +12,7 @@ mod destinations;
 mod escaped_slashes;
 mod exposure;
 pub(crate) mod face;
+pub(crate) mod facts;
 mod filter;
 mod header_modifier;
 pub(crate) mod host;
@@ -26,3 +27,4 @@ pub(crate) mod report;
 mod target_address;
 mod time_limits;
 mod validate;
+pub(crate) mod view;

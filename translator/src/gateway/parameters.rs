@@ -3,16 +3,15 @@
 //! A Gateway's own (by `infrastructure.parametersRef`, or by Gloo's annotation) are laid over those of
 //! its class.
 
+use crate::gateway::facts::{ClassFace, Parameters};
+
 use std::sync::Arc;
 
 use crds::gateway_api::{Gateway, GatewayClass};
-use crds::gateway_parameters::{
-    GLOO_GROUP, GROUP, GatewayParameters, GlooGatewayParameters, KubeParameters, ParametersRef,
-};
+use crds::gateway_parameters::{GLOO_GROUP, GROUP, GatewayParameters, GlooGatewayParameters, ParametersRef};
 use crds::{Kind, NamespacedName, ObjectKey};
 
-use super::class::ClassFace;
-use crate::engine::View;
+use crate::gateway::view::View;
 use crate::status::{Condition, ConditionType, Facts, Reason, Rejection, Report};
 
 /// The annotation by which a Gateway names Gloo's GatewayParameters in its namespace.
@@ -22,15 +21,6 @@ const KIND: &str = "GatewayParameters";
 
 /// Where a class names its parameters.
 const CLASS_FIELD: &str = "spec.parametersRef";
-
-/// What a Gateway's parameters come to.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Parameters {
-    /// `None` if there are none, or if they have no effect here.
-    pub kube: Option<Arc<KubeParameters>>,
-    /// What has no effect, for the status.
-    pub notes: Vec<String>,
-}
 
 /// A reference to parameters, with the field that holds it.
 struct Reference {
@@ -44,7 +34,7 @@ struct Reference {
 
 /// The parameters of a Gateway, its class's included.
 pub(crate) fn of_gateway(
-    view: &View<'_>,
+    view: &impl View,
     key: &NamespacedName,
     gateway: &Gateway,
     class: &ClassFace,
@@ -75,25 +65,25 @@ pub(crate) fn of_gateway(
 }
 
 /// Whether the parameters of a class can be used; `Ok(None)` if it names none.
-pub(crate) fn of_class(view: &View<'_>, class: &GatewayClass) -> Result<Option<Parameters>, Rejection> {
+pub(crate) fn of_class(view: &impl View, class: &GatewayClass) -> Result<Option<Parameters>, Rejection> {
     class_reference(class).map(|reference| resolve(view, &reference)).transpose()
 }
 
 /// The parameters that a class names, if they can have an effect.
-pub(crate) fn named_by_class(view: &View<'_>, class: &GatewayClass) -> Option<ObjectKey> {
+pub(crate) fn named_by_class(view: &impl View, class: &GatewayClass) -> Option<ObjectKey> {
     named(view, class_reference(class)?)
 }
 
 /// The parameters that a Gateway names, if they can have an effect.
 pub(crate) fn named_by_gateway(
-    view: &View<'_>,
+    view: &impl View,
     key: &NamespacedName,
     gateway: &Gateway,
 ) -> Option<ObjectKey> {
     named(view, gateway_reference(key, gateway)?)
 }
 
-fn named(view: &View<'_>, reference: Reference) -> Option<ObjectKey> {
+fn named(view: &impl View, reference: Reference) -> Option<ObjectKey> {
     let Reference { group, kind, namespace, name, .. } = reference;
     let is_known = kind == KIND && [GROUP, GLOO_GROUP].contains(&group.as_str());
     let namespace = namespace.filter(|_| is_known && view.settings().addressing.is_own_network())?;
@@ -101,7 +91,7 @@ fn named(view: &View<'_>, reference: Reference) -> Option<ObjectKey> {
 }
 
 /// The status of parameters that a class or Gateway of ours names; `None` if none does.
-pub(crate) fn report(view: &View<'_>, key: &ObjectKey) -> Option<Report> {
+pub(crate) fn report(view: &impl View, key: &ObjectKey) -> Option<Report> {
     if !view.are_parameters_named(key) {
         return None;
     }
@@ -147,7 +137,7 @@ fn class_reference(class: &GatewayClass) -> Option<Reference> {
     })
 }
 
-fn resolve(view: &View<'_>, reference: &Reference) -> Result<Parameters, Rejection> {
+fn resolve(view: &impl View, reference: &Reference) -> Result<Parameters, Rejection> {
     let Reference { field, group, kind, namespace, name } = reference;
     let invalid = |message: String| Rejection::new(Reason::InvalidParameters, format!("{field}: {message}"));
     if kind != KIND || !([GROUP, GLOO_GROUP].contains(&group.as_str())) {
@@ -165,7 +155,7 @@ fn object_key(group: &str, name: NamespacedName) -> ObjectKey {
     ObjectKey { kind: if is_gloo { Kind::GlooGatewayParameters } else { Kind::GatewayParameters }, name }
 }
 
-fn lookup<'a>(view: &View<'a>, key: &ObjectKey) -> Option<(ParametersRef<'a>, i64)> {
+fn lookup<'a>(view: &'a impl View, key: &ObjectKey) -> Option<(ParametersRef<'a>, i64)> {
     if key.kind == Kind::GlooGatewayParameters {
         let found = view.object::<GlooGatewayParameters>(&key.name)?;
         Some((found.parameters(), found.metadata.generation.unwrap_or_default()))

@@ -2,11 +2,11 @@
 
 use ir::{Bind, FilterChainIr, HttpChain, ListenerIr, ListenerName, Protocol, RouteConfigName};
 
-use super::host::PortFace;
-use crate::engine::{GatewayKey, View};
+use crate::gateway::facts::{GatewayKey, PortFace};
+use crate::gateway::view::View;
 
 /// The listener on a port, for all listeners of the Gateway that share it; `None` if none is served.
-pub(crate) fn port(view: &View<'_>, gateway: &GatewayKey, port: u16) -> Option<PortFace> {
+pub(crate) fn port(view: &impl View, gateway: &GatewayKey, port: u16) -> Option<PortFace> {
     let (face, placed) = (view.gateway(gateway)?, view.placement(gateway)?);
     let served = placed.served().filter(|listener| listener.port == Some(port));
     let hostnames: Vec<_> =

@@ -8,17 +8,17 @@ use crds::gateway_api::gateways::{
 use crds::gateway_api::{self, Gateway};
 use crds::{NamespacedName, ObjectRef};
 
-use super::face::{GatewayFace, Placed};
 use super::infra::proxy_name;
 use super::{class, exposure};
 use crate::Addressing;
-use crate::engine::View;
+use crate::gateway::facts::{GatewayFace, Placed};
+use crate::gateway::view::View;
 use crate::status::{
     Condition, ConditionType, Facts, GatewayFacts, ListenerFacts, Reason, Rejection, Report, StatusAddress,
 };
 
 /// What to tell about a Gateway; `None` where it is somebody else's.
-pub(crate) fn report(view: &View<'_>, key: &NamespacedName) -> Option<Report> {
+pub(crate) fn report(view: &impl View, key: &NamespacedName) -> Option<Report> {
     let (Some(face), Some(placed)) = (view.gateway(key), view.placement(key)) else {
         return class::report_of_classless(view, key);
     };
@@ -38,7 +38,7 @@ pub(crate) fn report(view: &View<'_>, key: &NamespacedName) -> Option<Report> {
 
 /// Where clients find a Gateway, or why they do not yet: in a cluster what its Service says, else what it binds.
 fn exposure(
-    view: &View<'_>,
+    view: &impl View,
     key: &NamespacedName,
     gateway: &Gateway,
     bound: &[IpAddr],

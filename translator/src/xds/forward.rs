@@ -24,9 +24,9 @@ use proto::wkt::Any;
 use proto::{duration, u32_value};
 
 use super::header::HeaderEdits;
+use super::local_route::direct_response;
 use super::matcher::{FRACTION_DENOMINATOR, below_fraction, build_match};
 use super::rewrite::{self, EnvoyRewrite};
-use super::route::direct_response;
 use super::target_filter;
 
 /// The Envoy routes of a forwarding rule.

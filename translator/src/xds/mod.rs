@@ -24,6 +24,7 @@ mod hcm;
 mod header;
 mod keepalive;
 mod listener;
+mod local_route;
 mod matcher;
 mod pack;
 mod readiness;
@@ -51,7 +52,7 @@ use proto::route::VirtualHost;
 
 use crate::Settings;
 use crate::settings::TestHooks;
-use route::Origin;
+use local_route::Origin;
 
 pub(crate) use pack::Table;
 

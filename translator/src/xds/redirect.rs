@@ -7,8 +7,8 @@ use ir::{Hostname, Redirect, RedirectPath, RouteIr, Scheme};
 use proto::route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 use proto::route::{RedirectAction, Route, route};
 
+use super::local_route::{Origin, local_route};
 use super::rewrite::{self, EnvoyRewrite};
-use super::route::{Origin, local_route};
 use super::target_filter;
 
 /// The route that redirects.

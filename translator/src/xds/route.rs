@@ -1,11 +1,11 @@
 //! Route tables. The virtual host is the unit: each is built from its own part of the representation.
 
-use ir::{Hostname, ListenerIr, RouteAction, RouteIr, Scheme};
+use ir::{Hostname, RouteAction, RouteIr};
 use proto::bool_value;
-use proto::route::{DirectResponseAction, Route, RouteConfiguration, VirtualHost, route};
+use proto::route::{Route, RouteConfiguration, VirtualHost};
 
-use super::header::HeaderEdits;
-use super::matcher::{build_match, unless_host_is_plain};
+use super::local_route::{Origin, direct_response, local_route};
+use super::matcher::unless_host_is_plain;
 use super::{forward, redirect};
 
 /// A route table without virtual hosts.
@@ -17,13 +17,6 @@ pub(super) fn build_route_configuration() -> RouteConfiguration {
         validate_clusters: Some(bool_value(false)),
         ..RouteConfiguration::default()
     }
-}
-
-/// Where a listener is found, as a URL says it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Origin {
-    pub(super) scheme: Scheme,
-    pub(super) port: u16,
 }
 
 /// The virtual host of a hostname, with the routes that each has.
@@ -59,32 +52,4 @@ pub(super) fn build_routes(ir: &RouteIr, hostname: &Hostname, origin: &Origin) -
         RouteAction::Redirect(redirect) => vec![redirect::build_route(ir, redirect, hostname, origin)],
         RouteAction::Respond(response) => vec![local_route(ir, direct_response(response))],
     }
-}
-
-impl Origin {
-    /// That of a listener.
-    pub(super) fn of(listener: &ListenerIr) -> Self {
-        Self { scheme: listener.scheme(), port: listener.bind.port }
-    }
-}
-
-/// A route that the gateway answers itself; only the response's edits mean anything to it.
-pub(super) fn local_route(ir: &RouteIr, action: route::Action) -> Route {
-    let response = HeaderEdits::compose([&ir.response_headers]);
-    Route {
-        name: ir.name.to_string(),
-        r#match: Some(build_match(&ir.matches)),
-        response_headers_to_add: response.add,
-        response_headers_to_remove: response.remove,
-        action: Some(action),
-        ..Route::default()
-    }
-}
-
-/// An answer without a body.
-pub(super) fn direct_response(ir: &ir::DirectResponse) -> route::Action {
-    route::Action::DirectResponse(DirectResponseAction {
-        status: ir.status.into(),
-        ..DirectResponseAction::default()
-    })
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::bootstrap::{BOOTSTRAP_FILE, CONFIG_DIR, Drain, Metrics, RUN_DIR, TOKEN_DIR};
-use super::manifest::{Common, Manifest, Metadata, insert_present};
+use super::common::{Common, Manifest, Metadata, insert_present};
 use super::object::ManifestKind;
 
 /// The name that scripts for kgateway know.

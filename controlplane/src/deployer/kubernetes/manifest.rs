@@ -8,53 +8,12 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::bootstrap::{self, CA_FILE, ClusterBootstrap};
+use super::common::{Common, DeploySettings, LONGEST_LABEL, Manifest, Metadata, insert_present};
 use super::deployment;
-use super::object::{ManifestKind, ObjectKey};
-
-/// The label that says that an object is ours, and its value.
-pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "chancery");
-
-/// The label that holds the name of the proxy: of its Deployment.
-pub(super) const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
-
-/// The label by which Gateway API's users find what belongs to a Gateway.
-const GATEWAY_NAME_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
-
-/// The longest value of a label.
-const LONGEST_LABEL: usize = 63;
-
-/// What the control plane decides once, for all proxies of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeploySettings {
-    /// The DNS name by which pods reach the xDS port, such as `chancery.chancery-system.svc`; the port's
-    /// certificate is for it.
-    pub xds_host: String,
-    /// The xDS port.
-    pub xds_port: u16,
-    /// The audience of the tokens with which proxies show who they are.
-    pub token_audience: String,
-    /// The image of Envoy, unless parameters name another.
-    pub image: String,
-}
+use super::object::ManifestKind;
 
 /// The image of the pinned Envoy, without a shell.
 pub const DEFAULT_IMAGE: &str = "envoyproxy/envoy:distroless-v1.40.0";
-
-/// One object to make.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Manifest {
-    /// Which object.
-    pub key: ObjectKey,
-    /// The object as it is applied; holds every field that is ours and no other.
-    pub object: Value,
-}
-
-/// What all objects of one Gateway share.
-pub(super) struct Common<'a> {
-    pub(super) infra: &'a ProxyInfra,
-    pub(super) parameters: &'a KubeParameters,
-    pub(super) settings: &'a DeploySettings,
-}
 
 /// Renders all that a Gateway's proxies need, in the order in which it is to be applied. Pure.
 ///
@@ -79,63 +38,6 @@ pub fn render_manifests(
 }
 
 impl Common<'_> {
-    /// The labels by which the Deployment finds its pods; they can never change. Users of Gloo look for
-    /// pods by the name of the proxy, not of the Gateway.
-    pub(super) fn selector(&self) -> BTreeMap<String, String> {
-        let ProxyInfra { gateway, name: proxy, .. } = self.infra;
-        // A label is shorter than a name may be.
-        let gateway = if gateway.name.len() <= LONGEST_LABEL { &gateway.name } else { proxy };
-        let labels =
-            [("app.kubernetes.io/name", proxy), (INSTANCE_LABEL, proxy), (GATEWAY_NAME_LABEL, gateway)];
-        labels.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect()
-    }
-
-    /// The labels of an object: what parameters add, what the Gateway asks for, ours; the last wins.
-    pub(super) fn labels(&self, extra: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
-        let (key, value) = MANAGED_BY;
-        let mut labels = extra.cloned().unwrap_or_default();
-        labels.extend(self.infra.labels.clone());
-        labels.extend(self.selector());
-        labels.insert("app.kubernetes.io/component".to_owned(), "proxy".to_owned());
-        labels.insert(key.to_owned(), value.to_owned());
-        labels
-    }
-
-    pub(super) fn annotations(&self, extra: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
-        let mut annotations = extra.cloned().unwrap_or_default();
-        annotations.extend(self.infra.annotations.clone());
-        annotations
-    }
-
-    /// The manifest of an object with the metadata that all of ours have.
-    pub(super) fn manifest(&self, kind: ManifestKind, metadata: Metadata<'_>, body: Value) -> Manifest {
-        let ProxyInfra { gateway, name, .. } = self.infra;
-        let key = ObjectKey { kind, namespace: gateway.namespace.clone(), name: name.clone() };
-        let mut meta = json!({
-            "name": name,
-            "namespace": gateway.namespace,
-            "labels": self.labels(metadata.extra_labels),
-        });
-        let annotations = self.annotations(metadata.extra_annotations);
-        if !annotations.is_empty() {
-            meta["annotations"] = json!(annotations);
-        }
-        if let Some(uid) = &self.infra.uid {
-            meta["ownerReferences"] = json!([{
-                "apiVersion": "gateway.networking.k8s.io/v1",
-                "kind": "Gateway",
-                "name": gateway.name,
-                "uid": uid,
-                "controller": true,
-            }]);
-        }
-        let mut object = json!({ "apiVersion": kind.api_version(), "kind": kind.kind(), "metadata": meta });
-        if let (Value::Object(object), Value::Object(body)) = (&mut object, body) {
-            object.extend(body);
-        }
-        Manifest { key, object }
-    }
-
     fn files(&self) -> Vec<(&'static str, String)> {
         let (parameters, settings) = (self.parameters, self.settings);
         let path = deployment::drain_path(self);
@@ -227,22 +129,6 @@ impl Common<'_> {
             "selector": { "matchLabels": self.selector() },
         });
         self.manifest(ManifestKind::PodDisruptionBudget, Metadata::default(), json!({ "spec": spec }))
-    }
-}
-
-/// What parameters add to an object's metadata.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Metadata<'a> {
-    pub(super) extra_labels: Option<&'a BTreeMap<String, String>>,
-    pub(super) extra_annotations: Option<&'a BTreeMap<String, String>>,
-}
-
-/// Inserts the members that are not null.
-pub(super) fn insert_present<const N: usize>(object: &mut Value, members: [(&str, Value); N]) {
-    for (name, value) in members {
-        if !value.is_null() {
-            object[name] = value;
-        }
     }
 }
 

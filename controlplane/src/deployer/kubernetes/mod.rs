@@ -12,6 +12,7 @@
 //! handed over to a foreign class, is deleted here. Only the leader writes.
 
 mod bootstrap;
+mod common;
 mod deployment;
 mod health;
 mod manifest;
@@ -34,8 +35,9 @@ use kube::Client;
 use tokio::sync::{mpsc, watch as channel};
 use tokio::time::{Instant, sleep_until};
 
+pub use common::{DeploySettings, MANAGED_BY, Manifest};
 pub use health::{DeploymentHealth, ProxyHealth};
-pub use manifest::{DEFAULT_IMAGE, DeploySettings, MANAGED_BY, Manifest, render_manifests};
+pub use manifest::{DEFAULT_IMAGE, render_manifests};
 pub use object::{ManifestKind, ObjectKey};
 
 use crate::backoff::Backoff;

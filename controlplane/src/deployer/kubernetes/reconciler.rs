@@ -9,7 +9,8 @@ use serde_json::Value;
 use translator::Proxy;
 
 use super::DeployFailures;
-use super::manifest::{DeploySettings, Manifest, render_manifests};
+use super::common::{DeploySettings, Manifest};
+use super::manifest::render_manifests;
 use super::object::{ManifestKind, ObjectKey, Observed, Owner, owner};
 use super::owner_check::{self, Fate};
 use super::prune::unwanted;

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt as _;
 
+use super::common::{INSTANCE_LABEL, MANAGED_BY};
 use super::health::{DeploymentFacts, HealthEvent, Name, PodFacts, Seen};
-use super::manifest::{INSTANCE_LABEL, MANAGED_BY};
 use super::object::{ManifestKind, ObjectKey, Observed};
 use super::pod::trouble;
 

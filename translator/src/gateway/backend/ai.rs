@@ -13,8 +13,8 @@ use ir::{
 
 use super::ResolvedBackend;
 use super::provider::{self, Profile};
-use crate::engine::View;
 use crate::gateway::target_address::is_allowed_host;
+use crate::gateway::view::View;
 use crate::reference_grant::Party;
 use crate::status::{Reason, Rejection};
 
@@ -33,7 +33,7 @@ const LENIENT_SECRET_KEY: &str = "api-key";
 
 /// Resolves an AI backend.
 pub(super) fn resolve(
-    view: &View<'_>,
+    view: &impl View,
     object: &ObjectKey,
     name: ClusterName,
     spec: &AiDestination,
@@ -166,7 +166,7 @@ fn partial(provider: &Provider) -> Vec<String> {
 }
 
 fn read_secret(
-    view: &View<'_>,
+    view: &impl View,
     object: &ObjectKey,
     secret: &NamespacedName,
     warnings: &mut Vec<String>,

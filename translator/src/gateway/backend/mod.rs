@@ -5,13 +5,15 @@ mod provider;
 mod service;
 mod static_hosts;
 
+use crate::gateway::facts::{BackendFace, BackendKey, ResolvedBackend};
+
 use crds::ai::{Canonical, ErrorKind, SpecError, Target};
 use crds::backend::Backend;
 use crds::upstream::Upstream;
 use crds::{Kind, NamespacedName, ObjectKey};
-use ir::{ClusterIr, ClusterName, Endpoint, Rewrite, SecretIr};
+use ir::{ClusterName, Endpoint};
 
-use crate::engine::{BackendKey, View};
+use crate::gateway::view::View;
 use crate::reference_grant::Party;
 use crate::status::{Condition, ConditionType, Facts, Reason, Rejection, Report};
 
@@ -29,66 +31,12 @@ pub(crate) struct BackendRef<'a> {
     pub port: Option<i32>,
 }
 
-/// A backend that can be sent requests.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ResolvedBackend {
-    pub cluster: ClusterIr,
-    /// What the cluster refers to.
-    pub secrets: Vec<SecretIr>,
-    /// What every request to it needs, whatever its route says.
-    pub rewrite: Rewrite,
-    pub is_ai: bool,
-    /// What of the object is not carried out, though the rest is.
-    partial: Vec<String>,
-    /// What was understood although it is not written as it should be.
-    warnings: Vec<String>,
-}
-
-/// What of a backend a route may know: what stands in the routes that lead to it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct BackendFace {
-    pub cluster: ClusterName,
-    pub rewrite: Rewrite,
-    pub is_ai: bool,
-}
-
-impl ResolvedBackend {
-    /// A backend that needs nothing but its cluster.
-    pub(crate) fn plain(cluster: ClusterIr) -> Self {
-        Self {
-            cluster,
-            secrets: Vec::new(),
-            rewrite: Rewrite::default(),
-            is_ai: false,
-            partial: Vec::new(),
-            warnings: Vec::new(),
-        }
-    }
-
-    /// What of it a route may know.
-    pub(crate) fn face(&self) -> BackendFace {
-        BackendFace { cluster: self.cluster.name.clone(), rewrite: self.rewrite.clone(), is_ai: self.is_ai }
-    }
-
-    fn conditions(&self) -> Vec<Condition> {
-        let mut message = "the backend is valid".to_owned();
-        self.warnings.iter().for_each(|warning| message.push_str(&format!("; note: {warning}")));
-        let mut conditions = vec![Condition::good(ConditionType::Accepted, Reason::Accepted, message)];
-        if !self.partial.is_empty() {
-            let message = self.partial.join("; ");
-            let partial = Condition::bad(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, message);
-            conditions.push(partial);
-        }
-        conditions
-    }
-}
-
 /// The backend that a reference means.
 ///
 /// # Errors
 /// No backend can be meant, or the referrer may not know it.
 pub(crate) fn meant(
-    view: &View<'_>,
+    view: &impl View,
     referrer: &Party,
     reference: &BackendRef<'_>,
 ) -> Result<BackendKey, Rejection> {
@@ -122,7 +70,7 @@ pub(crate) fn meant(
 }
 
 /// Resolves a backend; `None` if there is no such object.
-pub(crate) fn resolve(view: &View<'_>, key: &BackendKey) -> Option<Result<ResolvedBackend, Rejection>> {
+pub(crate) fn resolve(view: &impl View, key: &BackendKey) -> Option<Result<ResolvedBackend, Rejection>> {
     match key {
         BackendKey::Service(name, port) => Some(service::resolve(view, name, *port)),
         BackendKey::Object(object) => {
@@ -133,7 +81,7 @@ pub(crate) fn resolve(view: &View<'_>, key: &BackendKey) -> Option<Result<Resolv
 }
 
 /// What of a backend a route may know, or why it cannot be used.
-pub(crate) fn face(view: &View<'_>, key: &BackendKey) -> Result<BackendFace, Rejection> {
+pub(crate) fn face(view: &impl View, key: &BackendKey) -> Result<BackendFace, Rejection> {
     match (key, view.backend(key).as_ref().map(|backend| &backend.result)) {
         (_, Some(Ok(backend))) => Ok(backend.face()),
         (BackendKey::Service(..), Some(Err(rejection))) => Err(rejection.clone()),
@@ -151,7 +99,7 @@ pub(crate) fn face(view: &View<'_>, key: &BackendKey) -> Result<BackendFace, Rej
 }
 
 /// The endpoints of a backend, sorted; `None` if it has none of its own, such as one that DNS finds.
-pub(crate) fn endpoints(view: &View<'_>, key: &BackendKey) -> Option<(ClusterName, Vec<Endpoint>)> {
+pub(crate) fn endpoints(view: &impl View, key: &BackendKey) -> Option<(ClusterName, Vec<Endpoint>)> {
     match key {
         BackendKey::Service(name, port) => service::endpoints(view, name, *port),
         BackendKey::Object(object) => {
@@ -164,7 +112,7 @@ pub(crate) fn endpoints(view: &View<'_>, key: &BackendKey) -> Option<(ClusterNam
 
 /// The status of a Backend or Upstream. Where another controller serves these kinds too, only of one that a route of
 /// ours names: two controllers that tell about the same object would take turns for ever.
-pub(crate) fn report(view: &View<'_>, object: &ObjectKey) -> Option<Report> {
+pub(crate) fn report(view: &impl View, object: &ObjectKey) -> Option<Report> {
     let key = BackendKey::Object(object.clone());
     if view.has_peers() && !view.is_named(&key) {
         return None;
@@ -181,7 +129,7 @@ pub(crate) fn report(view: &View<'_>, object: &ObjectKey) -> Option<Report> {
 
 /// The generation of a Backend or Upstream, its cluster's name, and what it says in the words of both dialects.
 fn canonical(
-    view: &View<'_>,
+    view: &impl View,
     object: &ObjectKey,
 ) -> Option<(i64, ClusterName, Result<Canonical, SpecError>)> {
     let NamespacedName { namespace, name } = &object.name;
@@ -201,7 +149,7 @@ fn canonical(
 }
 
 fn resolve_object(
-    view: &View<'_>,
+    view: &impl View,
     object: &ObjectKey,
     name: ClusterName,
     canonical: Result<Canonical, SpecError>,

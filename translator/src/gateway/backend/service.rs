@@ -8,13 +8,13 @@ use ir::{ClusterIr, ClusterName, Discovery, Endpoint, HostPort, UpstreamHttp, Up
 
 use super::ResolvedBackend;
 use crate::Settings;
-use crate::engine::View;
 use crate::gateway::target_address::is_allowed_address;
+use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
 
 /// Resolves one port of a Service.
 pub(super) fn resolve(
-    view: &View<'_>,
+    view: &impl View,
     key: &NamespacedName,
     port: u16,
 ) -> Result<ResolvedBackend, Rejection> {
@@ -42,7 +42,7 @@ pub(super) fn resolve(
 
 /// The endpoints of one port of a Service, sorted; `None` if there is no such port.
 pub(super) fn endpoints(
-    view: &View<'_>,
+    view: &impl View,
     key: &NamespacedName,
     port: u16,
 ) -> Option<(ClusterName, Vec<Endpoint>)> {

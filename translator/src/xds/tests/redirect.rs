@@ -3,7 +3,8 @@ use proto::route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, 
 use proto::route::{Route, route};
 
 use super::sample::{ORIGIN, redirect_to, route as route_of};
-use crate::xds::route::{Origin, build_routes};
+use crate::xds::local_route::Origin;
+use crate::xds::route::build_routes;
 
 /// The Envoy route: status, scheme, host, port, path.
 fn show(hostname: &str, origin: &Origin, redirect: Redirect) -> String {

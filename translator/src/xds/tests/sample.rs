@@ -11,7 +11,7 @@ use ir::{
     UpstreamTls,
 };
 
-use crate::xds::route::Origin;
+use crate::xds::local_route::Origin;
 
 pub(super) const CREDENTIAL: &str = "the-provider-key";
 

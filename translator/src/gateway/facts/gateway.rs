@@ -1,0 +1,81 @@
+//! Classes and Gateways.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crds::ObjectKey;
+use crds::gateway_api::Gateway;
+use crds::gateway_parameters::KubeParameters;
+use ir::{EscapedSlashes, ProxyInfra};
+
+use crate::gateway::listener::Listener;
+use crate::status::{Rejection, Report};
+
+/// What a Gateway's parameters come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Parameters {
+    /// `None` if there are none, or if they have no effect here.
+    pub kube: Option<Arc<KubeParameters>>,
+    /// What has no effect, for the status.
+    pub notes: Vec<String>,
+}
+
+/// A class whose Gateways we serve.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ClassFace {
+    /// Its parameters; `Ok(None)` if it names none.
+    pub parameters: Result<Option<Parameters>, Rejection>,
+    /// Whether it names parameters that have no effect here.
+    pub has_idle_parameters: bool,
+    /// The parameters that it names.
+    pub named_parameters: Option<ObjectKey>,
+    /// Its status; `None` for a class that exists by a setting alone.
+    pub report: Option<Arc<Report>>,
+}
+
+/// What a Gateway of ours says, seen alone.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GatewayFace {
+    pub gateway: Arc<Gateway>,
+    pub listeners: Vec<Listener>,
+    pub parameters: Parameters,
+    /// The parameters that it names itself.
+    pub named_parameters: Option<ObjectKey>,
+    pub escaped_slashes: EscapedSlashes,
+    /// Why it is not served at all.
+    pub rejected: Option<Rejection>,
+}
+
+/// A Gateway of ours with its addresses.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Placed {
+    pub listeners: Vec<Listener>,
+    pub addresses: Vec<IpAddr>,
+    /// Whether it is rejected as a whole.
+    pub is_rejected: bool,
+}
+
+/// What a deployer must provide.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proxy {
+    /// Names, addresses and ports.
+    pub infra: ProxyInfra,
+    /// How its pods are to be made; `None` if nobody said anything about it.
+    pub parameters: Option<Arc<KubeParameters>>,
+    /// Whether there is something to serve. A proxy that was made stays as it is while there is not: a mistake in an
+    /// edit must not end what serves.
+    pub is_served: bool,
+}
+
+impl Placed {
+    /// Whether anything of it is served.
+    pub(crate) fn is_served(&self) -> bool {
+        self.served().next().is_some()
+    }
+
+    /// The listeners that are served.
+    pub(crate) fn served(&self) -> impl Iterator<Item = &Listener> {
+        let is_rejected = self.is_rejected;
+        self.listeners.iter().filter(move |listener| !is_rejected && listener.is_served())
+    }
+}

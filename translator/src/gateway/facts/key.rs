@@ -1,0 +1,23 @@
+//! Names of what stages come to.
+
+use crds::{NamespacedName, ObjectKey};
+use ir::GatewayName;
+
+/// The name of a Gateway.
+pub(crate) type GatewayKey = NamespacedName;
+
+/// The name of an HTTPRoute.
+pub(crate) type RouteKey = NamespacedName;
+
+/// A backend that a route can name: one port of a Service, or an object of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum BackendKey {
+    /// A TCP port of a Service.
+    Service(NamespacedName, u16),
+    /// A Backend or an Upstream.
+    Object(ObjectKey),
+}
+
+pub(crate) fn gateway_name(gateway: &GatewayKey) -> GatewayName {
+    GatewayName { namespace: gateway.namespace.to_string(), name: gateway.name.to_string() }
+}

@@ -1,0 +1,15 @@
+//! What stages come to: data, apart from the functions that make them, which look up one another's.
+
+mod backend;
+mod gateway;
+mod host;
+mod key;
+mod route;
+
+pub(crate) use backend::{BackendFace, BackendValue, EncodedBackend, ResolvedBackend};
+pub use gateway::Proxy;
+pub(crate) use gateway::{ClassFace, GatewayFace, Parameters, Placed};
+pub(crate) use host::{Entries, HostFace, OrderKey, PortFace, PortValue};
+pub(crate) use key::{BackendKey, GatewayKey, RouteKey, gateway_name};
+pub use route::RouteVersion;
+pub(crate) use route::{Attachment, OrderedRoute, RULE_BROKEN, Row, TranslatedRoute};

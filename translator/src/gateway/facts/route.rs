@@ -1,0 +1,169 @@
+//! Routes: translated, attached, served.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ir::{DirectResponse, HeaderModifier, Hostname, Precedence, RouteAction, RouteIr};
+
+use super::key::{BackendKey, GatewayKey};
+use crate::status::{Condition, ConditionType, Reason, Rejection, Report};
+
+/// What a request is answered with whose rule cannot be carried out.
+pub(crate) const RULE_BROKEN: DirectResponse = DirectResponse { status: 500 };
+
+/// An HTTPRoute, translated; the same for every parent, listener and port.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct TranslatedRoute {
+    /// Those that are hostnames. Empty: every host, unless `is_nowhere`.
+    pub hostnames: Vec<Hostname>,
+    /// What is wrong with the others.
+    pub hostname_errors: Vec<String>,
+    /// When the HTTPRoute was made, in nanoseconds since 1970. A route without a time (a file) counts as oldest: all
+    /// of a folder are alike, and the name decides.
+    pub created: Option<i64>,
+    /// In the order of the spec.
+    pub routes: Vec<OrderedRoute>,
+    /// The backends that the routes send requests to; sorted, each once.
+    pub backends: Vec<BackendKey>,
+    /// All backends that are named; sorted, each once.
+    pub named: Vec<BackendKey>,
+    /// References that do not resolve.
+    pub ref_errors: Vec<Rejection>,
+    /// Rules that are not carried out as written.
+    pub broken: Vec<Rejection>,
+    /// Whether nothing of any rule is carried out as written.
+    pub all_broken: bool,
+}
+
+/// A route with its place among the others of its HTTPRoute.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct OrderedRoute {
+    pub rule: usize,
+    pub rule_match: usize,
+    /// That of the match as written.
+    pub precedence: Precedence,
+    pub route: RouteIr,
+}
+
+impl TranslatedRoute {
+    /// Whether it has no hostname left. A route whose hostnames are all invalid must not become a route for every
+    /// host.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.hostnames.is_empty() && !self.hostname_errors.is_empty()
+    }
+
+    /// The same route with nothing but errors for answers, for a proxy that refuses it as it is.
+    pub(crate) fn answering_errors(&self) -> Self {
+        let broken = |ordered: &OrderedRoute| {
+            let route = RouteIr {
+                name: ordered.route.name.clone(),
+                matches: ordered.route.matches.clone(),
+                request_headers: HeaderModifier::default(),
+                response_headers: HeaderModifier::default(),
+                action: RouteAction::Respond(RULE_BROKEN),
+            };
+            OrderedRoute { route, ..ordered.clone() }
+        };
+        let routes = self.routes.iter().map(broken).collect();
+        Self { routes, backends: Vec::new(), ..self.clone() }
+    }
+
+    /// Puts sets in order, and gives back the memory that lists have kept for growing.
+    pub(crate) fn tidy(&mut self) {
+        for keys in [&mut self.backends, &mut self.named] {
+            keys.sort();
+            keys.dedup();
+            keys.shrink_to_fit();
+        }
+        self.routes.shrink_to_fit();
+    }
+
+    /// The conditions of the route at a parent that accepts it.
+    pub(crate) fn conditions(&self) -> Vec<Condition> {
+        let messages: Vec<_> = self.broken.iter().map(|rejection| rejection.message.as_str()).collect();
+        let message = messages.join("; ");
+        let mut conditions = match self.broken.first() {
+            Some(first) if self.all_broken => {
+                vec![Condition::bad(ConditionType::Accepted, first.reason, message)]
+            }
+            first => {
+                let mut conditions =
+                    vec![Condition::good(ConditionType::Accepted, Reason::Accepted, "the route is valid")];
+                conditions.extend(first.map(|first| {
+                    let message = format!("Dropped Rule(s): {message}");
+                    Condition::bad(ConditionType::PartiallyInvalid, first.reason, message)
+                }));
+                conditions
+            }
+        };
+        conditions.push(self.resolved_refs());
+        conditions
+    }
+
+    /// Whether the route's references resolve. Told also at a parent that does not accept it.
+    pub(crate) fn resolved_refs(&self) -> Condition {
+        match self.ref_errors.first() {
+            None => {
+                Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
+            }
+            Some(first) => {
+                let messages: BTreeSet<_> =
+                    self.ref_errors.iter().map(|error| error.message.as_str()).collect();
+                let message = messages.into_iter().collect::<Vec<_>>().join("; ");
+                Condition::bad(ConditionType::ResolvedRefs, first.reason, message)
+            }
+        }
+    }
+}
+
+/// A route at one listener of a Gateway, under one hostname.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Row {
+    pub gateway: GatewayKey,
+    /// The listener's name.
+    pub listener: String,
+    /// The listener's port; `None` if it is not served.
+    pub port: Option<u16>,
+    /// Narrowed to the listener's.
+    pub effective: Hostname,
+    /// As the route writes it; decides precedence.
+    pub original: Hostname,
+}
+
+/// Where a route attaches, and what there is to tell about it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Attachment {
+    /// Sorted, each once.
+    pub rows: Arc<[Row]>,
+    /// Whether it counts as attached where it is: not if nothing of it is carried out.
+    pub is_counted: bool,
+    /// Its status; `None` if no parent is ours.
+    pub report: Option<Arc<Report>>,
+}
+
+impl Attachment {
+    /// The listeners (Gateway, name) at which it counts as attached: those that accept it.
+    pub(crate) fn counted(&self) -> BTreeSet<(GatewayKey, String)> {
+        let rows = self.rows.iter().filter(|_| self.is_counted);
+        rows.map(|row| (row.gateway.clone(), row.listener.clone())).collect()
+    }
+}
+
+/// A version of a route that can be served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteVersion {
+    pub(crate) route: Arc<TranslatedRoute>,
+    pub(crate) rows: Arc<[Row]>,
+}
+
+impl RouteVersion {
+    /// The backends that the Gateways need for it.
+    pub(crate) fn uses(&self) -> BTreeSet<(GatewayKey, BackendKey)> {
+        let gateways: BTreeSet<_> =
+            self.rows.iter().filter(|row| row.port.is_some()).map(|row| &row.gateway).collect();
+        let of_gateway = |gateway: &GatewayKey| {
+            self.route.backends.iter().map(|backend| (gateway.clone(), backend.clone())).collect::<Vec<_>>()
+        };
+        gateways.into_iter().flat_map(of_gateway).collect()
+    }
+}

@@ -1,0 +1,105 @@
+//! What stages look things up in. The engine, which implements it, notes what was looked at and evaluates a stage anew
+//! when that changes.
+
+use crate::gateway::facts::{BackendKey, GatewayKey, RouteKey};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crds::core::EndpointSlice;
+use crds::{NamespacedName, ObjectKey, Typed};
+use ir::{Hostname, Trust};
+
+use super::address::AddressPlan;
+use super::facts::{
+    BackendFace, BackendValue, ClassFace, GatewayFace, HostFace, Placed, PortValue, RouteVersion,
+    TranslatedRoute,
+};
+use crate::Settings;
+use crate::reference_grant::Party;
+use crate::status::Rejection;
+
+/// The inputs, and what other stages have come to.
+pub(crate) trait View {
+    // --- Inputs ---
+
+    /// The settings. They change as a whole, and everything is evaluated anew then; but for [`View::trust`].
+    fn settings(&self) -> &Settings;
+
+    /// Who may have signed the certificates of backends that say nothing else.
+    fn trust(&self) -> &Trust;
+
+    /// An object.
+    fn object<T: Typed>(&self, name: &NamespacedName) -> Option<&Arc<T>>;
+
+    /// The EndpointSlices of a Service, sorted by name.
+    fn slices_of(&self, service: &NamespacedName) -> impl Iterator<Item = &Arc<EndpointSlice>>;
+
+    /// Whether `from` may refer to `to` of that name: within one namespace always, else by a ReferenceGrant.
+    fn permits(&self, from: &Party, to: &Party, name: &str) -> bool;
+
+    /// The labels of a namespace. Its name is always one of them, as Kubernetes does it, also
+    /// where nobody wrote a Namespace object (standalone mode).
+    fn namespace_labels(&self, namespace: &str) -> BTreeMap<String, String>;
+
+    /// Whether a controller that also serves Backends and Upstreams has a GatewayClass here.
+    fn has_peers(&self) -> bool;
+
+    // --- What other stages have come to ---
+
+    /// A class, if it is ours.
+    fn class(&self, name: &str) -> Option<Arc<ClassFace>>;
+
+    /// The names of the classes that are ours.
+    fn classes(&self) -> Arc<Vec<String>>;
+
+    /// A Gateway, if it is ours.
+    fn gateway(&self, key: &GatewayKey) -> Option<Arc<GatewayFace>>;
+
+    /// Every Gateway of ours. Whoever asks is evaluated anew when there is another one.
+    fn gateways(&self) -> Vec<(GatewayKey, Arc<GatewayFace>)>;
+
+    /// Who has which address, where Gateways share them.
+    fn address_plan(&self) -> Option<Arc<AddressPlan>>;
+
+    /// A Gateway of ours with its addresses.
+    fn placement(&self, key: &GatewayKey) -> Option<Arc<Placed>>;
+
+    /// A backend; `None` if there is no such object.
+    fn backend(&self, key: &BackendKey) -> Option<Arc<BackendValue>>;
+
+    /// What of a backend a route may know.
+    fn backend_face(&self, key: &BackendKey) -> Result<BackendFace, Rejection>;
+
+    /// A route, if it is ours.
+    fn route(&self, key: &RouteKey) -> Option<Arc<TranslatedRoute>>;
+
+    /// The version of a route that is served.
+    fn served(&self, key: &RouteKey) -> Option<Arc<RouteVersion>>;
+
+    /// A port of a Gateway, if something is served there.
+    fn port(&self, gateway: &GatewayKey, port: u16) -> Option<Arc<PortValue>>;
+
+    /// A virtual host, if it exists.
+    fn host(&self, gateway: &GatewayKey, port: u16, hostname: &Hostname) -> Option<Arc<HostFace>>;
+
+    // --- What is known across stages; whoever asks is told by the engine when it changes ---
+
+    /// The routes that are served under exactly this hostname, each with its listener; one may stand there several
+    /// times.
+    fn routes_at(
+        &self,
+        gateway: &GatewayKey,
+        port: u16,
+        hostname: &Hostname,
+    ) -> impl Iterator<Item = (&RouteKey, &String)>;
+
+    /// How many routes count as attached to a listener.
+    fn attached_routes(&self, gateway: &GatewayKey, listener: &str) -> i32;
+
+    /// Whether a class or a Gateway of ours names parameters.
+    fn are_parameters_named(&self, key: &ObjectKey) -> bool;
+
+    /// Whether a route of ours names a backend.
+    fn is_named(&self, key: &BackendKey) -> bool;
+}
