@@ -88,6 +88,9 @@ impl Pipeline {
 
     /// Starts it on a thread of its own, until the source ends.
     ///
+    /// `events` has no bound and needs none: an Envoy answers what it was sent, of which a stream has a few responses
+    /// on their way at most, and nothing is sent but what this thread publishes.
+    ///
     /// # Errors
     /// There is no thread to be had.
     pub fn start(

@@ -214,7 +214,7 @@ fn a_route_stays_under_a_hostname_while_one_of_several_reasons_does() {
         let mut translator = Translator::new(settings.clone());
         apply_all(&mut translator, &[gateway.clone(), service("s"), wide(&both)]);
         apply_all(&mut translator, &[wide(left)]);
-        apply_all(&mut translator, &[narrow.clone()]);
+        apply_all(&mut translator, std::slice::from_ref(&narrow));
         let documents = [gateway.clone(), service("s"), wide(left), narrow.clone()];
         let resources: Resources = documents.iter().map(object).collect();
         let scratch = Replay::of(&translate(&resources, &settings));

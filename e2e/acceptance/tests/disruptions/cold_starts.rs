@@ -11,7 +11,7 @@ use acceptance::{
     ApiServer, Collection, DEADLINE, LocalChart, LocalControlPlane, ProxyIdentity, READ, Setup, World,
     admin_get,
 };
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use e2e::ads_client::{AdsAddress, AdsClient, Kind, Protocol, ServedResources};
 use e2e::http::eventually;
 use tokio::task::{JoinError, JoinHandle};
