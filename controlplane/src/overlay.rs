@@ -117,7 +117,7 @@ fn refuse_object(report: &mut Report, gateway: &GatewayName, refusal: &Refusal) 
     let namespace = report.object.namespace.clone().unwrap_or_default();
     match &mut report.facts {
         Facts::Conditions(conditions) => put(conditions, condition),
-        Facts::Route(parents) => {
+        Facts::Route(parents) | Facts::Policy(parents) => {
             let parents = parents.iter_mut().filter(|parent| is_parent(parent, gateway, &namespace));
             parents.for_each(|parent| put(&mut parent.conditions, condition.clone()));
         }

@@ -18,15 +18,18 @@ pub(super) fn plan(
     now: &Time,
 ) -> Option<Value> {
     let previous = observed.status.as_ref().map(JsonText::value);
+    let farewell = |facts| {
+        let report = Report { object: object.clone(), generation: observed.generation, facts };
+        render_status(&report, previous.as_ref(), controller, now)
+    };
     let status = match report {
         // What was translated is not what is there now; the next translation is on its way.
         Some(report) if report.generation < observed.generation => return None,
         Some(report) => render_status(report, previous.as_ref(), controller, now),
         // What has left us, or lost its Gateway: our words about it are no longer true.
-        None if speaks_for_us(previous.as_ref(), controller) => {
-            let facts = Facts::Route(Vec::new());
-            let farewell = Report { object: object.clone(), generation: observed.generation, facts };
-            render_status(&farewell, previous.as_ref(), controller, now)
+        None if speaks_for_us(previous.as_ref(), "parents", controller) => farewell(Facts::Route(Vec::new())),
+        None if speaks_for_us(previous.as_ref(), "ancestors", controller) => {
+            farewell(Facts::Policy(Vec::new()))
         }
         None if !observed.owned.is_empty() => without_ours(previous.clone()?, &observed.owned),
         None => return None,
@@ -34,9 +37,9 @@ pub(super) fn plan(
     (!is_same(previous.as_ref(), &status)).then_some(status)
 }
 
-/// Whether a route's status has an entry of ours.
-fn speaks_for_us(status: Option<&Value>, controller: &str) -> bool {
-    let parents = status.and_then(|status| status.get("parents")).and_then(Value::as_array);
+/// Whether a list of a status, to which each controller adds entries of its own, has one of ours.
+fn speaks_for_us(status: Option<&Value>, list: &str, controller: &str) -> bool {
+    let parents = status.and_then(|status| status.get(list)).and_then(Value::as_array);
     let is_ours = |parent: &Value| parent.get("controllerName").and_then(Value::as_str) == Some(controller);
     parents.is_some_and(|parents| parents.iter().any(is_ours))
 }

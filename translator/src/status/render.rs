@@ -27,7 +27,13 @@ pub fn render_status(report: &Report, previous: Option<&Value>, controller: &str
         Facts::Gateway(gateway) => render_gateway(&mut status, gateway, &stamp),
         Facts::Route(parents) => {
             let before = status.remove("parents");
-            status.insert("parents".to_owned(), render_parents(before.as_ref(), parents, controller, &stamp));
+            let entries = Entries { key: "parentRef", most: usize::MAX, controller, stamp: &stamp };
+            status.insert("parents".to_owned(), entries.render(before.as_ref(), parents));
+        }
+        Facts::Policy(ancestors) => {
+            let before = status.remove("ancestors");
+            let entries = Entries { key: "ancestorRef", most: MAX_ANCESTORS, controller, stamp: &stamp };
+            status.insert("ancestors".to_owned(), entries.render(before.as_ref(), ancestors));
         }
     }
     Value::Object(status)
@@ -104,28 +110,41 @@ fn render_listener(previous: Option<&Value>, listener: &ListenerFacts, stamp: &S
     })
 }
 
-fn render_parents(
-    previous: Option<&Value>,
-    parents: &[ParentFacts],
-    controller: &str,
-    stamp: &Stamp<'_>,
-) -> Value {
-    let previous = list(previous);
-    let is_ours = |entry: &Value| entry.get("controllerName").and_then(Value::as_str) == Some(controller);
-    let foreign = previous.iter().filter(|entry| !is_ours(entry)).cloned();
-    let own = parents.iter().map(|parent| {
-        let parent_ref = json!(parent.parent_ref);
-        let before = previous
-            .iter()
-            .find(|entry| is_ours(entry) && entry.get("parentRef") == Some(&parent_ref))
-            .and_then(|entry| entry.get("conditions"));
-        json!({
-            "parentRef": parent_ref,
-            "controllerName": controller,
-            "conditions": stamp.merge(before, &parent.conditions),
-        })
-    });
-    Value::Array(own.chain(foreign).collect())
+/// The most ancestors that a status may have; a list that is full gets no further ones (Gateway API,
+/// `PolicyStatus.ancestors`).
+const MAX_ANCESTORS: usize = 16;
+
+/// A list in which each controller has entries of its own.
+struct Entries<'a> {
+    /// What an entry is about.
+    key: &'static str,
+    /// How many there may be.
+    most: usize,
+    controller: &'a str,
+    stamp: &'a Stamp<'a>,
+}
+
+impl Entries<'_> {
+    /// Ours as they are now, then those of others as they were.
+    fn render(&self, previous: Option<&Value>, facts: &[ParentFacts]) -> Value {
+        let previous = list(previous);
+        let is_ours =
+            |entry: &Value| entry.get("controllerName").and_then(Value::as_str) == Some(self.controller);
+        let foreign: Vec<Value> = previous.iter().filter(|entry| !is_ours(entry)).cloned().collect();
+        let own = facts.iter().take(self.most.saturating_sub(foreign.len())).map(|parent| {
+            let reference = json!(parent.parent_ref);
+            let before = previous
+                .iter()
+                .find(|entry| is_ours(entry) && entry.get(self.key) == Some(&reference))
+                .and_then(|entry| entry.get("conditions"));
+            json!({
+                self.key: reference,
+                "controllerName": self.controller,
+                "conditions": self.stamp.merge(before, &parent.conditions),
+            })
+        });
+        Value::Array(own.chain(foreign).collect())
+    }
 }
 
 /// The elements of an array, or none.

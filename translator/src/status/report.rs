@@ -27,6 +27,8 @@ pub enum Facts {
     Gateway(GatewayFacts),
     /// A route: one entry per parent of ours.
     Route(Vec<ParentFacts>),
+    /// A policy: one entry per ancestor of ours, which is a Gateway (Gateway API, `PolicyStatus.ancestors`).
+    Policy(Vec<ParentFacts>),
 }
 
 /// The facts about a Gateway.
@@ -64,10 +66,10 @@ pub struct ListenerFacts {
     pub conditions: Vec<Condition>,
 }
 
-/// The facts about a route at one of its parents.
+/// The facts about a route at one of its parents, or about a policy at one of its ancestors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParentFacts {
-    /// The parent reference exactly as the route writes it.
+    /// The reference: of a route exactly as it writes it.
     pub parent_ref: ParentRef,
     /// About the route at this parent.
     pub conditions: Vec<Condition>,
@@ -95,7 +97,9 @@ impl Facts {
         match &mut self {
             Self::Conditions(conditions) => put(conditions),
             Self::Gateway(gateway) => put(&mut gateway.conditions),
-            Self::Route(parents) => parents.iter_mut().for_each(|parent| put(&mut parent.conditions)),
+            Self::Route(parents) | Self::Policy(parents) => {
+                parents.iter_mut().for_each(|parent| put(&mut parent.conditions))
+            }
         }
         self
     }
@@ -114,9 +118,10 @@ impl Report {
                     all.extend(listener.conditions.iter().map(|c| (part.clone(), c)));
                 }
             }
-            Facts::Route(parents) => {
+            Facts::Route(parents) | Facts::Policy(parents) => {
+                let role = if matches!(self.facts, Facts::Route(_)) { "parent" } else { "ancestor" };
                 for parent in parents {
-                    let part = format!("parent {}", parent_name(&parent.parent_ref));
+                    let part = format!("{role} {}", parent_name(&parent.parent_ref));
                     all.extend(parent.conditions.iter().map(|c| (part.clone(), c)));
                 }
             }
@@ -146,7 +151,7 @@ impl Report {
         let conditions = match &self.facts {
             Facts::Conditions(conditions) => conditions,
             Facts::Gateway(gateway) => &gateway.conditions,
-            Facts::Route(_) => return None,
+            Facts::Route(_) | Facts::Policy(_) => return None,
         };
         conditions.iter().find(|condition| condition.kind == kind)
     }

@@ -63,6 +63,28 @@ fn entries_of_other_controllers_stay_and_our_stale_ones_go() {
     assert_eq!(rendered["parents"][1], previous["parents"][0]);
 }
 
+/// `PolicyStatus.ancestors` has room for 16 entries, of all controllers together.
+#[test]
+fn a_full_list_of_ancestors_gets_no_further_ones() {
+    let foreign =
+        |name: usize| json!({"ancestorRef": {"name": format!("x{name}")}, "controllerName": "theirs"});
+    for others in [0, 3, 16] {
+        let mut report = route(Vec::new());
+        let ours = (0..15).map(|number| parent(&format!("a{number}"), true));
+        report.facts = Facts::Policy(ours.collect());
+        let previous: Vec<Value> = (0..others).map(foreign).collect();
+        let rendered = render(&report, Some(&json!({"ancestors": previous})), NEW);
+        let ancestors = rendered["ancestors"].as_array().unwrap();
+        assert_eq!(ancestors.len(), 16.min(15 + others));
+        assert_eq!(ancestors[ancestors.len() - others..], previous, "those of others stay");
+        assert_eq!(render(&report, Some(&rendered), OLD), rendered, "and nothing changes at rest");
+    }
+    assert_eq!(
+        Report { facts: Facts::Policy(vec![parent("a", false)]), ..route(Vec::new()) }.problems()[0].part,
+        "ancestor a"
+    );
+}
+
 #[test]
 fn foreign_condition_types_on_a_gateway_stay() {
     let mut report = route(Vec::new());
