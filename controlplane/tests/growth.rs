@@ -29,7 +29,7 @@ const ROUTES: usize = 50;
 /// Edits after which everything has its size.
 const WARM_UP: usize = 2_000;
 
-/// What the memory may grow by in all: some 50 bytes per edit of the shortest run. An allocator has its moods.
+/// What the memory may grow by in all: some 50 bytes per edit of the shortest run. An allocator never gives back all that it can.
 const TOLERANCE_KIB: i64 = 512;
 
 fn metadata(name: &str) -> Value {

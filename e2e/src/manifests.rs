@@ -31,3 +31,21 @@ spec: {{type: Static, static: {{hosts: [{{host: {}, port: {}}}]}}}}
         address.port()
     )
 }
+
+/// An HTTPRoute to the Gateway `gw` with one rule, as a document with its end marker. `host`: empty for every host.
+/// `rule`: the members of the rule, each but the first on a line of its own with four spaces before it.
+#[must_use]
+pub fn http_route(name: &str, host: &str, rule: &str) -> String {
+    let hostnames = if host.is_empty() { String::new() } else { format!("  hostnames: [{host}]\n") };
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: {name}}}
+spec:
+  parentRefs: [{{name: gw}}]
+{hostnames}  rules:
+  - {rule}
+---
+"
+    )
+}

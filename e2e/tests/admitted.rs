@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crds::{NamespacedName, Object};
+use crds::Object;
 use e2e::envoy::validate;
 use e2e::random::{Random, setting};
 use serde_json::{Value, json};
@@ -261,10 +261,9 @@ fn try_out(drawn: &BTreeMap<String, Vec<Value>>) -> Outcome {
     let translation = translate(&resources, &settings);
     let mut seen = BTreeMap::new();
     for report in &translation.reports {
-        let name = NamespacedName::new("default", &report.object.name).name.to_string();
-        *seen.entry(name).or_insert(true) &= report.problem_count() == 0;
+        *seen.entry(&report.object.name).or_insert(true) &= report.problem_count() == 0;
     }
-    let good = drawn.iter().filter(|(name, _)| seen.get(*name) == Some(&true));
+    let good = drawn.iter().filter(|(name, _)| seen.get(name) == Some(&true));
     let good = good.map(|(name, documents)| (name.clone(), documents.clone())).collect();
     let mut verdict = Ok(());
     for output in translation.gateways.values() {

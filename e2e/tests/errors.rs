@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use e2e::echo::EchoBackend;
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{eventually, get};
-use e2e::manifests::{gateway, static_backend};
+use e2e::manifests::{gateway, http_route, static_backend};
 use e2e::scenario::Chancery;
 
 fn good(echo: &EchoBackend) -> String {
@@ -12,17 +12,7 @@ fn good(echo: &EchoBackend) -> String {
 }
 
 fn route(name: &str, host: &str) -> String {
-    format!(
-        "apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: {name}}}
-spec:
-  parentRefs: [{{name: gw}}]
-  hostnames: [{host}]
-  rules:
-  - backendRefs: [{{group: gateway.kgateway.dev, kind: Backend, name: echo}}]
-"
-    )
+    http_route(name, host, "backendRefs: [{group: gateway.kgateway.dev, kind: Backend, name: echo}]")
 }
 
 /// A broken file, what the log must say of it (file, document, field), and nothing else.
@@ -33,7 +23,7 @@ struct Row {
 }
 
 fn rows() -> Vec<Row> {
-    let second = |broken: &str| format!("{}---\n{broken}", route("beside", "beside.test"));
+    let second = |broken: &str| route("beside", "beside.test") + broken;
     vec![
         Row {
             what: "broken YAML",

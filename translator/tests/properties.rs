@@ -5,7 +5,6 @@ mod random;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crds::Object;
 use crds::core::Time;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -27,17 +26,11 @@ impl Outcome {
         Self::new(&translate(&resources(world), settings), settings)
     }
 
-    /// The same objects, one after the other: what comes first is translated before the rest is there.
+    /// The same objects, one after the other: each is translated before the next is there.
     fn one_by_one(world: &[Value], settings: &Settings) -> Self {
         let mut translator = Translator::new(settings.clone());
-        for object in resources(world).iter() {
-            translator.update([Change::Apply(object.clone())]);
-        }
-        // Sorted by kind and name so far; now each goes and comes back in the order that is given.
         for document in world {
-            let Ok(decoded) = Object::decode(document.clone()) else { continue };
-            translator.update([Change::Delete(decoded.object.object_ref())]);
-            translator.update([Change::Apply(decoded.object)]);
+            translator.update(resources(std::slice::from_ref(document)).iter().cloned().map(Change::Apply));
         }
         Self::new(&translator.translation(), settings)
     }

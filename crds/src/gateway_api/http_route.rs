@@ -121,27 +121,23 @@ impl From<HttpRouteRulesMatches> for HttpMatch {
     }
 }
 
-impl From<HttpRouteRulesMatchesHeaders> for NamedMatch {
-    fn from(header: HttpRouteRulesMatchesHeaders) -> Self {
-        let HttpRouteRulesMatchesHeaders { name, r#type, value } = header;
-        let is_regex = match r#type {
-            Some(HttpRouteRulesMatchesHeadersType::RegularExpression) => true,
-            Some(HttpRouteRulesMatchesHeadersType::Exact) | None => false,
-        };
-        Self { name: name.into(), value: value.into(), is_regex }
-    }
+/// A header or a parameter of the query, which the generated types tell apart in name only.
+macro_rules! named_match {
+    ($spec:ident $kind:ident) => {
+        impl From<$spec> for NamedMatch {
+            fn from($spec { name, r#type, value }: $spec) -> Self {
+                let is_regex = match r#type {
+                    Some($kind::RegularExpression) => true,
+                    Some($kind::Exact) | None => false,
+                };
+                Self { name: name.into(), value: value.into(), is_regex }
+            }
+        }
+    };
 }
 
-impl From<HttpRouteRulesMatchesQueryParams> for NamedMatch {
-    fn from(param: HttpRouteRulesMatchesQueryParams) -> Self {
-        let HttpRouteRulesMatchesQueryParams { name, r#type, value } = param;
-        let is_regex = match r#type {
-            Some(HttpRouteRulesMatchesQueryParamsType::RegularExpression) => true,
-            Some(HttpRouteRulesMatchesQueryParamsType::Exact) | None => false,
-        };
-        Self { name: name.into(), value: value.into(), is_regex }
-    }
-}
+named_match!(HttpRouteRulesMatchesHeaders HttpRouteRulesMatchesHeadersType);
+named_match!(HttpRouteRulesMatchesQueryParams HttpRouteRulesMatchesQueryParamsType);
 
 impl From<HttpRouteRulesBackendRefs> for BackendRef {
     fn from(backend: HttpRouteRulesBackendRefs) -> Self {

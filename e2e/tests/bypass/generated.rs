@@ -1,7 +1,7 @@
 //! Generated neighbours of the written cases, of which only the rule itself is asked.
 
 use anyhow::{Result, ensure};
-use e2e::random::Random;
+use e2e::random::{Random, setting};
 
 use super::{CASE, World, http2};
 
@@ -153,14 +153,12 @@ fn over_http2(random: &mut Random, case: &str) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_generated_request_gets_round_a_rule() -> Result<()> {
-    let number =
-        |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
-    let seed: u64 = number("CHANCERY_SEED", 0x9E37_79B9_7F4A_7C15);
+    let seed = setting("CHANCERY_SEED", 0x9E37_79B9_7F4A_7C15);
     println!("CHANCERY_SEED={seed}");
     let mut random = Random::new(seed);
     let world = World::start().await?;
     let mut sent = 0;
-    for round in 0..number("CHANCERY_CASES", 1) * 8 {
+    for round in 0..setting("CHANCERY_CASES", 1) * 8 {
         let requests: Vec<_> = (0..100)
             .map(|index| {
                 let case = format!("generated-{round}-{index}");

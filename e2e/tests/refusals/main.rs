@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{eventually, get};
+use e2e::manifests::http_route;
 
 /// The option that lets values pass that Envoy refuses.
 const UNCHECKED: &str = "--test-unchecked-values";
@@ -24,21 +25,12 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// A route to the echo backend; `more` are further members of its rule.
 fn route(name: &str, host: &str, more: &str, edit: usize) -> String {
-    let hostnames = if host.is_empty() { String::new() } else { format!("hostnames: [{host}]") };
-    format!(
-        "apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: {name}}}
-spec:
-  parentRefs: [{{name: gw}}]
-  {hostnames}
-  rules:
-  - {more}
+    let rule = format!(
+        "{more}
     filters: [{{type: ResponseHeaderModifier, responseHeaderModifier: {{set: [{{name: x-edit, value: \"{edit}\"}}]}}}}]
-    backendRefs: [{{group: gateway.kgateway.dev, kind: Backend, name: echo}}]
----
-"
-    )
+    backendRefs: [{{group: gateway.kgateway.dev, kind: Backend, name: echo}}]"
+    );
+    http_route(name, host, &rule)
 }
 
 fn good(number: usize, edit: usize) -> String {

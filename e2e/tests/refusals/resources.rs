@@ -9,7 +9,7 @@ use e2e::echo::EchoBackend;
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{eventually, get};
 use e2e::load::Load;
-use e2e::manifests::{gateway, static_backend};
+use e2e::manifests::{gateway, http_route, static_backend};
 
 use super::{GOOD, LIMIT, UNCHECKED, good, wait_for_edit, wait_for_status};
 
@@ -35,18 +35,7 @@ struct Case {
 
 /// A route of its own to a backend.
 fn route_to(host: &str, backend: &str) -> String {
-    format!(
-        "apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: to-{}}}
-spec:
-  parentRefs: [{{name: gw}}]
-  hostnames: [{host}]
-  rules: [{{backendRefs: [{backend}]}}]
----
-",
-        host.trim_end_matches(".test")
-    )
+    http_route(&format!("to-{}", host.trim_end_matches(".test")), host, &format!("backendRefs: [{backend}]"))
 }
 
 /// A Backend for whose host Envoy makes a cluster.

@@ -9,6 +9,7 @@ use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{eventually, get};
 use e2e::load::Load;
 use e2e::manifests::{gateway, static_backend};
+use e2e::random::setting;
 
 use super::{GOOD, LIMIT, UNCHECKED, good, route, wait_for_edit, wait_for_status};
 
@@ -50,8 +51,7 @@ impl Variant {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_envoy_refuses_costs_its_cause_alone() -> Result<()> {
-    let count =
-        std::env::var("CHANCERY_TEST_REFUSALS").ok().and_then(|count| count.parse().ok()).unwrap_or(6);
+    let count = setting("CHANCERY_TEST_REFUSALS", 6) as usize;
     let echo = EchoBackend::start("echo").await?;
     let (head, backend) = (gateway("gw", "PORT"), static_backend("echo", echo.address()));
     let routes: String = (2..GOOD).map(|number| good(number, 0)).collect();

@@ -1,10 +1,11 @@
 //! What is known across units: kept up to date as the values of units change, so that nobody has to walk over all.
 
-use crate::gateway::facts::{BackendKey, GatewayKey, RouteKey, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crds::ObjectKey;
 use ir::Hostname;
+
+use crate::gateway::facts::{BackendKey, GatewayKey, RouteKey, Row};
 
 /// A port of a Gateway.
 pub(crate) type PortKey = (GatewayKey, u16);
@@ -33,7 +34,8 @@ struct PortIndex {
     /// The hostname under which a route is served, the route, the listener, and the hostname as the route writes it:
     /// a listener may narrow several to the same one, and each is a reason to stand there.
     rows: BTreeSet<(Hostname, RouteKey, String, Hostname)>,
-    /// The virtual hosts behind their names from behind, so that those below a wildcard stand together.
+    /// The virtual hosts, each after its name with the labels in reverse (`com.example.a`), so that those below a
+    /// wildcard stand together.
     hosts: BTreeSet<(String, Hostname)>,
 }
 

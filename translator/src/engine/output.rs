@@ -11,9 +11,9 @@ use super::graph::Graph;
 use super::index::{Index, PortKey};
 use super::key::Key;
 use super::value::OfValue as _;
-use crate::gateway::facts::RouteVersion;
 use crate::gateway::facts::{
-    BackendKey, BackendValue, EncodedBackend, GatewayKey, OrderKey, PortValue, Proxy, RouteKey, gateway_name,
+    BackendKey, BackendValue, EncodedBackend, GatewayKey, OrderKey, PortValue, Proxy, RouteKey, RouteVersion,
+    gateway_name,
 };
 use crate::xds::{self, EncodedResource, Table, XdsKind};
 use crate::{Addressing, Settings};

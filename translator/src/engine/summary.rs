@@ -10,8 +10,7 @@ use ir::{GatewayName, Hostname, PathMatch};
 use super::Translator;
 use super::key::Key;
 use super::value::{OfValue as _, Value};
-use crate::gateway::facts::RouteVersion;
-use crate::gateway::facts::{BackendKey, GatewayKey, PortValue, Proxy, gateway_name};
+use crate::gateway::facts::{BackendKey, GatewayKey, PortValue, Proxy, RouteVersion, gateway_name};
 use crate::status::Report;
 use crate::{GatewayOutput, Translation};
 

@@ -1,7 +1,5 @@
 //! Which routes attach to which listeners: parentRef × listener.
 
-use crate::gateway::facts::{Attachment, Placed, Row, TranslatedRoute};
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -17,6 +15,7 @@ use ir::Hostname;
 
 use super::class;
 use super::listener::Listener;
+use crate::gateway::facts::{Attachment, Placed, Row, TranslatedRoute};
 use crate::gateway::view::View;
 use crate::status::{Condition, ConditionType, Facts, ParentFacts, Reason, Rejection, Report};
 

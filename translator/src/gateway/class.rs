@@ -1,14 +1,13 @@
 //! Which GatewayClasses and Gateways are ours.
 
-use crate::gateway::facts::ClassFace;
-
 use std::sync::Arc;
 
 use crds::gateway_api::part::ParentRef;
 use crds::gateway_api::{self, Gateway, GatewayClass};
 use crds::{NamespacedName, ObjectRef};
 
-use super::parameters::{self};
+use super::parameters;
+use crate::gateway::facts::ClassFace;
 use crate::gateway::view::View;
 use crate::status::{Condition, ConditionType, Facts, GatewayFacts, Reason, Rejection, Report};
 

@@ -1,15 +1,14 @@
 //! What a Gateway says, seen alone; then with its addresses; and what a deployer must provide for it.
 
-use crate::gateway::facts::{GatewayFace, Parameters, Placed, Proxy, gateway_name};
-
 use crds::NamespacedName;
 use crds::gateway_api::Gateway;
 use ir::EscapedSlashes;
 
 use super::address::{self, AddressPlan};
-use super::listener::{self};
-use super::parameters::{self};
+use super::listener;
+use super::parameters;
 use super::{escaped_slashes, infra};
+use crate::gateway::facts::{GatewayFace, Parameters, Placed, Proxy, gateway_name};
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
 

@@ -1,11 +1,10 @@
 //! Virtual hosts: which exist, and which routes stand in them, in which order.
 
-use crate::gateway::facts::{Entries, GatewayKey, HostFace, OrderKey, OrderedRoute, RouteKey};
-
 use std::cmp::Ordering;
 
 use ir::Hostname;
 
+use crate::gateway::facts::{Entries, GatewayKey, HostFace, OrderKey, OrderedRoute, RouteKey};
 use crate::gateway::view::View;
 use crate::xds::{self};
 

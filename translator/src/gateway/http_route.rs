@@ -1,7 +1,5 @@
 //! HTTPRoute → routes of the IR.
 
-use crate::gateway::facts::{OrderedRoute, RULE_BROKEN, TranslatedRoute};
-
 use crds::NamespacedName;
 use crds::gateway_api::{HttpRoute, HttpRule as Rule};
 use ir::{Forward, Hostname, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
@@ -11,6 +9,7 @@ use super::filter::{self, Filters};
 use super::http_match::{self, BadMatch, Checks, Guard};
 use super::time_limits::{self, Limits};
 use super::validate;
+use crate::gateway::facts::{OrderedRoute, RULE_BROKEN, TranslatedRoute};
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
 

@@ -3,14 +3,13 @@
 //! A Gateway's own (by `infrastructure.parametersRef`, or by Gloo's annotation) are laid over those of
 //! its class.
 
-use crate::gateway::facts::{ClassFace, Parameters};
-
 use std::sync::Arc;
 
 use crds::gateway_api::{Gateway, GatewayClass};
 use crds::gateway_parameters::{GLOO_GROUP, GROUP, GatewayParameters, GlooGatewayParameters, ParametersRef};
 use crds::{Kind, NamespacedName, ObjectKey};
 
+use crate::gateway::facts::{ClassFace, Parameters};
 use crate::gateway::view::View;
 use crate::status::{Condition, ConditionType, Facts, Reason, Rejection, Report};
 

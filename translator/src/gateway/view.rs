@@ -1,8 +1,6 @@
 //! What stages look things up in. The engine, which implements it, notes what was looked at and evaluates a stage anew
 //! when that changes.
 
-use crate::gateway::facts::{BackendKey, GatewayKey, RouteKey};
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,6 +14,7 @@ use super::facts::{
     TranslatedRoute,
 };
 use crate::Settings;
+use crate::gateway::facts::{BackendKey, GatewayKey, RouteKey};
 use crate::reference_grant::Party;
 use crate::status::Rejection;
 

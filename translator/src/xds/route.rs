@@ -13,7 +13,7 @@ pub(super) fn build_route_configuration() -> RouteConfiguration {
     RouteConfiguration {
         // `Host: a.com:8080` is for a.com, and goes upstream as it came.
         ignore_port_in_host_matching: true,
-        // A cluster that is not there yet costs its own routes a 503, not the whole table.
+        // A cluster that is not there costs its own routes an error, not the whole table.
         validate_clusters: Some(bool_value(false)),
         ..RouteConfiguration::default()
     }

@@ -5,14 +5,13 @@ mod provider;
 mod service;
 mod static_hosts;
 
-use crate::gateway::facts::{BackendFace, BackendKey, ResolvedBackend};
-
 use crds::ai::{Canonical, ErrorKind, SpecError, Target};
 use crds::backend::Backend;
 use crds::upstream::Upstream;
 use crds::{Kind, NamespacedName, ObjectKey};
 use ir::{ClusterName, Endpoint};
 
+use crate::gateway::facts::{BackendFace, BackendKey, ResolvedBackend};
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
 use crate::status::{Condition, ConditionType, Facts, Reason, Rejection, Report};
