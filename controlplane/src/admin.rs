@@ -9,13 +9,16 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use crds::ObjectRef;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use translator::CONTROLLER_NAME;
 use xds::{ResourceType, Snapshot, SnapshotCache};
 
+use crate::kept_status::KeptStatus;
 use crate::refusal::Refusals;
 use crate::refusals;
 use crate::source::kubernetes::{HeldObject, Inventory};
@@ -115,12 +118,12 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 
 async fn status(State(admin): State<Admin>) -> Response {
     let view = admin.view.borrow().clone();
-    let (rendered, of_objects) = {
+    let (all, of_objects) = {
         let statuses = lock(&view.statuses);
-        (statuses.rendered(), statuses.problems().collect::<Vec<_>>())
+        (statuses.all(), statuses.problems().collect::<Vec<_>>())
     };
-    let statuses: Vec<Value> =
-        rendered.iter().map(|(object, status)| json!({"object": object, "status": status.value()})).collect();
+    let render = |(object, status): &(ObjectRef, KeptStatus)| json!({"object": object, "status": status.value(CONTROLLER_NAME)});
+    let statuses: Vec<Value> = all.iter().map(render).collect();
     let problems = [view.problems, of_objects].concat();
     as_json(&json!({"waitingFor": view.waiting_for, "problems": problems, "statuses": statuses}))
 }

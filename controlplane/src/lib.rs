@@ -26,6 +26,7 @@ mod finding_log;
 pub mod fleet;
 pub mod isolation;
 pub mod json_text;
+pub mod kept_status;
 pub mod launcher;
 pub mod lease;
 pub mod mailbox;

@@ -10,14 +10,14 @@ use ir::GatewayName;
 use translator::CONTROLLER_NAME;
 use translator::status::{Condition, Report, render_status};
 
-use crate::json_text::JsonText;
+use crate::kept_status::KeptStatus;
 use crate::pipeline::ReportChanges;
 
 /// The status of every object of ours, as a cluster would hold it. Of thousands a few change at a time, and only
 /// those are rendered anew.
 #[derive(Clone, Debug, Default)]
 pub struct Statuses {
-    known: BTreeMap<Arc<ObjectRef>, Known>,
+    known: BTreeMap<ObjectRef, Known>,
     problem_count: usize,
 }
 
@@ -30,15 +30,12 @@ pub fn lock(statuses: &SharedStatuses) -> MutexGuard<'_, Statuses> {
     statuses.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Every status, by object and in order; cheap to clone.
-pub type RenderedStatuses = Vec<(Arc<ObjectRef>, JsonText)>;
-
 /// What is known of one object. What follows from the report is not kept beside it: there are many objects, and few of
 /// them change.
 #[derive(Clone, Debug)]
 struct Known {
     report: Arc<Report>,
-    status: JsonText,
+    status: KeptStatus,
 }
 
 /// How lines are written.
@@ -76,7 +73,7 @@ impl Statuses {
             let count = report.problem_count();
             let before = match self.known.get_mut(object) {
                 Some(slot) => Some(std::mem::replace(slot, known)),
-                None => self.known.insert(Arc::new(object.clone()), known),
+                None => self.known.insert(object.clone(), known),
             };
             self.count(before.as_ref(), Some(count));
         }
@@ -93,8 +90,8 @@ impl Statuses {
         self.problem_count = self.problem_count.saturating_sub(before) + after.unwrap_or_default();
     }
 
-    /// Every status.
-    pub fn rendered(&self) -> RenderedStatuses {
+    /// Every status, by object and in order. Costs little: they are rendered when they are asked for.
+    pub fn all(&self) -> Vec<(ObjectRef, KeptStatus)> {
         self.known.iter().map(|(object, known)| (object.clone(), known.status.clone())).collect()
     }
 
@@ -106,9 +103,10 @@ impl Statuses {
 
 impl Known {
     fn new(report: &Arc<Report>, before: Option<&Self>, now: &Time) -> Self {
-        let previous = before.map(|before| before.status.value());
+        let previous = before.map(|before| before.status.value(CONTROLLER_NAME));
         let status = render_status(report, previous.as_ref(), CONTROLLER_NAME, now);
-        Self { status: JsonText::from(&status), report: report.clone() }
+        let status = KeptStatus::new(&status, Some(report), CONTROLLER_NAME);
+        Self { report: report.clone(), status }
     }
 }
 
@@ -235,16 +233,16 @@ mod tests {
     fn only_what_changes_is_rendered_anew() {
         let mut statuses = Statuses::default();
         statuses.update(&changes(&[gateway(), route(true)], &[]), &now(), Style::Ascii);
-        let before = statuses.rendered();
+        let before = statuses.all();
         let later = serde_json::from_value(json!("2026-01-02T00:00:00Z")).unwrap();
         statuses.update(&changes(&[route(false)], &[]), &later, Style::Ascii);
-        let after = statuses.rendered();
-        assert!(std::ptr::eq(before[0].1.as_str(), after[0].1.as_str()));
-        let times = |rendered: &RenderedStatuses| {
+        let after = statuses.all();
+        assert_eq!(before[0], after[0]);
+        let times = |statuses: &[(ObjectRef, KeptStatus)]| {
             ["0", "1"].map(|index| {
-                rendered[1]
+                statuses[1]
                     .1
-                    .value()
+                    .value(CONTROLLER_NAME)
                     .pointer(&format!("/parents/0/conditions/{index}/lastTransitionTime"))
                     .cloned()
             })
@@ -253,10 +251,7 @@ mod tests {
         assert_eq!(times(&after)[1], Some(json!(later)));
         assert_eq!((statuses.problems().count(), statuses.problem_count()), (1, 1));
         statuses.update(&changes(&[], &[route(true)]), &later, Style::Ascii);
-        assert_eq!(
-            (statuses.rendered().len(), statuses.problems().count(), statuses.problem_count()),
-            (1, 0, 0)
-        );
+        assert_eq!((statuses.all().len(), statuses.problems().count(), statuses.problem_count()), (1, 0, 0));
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl Board {
             return;
         }
         entry.observed = observed;
+        entry.compact(&self.controller);
         self.look_at(object);
     }
 
@@ -99,6 +100,7 @@ impl Board {
             let entry = self.entries.entry(object.clone()).or_insert_with(Entry::new);
             if entry.wanted != report {
                 entry.wanted = report;
+                entry.compact(&self.controller);
                 self.look_at(object);
             }
         }
@@ -143,6 +145,7 @@ impl Board {
                 entry.backoff.reset();
                 entry.not_before = now + WRITE_INTERVAL;
                 entry.observed = Some(observed);
+                entry.compact(&self.controller);
             }
             Outcome::Conflict(observed) => {
                 // Somebody else writes too: at once the first time, then with growing patience.
@@ -194,6 +197,13 @@ impl Entry {
             not_before: Instant::now(),
             is_in_flight: false,
             backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(10)),
+        }
+    }
+
+    /// An object at rest says what it shall, and that is kept once.
+    fn compact(&mut self, controller: &str) {
+        if let Some(status) = self.observed.as_mut().and_then(|observed| observed.status.as_mut()) {
+            status.compact(self.wanted.as_ref(), controller);
         }
     }
 }

@@ -162,7 +162,7 @@ async fn write(client: &Client, update: &StatusUpdate) -> Outcome {
 async fn patch(client: &Client, update: &StatusUpdate) -> kube::Result<Value> {
     let StatusUpdate { object, observed, status } = update;
     let body = json!({
-        "apiVersion": observed.api_version,
+        "apiVersion": api_version(update),
         "kind": object.kind,
         "metadata": { "uid": observed.uid, "resourceVersion": observed.resource_version },
         "status": status,
@@ -184,12 +184,21 @@ fn read(mut object: Value) -> Observed {
     observed(&object, status)
 }
 
+/// The `apiVersion` of the object as it was read.
+fn api_version(update: &StatusUpdate) -> String {
+    let StatusUpdate { object, observed, .. } = update;
+    match &*object.group {
+        "" => observed.version.to_string(),
+        group => format!("{group}/{}", observed.version),
+    }
+}
+
 /// The collection that the object stands in.
 fn path(update: &StatusUpdate) -> Request {
-    let StatusUpdate { object, observed, .. } = update;
+    let object = &update.object;
     let known = KINDS.iter().find(|known| known.group == object.group && known.kind == object.kind);
     let plural = known.map_or("", |known| known.plural);
     let root = if object.group.is_empty() { "/api" } else { "/apis" };
     let namespace = object.namespace.iter().map(|namespace| format!("namespaces/{namespace}/"));
-    Request::new(format!("{root}/{}/{}{plural}", observed.api_version, namespace.collect::<String>()))
+    Request::new(format!("{root}/{}/{}{plural}", api_version(update), namespace.collect::<String>()))
 }

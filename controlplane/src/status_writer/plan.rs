@@ -5,7 +5,6 @@ use crds::core::Time;
 use serde_json::Value;
 use translator::status::{ConditionType, Facts, Report, render_status};
 
-use crate::json_text::JsonText;
 use crate::source::kubernetes::{Observed, OwnedStatus};
 
 /// The status to write; `None` if the object says already what it shall, or if nothing is known about it
@@ -17,7 +16,7 @@ pub(super) fn plan(
     controller: &str,
     now: &Time,
 ) -> Option<Value> {
-    let previous = observed.status.as_ref().map(JsonText::value);
+    let previous = observed.status.as_ref().map(|status| status.value(controller));
     let farewell = |facts| {
         let report = Report { object: object.clone(), generation: observed.generation, facts };
         render_status(&report, previous.as_ref(), controller, now)
@@ -89,6 +88,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kept_status::KeptStatus;
 
     fn conditions(names: &[&str]) -> Value {
         names.iter().map(|name| json!({"type": name, "status": "True"})).collect()
@@ -114,11 +114,11 @@ mod tests {
         for (there, ours, lists, expected) in rows {
             let status = json!({"conditions": conditions(there), "listeners": [{"name": "http"}]});
             let observed = Observed {
-                api_version: "gateway.networking.k8s.io/v1".to_owned(),
-                uid: "1".to_owned(),
-                resource_version: "1".to_owned(),
+                version: "v1".into(),
+                uid: "1".into(),
+                resource_version: "1".into(),
                 generation: 1,
-                status: Some(JsonText::from(&status)),
+                status: Some(KeptStatus::new(&status, None, "us")),
                 owned: OwnedStatus {
                     conditions: ours.iter().map(|name| (*name).into()).collect(),
                     lists: lists.into(),

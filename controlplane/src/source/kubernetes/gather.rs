@@ -38,7 +38,7 @@ struct KindState {
 
 #[derive(Debug, Default, PartialEq)]
 struct Entry {
-    resource_version: String,
+    resource_version: Box<str>,
     /// `None` for one that cannot be read or is none of our business.
     object: Option<Object>,
     findings: Vec<Finding>,

@@ -12,7 +12,7 @@ pub struct HeldObject {
     /// Which one.
     pub object: ObjectRef,
     /// `metadata.resourceVersion` as it was read last.
-    pub resource_version: String,
+    pub resource_version: Box<str>,
     /// Whether it could be read, and so is translated.
     pub is_readable: bool,
 }

@@ -22,6 +22,7 @@ mod owned;
 mod tests;
 mod watch;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crds::{KINDS, KindInfo, ObjectRef};
@@ -29,7 +30,7 @@ use kube::Client;
 use tokio::sync::{mpsc, watch as channel};
 
 use super::{Source, Update};
-use crate::json_text::JsonText;
+use crate::kept_status::KeptStatus;
 pub use inventory::{HeldObject, Inventory};
 pub(crate) use object::observed;
 pub use owned::OwnedStatus;
@@ -56,16 +57,16 @@ pub type Observation = (ObjectRef, Option<Observed>);
 /// What a status writer has to know of an object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observed {
-    /// The API version that it was read in, such as `gateway.networking.k8s.io/v1`.
-    pub api_version: String,
+    /// The version of its group that it was read in, such as `v1`.
+    pub version: Cow<'static, str>,
     /// `metadata.uid`: another object of the same name has another.
-    pub uid: String,
+    pub uid: Box<str>,
     /// `metadata.resourceVersion`: changes with everything that is written.
-    pub resource_version: String,
+    pub resource_version: Box<str>,
     /// `metadata.generation`: changes with the spec.
     pub generation: i64,
     /// `.status`, by whomever it was written.
-    pub status: Option<JsonText>,
+    pub status: Option<KeptStatus>,
     /// What of it is ours.
     pub owned: OwnedStatus,
 }

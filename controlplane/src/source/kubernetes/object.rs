@@ -1,6 +1,8 @@
 //! One object as the API server gives it: cut down to what is read, and decoded.
 
-use crds::{DecodeError, Decoded, KindInfo, Object, ObjectRef};
+use std::borrow::Cow;
+
+use crds::{DecodeError, Decoded, KINDS, KindInfo, Object, ObjectRef};
 use serde_json::{Map, Value};
 
 use translator::CONTROLLER_NAME;
@@ -8,7 +10,7 @@ use translator::CONTROLLER_NAME;
 use super::Observed;
 use super::kind_api::FOREIGN_SECRET_TYPES;
 use super::owned::OwnedStatus;
-use crate::json_text::JsonText;
+use crate::kept_status::KeptStatus;
 use crate::source::{Finding, Place, Severity};
 
 /// Fields of `metadata` that somebody reads.
@@ -31,7 +33,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub reference: ObjectRef,
-    pub resource_version: String,
+    pub resource_version: Box<str>,
     /// For kinds that carry a status of ours.
     pub observed: Option<Observed>,
     pub content: Content,
@@ -51,7 +53,7 @@ pub(super) enum Content {
 /// Reads one object; `None` if it has no name, which no API server sends.
 pub(super) fn read(kind: &KindInfo, mut value: Value) -> Option<Incoming> {
     let reference = reference(kind, &value)?;
-    let resource_version = text(&value, "/metadata/resourceVersion");
+    let resource_version = text(&value, "/metadata/resourceVersion").into();
     let status = value.as_object_mut()?.remove("status");
     if is_foreign(kind, &value) {
         return Some(Incoming { reference, resource_version, observed: None, content: Content::Foreign });
@@ -88,17 +90,24 @@ pub(super) fn has_status_of_ours(kind: &KindInfo) -> bool {
 /// How the object is, for one who writes its status.
 pub(crate) fn observed(object: &Value, status: Option<Value>) -> Observed {
     Observed {
-        api_version: text(object, "/apiVersion"),
-        uid: text(object, "/metadata/uid"),
-        resource_version: text(object, "/metadata/resourceVersion"),
+        version: version(text(object, "/apiVersion")),
+        uid: text(object, "/metadata/uid").into(),
+        resource_version: text(object, "/metadata/resourceVersion").into(),
         generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
-        status: status.as_ref().map(JsonText::from),
+        status: status.as_ref().map(|status| KeptStatus::new(status, None, CONTROLLER_NAME)),
         owned: OwnedStatus::read(object, CONTROLLER_NAME),
     }
 }
 
-fn text(object: &Value, pointer: &str) -> String {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+/// The version in an `apiVersion`. Those that we know take no memory, and there are as many as there are objects.
+fn version(api_version: &str) -> Cow<'static, str> {
+    let version = api_version.split_once('/').map_or(api_version, |(_, version)| version);
+    let known = KINDS.iter().flat_map(|kind| kind.versions).find(|known| **known == version);
+    known.map_or_else(|| version.to_owned().into(), |known| Cow::Borrowed(*known))
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The field selector of the watch leaves these out already; a server may know it and not the selector.
