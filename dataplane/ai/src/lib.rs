@@ -1,5 +1,15 @@
-//! The AI engine's logic: protocol conversion, guards and token usage as pure functions.
+//! The AI engine's logic: what is done to a request to a provider, and to its answer, as pure functions.
 //!
-//! Contract: bytes in, bytes out. May not depend on Envoy, on tokio, on a clock or the network,
-//! nor hold `unsafe`: everything here is testable with a table of inputs and outputs. Empty until
-//! the AI engine is built; a single-provider AI backend needs none of it.
+//! Contract: bytes in, bytes out. May not depend on Envoy, on tokio, on a clock or the network, nor hold `unsafe`:
+//! everything here is testable with a table of inputs and outputs. [`exchange`] is what the module calls.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+pub mod exchange;
+pub mod framing;
+pub mod json;
+pub mod operation;
+pub mod provider;
+pub mod usage;

@@ -1,5 +1,172 @@
 //! The versioned configuration that travels from the translator to the AI engine inside Envoy.
 //!
-//! Contract: plain serde types, one version number, an older module keeps its last good
-//! configuration when it meets a newer version. May depend on nothing but serde: it is the seam
-//! between two programs that are upgraded at different times. Empty until the AI engine is built.
+//! Contract: plain serde types and one version number. It is the seam between two programs that are upgraded at
+//! different times: the module refuses a configuration of a version that it does not know, and Envoy then keeps the one
+//! before. May depend on nothing but serde. Holds no secret: credentials reach Envoy by SDS.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of all of it. Goes up when an older module would misread a newer configuration.
+pub const VERSION: u32 = 1;
+
+/// The namespace of route metadata under which a route's [`RoutePolicy`] stands.
+pub const METADATA_NAMESPACE: &str = "chancery.ai";
+
+/// The key of route metadata whose value is a [`RoutePolicy`] as JSON text.
+pub const POLICY_KEY: &str = "policy";
+
+/// What the module does for one cluster, that is, for one provider of one backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClusterConfig {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The object that it comes from, `namespace/name`, for error messages and access logs.
+    pub backend: String,
+    /// The provider.
+    pub provider: Provider,
+    /// The `Host` that requests get.
+    pub authority: String,
+    /// What replaces the provider's path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathOverride>,
+    /// The model that requests get, whatever they name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Set where the client's own credential is passed on: the header that carries it to this provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passthrough: Option<CredentialHeader>,
+    /// The largest request body in bytes that is read; a larger one is answered with 413.
+    pub max_request_bytes: u32,
+}
+
+/// A header that carries a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CredentialHeader {
+    /// Its name, lower case.
+    pub name: String,
+    /// What stands before the credential.
+    pub prefix: String,
+}
+
+/// What replaces a provider's path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PathOverride {
+    /// The path and query of every chat request.
+    Full(String),
+    /// What stands before the provider's path.
+    Base(String),
+}
+
+/// A provider, with what its paths are made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Provider {
+    /// OpenAI, or another provider with its API.
+    OpenAi,
+    /// Azure OpenAI.
+    AzureOpenAi {
+        /// The deployment, which is a model with its limits.
+        deployment: String,
+        /// The version of the API.
+        api_version: String,
+    },
+    /// Anthropic.
+    Anthropic {
+        /// `anthropic-version`, where requests name none.
+        version: String,
+    },
+    /// Google Gemini.
+    Gemini {
+        /// The version of the API.
+        api_version: String,
+    },
+    /// Google Vertex AI.
+    VertexAi {
+        /// The version of the API.
+        api_version: String,
+        /// The project.
+        project: String,
+        /// The region.
+        location: String,
+        /// Whose models.
+        publisher: String,
+        /// The method instead of `generateContent` and `streamGenerateContent`.
+        method: Option<String>,
+        /// The schema of the model's bodies.
+        schema: Schema,
+    },
+    /// Amazon Bedrock.
+    Bedrock,
+    /// Mistral.
+    Mistral,
+}
+
+/// The schema of chat requests and answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Schema {
+    /// OpenAI chat completions.
+    OpenAi,
+    /// Anthropic messages.
+    Anthropic,
+    /// Gemini `generateContent`.
+    Gemini,
+    /// Bedrock Converse.
+    Bedrock,
+}
+
+/// What a route asks of the AI engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RoutePolicy {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Whether every chat request of the route is one for a stream; otherwise, the request says so.
+    #[serde(default)]
+    pub streaming: bool,
+    /// Messages before those of the request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prepend: Vec<Message>,
+    /// Messages after those of the request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub append: Vec<Message>,
+    /// Fields that the body gets, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defaults: Vec<FieldDefault>,
+    /// Set where clients speak a protocol of their own choice, whatever the provider's is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translation: Option<Translation>,
+}
+
+/// A message that a route adds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Message {
+    /// `system`, `user`, `assistant`, …, lower case.
+    pub role: String,
+    /// The text.
+    pub content: String,
+}
+
+/// A field of the body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FieldDefault {
+    /// Its name.
+    pub field: String,
+    /// Its value, as JSON text.
+    pub value: String,
+    /// Whether it replaces what the request says.
+    pub replace: bool,
+}
+
+/// How protocols are translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Translation {
+    /// Whether a request with something that cannot be carried over is refused with 400.
+    pub strict: bool,
+}

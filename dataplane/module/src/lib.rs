@@ -1,5 +1,10 @@
-//! The dynamic module that stock Envoy loads: the thin adapter between Envoy's C ABI and [`ai`].
+//! The dynamic module that stock Envoy loads: the thin adapter between Envoy's C ABI and the crate `ai`.
 //!
-//! Contract: the only crate with `unsafe`, and only in `abi.rs`. Holds no logic of its own, so
-//! that whatever can be wrong here is memory safety and nothing else. Empty until the AI engine
-//! is built.
+//! Contract: the only crate with `unsafe`, and only in `abi.rs`. Holds no logic of its own, so that whatever can be
+//! wrong here is memory safety and nothing else.
+#![deny(unsafe_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[allow(unsafe_code, reason = "the one file that speaks to Envoy's C functions")]
+mod abi;
+mod filter;
+mod metrics;

@@ -1,0 +1,234 @@
+//! What passes back to the client, and what it tells about the usage.
+
+use std::borrow::Cow;
+
+use ai_config::Schema;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::events::{RawEvents, RawPart, data};
+use super::{Exchange, refusal};
+use crate::framing::event_stream::EventStreamDecoder;
+use crate::json::Capture;
+use crate::usage::Usage;
+
+/// What becomes of the answer's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// It passes as it is.
+    AsItIs,
+    /// It may be changed, so that its length is not known beforehand.
+    Changed,
+    /// It is held back, and something else is sent in its place.
+    Replaced,
+}
+
+/// What is known of the answer.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    reader: Option<Reader>,
+    is_stream: bool,
+    usage: Option<Usage>,
+    model: Option<String>,
+    /// The status of an error whose body is not told.
+    replaced: Option<u16>,
+}
+
+/// Reads an answer as it passes.
+#[derive(Debug)]
+enum Reader {
+    Json(Capture),
+    Events(RawEvents),
+    Aws(EventStreamDecoder),
+}
+
+impl Answer {
+    pub(super) fn model(&self) -> Option<String> {
+        let text = |json: &[u8]| serde_json::from_slice::<String>(json).ok();
+        let captured = match &self.reader {
+            Some(Reader::Json(capture)) => {
+                capture.get("model").or_else(|| capture.get("modelVersion")).and_then(text)
+            }
+            _ => None,
+        };
+        captured.or_else(|| self.model.clone())
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        self.is_stream
+    }
+
+    pub(super) fn usage(&self) -> Option<Usage> {
+        match &self.reader {
+            Some(Reader::Json(capture)) => {
+                capture.get("usage").or_else(|| capture.get("usageMetadata")).and_then(Usage::read)
+            }
+            _ => self.usage,
+        }
+    }
+
+    fn note(&mut self, usage: Option<Usage>, model: Option<Cow<'_, str>>) {
+        if let Some(usage) = usage {
+            self.usage.get_or_insert_default().update(usage);
+        }
+        if self.model.is_none() {
+            self.model = model.filter(|model| !model.is_empty()).map(Cow::into_owned);
+        }
+    }
+}
+
+/// The parts of an event that tell about usage and model, of any provider.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct StreamPart<'a> {
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, rename = "usageMetadata")]
+    usage_metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "modelVersion")]
+    model_version: Option<Cow<'a, str>>,
+    /// OpenAI chat: empty in the event that tells the usage.
+    #[serde(borrow)]
+    choices: Option<&'a RawValue>,
+    /// Anthropic, `message_start`.
+    #[serde(borrow)]
+    message: Option<Inner<'a>>,
+    /// OpenAI Responses.
+    #[serde(borrow)]
+    response: Option<Inner<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Inner<'a> {
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<Cow<'a, str>>,
+}
+
+impl StreamPart<'_> {
+    /// Whether it is the event that OpenAI adds for those who ask for the usage.
+    fn is_usage_alone(&self) -> bool {
+        let has_no_choice = self.choices.is_some_and(|choices| {
+            choices.get().bytes().filter(|byte| !byte.is_ascii_whitespace()).eq(*b"[]")
+        });
+        has_no_choice && self.usage.is_some_and(|usage| usage.get() != "null")
+    }
+}
+
+impl Exchange {
+    /// The answer begins: what becomes of its body.
+    pub fn answer_begins(&mut self, status: u16, content_type: &str, is_encoded: bool) -> Passage {
+        // Providers have been seen to repeat parts of a key that they do not know.
+        if matches!(status, 401 | 403) && self.cluster.passthrough.is_none() {
+            self.answer.replaced = Some(status);
+            return Passage::Replaced;
+        }
+        let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        self.answer.is_stream = kind == "text/event-stream"
+            || kind == "application/vnd.amazon.eventstream"
+            || (self.facts.schema == Schema::Gemini && self.streaming);
+        // What is compressed although nobody asked for it is passed on unread.
+        if !(200..300).contains(&status) || is_encoded {
+            return Passage::AsItIs;
+        }
+        self.answer.reader = match kind.as_str() {
+            "text/event-stream" => Some(Reader::Events(RawEvents::default())),
+            "application/vnd.amazon.eventstream" => Some(Reader::Aws(EventStreamDecoder::new())),
+            "application/json" => {
+                Some(Reader::Json(Capture::new(&["usage", "usageMetadata", "model", "modelVersion"])))
+            }
+            _ => None,
+        };
+        match (&self.answer.reader, self.hides_usage) {
+            (Some(Reader::Events(_)), true) => Passage::Changed,
+            _ => Passage::AsItIs,
+        }
+    }
+
+    /// A piece of the answer's body: what is sent in its place, `None` if it is sent as it is.
+    pub fn answer_piece(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
+        if self.answer.replaced.is_some() {
+            return Some(Vec::new());
+        }
+        let reader = self.answer.reader.take();
+        let (reader, instead) = match reader {
+            None => return None,
+            Some(Reader::Json(mut capture)) => {
+                capture.push(piece);
+                (Reader::Json(capture), None)
+            }
+            Some(Reader::Aws(mut decoder)) => {
+                let mut seen = Vec::new();
+                let read = decoder.push(piece, |message| {
+                    if message.kind() == "metadata" {
+                        seen.push(message.payload.to_vec());
+                    }
+                });
+                for payload in &seen {
+                    self.look_at(payload);
+                }
+                // A stream that cannot be read is passed on all the same: the client says what is wrong with it.
+                match read {
+                    Ok(()) => (Reader::Aws(decoder), None),
+                    Err(_) => return None,
+                }
+            }
+            Some(Reader::Events(mut events)) => {
+                let mut out = self.hides_usage.then(Vec::new);
+                events.push(piece, |part| {
+                    let (bytes, is_hidden) = match part {
+                        RawPart::Event(event) => (event, self.look_at_event(event)),
+                        RawPart::Piece(piece) => (piece, false),
+                    };
+                    if let Some(out) = out.as_mut().filter(|_| !is_hidden) {
+                        out.extend_from_slice(bytes);
+                    }
+                });
+                (Reader::Events(events), out)
+            }
+        };
+        self.answer.reader = Some(reader);
+        instead
+    }
+
+    /// The answer's body has ended: what is sent behind it.
+    pub fn answer_ends(&mut self) -> Vec<u8> {
+        if let Some(status) = self.answer.replaced {
+            let message = "the provider refused the credential of the gateway";
+            return refusal::error_body(self.facts.schema, status, "", message).to_string().into_bytes();
+        }
+        match &mut self.answer.reader {
+            Some(Reader::Events(events)) => {
+                let rest = events.rest();
+                // Some providers end a stream without the blank line.
+                let is_hidden = self.look_at_event(&rest);
+                if self.hides_usage && !is_hidden { rest } else { Vec::new() }
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Looks at an event; whether the client must not see it.
+    fn look_at_event(&mut self, event: &[u8]) -> bool {
+        // Nearly all events of a stream hold nothing but text.
+        let tells_usage = memchr::memmem::find(event, b"usage").is_some();
+        if !tells_usage && self.answer.model.is_some() {
+            return false;
+        }
+        self.look_at(&data(event))
+    }
+
+    fn look_at(&mut self, json: &[u8]) -> bool {
+        let Ok(part) = serde_json::from_slice::<StreamPart<'_>>(json) else { return false };
+        let is_hidden = self.hides_usage && part.is_usage_alone();
+        let inner = part.message.or(part.response).unwrap_or_default();
+        let read = |usage: Option<&RawValue>| usage.and_then(|usage| Usage::read(usage.get().as_bytes()));
+        let usage = read(part.usage).or(read(part.usage_metadata)).or(read(inner.usage));
+        self.answer.note(usage, part.model.or(part.model_version).or(inner.model));
+        is_hidden
+    }
+}

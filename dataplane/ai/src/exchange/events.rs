@@ -1,0 +1,153 @@
+//! Server-sent events as raw bytes: complete ones are told apart, and stay byte for byte.
+
+/// A longer event is not looked at.
+const MAX_EVENT: usize = 1024 * 1024;
+
+/// Splits a stream into its events, each with the blank line that ends it. Holds no more than one event.
+#[derive(Debug, Default)]
+pub(super) struct RawEvents {
+    held: Vec<u8>,
+    /// Whether the line at hand is empty so far.
+    is_line_empty: bool,
+    /// Whether the last byte was a carriage return, which with a line feed behind it is one end of a line.
+    after_return: bool,
+    /// Whether the event at hand is one that is too long to be held.
+    is_too_long: bool,
+}
+
+/// A part of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RawPart<'a> {
+    /// An event, whole.
+    Event(&'a [u8]),
+    /// A piece of an event that is too long.
+    Piece(&'a [u8]),
+}
+
+impl RawEvents {
+    /// Takes in the next piece of the stream.
+    pub(super) fn push(&mut self, piece: &[u8], mut take: impl FnMut(RawPart<'_>)) {
+        let mut start = 0;
+        for (index, byte) in piece.iter().enumerate() {
+            let after_return = std::mem::replace(&mut self.after_return, *byte == b'\r');
+            match byte {
+                b'\n' if after_return => {
+                    // The event has ended with the carriage return, if it has.
+                    continue;
+                }
+                b'\n' | b'\r' => {
+                    if !std::mem::replace(&mut self.is_line_empty, true) {
+                        continue;
+                    }
+                    self.end(piece.get(start..=index).unwrap_or_default(), &mut take);
+                    start = index + 1;
+                }
+                _ => self.is_line_empty = false,
+            }
+        }
+        self.hold(piece.get(start..).unwrap_or_default(), &mut take);
+    }
+
+    /// What is left at the end of the stream.
+    pub(super) fn rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
+    }
+
+    fn end(&mut self, last: &[u8], take: &mut impl FnMut(RawPart<'_>)) {
+        self.is_line_empty = true;
+        if std::mem::take(&mut self.is_too_long) {
+            take(RawPart::Piece(last));
+        } else if self.held.is_empty() {
+            take(RawPart::Event(last));
+        } else {
+            self.held.extend_from_slice(last);
+            take(RawPart::Event(&self.held));
+            self.held.clear();
+        }
+    }
+
+    fn hold(&mut self, piece: &[u8], take: &mut impl FnMut(RawPart<'_>)) {
+        if self.is_too_long || self.held.len() + piece.len() > MAX_EVENT {
+            if !self.held.is_empty() {
+                take(RawPart::Piece(&std::mem::take(&mut self.held)));
+            }
+            self.is_too_long = true;
+            take(RawPart::Piece(piece));
+        } else {
+            self.held.extend_from_slice(piece);
+        }
+    }
+}
+
+/// The data of an event: its lines `data:`, joined by line feeds.
+pub(super) fn data(event: &[u8]) -> Vec<u8> {
+    let mut data = Vec::new();
+    for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        if let Some(value) = line.strip_prefix(b"data:") {
+            if !data.is_empty() {
+                data.push(b'\n');
+            }
+            data.extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
+        }
+    }
+    data
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(stream: &[u8], split: usize) -> (Vec<String>, String) {
+        let mut raw = RawEvents::default();
+        let mut all = Vec::new();
+        let (first, second) = stream.split_at(split);
+        for piece in [first, second] {
+            raw.push(piece, |part| match part {
+                RawPart::Event(event) => all.push(String::from_utf8(event.to_vec()).unwrap()),
+                RawPart::Piece(_) => panic!("nothing is too long"),
+            });
+        }
+        (all, String::from_utf8(raw.rest()).unwrap())
+    }
+
+    #[test]
+    fn events_are_whole_wherever_the_stream_is_split() {
+        for (stream, expected) in [
+            ("data: a\n\ndata: b\n\nx", vec!["data: a", "data: b"]),
+            ("data: a\r\n\r\ndata: b\r\n\r\n", vec!["data: a", "data: b"]),
+            ("data: a\r\revent: e\rdata: b\r\r", vec!["data: a", "event: e\rdata: b"]),
+        ] {
+            for split in 0..=stream.len() {
+                let (all, rest) = events(stream.as_bytes(), split);
+                let told: Vec<&str> =
+                    all.iter().map(|event| event.trim()).filter(|event| !event.is_empty()).collect();
+                assert_eq!(told, expected, "{stream:?} at {split}");
+                assert_eq!(all.concat() + &rest, stream, "nothing is lost: {stream:?} at {split}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_event_passes_in_pieces() {
+        let mut raw = RawEvents::default();
+        let mut passed = 0;
+        let mut held = 0;
+        for _ in 0..3000 {
+            raw.push(&[b'x'; 1024], |part| match part {
+                RawPart::Event(_) => panic!("no event has ended"),
+                RawPart::Piece(piece) => passed += piece.len(),
+            });
+            held = held.max(raw.held.len());
+        }
+        assert!(held <= MAX_EVENT && passed == 3000 * 1024, "{held} {passed}");
+        let mut last = Vec::new();
+        raw.push(b"\n\ndata: 1\n\n", |part| last.push(format!("{part:?}")));
+        assert_eq!(last.len(), 2);
+        assert!(last[0].starts_with("Piece") && last[1].starts_with("Event"), "{last:?}");
+    }
+
+    #[test]
+    fn data_is_that_of_all_lines() {
+        assert_eq!(data(b"event: x\r\ndata: {\r\ndata:  }\r\ndatax: 1\r\n\r\n"), b"{\n }");
+    }
+}

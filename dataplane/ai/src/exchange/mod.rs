@@ -1,0 +1,209 @@
+//! One attempt at one provider: what its request becomes, what passes back, and what it has cost.
+//!
+//! The module calls, in this order: [`Exchange::begin`] with the head of the request; [`Exchange::request`] with the
+//! whole body if [`Exchange::needs_body`], else [`Exchange::watch_request`] with its pieces; [`Exchange::head`] for what
+//! the request's head becomes; then the methods of the answer; and [`Exchange::outcome`] whenever it ends.
+
+mod answer;
+mod edits;
+mod enrich;
+mod events;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use ai_config::{ClusterConfig, Provider, RoutePolicy, Schema};
+
+pub use answer::Passage;
+pub use refusal::Refusal;
+
+use crate::json::{Capture, Object};
+use crate::operation::Operation;
+use crate::provider::{self, Facts, ModelIn, PathInput};
+use crate::usage::Usage;
+use answer::Answer;
+
+/// The head of a request as the client sent it.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// `:method`.
+    pub method: &'a str,
+    /// `:path`, with its query.
+    pub path: &'a str,
+    /// Whether there is a body.
+    pub has_body: bool,
+}
+
+/// What the head of a request to the provider has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// `:path`, with its query.
+    pub path: String,
+}
+
+/// What an attempt has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The model that was asked for, after the Backend's own.
+    pub model: String,
+    /// The model that answered, if it said so.
+    pub provider_model: Option<String>,
+    /// Whether the answer was a stream.
+    pub streaming: bool,
+    /// What it has cost, as far as the provider has said so.
+    pub usage: Option<Usage>,
+}
+
+/// One attempt.
+#[derive(Debug)]
+pub struct Exchange {
+    cluster: Arc<ClusterConfig>,
+    policy: Arc<RoutePolicy>,
+    facts: Facts,
+    operation: Operation,
+    query: String,
+    is_post: bool,
+    /// The model, as soon as it is known.
+    model: Option<String>,
+    /// Whether a stream is asked for.
+    streaming: bool,
+    /// Whether the client must not see the event with the usage, since it did not ask for it.
+    hides_usage: bool,
+    /// Watches a request that passes in pieces.
+    request: Option<Capture>,
+    answer: Answer,
+}
+
+impl Exchange {
+    /// Begins an attempt.
+    ///
+    /// # Errors
+    /// The request cannot be sent to this provider.
+    pub fn begin(
+        cluster: Arc<ClusterConfig>,
+        policy: Arc<RoutePolicy>,
+        head: &RequestHead<'_>,
+    ) -> Result<Self, Refusal> {
+        let (path, query) = head.path.split_once('?').unwrap_or((head.path, ""));
+        let operation = Operation::of(path);
+        let facts = provider::facts(&cluster.provider);
+        let is_post = head.method == "POST" && head.has_body;
+        let named = match &operation {
+            Operation::ModelMethod { model, .. } | Operation::BedrockModel { model, .. } => {
+                Some(model.clone())
+            }
+            _ => None,
+        };
+        let asks_for_stream = match &operation {
+            Operation::ModelMethod { method, .. } => method == "streamGenerateContent",
+            Operation::BedrockModel { method, .. } => method == "converse-stream",
+            _ => false,
+        };
+        let own = match &cluster.provider {
+            Provider::AzureOpenAi { deployment, .. } => Some(deployment.clone()),
+            _ => cluster.model.clone(),
+        };
+        let exchange = Self {
+            facts,
+            query: provider::without_credentials(query),
+            is_post,
+            model: own.or(named),
+            streaming: asks_for_stream || (policy.streaming && operation.is_chat()),
+            hides_usage: false,
+            request: None,
+            answer: Answer::default(),
+            operation,
+            cluster,
+            policy,
+        };
+        exchange.check_model()?;
+        Ok(exchange)
+    }
+
+    /// The paths of some providers hold a model.
+    fn check_model(&self) -> Result<(), Refusal> {
+        let is_missing =
+            self.model.is_none() && self.facts.model_in == ModelIn::Path && self.operation.is_chat();
+        match is_missing {
+            true => Err(Refusal::bad_request(
+                self.facts.schema,
+                "model",
+                "neither the request nor the Backend names a model",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// The facts about the provider.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Whether the whole body is needed before the request can go on.
+    pub fn needs_body(&self) -> bool {
+        if !self.is_post || !self.operation.is_chat() {
+            return false;
+        }
+        let edits = !self.policy.defaults.is_empty() || self.has_messages();
+        let edits_model = self.facts.model_in == ModelIn::Body && self.cluster.model.is_some();
+        // Whether the client wants a stream, and whether it asks for its usage.
+        edits || edits_model || (self.facts.schema == Schema::OpenAi) || self.sets_stream()
+    }
+
+    /// Whether the body has to say that a stream is wanted.
+    fn sets_stream(&self) -> bool {
+        self.policy.streaming && matches!(self.facts.schema, Schema::OpenAi | Schema::Anthropic)
+    }
+
+    fn has_messages(&self) -> bool {
+        !self.policy.prepend.is_empty() || !self.policy.append.is_empty()
+    }
+
+    /// Looks at a piece of a request that passes as it is.
+    pub fn watch_request(&mut self, piece: &[u8]) {
+        if self.is_post && self.model.is_none() && self.facts.model_in == ModelIn::Body {
+            self.request.get_or_insert_with(|| Capture::new(&["model"])).push(piece);
+        }
+    }
+
+    /// Takes in the whole body of a request; gives the new one if it is another.
+    ///
+    /// # Errors
+    /// It is not what this operation takes.
+    pub fn request(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
+        let schema = self.facts.schema;
+        let object = Object::parse(body)
+            .map_err(|error| Refusal::bad_request(schema, "", &format!("the request body {error}")))?;
+        self.streaming |= object.is_true("stream");
+        if self.model.is_none() {
+            self.model = object.string("model");
+        }
+        let edits = self.edits(&object)?;
+        Ok((!edits.is_empty()).then(|| object.with(&edits)))
+    }
+
+    /// What the head of the request becomes.
+    pub fn head(&self) -> Head {
+        let input = PathInput {
+            operation: &self.operation,
+            query: &self.query,
+            model: self.model.as_deref().unwrap_or_default(),
+            streaming: self.streaming,
+        };
+        Head { path: provider::path(&self.cluster.provider, self.cluster.path.as_ref(), &input) }
+    }
+
+    /// What it has come to so far.
+    pub fn outcome(&self) -> Outcome {
+        let text = |json: &[u8]| serde_json::from_slice::<String>(json).ok();
+        let watched = self.request.as_ref().and_then(|request| request.get("model")).and_then(text);
+        Outcome {
+            model: self.model.clone().or(watched).unwrap_or_default(),
+            provider_model: self.answer.model(),
+            streaming: self.answer.is_stream(),
+            usage: self.answer.usage(),
+        }
+    }
+}

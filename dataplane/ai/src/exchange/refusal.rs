@@ -1,0 +1,74 @@
+//! Answers of the gateway itself, in the form that clients of the provider read.
+
+use ai_config::Schema;
+use serde_json::{Value, json};
+
+/// Why a request does not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status code.
+    pub status: u16,
+    /// The body, JSON.
+    pub body: Vec<u8>,
+    /// For the access log: which of our reasons it is.
+    pub details: &'static str,
+}
+
+impl Refusal {
+    /// The request is at fault: `field` names what is.
+    pub fn bad_request(schema: Schema, field: &str, message: &str) -> Self {
+        Self::new(schema, 400, field, message, "chancery_ai_bad_request")
+    }
+
+    /// The request is larger than is read.
+    pub fn too_large(schema: Schema, limit: u32) -> Self {
+        let message = format!("the request body is larger than {limit} bytes");
+        Self::new(schema, 413, "", &message, "chancery_ai_request_too_large")
+    }
+
+    /// The gateway's configuration is at fault.
+    pub fn misconfigured(schema: Schema, message: &str) -> Self {
+        Self::new(schema, 500, "", message, "chancery_ai_misconfigured")
+    }
+
+    fn new(schema: Schema, status: u16, field: &str, message: &str, details: &'static str) -> Self {
+        let body = error_body(schema, status, field, message);
+        Self { status, body: body.to_string().into_bytes(), details }
+    }
+}
+
+/// An error in the form of a provider's own.
+pub(super) fn error_body(schema: Schema, status: u16, field: &str, message: &str) -> Value {
+    let field = (!field.is_empty()).then_some(field);
+    match schema {
+        Schema::OpenAi => json!({"error": {
+            "message": message, "type": kind(status), "param": field, "code": null,
+        }}),
+        Schema::Anthropic => json!({"type": "error", "error": {"type": kind(status), "message": message}}),
+        Schema::Gemini => {
+            json!({"error": {"code": status, "message": message, "status": google_status(status)}})
+        }
+        Schema::Bedrock => json!({"message": message}),
+    }
+}
+
+/// OpenAI's and Anthropic's words.
+fn kind(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        413 => "request_too_large",
+        400..500 => "invalid_request_error",
+        _ => "api_error",
+    }
+}
+
+/// The words of Google's APIs (`google.rpc.Code`).
+fn google_status(status: u16) -> &'static str {
+    match status {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        400..500 => "INVALID_ARGUMENT",
+        _ => "INTERNAL",
+    }
+}

@@ -1,0 +1,231 @@
+//! What is known about each provider: a row of facts per provider, a file per provider whose paths are its own.
+
+mod azure;
+mod bedrock;
+mod gemini;
+mod openai;
+
+use ai_config::{PathOverride, Provider, Schema};
+
+use crate::operation::Operation;
+
+/// The facts about a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Its name in metrics, metadata and logs: those that users of kgateway know.
+    pub name: &'static str,
+    /// Its name in OpenTelemetry's conventions for generative AI (`gen_ai.provider.name`).
+    pub otel_name: &'static str,
+    /// The schema of chat requests and answers.
+    pub schema: Schema,
+    /// Where the model of a request stands.
+    pub model_in: ModelIn,
+}
+
+/// Where the model of a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelIn {
+    /// In the member `model` of the body.
+    Body,
+    /// In the path.
+    Path,
+}
+
+/// The facts about a provider.
+pub fn facts(provider: &Provider) -> Facts {
+    use ModelIn::{Body, Path};
+    let (name, otel_name, schema, model_in) = match provider {
+        Provider::OpenAi => ("openai", "openai", Schema::OpenAi, Body),
+        Provider::AzureOpenAi { .. } => ("azure_openai", "azure.ai.openai", Schema::OpenAi, Path),
+        Provider::Anthropic { .. } => ("anthropic", "anthropic", Schema::Anthropic, Body),
+        Provider::Gemini { .. } => ("gemini", "gcp.gemini", Schema::Gemini, Path),
+        Provider::VertexAi { schema, .. } => ("vertex-ai", "gcp.vertex_ai", *schema, Path),
+        Provider::Bedrock => ("bedrock", "aws.bedrock", Schema::Bedrock, Path),
+        Provider::Mistral => ("mistral", "mistral_ai", Schema::OpenAi, Body),
+    };
+    Facts { name, otel_name, schema, model_in }
+}
+
+/// What a path is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct PathInput<'a> {
+    /// What the client asks for.
+    pub operation: &'a Operation,
+    /// The client's query, without `?`, without credentials.
+    pub query: &'a str,
+    /// The model, where the provider's paths hold it.
+    pub model: &'a str,
+    /// Whether the answer is to be a stream.
+    pub streaming: bool,
+}
+
+/// The path and query that a request to the provider has.
+pub fn path(provider: &Provider, replacement: Option<&PathOverride>, input: &PathInput<'_>) -> String {
+    if let (Some(PathOverride::Full(path)), true) = (replacement, input.operation.is_chat()) {
+        return path.clone();
+    }
+    let path = match provider {
+        Provider::OpenAi | Provider::Mistral => openai::path(input, "/v1/chat/completions"),
+        Provider::Anthropic { .. } => openai::path(input, "/v1/messages"),
+        Provider::AzureOpenAi { deployment, api_version } => azure::path(input, deployment, api_version),
+        Provider::Gemini { api_version } => gemini::path(input, &format!("/{api_version}"), None),
+        Provider::VertexAi { api_version, project, location, publisher, method, .. } => {
+            let root =
+                format!("/{api_version}/projects/{project}/locations/{location}/publishers/{publisher}");
+            gemini::path(input, &root, method.as_deref())
+        }
+        Provider::Bedrock => bedrock::path(input),
+    };
+    match replacement {
+        Some(PathOverride::Base(base)) => format!("{base}{path}"),
+        _ => path,
+    }
+}
+
+/// A path with a query, if there is one.
+fn with_query(path: String, query: &str) -> String {
+    if query.is_empty() { path } else { format!("{path}?{query}") }
+}
+
+/// Query parameters in which clients may have put a credential of their own: none of them is the provider's business.
+const CREDENTIAL_PARAMS: [&str; 2] = ["key", "access_token"];
+
+/// A query without credentials.
+pub fn without_credentials(query: &str) -> String {
+    let is_credential = |param: &&str| {
+        let name = param.split('=').next().unwrap_or_default();
+        // Decoding a name costs more than it is worth: whoever escapes a letter of `key` wants to get past.
+        name.contains('%') || name.contains('+') || CREDENTIAL_PARAMS.contains(&name)
+    };
+    query.split('&').filter(|param| !param.is_empty() && !is_credential(param)).collect::<Vec<_>>().join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vertex(method: Option<&str>) -> Provider {
+        Provider::VertexAi {
+            api_version: "v1".into(),
+            project: "p".into(),
+            location: "us".into(),
+            publisher: "google".into(),
+            method: method.map(str::to_owned),
+            schema: Schema::Gemini,
+        }
+    }
+
+    #[test]
+    fn paths_are_those_of_the_providers() {
+        let azure = Provider::AzureOpenAi { deployment: "d".into(), api_version: "2024-10-21".into() };
+        let anthropic = Provider::Anthropic { version: "2023-06-01".into() };
+        let gemini = Provider::Gemini { api_version: "v1beta".into() };
+        let (google, raw) = (vertex(None), vertex(Some("rawPredict")));
+        let full = Some(PathOverride::Full("/x?y=1".into()));
+        let base = Some(PathOverride::Base("/proxy".into()));
+        let rows: Vec<(&Provider, Option<&PathOverride>, &str, bool, &str)> = vec![
+            (&Provider::OpenAi, None, "/openai", false, "/v1/chat/completions"),
+            (&Provider::OpenAi, None, "/openai/v1/chat/completions", true, "/v1/chat/completions"),
+            (&Provider::OpenAi, None, "/openai/v1/models/gpt?limit=2", false, "/v1/models/gpt?limit=2"),
+            (&Provider::OpenAi, None, "/x/v1/responses", true, "/v1/responses"),
+            (&Provider::OpenAi, full.as_ref(), "/openai", false, "/x?y=1"),
+            (&Provider::OpenAi, full.as_ref(), "/v1/embeddings", false, "/v1/embeddings"),
+            (&Provider::OpenAi, base.as_ref(), "/v1/embeddings", false, "/proxy/v1/embeddings"),
+            (&Provider::Mistral, base.as_ref(), "/m", false, "/proxy/v1/chat/completions"),
+            (&anthropic, None, "/a", true, "/v1/messages"),
+            (
+                &anthropic,
+                None,
+                "/a/v1/messages/count_tokens?beta=true",
+                false,
+                "/v1/messages/count_tokens?beta=true",
+            ),
+            (&azure, None, "/a", true, "/openai/deployments/d/chat/completions?api-version=2024-10-21"),
+            (
+                &azure,
+                None,
+                "/a/v1/embeddings",
+                false,
+                "/openai/deployments/d/embeddings?api-version=2024-10-21",
+            ),
+            (&azure, None, "/v1/responses", false, "/openai/responses?api-version=2024-10-21"),
+            (
+                &azure,
+                None,
+                "/v1/models?api-version=1&a=b",
+                false,
+                "/openai/models?api-version=2024-10-21&a=b",
+            ),
+            (&gemini, None, "/g", false, "/v1beta/models/M:generateContent"),
+            (&gemini, None, "/g?key=K&a=b", true, "/v1beta/models/M:streamGenerateContent?alt=sse&a=b"),
+            (&gemini, None, "/g/v1/models/m:countTokens", false, "/v1beta/models/M:countTokens"),
+            (
+                &gemini,
+                None,
+                "/v1/models/m:streamGenerateContent",
+                false,
+                "/v1beta/models/M:streamGenerateContent",
+            ),
+            (
+                &gemini,
+                None,
+                "/v1/models/m:streamGenerateContent?alt=sse",
+                true,
+                "/v1beta/models/M:streamGenerateContent?alt=sse",
+            ),
+            (
+                &gemini,
+                None,
+                "/v1/models/m:generateContent",
+                true,
+                "/v1beta/models/M:streamGenerateContent?alt=sse",
+            ),
+            (&gemini, None, "/v1beta/models", false, "/v1beta/models"),
+            (
+                &google,
+                None,
+                "/v",
+                false,
+                "/v1/projects/p/locations/us/publishers/google/models/M:generateContent",
+            ),
+            (
+                &google,
+                None,
+                "/v",
+                true,
+                "/v1/projects/p/locations/us/publishers/google/models/M:streamGenerateContent?alt=sse",
+            ),
+            (&raw, None, "/v", true, "/v1/projects/p/locations/us/publishers/google/models/M:rawPredict"),
+            (&Provider::Bedrock, None, "/b", false, "/model/M/converse"),
+            (&Provider::Bedrock, None, "/b", true, "/model/M/converse-stream"),
+            (&Provider::Bedrock, None, "/b/model/m/converse-stream", false, "/model/M/converse-stream"),
+            (&Provider::Bedrock, None, "/b/model/m/invoke", false, "/model/M/invoke"),
+        ];
+        for (provider, replacement, client, streaming, expected) in rows {
+            let (before, query) = client.split_once('?').unwrap_or((client, ""));
+            let query = without_credentials(query);
+            let input = PathInput { operation: &Operation::of(before), query: &query, model: "M", streaming };
+            assert_eq!(path(provider, replacement, &input), expected, "{client}");
+        }
+    }
+
+    #[test]
+    fn credentials_do_not_travel_in_queries() {
+        for (query, expected) in [
+            ("", ""),
+            ("key=1", ""),
+            ("a=key&key=1&b=2&access_token=x&&k%65y=2&kEy=3", "a=key&b=2&kEy=3"),
+            ("keys=1&alt=sse", "keys=1&alt=sse"),
+        ] {
+            assert_eq!(without_credentials(query), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn bedrock_models_are_escaped() {
+        let operation = Operation::Unnamed;
+        let input =
+            PathInput { operation: &operation, query: "", model: "us.a.claude-v1:0", streaming: false };
+        assert_eq!(path(&Provider::Bedrock, None, &input), "/model/us.a.claude-v1%3A0/converse");
+    }
+}

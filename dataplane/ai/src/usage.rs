@@ -1,0 +1,193 @@
+//! How many tokens a request has cost, as providers tell it.
+
+use serde::Deserialize;
+
+/// Counts of tokens. Absent is what the provider did not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt, those from the provider's cache among them.
+    pub prompt: Option<u64>,
+    /// Tokens of the answer, those of reasoning among them.
+    pub completion: Option<u64>,
+    /// Both together, where the provider says so itself.
+    pub total: Option<u64>,
+    /// Tokens of the prompt that came from the provider's cache.
+    pub cached: Option<u64>,
+    /// Tokens of the prompt that were written to the provider's cache.
+    pub cache_creation: Option<u64>,
+    /// Tokens of the answer that are reasoning.
+    pub reasoning: Option<u64>,
+}
+
+impl Usage {
+    /// Reads the value of `usage` or `usageMetadata` of any provider: their field names do not collide. `None` if there
+    /// is no count in it.
+    pub fn read(json: &[u8]) -> Option<Self> {
+        let raw: RawUsage = serde_json::from_slice(json).ok()?;
+        let usage = raw.into_usage();
+        (usage != Self::default()).then_some(usage)
+    }
+
+    /// Both together.
+    pub fn total(&self) -> u64 {
+        let sum = self.prompt.unwrap_or_default().saturating_add(self.completion.unwrap_or_default());
+        self.total.unwrap_or(sum).max(sum)
+    }
+
+    /// Takes in what a later part of a stream tells. Counts in a stream only grow, and a part may leave some out.
+    pub fn update(&mut self, later: Self) {
+        let newer = |old: Option<u64>, new: Option<u64>| new.max(old);
+        *self = Self {
+            prompt: newer(self.prompt, later.prompt),
+            completion: newer(self.completion, later.completion),
+            total: newer(self.total, later.total),
+            cached: newer(self.cached, later.cached),
+            cache_creation: newer(self.cache_creation, later.cache_creation),
+            reasoning: newer(self.reasoning, later.reasoning),
+        };
+    }
+}
+
+/// All providers' spellings.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawUsage {
+    // OpenAI chat, Mistral.
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
+    prompt_tokens_details: Option<Details>,
+    completion_tokens_details: Option<Details>,
+    // OpenAI Responses, Anthropic.
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    input_tokens_details: Option<Details>,
+    output_tokens_details: Option<Details>,
+    cache_read_input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+    // Gemini, Vertex AI.
+    #[serde(rename = "promptTokenCount")]
+    prompt_token_count: Option<u64>,
+    #[serde(rename = "candidatesTokenCount")]
+    candidates_token_count: Option<u64>,
+    #[serde(rename = "thoughtsTokenCount")]
+    thoughts_token_count: Option<u64>,
+    #[serde(rename = "toolUsePromptTokenCount")]
+    tool_use_prompt_token_count: Option<u64>,
+    #[serde(rename = "cachedContentTokenCount")]
+    cached_content_token_count: Option<u64>,
+    #[serde(rename = "totalTokenCount")]
+    total_token_count: Option<u64>,
+    // Bedrock Converse.
+    #[serde(rename = "inputTokens")]
+    bedrock_input: Option<u64>,
+    #[serde(rename = "outputTokens")]
+    bedrock_output: Option<u64>,
+    #[serde(rename = "totalTokens")]
+    bedrock_total: Option<u64>,
+    #[serde(rename = "cacheReadInputTokens")]
+    bedrock_cache_read: Option<u64>,
+    #[serde(rename = "cacheWriteInputTokens")]
+    bedrock_cache_write: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    cached_tokens: Option<u64>,
+    reasoning_tokens: Option<u64>,
+}
+
+impl RawUsage {
+    fn into_usage(self) -> Usage {
+        let cached = |details: &Option<Details>| details.as_ref().and_then(|details| details.cached_tokens);
+        let reasoning =
+            |details: &Option<Details>| details.as_ref().and_then(|details| details.reasoning_tokens);
+        let details = cached(&self.prompt_tokens_details).or(cached(&self.input_tokens_details));
+        // Anthropic and Bedrock count what comes from their cache, or goes into it, apart from the other input.
+        let read = self.cache_read_input_tokens.or(self.bedrock_cache_read);
+        let written = self.cache_creation_input_tokens.or(self.bedrock_cache_write);
+        let apart = [read, written].into_iter().flatten().fold(0, u64::saturating_add);
+        let input = self.input_tokens.or(self.bedrock_input).map(|input| input.saturating_add(apart));
+        // Gemini counts tools' results and thoughts apart.
+        let gemini_prompt = self
+            .prompt_token_count
+            .map(|prompt| prompt.saturating_add(self.tool_use_prompt_token_count.unwrap_or_default()));
+        let gemini_answer = match (self.candidates_token_count, self.thoughts_token_count) {
+            (None, None) => None,
+            (answer, thoughts) => {
+                Some(answer.unwrap_or_default().saturating_add(thoughts.unwrap_or_default()))
+            }
+        };
+        Usage {
+            prompt: self.prompt_tokens.or(input).or(gemini_prompt),
+            completion: self
+                .completion_tokens
+                .or(self.output_tokens)
+                .or(self.bedrock_output)
+                .or(gemini_answer),
+            total: self.total_tokens.or(self.bedrock_total).or(self.total_token_count),
+            cached: details.or(read).or(self.cached_content_token_count),
+            cache_creation: written,
+            reasoning: reasoning(&self.completion_tokens_details)
+                .or(reasoning(&self.output_tokens_details))
+                .or(self.thoughts_token_count),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(prompt: u64, completion: u64, total: u64) -> Usage {
+        Usage { prompt: Some(prompt), completion: Some(completion), total: Some(total), ..Usage::default() }
+    }
+
+    #[test]
+    fn every_provider_is_understood() {
+        let rows = [
+            (
+                r#"{"prompt_tokens":21,"completion_tokens":22,"total_tokens":43,"prompt_tokens_details":{"cached_tokens":4,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":5}}"#,
+                Usage { cached: Some(4), reasoning: Some(5), ..counts(21, 22, 43) },
+                43,
+            ),
+            (
+                r#"{"input_tokens":10,"output_tokens":3,"total_tokens":13,"input_tokens_details":{"cached_tokens":2},"output_tokens_details":{"reasoning_tokens":1}}"#,
+                Usage { cached: Some(2), reasoning: Some(1), ..counts(10, 3, 13) },
+                13,
+            ),
+            (
+                r#"{"input_tokens":10,"cache_read_input_tokens":5,"cache_creation_input_tokens":7,"output_tokens":3,"service_tier":"standard"}"#,
+                Usage { total: None, cached: Some(5), cache_creation: Some(7), ..counts(22, 3, 0) },
+                25,
+            ),
+            (
+                r#"{"promptTokenCount":4,"candidatesTokenCount":6,"thoughtsTokenCount":10,"totalTokenCount":20,"promptTokensDetails":[{"modality":"TEXT","tokenCount":4}]}"#,
+                Usage { reasoning: Some(10), ..counts(4, 16, 20) },
+                20,
+            ),
+            (
+                r#"{"inputTokens":4,"outputTokens":6,"totalTokens":15,"cacheReadInputTokens":5}"#,
+                Usage { cached: Some(5), ..counts(9, 6, 15) },
+                15,
+            ),
+            (r#"{"prompt_tokens":8,"total_tokens":8}"#, Usage { completion: None, ..counts(8, 0, 8) }, 8),
+        ];
+        for (json, expected, total) in rows {
+            let usage = Usage::read(json.as_bytes()).unwrap();
+            assert_eq!(usage, expected, "{json}");
+            assert_eq!(usage.total(), total, "{json}");
+        }
+        for json in ["null", "{}", "[]", "{\"prompt_tokens\":-1}", "", "{\"prompt_tokens\":null}"] {
+            assert_eq!(Usage::read(json.as_bytes()), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_tells_in_parts_is_summed_up() {
+        let mut usage = Usage::read(br#"{"input_tokens":25,"output_tokens":1}"#).unwrap();
+        usage.update(Usage::read(br#"{"output_tokens":15}"#).unwrap());
+        assert_eq!((usage.prompt, usage.completion, usage.total()), (Some(25), Some(15), 40));
+    }
+}

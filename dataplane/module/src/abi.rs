@@ -1,0 +1,581 @@
+//! Envoy's dynamic-module ABI, version 0.2.0 (Envoy 1.40), as far as an HTTP filter of ours uses it.
+//!
+//! All `unsafe` code of the project is in this file. It turns the C functions that Envoy calls (*hooks*) into calls of
+//! [`Filter`] and [`Config`], and the C functions that Envoy offers (*callbacks*) into safe methods of [`Stream`] and
+//! [`Definer`]. The ABI's source is Envoy's header `source/extensions/dynamic_modules/abi/abi.h`.
+//!
+//! What holds for all of it, by the ABI's contract:
+//! - A pointer that Envoy hands to a hook is valid for the duration of that hook.
+//! - Hooks of one filter run on the thread of its worker, one after the other; hooks of a configuration's creation run
+//!   on the main thread, and its other uses may be on any thread at a time.
+//! - What a callback returns as bytes belongs to Envoy, and stays as it is until the filter changes the same map or
+//!   buffer, or the hook returns.
+//!
+//! A panic does not leave this file: see [`guarded`].
+
+use std::ffi::{CStr, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::Arc;
+
+use crate::filter::{BodyStatus, Config, Filter, HeadersStatus};
+
+/// The ABI that this module is built for. Envoy warns where its own is another.
+const ABI_VERSION: &CStr = c"v0.2.0";
+
+type EnvoyFilter = *mut c_void;
+type EnvoyConfig = *mut c_void;
+
+/// Bytes that Envoy owns.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct EnvoyBuffer {
+    ptr: *const u8,
+    length: usize,
+}
+
+/// Bytes that the module owns.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct ModuleBuffer {
+    ptr: *const u8,
+    length: usize,
+}
+
+/// A header that the module owns.
+#[repr(C)]
+struct ModuleHeader {
+    key: ModuleBuffer,
+    value: ModuleBuffer,
+}
+
+unsafe extern "C" {
+    fn envoy_dynamic_module_callback_http_get_header(
+        filter: EnvoyFilter,
+        map: u32,
+        key: ModuleBuffer,
+        result: *mut EnvoyBuffer,
+        index: usize,
+        count: *mut usize,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_set_header(
+        filter: EnvoyFilter,
+        map: u32,
+        key: ModuleBuffer,
+        value: ModuleBuffer,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_get_body_chunks_size(filter: EnvoyFilter, body: u32) -> usize;
+    fn envoy_dynamic_module_callback_http_get_body_chunks(
+        filter: EnvoyFilter,
+        body: u32,
+        result: *mut EnvoyBuffer,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_get_body_size(filter: EnvoyFilter, body: u32) -> usize;
+    fn envoy_dynamic_module_callback_http_drain_body(filter: EnvoyFilter, body: u32, bytes: usize) -> bool;
+    fn envoy_dynamic_module_callback_http_append_body(
+        filter: EnvoyFilter,
+        body: u32,
+        data: ModuleBuffer,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_send_response(
+        filter: EnvoyFilter,
+        status: u32,
+        headers: *mut ModuleHeader,
+        header_count: usize,
+        body: ModuleBuffer,
+        details: ModuleBuffer,
+    );
+    fn envoy_dynamic_module_callback_http_get_metadata_string(
+        filter: EnvoyFilter,
+        source: u32,
+        namespace: ModuleBuffer,
+        key: ModuleBuffer,
+        result: *mut EnvoyBuffer,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_set_dynamic_metadata_string(
+        filter: EnvoyFilter,
+        namespace: ModuleBuffer,
+        key: ModuleBuffer,
+        value: ModuleBuffer,
+    );
+    fn envoy_dynamic_module_callback_http_set_dynamic_metadata_number(
+        filter: EnvoyFilter,
+        namespace: ModuleBuffer,
+        key: ModuleBuffer,
+        value: f64,
+    );
+    fn envoy_dynamic_module_callback_http_set_dynamic_metadata_bool(
+        filter: EnvoyFilter,
+        namespace: ModuleBuffer,
+        key: ModuleBuffer,
+        value: bool,
+    );
+    fn envoy_dynamic_module_callback_http_filter_config_define_counter(
+        config: EnvoyConfig,
+        name: ModuleBuffer,
+        label_names: *const ModuleBuffer,
+        label_count: usize,
+        id: *mut usize,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_config_define_histogram(
+        config: EnvoyConfig,
+        name: ModuleBuffer,
+        label_names: *const ModuleBuffer,
+        label_count: usize,
+        id: *mut usize,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_increment_counter(
+        filter: EnvoyFilter,
+        id: usize,
+        label_values: *const ModuleBuffer,
+        label_count: usize,
+        value: u64,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_record_histogram_value(
+        filter: EnvoyFilter,
+        id: usize,
+        label_values: *const ModuleBuffer,
+        label_count: usize,
+        value: u64,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_log(level: u32, message: ModuleBuffer);
+}
+
+/// A map of headers of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum HeaderMap {
+    /// The request's headers, pseudo-headers among them.
+    Request = 0,
+    /// The response's headers.
+    Response = 2,
+}
+
+/// The part of a body that a body hook was called with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Body {
+    /// The piece of the request that has just come.
+    Request = 0,
+    /// The piece of the response that has just come.
+    Response = 2,
+}
+
+/// Where metadata stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum MetadataSource {
+    /// Of the request, written by filters.
+    #[allow(dead_code, reason = "the values are those of the ABI")]
+    Dynamic = 0,
+    /// Of the route.
+    Route = 1,
+}
+
+/// How urgent a line of Envoy's log is.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub(crate) enum LogLevel {
+    /// For a person to look at.
+    Error = 4,
+}
+
+/// A counter of a configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counter(usize);
+
+/// A histogram of a configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Histogram(usize);
+
+/// What a new configuration can define.
+pub(crate) struct Definer(EnvoyConfig);
+
+impl Definer {
+    /// Defines a counter with these labels; `None` if Envoy refuses.
+    pub(crate) fn counter(&mut self, name: &str, labels: &[&str]) -> Option<Counter> {
+        let labels: Vec<ModuleBuffer> = labels.iter().map(|label| buffer(label.as_bytes())).collect();
+        let mut id = 0;
+        // SAFETY: the configuration is being created; the names live until the call returns, and Envoy copies them.
+        let result = unsafe {
+            envoy_dynamic_module_callback_http_filter_config_define_counter(
+                self.0,
+                buffer(name.as_bytes()),
+                labels.as_ptr(),
+                labels.len(),
+                &raw mut id,
+            )
+        };
+        (result == 0).then_some(Counter(id))
+    }
+
+    /// Defines a histogram with these labels; `None` if Envoy refuses.
+    pub(crate) fn histogram(&mut self, name: &str, labels: &[&str]) -> Option<Histogram> {
+        let labels: Vec<ModuleBuffer> = labels.iter().map(|label| buffer(label.as_bytes())).collect();
+        let mut id = 0;
+        // SAFETY: as for a counter.
+        let result = unsafe {
+            envoy_dynamic_module_callback_http_filter_config_define_histogram(
+                self.0,
+                buffer(name.as_bytes()),
+                labels.as_ptr(),
+                labels.len(),
+                &raw mut id,
+            )
+        };
+        (result == 0).then_some(Histogram(id))
+    }
+}
+
+/// The stream that a filter belongs to, for the duration of one hook.
+pub(crate) struct Stream(EnvoyFilter);
+
+impl Stream {
+    /// The first value of a header; lower-case `name`.
+    pub(crate) fn header(&self, map: HeaderMap, name: &str) -> Option<&[u8]> {
+        let mut result = EMPTY;
+        // SAFETY: the filter is alive during its hook; `result` is ours; a null `count` means that it is not asked for.
+        let found = unsafe {
+            envoy_dynamic_module_callback_http_get_header(
+                self.0,
+                map as u32,
+                buffer(name.as_bytes()),
+                &raw mut result,
+                0,
+                ptr::null_mut(),
+            )
+        };
+        // SAFETY: the value belongs to the header map, which changes only through `&mut self`.
+        found.then(|| unsafe { bytes(result) })
+    }
+
+    /// Sets a header to one value, whatever it held.
+    pub(crate) fn set_header(&mut self, map: HeaderMap, name: &str, value: &[u8]) {
+        // SAFETY: the filter is alive during its hook; Envoy copies name and value.
+        unsafe {
+            envoy_dynamic_module_callback_http_set_header(
+                self.0,
+                map as u32,
+                buffer(name.as_bytes()),
+                buffer(value),
+            );
+        }
+    }
+
+    /// Removes a header.
+    pub(crate) fn remove_header(&mut self, map: HeaderMap, name: &str) {
+        let nothing = ModuleBuffer { ptr: ptr::null(), length: 0 };
+        // SAFETY: as above; a null value is the ABI's sign for removing.
+        unsafe {
+            envoy_dynamic_module_callback_http_set_header(
+                self.0,
+                map as u32,
+                buffer(name.as_bytes()),
+                nothing,
+            );
+        }
+    }
+
+    /// Calls `take` with each piece of memory of a body, in order.
+    pub(crate) fn body(&self, body: Body, mut take: impl FnMut(&[u8])) {
+        // SAFETY: the filter is alive during its hook.
+        let count = unsafe { envoy_dynamic_module_callback_http_get_body_chunks_size(self.0, body as u32) };
+        if count == 0 {
+            return;
+        }
+        let mut chunks = vec![EMPTY; count];
+        // SAFETY: there is room for as many pieces as Envoy has just counted, and nothing changed since.
+        let found = unsafe {
+            envoy_dynamic_module_callback_http_get_body_chunks(self.0, body as u32, chunks.as_mut_ptr())
+        };
+        if found {
+            for chunk in chunks {
+                // SAFETY: the piece belongs to the buffer, which changes only through `&mut self`.
+                take(unsafe { bytes(chunk) });
+            }
+        }
+    }
+
+    /// Takes everything out of a body and puts this in its place.
+    pub(crate) fn replace_body(&mut self, body: Body, data: &[u8]) {
+        // SAFETY: the filter is alive during its hook; Envoy copies the data.
+        unsafe {
+            let size = envoy_dynamic_module_callback_http_get_body_size(self.0, body as u32);
+            if size > 0 {
+                envoy_dynamic_module_callback_http_drain_body(self.0, body as u32, size);
+            }
+            if !data.is_empty() {
+                envoy_dynamic_module_callback_http_append_body(self.0, body as u32, buffer(data));
+            }
+        }
+    }
+
+    /// Answers the request from here.
+    pub(crate) fn respond(&mut self, status: u16, content_type: &str, body: &[u8], details: &str) {
+        let mut header =
+            ModuleHeader { key: buffer(b"content-type"), value: buffer(content_type.as_bytes()) };
+        // SAFETY: the filter is alive during its hook; Envoy copies everything before the call returns.
+        unsafe {
+            envoy_dynamic_module_callback_http_send_response(
+                self.0,
+                u32::from(status),
+                &raw mut header,
+                1,
+                buffer(body),
+                buffer(details.as_bytes()),
+            );
+        }
+    }
+
+    /// A string of metadata.
+    pub(crate) fn metadata(&self, source: MetadataSource, namespace: &str, key: &str) -> Option<&[u8]> {
+        let mut result = EMPTY;
+        // SAFETY: the filter is alive during its hook; `result` is ours.
+        let found = unsafe {
+            envoy_dynamic_module_callback_http_get_metadata_string(
+                self.0,
+                source as u32,
+                buffer(namespace.as_bytes()),
+                buffer(key.as_bytes()),
+                &raw mut result,
+            )
+        };
+        // SAFETY: the value belongs to the route or the stream; both outlive the hook.
+        found.then(|| unsafe { bytes(result) })
+    }
+
+    /// Writes a string into the stream's dynamic metadata.
+    pub(crate) fn set_metadata_text(&mut self, namespace: &str, key: &str, value: &str) {
+        // SAFETY: the filter is alive during its hook; Envoy copies everything.
+        unsafe {
+            envoy_dynamic_module_callback_http_set_dynamic_metadata_string(
+                self.0,
+                buffer(namespace.as_bytes()),
+                buffer(key.as_bytes()),
+                buffer(value.as_bytes()),
+            );
+        }
+    }
+
+    /// Writes a number into the stream's dynamic metadata.
+    #[allow(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+    pub(crate) fn set_metadata_number(&mut self, namespace: &str, key: &str, value: u64) {
+        // SAFETY: as for a string.
+        unsafe {
+            envoy_dynamic_module_callback_http_set_dynamic_metadata_number(
+                self.0,
+                buffer(namespace.as_bytes()),
+                buffer(key.as_bytes()),
+                value as f64,
+            );
+        }
+    }
+
+    /// Writes a truth value into the stream's dynamic metadata.
+    pub(crate) fn set_metadata_bool(&mut self, namespace: &str, key: &str, value: bool) {
+        // SAFETY: as for a string.
+        unsafe {
+            envoy_dynamic_module_callback_http_set_dynamic_metadata_bool(
+                self.0,
+                buffer(namespace.as_bytes()),
+                buffer(key.as_bytes()),
+                value,
+            );
+        }
+    }
+
+    /// Adds to a counter, with a value for each of its labels.
+    pub(crate) fn count(&mut self, counter: Counter, labels: &[&str], value: u64) {
+        let labels: Vec<ModuleBuffer> = labels.iter().map(|label| buffer(label.as_bytes())).collect();
+        // SAFETY: the counter is one of this filter's configuration; Envoy copies the labels.
+        unsafe {
+            envoy_dynamic_module_callback_http_filter_increment_counter(
+                self.0,
+                counter.0,
+                labels.as_ptr(),
+                labels.len(),
+                value,
+            );
+        }
+    }
+
+    /// Adds a value to a histogram, with a value for each of its labels.
+    pub(crate) fn record(&mut self, histogram: Histogram, labels: &[&str], value: u64) {
+        let labels: Vec<ModuleBuffer> = labels.iter().map(|label| buffer(label.as_bytes())).collect();
+        // SAFETY: the histogram is one of this filter's configuration; Envoy copies the labels.
+        unsafe {
+            envoy_dynamic_module_callback_http_filter_record_histogram_value(
+                self.0,
+                histogram.0,
+                labels.as_ptr(),
+                labels.len(),
+                value,
+            );
+        }
+    }
+}
+
+/// Writes a line into Envoy's log.
+pub(crate) fn log(level: LogLevel, message: &str) {
+    // SAFETY: Envoy copies the message.
+    unsafe { envoy_dynamic_module_callback_log(level as u32, buffer(message.as_bytes())) }
+}
+
+const EMPTY: EnvoyBuffer = EnvoyBuffer { ptr: ptr::null(), length: 0 };
+
+fn buffer(data: &[u8]) -> ModuleBuffer {
+    ModuleBuffer { ptr: data.as_ptr(), length: data.len() }
+}
+
+/// The bytes of a buffer of Envoy's.
+///
+/// # Safety
+/// The buffer must stay as it is for `'a`.
+unsafe fn bytes<'a>(buffer: EnvoyBuffer) -> &'a [u8] {
+    if buffer.ptr.is_null() {
+        return &[];
+    }
+    // SAFETY: Envoy has said that so many bytes are there; the caller vouches for how long.
+    unsafe { std::slice::from_raw_parts(buffer.ptr, buffer.length) }
+}
+
+// --- hooks ---
+
+/// A hook that Envoy looks up by its name.
+macro_rules! hook {
+    ($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block) => {
+        /// A hook of the ABI: see the documentation of this file.
+        // SAFETY: the name and the signature are those of the ABI's header; nothing else in the program has this name.
+        #[unsafe(no_mangle)]
+        extern "C" fn $name($($argument: $type),*) $(-> $result)? $body
+    };
+}
+
+/// Runs the logic of a hook of a stream. If it panics, the request is answered with 500 and the stream is given up:
+/// what the filter should have done to it is not known to be done.
+fn guarded<T>(
+    envoy: EnvoyFilter,
+    module: *const c_void,
+    failed: T,
+    run: impl FnOnce(&mut Filter, &mut Stream) -> T,
+) -> T {
+    // SAFETY: `module` is what `on_http_filter_new` returned, is given back only by `on_http_filter_destroy`, and no
+    // two hooks of one filter run at a time.
+    let Some(filter) = (unsafe { module.cast_mut().cast::<Filter>().as_mut() }) else { return failed };
+    let mut stream = Stream(envoy);
+    match catch_unwind(AssertUnwindSafe(|| run(filter, &mut stream))) {
+        Ok(value) => value,
+        Err(_) => {
+            filter.give_up();
+            stream.respond(500, "text/plain", b"the AI engine failed on this request", "chancery_ai_panic");
+            failed
+        }
+    }
+}
+
+hook!(envoy_dynamic_module_on_program_init() -> *const c_char {
+    // The message of a panic may hold what the panic was about; only the place is told.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        log(LogLevel::Error, &format!("chancery: the AI engine failed at {place}"));
+    }));
+    ABI_VERSION.as_ptr()
+});
+
+hook!(envoy_dynamic_module_on_http_filter_config_new(config: EnvoyConfig, _name: EnvoyBuffer, settings: EnvoyBuffer) -> *const c_void {
+    // SAFETY: the settings live until the hook returns.
+    let settings = unsafe { bytes(settings) };
+    let parsed = catch_unwind(AssertUnwindSafe(|| Config::new(settings, &mut Definer(config))));
+    match parsed {
+        Ok(Ok(parsed)) => Arc::into_raw(Arc::new(parsed)).cast(),
+        Ok(Err(message)) => {
+            log(LogLevel::Error, &format!("chancery: the configuration of the AI engine is not valid: {message}"));
+            // By the ABI, Envoy refuses the configuration then.
+            ptr::null()
+        }
+        Err(_) => ptr::null(),
+    }
+});
+
+hook!(envoy_dynamic_module_on_http_filter_config_destroy(config: *const c_void) {
+    if !config.is_null() {
+        // SAFETY: it is what `on_http_filter_config_new` returned, and Envoy gives it back once.
+        drop(unsafe { Arc::from_raw(config.cast::<Config>()) });
+    }
+});
+
+hook!(envoy_dynamic_module_on_http_filter_per_route_config_new(_name: EnvoyBuffer, _settings: EnvoyBuffer) -> *const c_void {
+    // What a route says travels in its metadata, so that a route table does not depend on the module.
+    ptr::null()
+});
+
+hook!(envoy_dynamic_module_on_http_filter_per_route_config_destroy(_config: *const c_void) {});
+
+hook!(envoy_dynamic_module_on_http_filter_new(config: *const c_void, _envoy: EnvoyFilter) -> *const c_void {
+    let config = config.cast::<Config>();
+    // SAFETY: it is what `on_http_filter_config_new` returned; Envoy keeps it while it makes filters of it, and this
+    // filter holds a count of its own.
+    let config = unsafe {
+        Arc::increment_strong_count(config);
+        Arc::from_raw(config)
+    };
+    match catch_unwind(AssertUnwindSafe(|| Box::new(Filter::new(config)))) {
+        Ok(filter) => Box::into_raw(filter).cast_const().cast(),
+        Err(_) => ptr::null(),
+    }
+});
+
+hook!(envoy_dynamic_module_on_http_filter_destroy(module: *const c_void) {
+    if !module.is_null() {
+        // SAFETY: it is what `on_http_filter_new` returned, and Envoy gives it back once.
+        let filter = unsafe { Box::from_raw(module.cast_mut().cast::<Filter>()) };
+        drop(catch_unwind(AssertUnwindSafe(|| drop(filter))));
+    }
+});
+
+hook!(envoy_dynamic_module_on_http_filter_request_headers(envoy: EnvoyFilter, module: *const c_void, end: bool) -> u32 {
+    guarded(envoy, module, HeadersStatus::Stop, |filter, stream| filter.on_request_headers(stream, end)) as u32
+});
+
+hook!(envoy_dynamic_module_on_http_filter_request_body(envoy: EnvoyFilter, module: *const c_void, end: bool) -> u32 {
+    guarded(envoy, module, BodyStatus::Stop, |filter, stream| filter.on_request_body(stream, end)) as u32
+});
+
+hook!(envoy_dynamic_module_on_http_filter_request_trailers(envoy: EnvoyFilter, module: *const c_void) -> u32 {
+    guarded(envoy, module, HeadersStatus::Stop, Filter::on_request_trailers) as u32
+});
+
+hook!(envoy_dynamic_module_on_http_filter_response_headers(envoy: EnvoyFilter, module: *const c_void, end: bool) -> u32 {
+    guarded(envoy, module, HeadersStatus::Stop, |filter, stream| filter.on_response_headers(stream, end)) as u32
+});
+
+hook!(envoy_dynamic_module_on_http_filter_response_body(envoy: EnvoyFilter, module: *const c_void, end: bool) -> u32 {
+    guarded(envoy, module, BodyStatus::Stop, |filter, stream| filter.on_response_body(stream, end)) as u32
+});
+
+hook!(envoy_dynamic_module_on_http_filter_response_trailers(envoy: EnvoyFilter, module: *const c_void) -> u32 {
+    guarded(envoy, module, HeadersStatus::Stop, Filter::on_response_trailers) as u32
+});
+
+hook!(envoy_dynamic_module_on_http_filter_stream_complete(envoy: EnvoyFilter, module: *const c_void) {
+    guarded(envoy, module, (), Filter::on_stream_complete);
+});
+
+// Hooks of what this filter does not use. Envoy loads no module without them.
+hook!(envoy_dynamic_module_on_http_filter_http_callout_done(_f: EnvoyFilter, _m: *const c_void, _id: u64, _result: u32, _headers: *const c_void, _header_count: usize, _body: *const c_void, _body_count: usize) {});
+hook!(envoy_dynamic_module_on_http_filter_scheduled(_f: EnvoyFilter, _m: *const c_void, _event: u64) {});
+hook!(envoy_dynamic_module_on_http_filter_downstream_above_write_buffer_high_watermark(_f: EnvoyFilter, _m: *const c_void) {});
+hook!(envoy_dynamic_module_on_http_filter_downstream_below_write_buffer_low_watermark(_f: EnvoyFilter, _m: *const c_void) {});
+hook!(envoy_dynamic_module_on_http_filter_local_reply(_f: EnvoyFilter, _m: *const c_void, _code: u32, _details: EnvoyBuffer, _reset: bool) -> u32 { 0 });
+hook!(envoy_dynamic_module_on_http_filter_http_stream_headers(_f: EnvoyFilter, _m: *const c_void, _id: u64, _headers: *const c_void, _count: usize, _end: bool) {});
+hook!(envoy_dynamic_module_on_http_filter_http_stream_data(_f: EnvoyFilter, _m: *const c_void, _id: u64, _data: *const c_void, _count: usize, _end: bool) {});
+hook!(envoy_dynamic_module_on_http_filter_http_stream_trailers(_f: EnvoyFilter, _m: *const c_void, _id: u64, _trailers: *const c_void, _count: usize) {});
+hook!(envoy_dynamic_module_on_http_filter_http_stream_complete(_f: EnvoyFilter, _m: *const c_void, _id: u64) {});
+hook!(envoy_dynamic_module_on_http_filter_http_stream_reset(_f: EnvoyFilter, _m: *const c_void, _id: u64, _reason: u32) {});
+hook!(envoy_dynamic_module_on_http_filter_config_scheduled(_c: EnvoyConfig, _m: *const c_void, _event: u64) {});
+hook!(envoy_dynamic_module_on_http_filter_config_http_callout_done(_c: EnvoyConfig, _m: *const c_void, _id: u64, _result: u32, _headers: *const c_void, _header_count: usize, _body: *const c_void, _body_count: usize) {});
+hook!(envoy_dynamic_module_on_http_filter_config_http_stream_headers(_c: EnvoyConfig, _m: *const c_void, _id: u64, _headers: *const c_void, _count: usize, _end: bool) {});
+hook!(envoy_dynamic_module_on_http_filter_config_http_stream_data(_c: EnvoyConfig, _m: *const c_void, _id: u64, _data: *const c_void, _count: usize, _end: bool) {});
+hook!(envoy_dynamic_module_on_http_filter_config_http_stream_trailers(_c: EnvoyConfig, _m: *const c_void, _id: u64, _trailers: *const c_void, _count: usize) {});
+hook!(envoy_dynamic_module_on_http_filter_config_http_stream_complete(_c: EnvoyConfig, _m: *const c_void, _id: u64) {});
+hook!(envoy_dynamic_module_on_http_filter_config_http_stream_reset(_c: EnvoyConfig, _m: *const c_void, _id: u64, _reason: u32) {});

@@ -1,0 +1,302 @@
+//! The HTTP filter: calls the crate `ai` at each step of a stream, and does to the stream what it says.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ai::exchange::{Exchange, Passage, Refusal, RequestHead};
+use ai_config::{ClusterConfig, METADATA_NAMESPACE, POLICY_KEY, RoutePolicy, VERSION};
+
+use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Stream};
+use crate::metrics::Metrics;
+
+/// Under this namespace of dynamic metadata stands what an attempt has come to, for access logs and rate limits (the
+/// name that users of kgateway's AI gateway know).
+const RESULT_NAMESPACE: &str = "ai.kgateway.io";
+
+/// Policies of routes that are kept parsed. A route table that changes brings new ones, so there must be an end.
+const MAX_POLICIES: usize = 1024;
+
+/// What Envoy does after a hook of headers or trailers (`FilterHeadersStatus`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum HeadersStatus {
+    /// Goes on.
+    Continue = 0,
+    /// Waits for the body.
+    Stop = 1,
+}
+
+/// What Envoy does after a hook of a body (`FilterDataStatus`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum BodyStatus {
+    /// Goes on.
+    Continue = 0,
+    /// Waits, and keeps nothing.
+    Stop = 3,
+}
+
+/// A configuration: what is done for one cluster.
+#[derive(Debug)]
+pub(crate) struct Config {
+    cluster: Arc<ClusterConfig>,
+    metrics: Metrics,
+    policies: RwLock<HashMap<Vec<u8>, Arc<RoutePolicy>>>,
+    no_policy: Arc<RoutePolicy>,
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// It is not one that this module understands.
+    pub(crate) fn new(settings: &[u8], definer: &mut Definer) -> Result<Self, String> {
+        let cluster: ClusterConfig = serde_json::from_slice(settings).map_err(|error| error.to_string())?;
+        if cluster.version != VERSION {
+            return Err(format!(
+                "it has version {}, and this module reads version {VERSION}",
+                cluster.version
+            ));
+        }
+        let metrics = Metrics::define(definer).ok_or("Envoy does not define its metrics")?;
+        Ok(Self {
+            cluster: Arc::new(cluster),
+            metrics,
+            policies: RwLock::default(),
+            no_policy: Arc::default(),
+        })
+    }
+
+    /// The policy that a route's metadata holds; `None` if it cannot be read.
+    fn policy(&self, text: Option<&[u8]>) -> Option<Arc<RoutePolicy>> {
+        let Some(text) = text else { return Some(self.no_policy.clone()) };
+        if let Some(known) = self.policies.read().unwrap_or_else(PoisonError::into_inner).get(text) {
+            return Some(known.clone());
+        }
+        let policy: RoutePolicy = serde_json::from_slice(text).ok()?;
+        let policy = Arc::new(policy).clone();
+        if policy.version != VERSION {
+            return None;
+        }
+        let mut policies = self.policies.write().unwrap_or_else(PoisonError::into_inner);
+        if policies.len() >= MAX_POLICIES {
+            policies.clear();
+        }
+        policies.insert(text.to_owned(), policy.clone());
+        Some(policy)
+    }
+}
+
+/// One attempt at one provider.
+#[derive(Debug)]
+pub(crate) struct Filter {
+    config: Arc<Config>,
+    exchange: Option<Exchange>,
+    /// The request's body, as far as it is held back.
+    body: Vec<u8>,
+    passage: Passage,
+    is_settled: bool,
+    /// Whether the stream was answered here, so that nothing of it is ours any more.
+    is_given_up: bool,
+}
+
+impl Filter {
+    pub(crate) fn new(config: Arc<Config>) -> Self {
+        Self {
+            config,
+            exchange: None,
+            body: Vec::new(),
+            passage: Passage::AsItIs,
+            is_settled: false,
+            is_given_up: false,
+        }
+    }
+
+    /// Nothing is done to the stream any more.
+    pub(crate) fn give_up(&mut self) {
+        self.is_given_up = true;
+        self.exchange = None;
+        self.body = Vec::new();
+    }
+
+    fn refuse(&mut self, stream: &mut Stream, refusal: &Refusal) {
+        self.give_up();
+        stream.respond(refusal.status, "application/json", &refusal.body, refusal.details);
+    }
+
+    pub(crate) fn on_request_headers(&mut self, stream: &mut Stream, end: bool) -> HeadersStatus {
+        let begun = self.begin(stream, end);
+        let exchange = match begun {
+            Ok(exchange) => self.exchange.insert(exchange),
+            Err(refusal) => {
+                self.refuse(stream, &refusal);
+                return HeadersStatus::Stop;
+            }
+        };
+        stream.set_header(HeaderMap::Request, ":authority", self.config.cluster.authority.as_bytes());
+        // Answers are read, so they must not be compressed.
+        stream.remove_header(HeaderMap::Request, "accept-encoding");
+        if exchange.needs_body() {
+            return HeadersStatus::Stop;
+        }
+        stream.set_header(HeaderMap::Request, ":path", exchange.head().path.as_bytes());
+        HeadersStatus::Continue
+    }
+
+    fn begin(&mut self, stream: &Stream, end: bool) -> Result<Exchange, Refusal> {
+        let cluster = &self.config.cluster;
+        let schema = ai::provider::facts(&cluster.provider).schema;
+        let policy = self
+            .config
+            .policy(stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, POLICY_KEY))
+            .ok_or_else(|| Refusal::misconfigured(schema, "the AI policy of this route cannot be read"))?;
+        let text =
+            |name| stream.header(HeaderMap::Request, name).and_then(|value| std::str::from_utf8(value).ok());
+        let head = RequestHead {
+            method: text(":method").unwrap_or_default(),
+            path: text(":path").unwrap_or_default(),
+            has_body: !end,
+        };
+        Exchange::begin(cluster.clone(), policy, &head)
+    }
+
+    pub(crate) fn on_request_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
+        let Some(exchange) = self.exchange.as_mut() else { return BodyStatus::Stop };
+        if !exchange.needs_body() {
+            stream.body(Body::Request, |piece| exchange.watch_request(piece));
+            return BodyStatus::Continue;
+        }
+        let body = &mut self.body;
+        stream.body(Body::Request, |piece| body.extend_from_slice(piece));
+        let limit = self.config.cluster.max_request_bytes;
+        if body.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
+            let refusal = Refusal::too_large(exchange.facts().schema, limit);
+            self.refuse(stream, &refusal);
+            return BodyStatus::Stop;
+        }
+        if !end {
+            stream.replace_body(Body::Request, b"");
+            return BodyStatus::Stop;
+        }
+        self.send_request(stream)
+    }
+
+    /// The request is whole: it goes on as the provider wants it.
+    fn send_request(&mut self, stream: &mut Stream) -> BodyStatus {
+        let body = std::mem::take(&mut self.body);
+        let Some(exchange) = self.exchange.as_mut() else { return BodyStatus::Stop };
+        let body = match exchange.request(&body) {
+            Ok(changed) => changed.unwrap_or(body),
+            Err(refusal) => {
+                self.refuse(stream, &refusal);
+                return BodyStatus::Stop;
+            }
+        };
+        stream.set_header(HeaderMap::Request, ":path", exchange.head().path.as_bytes());
+        stream.set_header(HeaderMap::Request, "content-length", body.len().to_string().as_bytes());
+        stream.replace_body(Body::Request, &body);
+        BodyStatus::Continue
+    }
+
+    pub(crate) fn on_request_trailers(&mut self, stream: &mut Stream) -> HeadersStatus {
+        if self.is_given_up {
+            return HeadersStatus::Stop;
+        }
+        let needs_body = self.exchange.as_ref().is_some_and(Exchange::needs_body);
+        if needs_body {
+            // The body has ended before the trailers; there is no piece of it any more to put the new one into.
+            let schema = ai::provider::facts(&self.config.cluster.provider).schema;
+            let refusal = Refusal::bad_request(schema, "", "requests with trailers are not supported");
+            self.refuse(stream, &refusal);
+            return HeadersStatus::Stop;
+        }
+        HeadersStatus::Continue
+    }
+
+    pub(crate) fn on_response_headers(&mut self, stream: &mut Stream, end: bool) -> HeadersStatus {
+        let Some(exchange) = self.exchange.as_mut() else { return HeadersStatus::Continue };
+        let text =
+            |name| stream.header(HeaderMap::Response, name).and_then(|value| std::str::from_utf8(value).ok());
+        let status = text(":status").and_then(|status| status.parse().ok()).unwrap_or_default();
+        let is_encoded = text("content-encoding").is_some_and(|encoding| encoding != "identity");
+        let content_type = text("content-type").unwrap_or_default().to_owned();
+        self.passage = exchange.answer_begins(status, &content_type, is_encoded);
+        if end {
+            self.passage = Passage::AsItIs;
+        }
+        match self.passage {
+            Passage::AsItIs => {}
+            Passage::Changed => stream.remove_header(HeaderMap::Response, "content-length"),
+            Passage::Replaced => {
+                stream.remove_header(HeaderMap::Response, "content-length");
+                stream.set_header(HeaderMap::Response, "content-type", b"application/json");
+            }
+        }
+        HeadersStatus::Continue
+    }
+
+    pub(crate) fn on_response_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
+        let Some(exchange) = self.exchange.as_mut() else { return BodyStatus::Continue };
+        let mut instead = None::<Vec<u8>>;
+        stream.body(Body::Response, |piece| {
+            if let Some(mut bytes) = exchange.answer_piece(piece) {
+                instead.get_or_insert_default().append(&mut bytes);
+            }
+        });
+        if end {
+            let mut rest = exchange.answer_ends();
+            if self.passage != Passage::AsItIs {
+                instead.get_or_insert_default().append(&mut rest);
+            }
+        }
+        if self.passage != Passage::AsItIs {
+            stream.replace_body(Body::Response, &instead.unwrap_or_default());
+        }
+        if end {
+            self.settle(stream);
+        }
+        BodyStatus::Continue
+    }
+
+    pub(crate) fn on_response_trailers(&mut self, stream: &mut Stream) -> HeadersStatus {
+        if let Some(exchange) = self.exchange.as_mut() {
+            exchange.answer_ends();
+        }
+        self.settle(stream);
+        HeadersStatus::Continue
+    }
+
+    pub(crate) fn on_stream_complete(&mut self, stream: &mut Stream) {
+        self.settle(stream);
+    }
+
+    /// Counts what the attempt has cost, once, whatever ended it.
+    fn settle(&mut self, stream: &mut Stream) {
+        let Some(exchange) = self.exchange.as_ref().filter(|_| !self.is_settled) else { return };
+        self.is_settled = true;
+        let (outcome, facts) = (exchange.outcome(), *exchange.facts());
+        self.config.metrics.settle(stream, &facts, &outcome);
+        stream.set_metadata_text(RESULT_NAMESPACE, "provider", facts.name);
+        stream.set_metadata_text(RESULT_NAMESPACE, "model", &outcome.model);
+        stream.set_metadata_text(RESULT_NAMESPACE, "backend", &self.config.cluster.backend);
+        stream.set_metadata_bool(RESULT_NAMESPACE, "streaming", outcome.streaming);
+        if let Some(model) = &outcome.provider_model {
+            stream.set_metadata_text(RESULT_NAMESPACE, "provider_model", model);
+        }
+        if let Some(usage) = &outcome.usage {
+            for (key, value) in [
+                ("prompt_tokens", usage.prompt),
+                ("completion_tokens", usage.completion),
+                ("total_tokens", Some(usage.total())),
+                ("rate_limited_tokens", Some(usage.total())),
+                ("cached_tokens", usage.cached),
+                ("cache_creation_tokens", usage.cache_creation),
+                ("reasoning_tokens", usage.reasoning),
+            ] {
+                if let Some(value) = value {
+                    stream.set_metadata_number(RESULT_NAMESPACE, key, value);
+                }
+            }
+        }
+    }
+}
