@@ -17,7 +17,14 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{auth_token::AuthTokenSpec, core::Condition, schema, sensitive::Opaque, string_or::StringOr};
+use crate::auth_token::AuthTokenSpec;
+use crate::backend_provider::{
+    AnthropicSpec, AzureOpenAiSpec, BedrockSpec, GeminiSpec, OpenAiSpec, VertexAiSpec,
+};
+use crate::core::Condition;
+use crate::schema;
+use crate::sensitive::Opaque;
+use crate::string_or::StringOr;
 
 /// API group of Backend.
 pub const GROUP: &str = "gateway.kgateway.dev";
@@ -152,18 +159,20 @@ pub enum AppProtocol {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("[has(self.llm), has(self.multipool), has(self.priorityGroups)].filter(x, x).size() == 1")
-        .message("exactly one of llm, multipool and priorityGroups must be set")
+        .message("exactly one of llm, multipool and priorityGroups must be set"),
+    validation = Rule::new("!has(self.llm) || !has(self.llm.name)").message("name belongs to a provider of priorityGroups")
 )]
 pub struct AiSpec {
     /// One provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub llm: Option<LlmSpec>,
-    /// Pools of providers by priority (2.0). Not served yet.
+    /// Pools of providers by priority (2.0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub multipool: Option<Opaque>,
-    /// Groups of providers by priority (2.1). Not served yet.
+    pub multipool: Option<MultipoolSpec>,
+    /// Groups of providers by priority (2.1): the next group is used when those before it fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priority_groups: Option<Vec<Opaque>>,
+    #[schemars(length(min = 1, max = 32))]
+    pub priority_groups: Option<Vec<PriorityGroupSpec>>,
     /// Accepted here too; belongs under llm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::any")]
@@ -177,6 +186,31 @@ pub struct AiSpec {
     pub auth_header_override: Option<AuthHeader>,
 }
 
+/// Pools of providers by priority (2.0).
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct MultipoolSpec {
+    /// The pools: the next one is used when those before it fail.
+    #[schemars(length(min = 1, max = 20))]
+    pub priorities: Vec<PoolSpec>,
+}
+
+/// Providers that share the requests (2.0).
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct PoolSpec {
+    /// The providers.
+    #[schemars(length(min = 1, max = 20))]
+    pub pool: Vec<LlmSpec>,
+}
+
+/// Providers that share the requests (2.1).
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new("self.providers.all(p, !has(p.name) || self.providers.exists_one(q, has(q.name) && q.name == p.name))").message("names of providers must differ"))]
+pub struct PriorityGroupSpec {
+    /// The providers.
+    #[schemars(length(min = 1, max = 32))]
+    pub providers: Vec<LlmSpec>,
+}
+
 /// One provider with its overrides: under `provider` (2.0), or directly (2.1).
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -188,6 +222,10 @@ pub struct AiSpec {
         .message("authHeader and authHeaderOverride exclude each other")
 )]
 pub struct LlmSpec {
+    /// Name of a provider of a priority group (2.1); different from the others of its group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub name: Option<String>,
     /// The provider (2.0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<ProviderSpec>,
@@ -197,18 +235,18 @@ pub struct LlmSpec {
     /// Google Gemini (2.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gemini: Option<GeminiSpec>,
-    /// Azure OpenAI (2.1). Not served yet.
+    /// Azure OpenAI (2.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub azureopenai: Option<Opaque>,
-    /// Anthropic (2.1). Not served yet.
+    pub azureopenai: Option<AzureOpenAiSpec>,
+    /// Anthropic (2.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anthropic: Option<Opaque>,
-    /// Google Vertex AI (2.1). Not served yet.
+    pub anthropic: Option<AnthropicSpec>,
+    /// Google Vertex AI (2.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vertexai: Option<Opaque>,
-    /// AWS Bedrock (2.1). Not served yet.
+    pub vertexai: Option<VertexAiSpec>,
+    /// Amazon Bedrock (2.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bedrock: Option<Opaque>,
+    pub bedrock: Option<BedrockSpec>,
     /// Accepted here too; belongs under the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_token: Option<AuthTokenSpec>,
@@ -253,54 +291,21 @@ pub struct ProviderSpec {
     /// Google Gemini.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gemini: Option<GeminiSpec>,
-    /// Azure OpenAI. Not served yet.
+    /// Azure OpenAI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub azureopenai: Option<Opaque>,
-    /// Anthropic. Not served yet.
+    pub azureopenai: Option<AzureOpenAiSpec>,
+    /// Anthropic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anthropic: Option<Opaque>,
-    /// Google Vertex AI. Not served yet.
+    pub anthropic: Option<AnthropicSpec>,
+    /// Google Vertex AI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vertexai: Option<Opaque>,
-    /// AWS Bedrock. Not served yet.
+    pub vertexai: Option<VertexAiSpec>,
+    /// Amazon Bedrock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bedrock: Option<Opaque>,
+    pub bedrock: Option<BedrockSpec>,
     /// Accepted here too; belongs under the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_token: Option<AuthTokenSpec>,
-}
-
-/// OpenAI, or another provider with its API.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct OpenAiSpec {
-    /// The credential.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth_token: Option<AuthTokenSpec>,
-    /// Model, instead of the one that the request names.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-}
-
-/// Google Gemini.
-///
-/// The API requires model and version; the Rust fields are optional so that their absence is a status
-/// with the field's path and not an object that cannot be read.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[schemars(description = "Google Gemini.")]
-pub struct GeminiSpec {
-    /// The credential.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth_token: Option<AuthTokenSpec>,
-    /// Model, such as gemini-1.5-flash-latest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(required, length(min = 1))]
-    pub model: Option<String>,
-    /// Version of the API, such as v1beta.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(required, length(min = 1))]
-    pub api_version: Option<String>,
 }
 
 /// A header that carries the credential. At least one member.

@@ -7,6 +7,7 @@
 pub mod ai;
 pub mod auth_token;
 pub mod backend;
+pub mod backend_provider;
 pub mod core;
 pub mod gateway_api;
 pub mod gateway_parameters;

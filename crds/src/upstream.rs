@@ -11,7 +11,11 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{auth_token::AuthTokenSpec, core::Condition, schema, sensitive::Opaque};
+use crate::auth_token::{AuthTokenSpec, SecretReference};
+use crate::backend_provider::Publisher;
+use crate::core::Condition;
+use crate::schema;
+use crate::sensitive::{Opaque, SensitiveString};
 
 /// API group of Upstream.
 pub const GROUP: &str = "gloo.solo.io";
@@ -118,24 +122,198 @@ pub struct UpstreamAiSpec {
     /// Google Gemini.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gemini: Option<UpstreamGeminiSpec>,
-    /// Azure OpenAI. Not served yet.
+    /// Azure OpenAI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub azure_openai: Option<Opaque>,
-    /// Anthropic. Not served yet.
+    pub azure_openai: Option<UpstreamAzureOpenAiSpec>,
+    /// Anthropic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anthropic: Option<Opaque>,
-    /// Mistral. Not served yet.
+    pub anthropic: Option<UpstreamAnthropicSpec>,
+    /// Mistral.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mistral: Option<Opaque>,
-    /// Google Vertex AI. Not served yet.
+    pub mistral: Option<UpstreamOpenAiSpec>,
+    /// Google Vertex AI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vertex_ai: Option<Opaque>,
-    /// AWS Bedrock. Not served yet.
+    pub vertex_ai: Option<UpstreamVertexAiSpec>,
+    /// Amazon Bedrock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bedrock: Option<Opaque>,
-    /// Pools of providers by priority. Not served yet.
+    pub bedrock: Option<UpstreamBedrockSpec>,
+    /// Pools of providers by priority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub multi: Option<Opaque>,
+    pub multi: Option<UpstreamMultiSpec>,
+}
+
+/// Pools of providers by priority.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct UpstreamMultiSpec {
+    /// The pools: the next one is used when those before it fail.
+    #[schemars(length(min = 1, max = 32))]
+    pub priorities: Vec<UpstreamPoolSpec>,
+}
+
+/// Providers that share the requests.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct UpstreamPoolSpec {
+    /// The providers.
+    #[schemars(length(min = 1, max = 32))]
+    pub pool: Vec<UpstreamPoolMemberSpec>,
+}
+
+/// A provider of a pool. Exactly one.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("[has(self.openai), has(self.gemini), has(self.azureOpenai), has(self.anthropic), has(self.mistral), has(self.vertexAi), has(self.bedrock)].filter(x, x).size() == 1")
+        .message("exactly one provider must be set")
+)]
+pub struct UpstreamPoolMemberSpec {
+    /// OpenAI, or another provider with its API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openai: Option<UpstreamOpenAiSpec>,
+    /// Google Gemini.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gemini: Option<UpstreamGeminiSpec>,
+    /// Azure OpenAI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure_openai: Option<UpstreamAzureOpenAiSpec>,
+    /// Anthropic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anthropic: Option<UpstreamAnthropicSpec>,
+    /// Mistral.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mistral: Option<UpstreamOpenAiSpec>,
+    /// Google Vertex AI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vertex_ai: Option<UpstreamVertexAiSpec>,
+    /// Amazon Bedrock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bedrock: Option<UpstreamBedrockSpec>,
+}
+
+/// Azure OpenAI.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct UpstreamAzureOpenAiSpec {
+    /// The credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_token: Option<AuthTokenSpec>,
+    /// Host of the resource, such as example.openai.azure.com.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Name of the deployment, which is a model with its limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_name: Option<String>,
+    /// Version of the API, such as 2024-10-21.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// Host instead of the provider's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_host: Option<CustomHost>,
+}
+
+/// Anthropic.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct UpstreamAnthropicSpec {
+    /// The credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_token: Option<AuthTokenSpec>,
+    /// Version of the API (header anthropic-version), where requests name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Model, instead of the one that the request names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Host instead of the provider's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_host: Option<CustomHost>,
+}
+
+/// Google Vertex AI.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct UpstreamVertexAiSpec {
+    /// The credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_token: Option<AuthTokenSpec>,
+    /// Model, such as gemini-1.5-flash-001.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Version of the API, such as v1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// Google Cloud project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+    /// Google Cloud region, such as us-central1, or global.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Method of the model instead of generateContent and streamGenerateContent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_path: Option<String>,
+    /// Whose models; GOOGLE if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<Publisher>,
+    /// Schema of the model's bodies; GEMINI if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json_schema: Option<JsonBodySchema>,
+    /// Host instead of the provider's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_host: Option<CustomHost>,
+}
+
+/// Schema of a model's bodies.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the serialised names say it; a variant's doc would reach the CRD")]
+#[allow(non_camel_case_types, reason = "the names of the API")]
+pub enum JsonBodySchema {
+    NOT_SET,
+    ANTHROPIC,
+    GEMINI,
+    OPENAI,
+}
+
+/// Amazon Bedrock, by its Converse API.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct UpstreamBedrockSpec {
+    /// The credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_provider: Option<AwsCredentialProvider>,
+    /// Model, such as anthropic.claude-3-5-haiku-20241022-v1:0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// AWS region; us-east-1 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Host instead of the provider's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_host: Option<CustomHost>,
+}
+
+/// Where an AWS credential comes from. Exactly one member.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.secretRef) != has(self.inline)").message("exactly one of secretRef and inline must be set"))]
+pub struct AwsCredentialProvider {
+    /// A Secret with the keys accessKey and secretKey, and perhaps sessionToken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretReference>,
+    /// The credential itself. Prefer a Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline: Option<AwsInlineCredential>,
+}
+
+/// An AWS credential.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsInlineCredential {
+    /// The access key's identifier.
+    pub access_key_id: SensitiveString,
+    /// The access key.
+    pub secret_access_key: SensitiveString,
+    /// The token of a temporary credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<SensitiveString>,
 }
 
 /// OpenAI, or another provider with its API.

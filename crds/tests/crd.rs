@@ -65,6 +65,7 @@ fn check_structural(path: &str, schema: &Value, problems: &mut Vec<String>) {
         "maxItems",
         "maximum",
         "minItems",
+        "maxLength",
         "minLength",
         "minimum",
         "pattern",
@@ -207,6 +208,9 @@ fn refusals(path: &str, schema: &Value, value: &Value) -> Vec<String> {
             if schema["minLength"].as_u64().is_some_and(|min| (text.len() as u64) < min) {
                 found.push(at("too short"));
             }
+            if schema["maxLength"].as_u64().is_some_and(|max| (text.len() as u64) > max) {
+                found.push(at("too long"));
+            }
             if schema["enum"].as_array().is_some_and(|values| !values.contains(value)) {
                 found.push(at("not in the enum"));
             }
@@ -274,6 +278,7 @@ fn seeds_fit_the_schema_and_mean_what_they_say() {
                 "{file}"
             );
             let expected = ai::AiDestination {
+                name: None,
                 provider: ai::Provider::Gemini {
                     model: "gemini-1.5-flash-latest".to_owned(),
                     api_version: "v1beta".to_owned(),
@@ -298,14 +303,50 @@ fn the_api_server_accepts_every_shape() {
         ("Backend", llm(json!({"gemini": gemini, "hostOverride": "h", "pathOverride": "/p"}))),
         ("Backend", llm(json!({"gemini": gemini, "authHeader": {"prefix": ""}}))),
         ("Backend", llm(json!({"openai": {}, "authToken": token}))),
-        ("Backend", llm(json!({"provider": {"bedrock": {"any": ["thing"]}}}))),
-        ("Backend", json!({"type": "AI", "ai": {"priorityGroups": [{"providers": [{"name": "a"}]}]}})),
-        ("Backend", json!({"type": "AI", "ai": {"multipool": {"priorities": []}}})),
+        (
+            "Backend",
+            llm(
+                json!({"provider": {"bedrock": {"model": "m", "auth": {"type": "Secret", "secretRef": {"name": "s"}}}}}),
+            ),
+        ),
+        (
+            "Backend",
+            llm(
+                json!({"azureopenai": {"endpoint": "e", "deploymentName": "d", "apiVersion": "v", "authToken": token}}),
+            ),
+        ),
+        ("Backend", llm(json!({"anthropic": {"authToken": token, "apiVersion": "2023-06-01"}}))),
+        (
+            "Backend",
+            llm(
+                json!({"vertexai": {"model": "m", "apiVersion": "v1", "projectId": "p", "location": "l", "publisher": "GOOGLE", "authToken": token}}),
+            ),
+        ),
+        (
+            "Backend",
+            json!({"type": "AI", "ai": {"priorityGroups": [{"providers": [{"name": "a", "gemini": gemini}, {"name": "b", "gemini": gemini}]}]}}),
+        ),
+        (
+            "Backend",
+            json!({"type": "AI", "ai": {"multipool": {"priorities": [{"pool": [{"gemini": gemini}]}]}}}),
+        ),
         ("Backend", json!({"type": "AWS", "aws": {"any": "thing"}})),
         ("Backend", json!({"type": "Static", "static": {"hosts": [{"host": "a", "port": 1}]}})),
         ("Upstream", json!({"ai": {"openai": {"authToken": {"kind": "Passthrough"}}}})),
         ("Upstream", json!({"ai": {"gemini": {"authToken": {"inline": "k"}}}})),
         ("Upstream", json!({"kube": {"serviceName": "a"}})),
+        (
+            "Upstream",
+            json!({"ai": {"multi": {"priorities": [{"pool": [{"mistral": {"authToken": token}}]}]}}}),
+        ),
+        (
+            "Upstream",
+            json!({"ai": {"bedrock": {"model": "m", "credentialProvider": {"inline": {"accessKeyId": "a", "secretAccessKey": "b"}}}}}),
+        ),
+        (
+            "Upstream",
+            json!({"ai": {"vertexAi": {"model": "m", "jsonSchema": "ANTHROPIC", "authToken": token}}}),
+        ),
     ];
     for (kind, spec) in rows {
         assert_eq!(refused(kind, &spec), [] as [&str; 0], "{kind} {spec}");
@@ -343,7 +384,33 @@ fn the_api_server_refuses_what_makes_no_sense() {
         ("Backend", token(json!({"inline": "k", "passthrough": {}})), "exactly one of inline"),
         ("Backend", token(json!({"kind": "Passthrough", "inline": "k"})), "exactly one of inline"),
         ("Upstream", json!({}), "exactly one type of upstream"),
-        ("Upstream", json!({"ai": {"openai": openai, "multi": {}}}), "exactly one provider"),
+        (
+            "Upstream",
+            json!({"ai": {"openai": openai, "multi": {"priorities": [{"pool": []}]}}}),
+            "exactly one provider",
+        ),
+        (
+            "Upstream",
+            json!({"ai": {"multi": {"priorities": [{"pool": [{"openai": openai, "mistral": openai}]}]}}}),
+            "exactly one provider",
+        ),
+        (
+            "Upstream",
+            json!({"ai": {"bedrock": {"credentialProvider": {}}}}),
+            "exactly one of secretRef and inline",
+        ),
+        (
+            "Backend",
+            json!({"type": "AI", "ai": {"priorityGroups": [{"providers": [{"name": "a", "openai": openai}, {"name": "a", "openai": openai}]}]}}),
+            "names of providers must differ",
+        ),
+        ("Backend", llm(json!({"openai": openai, "name": "a"})), "name belongs to"),
+        (
+            "Backend",
+            llm(json!({"bedrock": {"model": "m", "auth": {"type": "Secret"}}})),
+            "secretRef must be set",
+        ),
+        ("Backend", llm(json!({"azureopenai": {"endpoint": "e"}})), "no deploymentName"),
     ];
     for (kind, spec, expected) in rows {
         let found = refused(kind, &spec).join("\n");

@@ -1,17 +1,21 @@
 //! The three shapes of `gateway.kgateway.dev` Backend.
 
 use super::{
-    AiDestination, AuthToken, Canonical, HostOverride, Overrides, PathOverride, Provider, SpecError,
-    StaticBackendSpec, StaticEndpoint, Target, Warning,
+    AiDestination, AiGroup, AiPool, AuthToken, Canonical, HostOverride, Overrides, PathOverride, Provider,
+    Schema, SpecError, StaticBackendSpec, StaticEndpoint, Target, Warning,
     field::{
-        at_most_one, auth_token, bare_host, exactly_one, full_path, gemini, header_name, host,
-        host_from_text, optional,
+        at_most_one, auth_token, bare_host, exactly_one, full_path, header_name, host, host_from_text,
+        optional, secret_reference,
     },
+    provider,
 };
 use crate::{
     auth_token::AuthTokenSpec,
-    backend::{AiSpec, AuthHeader, BackendSpec, BackendType, GeminiSpec, LlmSpec, OpenAiSpec, StaticSpec},
-    sensitive::Opaque,
+    backend::{AiSpec, AuthHeader, BackendSpec, BackendType, LlmSpec, ProviderSpec, StaticSpec},
+    backend_provider::{
+        AnthropicSpec, AwsAuth, AwsAuthType, AzureOpenAiSpec, BedrockSpec, GeminiSpec, OpenAiSpec,
+        VertexAiSpec,
+    },
     string_or::StringOr,
 };
 
@@ -20,8 +24,7 @@ pub(super) fn canonical(spec: &BackendSpec, namespace: &str) -> Result<Canonical
     let mut warnings = Vec::new();
     let target = match spec.type_ {
         BackendType::AI => {
-            let ai = ai(required_member("ai", spec.ai.as_ref())?, namespace, &mut warnings);
-            ai.map(|destination| Target::Ai(destination.into()))
+            ai(required_member("ai", spec.ai.as_ref())?, namespace, &mut warnings).map(Target::Ai)
         }
         BackendType::Static => {
             static_hosts(required_member("static", spec.static_.as_ref())?).map(Target::Static)
@@ -74,7 +77,7 @@ fn static_hosts(spec: &StaticSpec) -> Result<StaticBackendSpec, SpecError> {
 
 // --- ai ---
 
-fn ai(spec: &AiSpec, namespace: &str, warnings: &mut Vec<Warning>) -> Result<AiDestination, SpecError> {
+fn ai(spec: &AiSpec, namespace: &str, warnings: &mut Vec<Warning>) -> Result<AiPool, SpecError> {
     // Complete, so that no field of a future shape is forgotten.
     let AiSpec {
         llm,
@@ -89,106 +92,185 @@ fn ai(spec: &AiSpec, namespace: &str, warnings: &mut Vec<Warning>) -> Result<AiD
         ("multipool", multipool.is_some()),
         ("priorityGroups", priority_groups.is_some()),
     ];
-    let (member, ()) = exactly_one(
+    exactly_one(
         "spec.ai",
         "of llm, multipool and priorityGroups",
         members.map(|(n, s)| (n, s.then_some(()))),
     )?;
-    let Some(llm) = llm else {
-        let message = "pools of several providers are not supported yet";
-        return Err(SpecError::unsupported(format!("spec.ai.{member}"), message));
+    let mut read = |path: String, misplaced: Misplaced<'_>, llm: &LlmSpec| {
+        destination(&Place { path, misplaced, namespace }, llm, warnings)
     };
-    let chosen = provider(llm)?;
-    let (provider, own_token) = chosen.resolve()?;
-    Ok(AiDestination {
-        auth: credential_source(llm, &chosen.path, own_token, namespace, warnings)?,
-        overrides: overrides(spec, llm, warnings)?,
-        provider,
-    })
+    if let Some(llm) = llm {
+        return Ok(read("spec.ai.llm".to_owned(), Misplaced(Some(spec)), llm)?.into());
+    }
+    let groups: Vec<(String, &[LlmSpec])> = match (multipool, priority_groups) {
+        (Some(multipool), _) => {
+            let pools = multipool.priorities.iter().enumerate();
+            pools
+                .map(|(index, pool)| {
+                    (format!("spec.ai.multipool.priorities[{index}].pool"), pool.pool.as_slice())
+                })
+                .collect()
+        }
+        (None, groups) => {
+            let groups = groups.iter().flatten().enumerate();
+            groups
+                .map(|(index, group)| {
+                    (format!("spec.ai.priorityGroups[{index}].providers"), group.providers.as_slice())
+                })
+                .collect()
+        }
+    };
+    pool(&groups, |path, llm| read(path, Misplaced(None), llm))
+}
+
+/// Groups, each with the path of its list.
+fn pool(
+    groups: &[(String, &[LlmSpec])],
+    mut read: impl FnMut(String, &LlmSpec) -> Result<AiDestination, SpecError>,
+) -> Result<AiPool, SpecError> {
+    if groups.is_empty() {
+        return Err(SpecError::invalid("spec.ai", "must hold at least one group of providers"));
+    }
+    let mut read_group = |(path, members): &(String, &[LlmSpec])| {
+        if members.is_empty() {
+            return Err(SpecError::invalid(path, "must hold at least one provider"));
+        }
+        let members = members.iter().enumerate();
+        let destinations =
+            members.map(|(index, llm)| read(format!("{path}[{index}]"), llm)).collect::<Result<_, _>>()?;
+        Ok(AiGroup { destinations })
+    };
+    Ok(AiPool { groups: groups.iter().map(&mut read_group).collect::<Result<_, _>>()? })
+}
+
+/// Where a provider with its overrides stands.
+struct Place<'a> {
+    path: String,
+    misplaced: Misplaced<'a>,
+    namespace: &'a str,
+}
+
+/// Overrides that published examples put beside `llm`.
+#[derive(Clone, Copy)]
+struct Misplaced<'a>(Option<&'a AiSpec>);
+
+fn destination(
+    place: &Place<'_>,
+    llm: &LlmSpec,
+    warnings: &mut Vec<Warning>,
+) -> Result<AiDestination, SpecError> {
+    let (path, spec) = provider_member(&place.path, llm)?;
+    let provider = spec.provider(&path)?;
+    let auth = match &spec {
+        Member::Bedrock(spec) => aws_auth(&format!("{path}.auth"), spec.auth.as_ref(), place.namespace)?,
+        _ => credential_source(place, llm, &path, spec.auth_token(), warnings)?,
+    };
+    Ok(AiDestination { name: llm.name.clone(), auth, overrides: overrides(place, llm, warnings)?, provider })
 }
 
 /// A member that names a provider.
+#[derive(Clone, Copy)]
 enum Member<'a> {
     OpenAi(&'a OpenAiSpec),
     Gemini(&'a GeminiSpec),
-    Other,
+    AzureOpenAi(&'a AzureOpenAiSpec),
+    Anthropic(&'a AnthropicSpec),
+    VertexAi(&'a VertexAiSpec),
+    Bedrock(&'a BedrockSpec),
 }
 
-/// The provider that is set, with its path.
-struct Chosen<'a> {
-    path: String,
-    member: Member<'a>,
-}
-
-/// One provider, either under `provider` (2.0) or directly (2.1).
-fn provider(llm: &LlmSpec) -> Result<Chosen<'_>, SpecError> {
+/// The provider, either under `provider` (2.0) or directly (2.1), with its path.
+fn provider_member<'a>(path: &str, llm: &'a LlmSpec) -> Result<(String, Member<'a>), SpecError> {
     let LlmSpec { provider, openai, gemini, azureopenai, anthropic, vertexai, bedrock, .. } = llm;
-    let direct = members(openai, gemini, [azureopenai, anthropic, vertexai, bedrock]);
-    let Some(nested) = provider else {
-        return choose("spec.ai.llm", direct);
+    let direct = members(openai, gemini, azureopenai, anthropic, vertexai, bedrock);
+    let (parent, members) = match provider {
+        None => (path.to_owned(), direct),
+        Some(nested) => {
+            if let Some((name, _)) = direct.into_iter().find(|(_, member)| member.is_some()) {
+                let message = format!("must not be set together with {path}.provider");
+                return Err(SpecError::invalid(format!("{path}.{name}"), message));
+            }
+            let ProviderSpec { openai, gemini, azureopenai, anthropic, vertexai, bedrock, auth_token: _ } =
+                nested;
+            let members = members(openai, gemini, azureopenai, anthropic, vertexai, bedrock);
+            (format!("{path}.provider"), members)
+        }
     };
-    if let Some((name, _)) = direct.into_iter().find(|(_, member)| member.is_some()) {
-        let message = "must not be set together with spec.ai.llm.provider";
-        return Err(SpecError::invalid(format!("spec.ai.llm.{name}"), message));
-    }
-    let others = [&nested.azureopenai, &nested.anthropic, &nested.vertexai, &nested.bedrock];
-    choose("spec.ai.llm.provider", members(&nested.openai, &nested.gemini, others))
+    let (name, member) = exactly_one(&parent, "provider", members)?;
+    Ok((format!("{parent}.{name}"), member))
 }
-
-type NamedMember<'a> = (&'static str, Option<Member<'a>>);
 
 fn members<'a>(
     openai: &'a Option<OpenAiSpec>,
     gemini: &'a Option<GeminiSpec>,
-    [azureopenai, anthropic, vertexai, bedrock]: [&'a Option<Opaque>; 4],
-) -> [NamedMember<'a>; 6] {
+    azureopenai: &'a Option<AzureOpenAiSpec>,
+    anthropic: &'a Option<AnthropicSpec>,
+    vertexai: &'a Option<VertexAiSpec>,
+    bedrock: &'a Option<BedrockSpec>,
+) -> [(&'static str, Option<Member<'a>>); 6] {
     [
         ("openai", openai.as_ref().map(Member::OpenAi)),
         ("gemini", gemini.as_ref().map(Member::Gemini)),
-        ("azureopenai", azureopenai.as_ref().map(|_| Member::Other)),
-        ("anthropic", anthropic.as_ref().map(|_| Member::Other)),
-        ("vertexai", vertexai.as_ref().map(|_| Member::Other)),
-        ("bedrock", bedrock.as_ref().map(|_| Member::Other)),
+        ("azureopenai", azureopenai.as_ref().map(Member::AzureOpenAi)),
+        ("anthropic", anthropic.as_ref().map(Member::Anthropic)),
+        ("vertexai", vertexai.as_ref().map(Member::VertexAi)),
+        ("bedrock", bedrock.as_ref().map(Member::Bedrock)),
     ]
 }
 
-fn choose<'a>(parent: &str, members: [NamedMember<'a>; 6]) -> Result<Chosen<'a>, SpecError> {
-    let (name, member) = exactly_one(parent, "provider", members)?;
-    Ok(Chosen { path: format!("{parent}.{name}"), member })
-}
+impl<'a> Member<'a> {
+    fn provider(self, path: &str) -> Result<Provider, SpecError> {
+        match self {
+            Self::OpenAi(spec) => Ok(Provider::OpenAi { model: optional(spec.model.as_ref()) }),
+            Self::Gemini(spec) => provider::gemini(path, spec.model.as_deref(), spec.api_version.as_deref()),
+            Self::AzureOpenAi(spec) => provider::azure(path, spec),
+            Self::Anthropic(spec) => {
+                let version_path = format!("{path}.apiVersion");
+                provider::anthropic(&version_path, spec.api_version.as_ref(), spec.model.as_ref())
+            }
+            Self::VertexAi(spec) => provider::vertex(path, spec, Schema::Gemini),
+            Self::Bedrock(spec) => {
+                provider::bedrock(path, spec.model.as_deref(), spec.region.as_ref(), spec.guardrail.clone())
+            }
+        }
+    }
 
-impl<'a> Chosen<'a> {
-    /// The provider and the credential written inside it.
-    fn resolve(&self) -> Result<(Provider, Option<&'a AuthTokenSpec>), SpecError> {
-        match self.member {
-            Member::OpenAi(spec) => {
-                Ok((Provider::OpenAi { model: optional(spec.model.as_ref()) }, spec.auth_token.as_ref()))
-            }
-            Member::Gemini(spec) => {
-                let provider = gemini(&self.path, spec.model.as_deref(), spec.api_version.as_deref())?;
-                Ok((provider, spec.auth_token.as_ref()))
-            }
-            Member::Other => {
-                Err(SpecError::unsupported(self.path.clone(), "this provider is not supported yet"))
-            }
+    /// The credential written inside it.
+    fn auth_token(self) -> Option<&'a AuthTokenSpec> {
+        match self {
+            Self::OpenAi(spec) => spec.auth_token.as_ref(),
+            Self::Gemini(spec) => spec.auth_token.as_ref(),
+            Self::AzureOpenAi(spec) => spec.auth_token.as_ref(),
+            Self::Anthropic(spec) => spec.auth_token.as_ref(),
+            Self::VertexAi(spec) => spec.auth_token.as_ref(),
+            Self::Bedrock(_) => None,
         }
     }
 }
 
+fn aws_auth(path: &str, auth: Option<&AwsAuth>, namespace: &str) -> Result<AuthToken, SpecError> {
+    let auth = auth.ok_or_else(|| SpecError::invalid(path, "is required"))?;
+    let AwsAuth { type_: AwsAuthType::Secret, secret_ref } = auth;
+    let path = format!("{path}.secretRef");
+    let secret = secret_ref.as_ref().ok_or_else(|| SpecError::invalid(&path, "is required by type"))?;
+    secret_reference(&path, secret, namespace).map(AuthToken::AwsSecretRef)
+}
+
 /// The credential: written inside the provider, or (a slip of published examples) beside it.
 fn credential_source(
+    place: &Place<'_>,
     llm: &LlmSpec,
     provider_path: &str,
     own: Option<&AuthTokenSpec>,
-    namespace: &str,
     warnings: &mut Vec<Warning>,
 ) -> Result<AuthToken, SpecError> {
     let own_path = format!("{provider_path}.authToken");
     let nested = llm.provider.as_ref().and_then(|provider| provider.auth_token.as_ref());
     let candidates = [
         (own_path.clone(), own),
-        ("spec.ai.llm.provider.authToken".to_owned(), nested),
-        ("spec.ai.llm.authToken".to_owned(), llm.auth_token.as_ref()),
+        (format!("{}.provider.authToken", place.path), nested),
+        (format!("{}.authToken", place.path), llm.auth_token.as_ref()),
     ];
     let Some((path, token)) = at_most_one(candidates)? else {
         return Err(SpecError::invalid(own_path, "is required"));
@@ -196,15 +278,15 @@ fn credential_source(
     if path != own_path {
         warnings.push(Warning::new(&path, format!("belongs under the provider, at {own_path}")));
     }
-    auth_token(&path, token, namespace)
+    auth_token(&path, token, place.namespace)
 }
 
 // --- overrides ---
 
-fn overrides(spec: &AiSpec, llm: &LlmSpec, warnings: &mut Vec<Warning>) -> Result<Overrides, SpecError> {
-    let host = host_override(spec, llm, warnings)?;
-    let path = path_override(spec, llm, warnings)?;
-    let header = auth_header(spec, llm, warnings)?;
+fn overrides(place: &Place<'_>, llm: &LlmSpec, warnings: &mut Vec<Warning>) -> Result<Overrides, SpecError> {
+    let host = host_override(place, llm, warnings)?;
+    let path = path_override(place, llm, warnings)?;
+    let header = auth_header(place, llm, warnings)?;
     let (path_of_header, header) = header.unzip();
     let auth_header_name = match header.and_then(|header| header.header_name.as_deref()) {
         Some(name) => Some(header_name(&format!("{}.headerName", path_of_header.unwrap_or_default()), name)?),
@@ -215,22 +297,23 @@ fn overrides(spec: &AiSpec, llm: &LlmSpec, warnings: &mut Vec<Warning>) -> Resul
 }
 
 fn host_override(
-    spec: &AiSpec,
+    place: &Place<'_>,
     llm: &LlmSpec,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<HostOverride>, SpecError> {
+    let own = &place.path;
     let objects = [
-        ("spec.ai.llm.hostOverride".to_owned(), llm.host_override.as_ref()),
-        ("spec.ai.hostOverride".to_owned(), spec.host_override.as_ref()),
+        (format!("{own}.hostOverride"), llm.host_override.as_ref()),
+        ("spec.ai.hostOverride".to_owned(), place.beside(|spec| spec.host_override.as_ref())),
     ];
     let object = at_most_one(objects)?;
     match (object, &llm.host, llm.port) {
         (Some((path, _)), Some(_), _) | (Some((path, _)), _, Some(_)) => {
-            Err(SpecError::invalid(path, "must not be set together with spec.ai.llm.host and port"))
+            Err(SpecError::invalid(path, format!("must not be set together with {own}.host and port")))
         }
-        (None, Some(name), Some(port)) => host("spec.ai.llm.host", name, port).map(Some),
-        (None, Some(_), None) => Err(SpecError::invalid("spec.ai.llm.port", "is required with host")),
-        (None, None, Some(_)) => Err(SpecError::invalid("spec.ai.llm.host", "is required with port")),
+        (None, Some(name), Some(port)) => host(&format!("{own}.host"), name, port).map(Some),
+        (None, Some(_), None) => Err(SpecError::invalid(format!("{own}.port"), "is required with host")),
+        (None, None, Some(_)) => Err(SpecError::invalid(format!("{own}.host"), "is required with port")),
         (None, None, None) => Ok(None),
         (Some((path, value)), None, None) => {
             warn_if_misplaced(&path, warnings);
@@ -247,20 +330,21 @@ fn host_override(
 }
 
 fn path_override(
-    spec: &AiSpec,
+    place: &Place<'_>,
     llm: &LlmSpec,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<PathOverride>, SpecError> {
+    let own = &place.path;
     let current = llm.path.as_ref().map(|path| path.full.as_str());
     let objects = [
-        ("spec.ai.llm.pathOverride".to_owned(), llm.path_override.as_ref()),
-        ("spec.ai.pathOverride".to_owned(), spec.path_override.as_ref()),
+        (format!("{own}.pathOverride"), llm.path_override.as_ref()),
+        ("spec.ai.pathOverride".to_owned(), place.beside(|spec| spec.path_override.as_ref())),
     ];
     let (path, value) = match (at_most_one(objects)?, current) {
         (None, None) => return Ok(None),
-        (None, Some(full)) => ("spec.ai.llm.path.full".to_owned(), full),
+        (None, Some(full)) => (format!("{own}.path.full"), full),
         (Some((path, _)), Some(_)) => {
-            return Err(SpecError::invalid(path, "must not be set together with spec.ai.llm.path"));
+            return Err(SpecError::invalid(path, format!("must not be set together with {own}.path")));
         }
         (Some((path, value)), None) => {
             warn_if_misplaced(&path, warnings);
@@ -277,14 +361,15 @@ fn path_override(
 }
 
 fn auth_header<'a>(
-    spec: &'a AiSpec,
+    place: &Place<'a>,
     llm: &'a LlmSpec,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<(String, &'a AuthHeader)>, SpecError> {
+    let own = &place.path;
     let candidates = [
-        ("spec.ai.llm.authHeader".to_owned(), llm.auth_header.as_ref()),
-        ("spec.ai.llm.authHeaderOverride".to_owned(), llm.auth_header_override.as_ref()),
-        ("spec.ai.authHeaderOverride".to_owned(), spec.auth_header_override.as_ref()),
+        (format!("{own}.authHeader"), llm.auth_header.as_ref()),
+        (format!("{own}.authHeaderOverride"), llm.auth_header_override.as_ref()),
+        ("spec.ai.authHeaderOverride".to_owned(), place.beside(|spec| spec.auth_header_override.as_ref())),
     ];
     let Some((path, header)) = at_most_one(candidates)? else { return Ok(None) };
     warn_if_misplaced(&path, warnings);
@@ -300,9 +385,16 @@ fn auth_header<'a>(
     Ok(Some((path, header)))
 }
 
+impl<'a> Place<'a> {
+    /// An override beside `llm`.
+    fn beside<T>(&self, member: impl Fn(&'a AiSpec) -> Option<&'a T>) -> Option<&'a T> {
+        self.misplaced.0.and_then(member)
+    }
+}
+
 /// Overrides directly under `spec.ai` are a slip of published examples.
 fn warn_if_misplaced(path: &str, warnings: &mut Vec<Warning>) {
-    if let Some(name) = path.strip_prefix("spec.ai.").filter(|name| !name.starts_with("llm.")) {
+    if let Some(name) = path.strip_prefix("spec.ai.").filter(|name| !name.contains(['.', '['])) {
         warnings.push(Warning::new(path, format!("belongs under llm, at spec.ai.llm.{name}")));
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{error, fmt, num::NonZeroU16};
 
-use super::{AuthToken, HostOverride, PathOverride, Provider, credential};
+use super::{AuthToken, HostOverride, PathOverride, credential};
 use crate::{
-    auth_token::{AuthTokenKind, AuthTokenSpec},
+    auth_token::{AuthTokenKind, AuthTokenSpec, SecretReference},
     header,
     object_ref::NamespacedName,
 };
@@ -107,19 +107,9 @@ pub(super) fn at_most_one<T>(
     }
 }
 
-pub(super) fn gemini(
-    path: &str,
-    model: Option<&str>,
-    api_version: Option<&str>,
-) -> Result<Provider, SpecError> {
-    let model = path_text(format!("{path}.model"), model, "/@")?;
-    let api_version = path_text(format!("{path}.apiVersion"), api_version, "")?;
-    Ok(Provider::Gemini { model, api_version })
-}
-
 /// A required text that becomes part of a URL path: nothing in it may end the path, leave its folder or
 /// choose another method (`:`).
-fn path_text(path: String, text: Option<&str>, also: &str) -> Result<String, SpecError> {
+pub(super) fn path_text(path: String, text: Option<&str>, also: &str) -> Result<String, SpecError> {
     let text = required(&path, text)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c) || also.contains(c);
     let legal = text.chars().all(allowed) && text.split('/').all(|part| !matches!(part, "" | "." | ".."));
@@ -167,12 +157,21 @@ pub(super) fn auth_token(path: &str, token: &AuthTokenSpec, namespace: &str) -> 
             None => Err(SpecError::invalid(format!("{path}.inline"), "holds no usable credential")),
         },
         (None, Some(secret)) => {
-            let name = required(&format!("{path}.secretRef.name"), Some(&secret.name))?;
-            let namespace = optional(secret.namespace.as_ref()).unwrap_or_else(|| namespace.to_owned());
-            Ok(AuthToken::SecretRef(NamespacedName::new(namespace, name)))
+            secret_reference(&format!("{path}.secretRef"), secret, namespace).map(AuthToken::SecretRef)
         }
         (None, None) => Ok(AuthToken::Passthrough),
     }
+}
+
+/// The Secret that is meant; without a namespace it is in the object's own.
+pub(super) fn secret_reference(
+    path: &str,
+    secret: &SecretReference,
+    namespace: &str,
+) -> Result<NamespacedName, SpecError> {
+    let name = required(&format!("{path}.name"), Some(&secret.name))?;
+    let namespace = optional(secret.namespace.as_ref()).unwrap_or_else(|| namespace.to_owned());
+    Ok(NamespacedName::new(namespace, name))
 }
 
 /// A host with its port, each from a field of its own.

@@ -6,6 +6,7 @@
 
 mod backend;
 mod field;
+mod provider;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -14,6 +15,7 @@ use std::num::NonZeroU16;
 
 pub use field::{ErrorKind, SpecError, Warning};
 
+pub use crate::backend_provider::Guardrail;
 use crate::{
     backend::{AppProtocol, Backend},
     object_ref::NamespacedName,
@@ -72,6 +74,8 @@ impl From<AiDestination> for AiPool {
 /// A provider of large language models, with how to reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AiDestination {
+    /// Its name among the members of a pool, if it has one.
+    pub name: Option<String>,
     /// Provider and model.
     pub provider: Provider,
     /// The credential, or where it is.
@@ -80,7 +84,7 @@ pub struct AiDestination {
     pub overrides: Overrides,
 }
 
-/// Provider and model.
+/// Provider and model. What becomes part of a URL path fits into one as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Provider {
     /// OpenAI, or another provider with its API.
@@ -88,13 +92,71 @@ pub enum Provider {
         /// Model, instead of the one that the request names.
         model: Option<String>,
     },
-    /// Google Gemini. Both members fit into a URL path as they are.
+    /// Azure OpenAI.
+    AzureOpenAi {
+        /// The host of the resource.
+        endpoint: String,
+        /// The deployment, which is a model with its limits.
+        deployment: String,
+        /// Version of the API.
+        api_version: String,
+    },
+    /// Anthropic.
+    Anthropic {
+        /// Model, instead of the one that the request names.
+        model: Option<String>,
+        /// Version of the API, where requests name none.
+        version: Option<String>,
+    },
+    /// Google Gemini.
     Gemini {
         /// Model, such as `gemini-1.5-flash-latest`.
         model: String,
         /// Version of the API, such as `v1beta`.
         api_version: String,
     },
+    /// Google Vertex AI.
+    VertexAi {
+        /// Model.
+        model: String,
+        /// Version of the API, such as `v1`.
+        api_version: String,
+        /// Google Cloud project.
+        project: String,
+        /// Google Cloud region, or `global`.
+        location: String,
+        /// Whose model.
+        publisher: String,
+        /// The method instead of the one for the request.
+        method: Option<String>,
+        /// The schema of the model's bodies.
+        schema: Schema,
+    },
+    /// Amazon Bedrock.
+    Bedrock {
+        /// Model.
+        model: String,
+        /// AWS region.
+        region: String,
+        /// A guardrail that every request names.
+        guardrail: Option<Guardrail>,
+    },
+    /// Mistral.
+    Mistral {
+        /// Model, instead of the one that the request names.
+        model: Option<String>,
+    },
+}
+
+/// The schema of a model's bodies on Vertex AI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// OpenAI chat completions.
+    OpenAi,
+    /// Anthropic messages.
+    Anthropic,
+    /// Gemini `generateContent`.
+    Gemini,
 }
 
 /// The credential, or where it is.
@@ -106,6 +168,47 @@ pub enum AuthToken {
     SecretRef(NamespacedName),
     /// The credential that the client sends.
     Passthrough,
+    /// An AWS credential, with which requests are signed.
+    AwsInline(AwsCredential),
+    /// A Secret with an AWS credential under [`AWS_SECRET_KEYS`].
+    AwsSecretRef(NamespacedName),
+}
+
+/// An AWS credential. Each part is a legal value of a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsCredential {
+    /// The access key's identifier.
+    pub access_key: SensitiveString,
+    /// The access key.
+    pub secret_key: SensitiveString,
+    /// The token of a temporary credential.
+    pub session_token: Option<SensitiveString>,
+}
+
+impl AwsCredential {
+    /// A credential of these parts, without the white space around them.
+    ///
+    /// # Errors
+    /// What is wrong with a part; never the part itself.
+    pub fn new(
+        access_key: &str,
+        secret_key: &str,
+        session_token: Option<&str>,
+    ) -> Result<Self, &'static str> {
+        let part = |text: &str| {
+            let text = text.trim();
+            let usable = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
+            usable.then(|| SensitiveString::new(text))
+        };
+        let session_token = session_token.filter(|token| !token.trim().is_empty());
+        let session_token =
+            session_token.map(|token| part(token).ok_or("sessionToken holds no usable credential"));
+        Ok(Self {
+            access_key: part(access_key).ok_or("accessKey holds no usable credential")?,
+            secret_key: part(secret_key).ok_or("secretKey holds no usable credential")?,
+            session_token: session_token.transpose()?,
+        })
+    }
 }
 
 /// What replaces the provider's own host, path and header.
@@ -164,6 +267,10 @@ pub struct StaticEndpoint {
 
 /// The key of a Secret's data that holds the credential.
 pub const SECRET_KEY: &str = "Authorization";
+
+/// The keys of a Secret's data that hold the parts of an AWS credential: the access key's identifier, the access key,
+/// and, optionally, the token of a temporary credential.
+pub const AWS_SECRET_KEYS: [&str; 3] = ["accessKey", "secretKey", "sessionToken"];
 
 /// The canonical form of a Backend.
 ///

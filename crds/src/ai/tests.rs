@@ -45,7 +45,7 @@ fn secret(namespace: &str) -> AuthToken {
 
 fn gemini_spec(overrides: Overrides) -> AiDestination {
     let provider = Provider::Gemini { model: "m".to_owned(), api_version: "v1".to_owned() };
-    AiDestination { provider, auth: secret("ns"), overrides }
+    AiDestination { name: None, provider, auth: secret("ns"), overrides }
 }
 
 fn host(host: &str, port: u16) -> Option<HostOverride> {
@@ -261,28 +261,128 @@ fn what_we_do_not_serve_yet_is_said_at_its_path() {
             "spec.type: type DynamicForwardProxy is not supported yet",
         ),
         (backend("{type: MCP, mcp: {targets: []}}"), "spec.type: type MCP is not supported yet"),
-        (
-            llm("{provider: {anthropic: {authToken: {}}}}"),
-            "spec.ai.llm.provider.anthropic: this provider is not supported yet",
-        ),
-        (llm("{bedrock: {model: m}}"), "spec.ai.llm.bedrock: this provider is not supported yet"),
-        (
-            backend("{type: AI, ai: {multipool: {priorities: []}}}"),
-            "spec.ai.multipool: pools of several providers are not supported yet",
-        ),
-        (
-            backend("{type: AI, ai: {priorityGroups: [{providers: []}]}}"),
-            "spec.ai.priorityGroups: pools of several providers are not supported yet",
-        ),
         (upstream("{kube: {serviceName: a}}"), "spec.kube: this type of upstream is not supported yet"),
-        (upstream("{ai: {vertexAi: {}}}"), "spec.ai.vertexAi: this provider is not supported yet"),
-        (upstream("{ai: {multi: {}}}"), "spec.ai.multi: pools of several providers are not supported yet"),
     ];
     for (result, expected) in rows {
         let error = result.unwrap_err();
         assert_eq!(error.to_string(), expected);
         assert_eq!(error.kind, ErrorKind::Unsupported, "{expected}");
     }
+}
+
+/// Each provider, as a member of Backend and of Upstream (with `T` for its credential), and what it means.
+fn providers() -> Vec<(&'static str, &'static str, Provider)> {
+    let text = |text: &str| text.to_owned();
+    vec![
+        (
+            "azureopenai: {T, endpoint: 'https://e.example/', deploymentName: d, apiVersion: 2024-10-21}",
+            "azureOpenai: {T, endpoint: e.example, deploymentName: d, apiVersion: 2024-10-21}",
+            Provider::AzureOpenAi {
+                endpoint: text("e.example"),
+                deployment: text("d"),
+                api_version: text("2024-10-21"),
+            },
+        ),
+        (
+            "anthropic: {T, model: m, apiVersion: 2023-06-01}",
+            "anthropic: {T, model: m, version: 2023-06-01}",
+            Provider::Anthropic { model: Some(text("m")), version: Some(text("2023-06-01")) },
+        ),
+        (
+            "vertexai: {T, model: m@1, apiVersion: v1, projectId: 'a.b:p', location: us, modelPath: rawPredict, publisher: GOOGLE}",
+            "vertexAi: {T, model: m@1, apiVersion: v1, projectId: 'a.b:p', location: us, modelPath: rawPredict}",
+            Provider::VertexAi {
+                model: text("m@1"),
+                api_version: text("v1"),
+                project: text("a.b:p"),
+                location: text("us"),
+                publisher: text("google"),
+                method: Some(text("rawPredict")),
+                schema: Schema::Gemini,
+            },
+        ),
+        ("openai: {T, model: m}", "openai: {T, model: m}", Provider::OpenAi { model: Some(text("m")) }),
+    ]
+}
+
+#[test]
+fn every_provider_is_read_in_both_dialects_and_all_shapes() {
+    for (backend_member, upstream_member, expected) in providers() {
+        let token = "authToken: {secretRef: {name: s}}";
+        let (backend_member, upstream_member) = (
+            backend_member.replace("{T,", &format!("{{{token},")),
+            upstream_member.replace("{T,", &format!("{{{token},")),
+        );
+        for result in [
+            llm(&format!("{{{backend_member}}}")),
+            llm(&format!("{{provider: {{{backend_member}}}}}")),
+            upstream(&format!("{{ai: {{{upstream_member}}}}}")),
+        ] {
+            let (destination, warnings) = ai(result);
+            assert_eq!(destination.provider, expected);
+            assert_eq!((destination.auth, warnings), (secret("ns"), Vec::<String>::new()));
+        }
+    }
+}
+
+#[test]
+fn bedrock_is_signed_for_with_an_aws_credential() {
+    let expected = |guardrail| Provider::Bedrock {
+        model: "anthropic.claude-v1:0".to_owned(),
+        region: "us-east-1".to_owned(),
+        guardrail,
+    };
+    let secret = AuthToken::AwsSecretRef(NamespacedName::new("ns", "s"));
+    let (destination, _) =
+        ai(llm("{bedrock: {model: 'anthropic.claude-v1:0', auth: {type: Secret, secretRef: {name: s}}, \
+         guardrail: {identifier: g, version: '1'}}}"));
+    let guardrail = Guardrail { identifier: "g".to_owned(), version: "1".to_owned() };
+    assert_eq!((destination.provider, &destination.auth), (expected(Some(guardrail)), &secret));
+    let (destination, _) = ai(upstream(
+        "{ai: {bedrock: {model: 'anthropic.claude-v1:0', credentialProvider: {secretRef: {name: s}}}}}",
+    ));
+    assert_eq!((destination.provider, &destination.auth), (expected(None), &secret));
+    let (destination, _) = ai(upstream(
+        "{ai: {bedrock: {model: m, credentialProvider: {inline: {accessKeyId: ' a', secretAccessKey: \"b\\n\"}}}}}",
+    ));
+    let inline = AwsCredential::new("a", "b", None).unwrap();
+    assert_eq!(destination.auth, AuthToken::AwsInline(inline.clone()));
+    assert!(!format!("{inline:?}").contains('b') || !format!("{inline:?}").contains("\"b\""), "{inline:?}");
+}
+
+#[test]
+fn pools_of_all_shapes_mean_the_same() {
+    let other = "openai: {model: m, authToken: {passthrough: {}}}";
+    let shapes = [
+        backend(&format!(
+            "{{type: AI, ai: {{multipool: {{priorities: [{{pool: [{{provider: {{{GEMINI}}}}}, {{{other}}}]}}, \
+             {{pool: [{{{other}}}]}}]}}}}}}"
+        )),
+        backend(&format!(
+            "{{type: AI, ai: {{priorityGroups: [{{providers: [{{{GEMINI}}}, {{{other}}}]}}, \
+             {{providers: [{{{other}}}]}}]}}}}"
+        )),
+        upstream(&format!(
+            "{{ai: {{multi: {{priorities: [{{pool: [{{{}}}, {{{other}}}]}}, {{pool: [{{{other}}}]}}]}}}}}}",
+            GEMINI
+        )),
+    ];
+    for shape in shapes {
+        let Target::Ai(pool) = shape.unwrap().target else { panic!("is an AI backend") };
+        assert_eq!(pool.only(), None);
+        let groups: Vec<Vec<bool>> = pool
+            .groups
+            .iter()
+            .map(|group| {
+                group.destinations.iter().map(|one| matches!(one.provider, Provider::Gemini { .. })).collect()
+            })
+            .collect();
+        assert_eq!(groups, [vec![true, false], vec![false]]);
+    }
+    let named =
+        backend(&format!("{{type: AI, ai: {{priorityGroups: [{{providers: [{{name: a, {other}}}]}}]}}}}"));
+    let Target::Ai(pool) = named.unwrap().target else { panic!("is an AI backend") };
+    assert_eq!(pool.only().and_then(|one| one.name.as_deref()), Some("a"));
 }
 
 #[test]
@@ -308,7 +408,7 @@ fn what_makes_no_sense_is_said_at_its_path() {
             "spec.static.hosts[0].host: is neither",
         ),
         (backend("{type: AI, ai: {}}"), "spec.ai: one of llm, multipool and priorityGroups must be set"),
-        (backend("{type: AI, ai: {llm: {}, multipool: {}}}"), "spec.ai: only one of llm"),
+        (backend("{type: AI, ai: {llm: {}, multipool: {priorities: []}}}"), "spec.ai: only one of llm"),
         (llm("{}"), "spec.ai.llm: one provider must be set"),
         (llm("{provider: {}}"), "spec.ai.llm.provider: one provider must be set"),
         (llm("{openai: {}, gemini: {}}"), "spec.ai.llm: only one provider can be set, not openai and gemini"),
@@ -353,6 +453,66 @@ fn what_makes_no_sense_is_said_at_its_path() {
         (upstream("{ai: {}}"), "spec.ai: one provider must be set"),
         (upstream("{ai: {gemini: {model: m, apiVersion: v1}}}"), "spec.ai.gemini.authToken: is required"),
         (upstream("{static: {hosts: [{addr: '', port: 1}]}}"), "spec.static.hosts[0].addr: is required"),
+        (
+            llm("{azureopenai: {endpoint: e, apiVersion: v}}"),
+            "spec.ai.llm.azureopenai.deploymentName: is required",
+        ),
+        (
+            llm("{azureopenai: {endpoint: 'http://e', deploymentName: d, apiVersion: v}}"),
+            "spec.ai.llm.azureopenai.endpoint: must not be plain http",
+        ),
+        (
+            llm("{azureopenai: {endpoint: 'e/x', deploymentName: d, apiVersion: v}}"),
+            "spec.ai.llm.azureopenai.endpoint: is neither an IP address nor a DNS name",
+        ),
+        (llm("{anthropic: {}}"), "spec.ai.llm.anthropic.authToken: is required"),
+        (
+            llm("{anthropic: {apiVersion: 'a b'}}"),
+            "spec.ai.llm.anthropic.apiVersion: cannot be the value of a header",
+        ),
+        (
+            llm("{vertexai: {model: m, apiVersion: v1, projectId: p}}"),
+            "spec.ai.llm.vertexai.location: is required",
+        ),
+        (llm("{bedrock: {model: m}}"), "spec.ai.llm.bedrock.auth: is required"),
+        (
+            llm("{bedrock: {model: m, auth: {type: Secret}}}"),
+            "spec.ai.llm.bedrock.auth.secretRef: is required by type",
+        ),
+        (
+            llm("{bedrock: {model: m, region: 'us east', auth: {type: Secret, secretRef: {name: s}}}}"),
+            "spec.ai.llm.bedrock.region: is no AWS region",
+        ),
+        (backend("{type: AI, ai: {priorityGroups: []}}"), "spec.ai: must hold at least one group"),
+        (
+            backend("{type: AI, ai: {priorityGroups: [{providers: []}]}}"),
+            "spec.ai.priorityGroups[0].providers: must hold at least one provider",
+        ),
+        (
+            backend(&format!(
+                "{{type: AI, ai: {{multipool: {{priorities: [{{pool: [{{{GEMINI}}}, {{openai: {{}}}}]}}]}}}}}}"
+            )),
+            "spec.ai.multipool.priorities[0].pool[1].openai.authToken: is required",
+        ),
+        (
+            upstream("{ai: {multi: {priorities: []}}}"),
+            "spec.ai.multi.priorities: must hold at least one pool",
+        ),
+        (
+            upstream("{ai: {multi: {priorities: [{pool: [{}]}]}}}"),
+            "spec.ai.multi.priorities[0].pool[0]: one provider must be set",
+        ),
+        (
+            upstream("{ai: {multi: {priorities: []}, openai: {}}}"),
+            "spec.ai.openai: must not be set together with spec.ai.multi",
+        ),
+        (upstream("{ai: {bedrock: {model: m}}}"), "spec.ai.bedrock.credentialProvider: is required"),
+        (
+            upstream(
+                "{ai: {bedrock: {model: m, credentialProvider: {inline: {accessKeyId: a, secretAccessKey: ''}}}}}",
+            ),
+            "spec.ai.bedrock.credentialProvider.inline: secretKey holds no usable credential",
+        ),
     ];
     for (result, expected) in rows {
         let error = result.unwrap_err();

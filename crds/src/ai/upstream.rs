@@ -1,11 +1,21 @@
 //! `gloo.solo.io` Upstream.
 
 use super::{
-    AiDestination, Canonical, HostOverride, Overrides, PathOverride, Provider, SpecError, StaticBackendSpec,
-    StaticEndpoint, Target,
-    field::{auth_token, bare_host, base_path, exactly_one, full_path, gemini, host, optional},
+    AiDestination, AiGroup, AiPool, AuthToken, Canonical, HostOverride, Overrides, PathOverride, Provider,
+    Schema, SpecError, StaticBackendSpec, StaticEndpoint, Target,
+    field::{auth_token, bare_host, base_path, exactly_one, full_path, host, optional, secret_reference},
+    provider,
 };
-use crate::upstream::{CustomHost, CustomPath, UpstreamAiSpec, UpstreamSpec, UpstreamStaticSpec};
+use crate::{
+    auth_token::AuthTokenSpec,
+    backend_provider::{AzureOpenAiSpec, VertexAiSpec},
+    upstream::{
+        AwsCredentialProvider, AwsInlineCredential, CustomHost, CustomPath, JsonBodySchema, UpstreamAiSpec,
+        UpstreamAnthropicSpec, UpstreamAzureOpenAiSpec, UpstreamBedrockSpec, UpstreamGeminiSpec,
+        UpstreamMultiSpec, UpstreamOpenAiSpec, UpstreamPoolMemberSpec, UpstreamPoolSpec, UpstreamSpec,
+        UpstreamStaticSpec, UpstreamVertexAiSpec,
+    },
+};
 
 pub(super) fn canonical(spec: &UpstreamSpec, namespace: &str) -> Result<Canonical, SpecError> {
     let UpstreamSpec { ai, static_, kube, aws, aws_ec2, azure, gcp, consul, pipe } = spec;
@@ -22,7 +32,7 @@ pub(super) fn canonical(spec: &UpstreamSpec, namespace: &str) -> Result<Canonica
     ];
     let (name, ()) = exactly_one("spec", "type of upstream", members.map(|(n, s)| (n, s.then_some(()))))?;
     let target = match (ai, static_) {
-        (Some(ai), _) => Target::Ai(canonical_ai(ai, namespace)?.into()),
+        (Some(ai), _) => Target::Ai(canonical_ai(ai, namespace)?),
         (None, Some(hosts)) => Target::Static(static_hosts(hosts)?),
         (None, None) => {
             return Err(SpecError::unsupported(
@@ -34,51 +44,176 @@ pub(super) fn canonical(spec: &UpstreamSpec, namespace: &str) -> Result<Canonica
     Ok(Canonical { target, warnings: Vec::new() })
 }
 
-fn canonical_ai(spec: &UpstreamAiSpec, namespace: &str) -> Result<AiDestination, SpecError> {
-    let UpstreamAiSpec {
-        openai,
-        gemini: gemini_spec,
-        azure_openai,
-        anthropic,
-        mistral,
-        vertex_ai,
-        bedrock,
-        multi,
-    } = spec;
-    let members = [
-        ("openai", openai.is_some()),
-        ("gemini", gemini_spec.is_some()),
-        ("azureOpenai", azure_openai.is_some()),
-        ("anthropic", anthropic.is_some()),
-        ("mistral", mistral.is_some()),
-        ("vertexAi", vertex_ai.is_some()),
-        ("bedrock", bedrock.is_some()),
-        ("multi", multi.is_some()),
-    ];
-    let (name, ()) = exactly_one("spec.ai", "provider", members.map(|(n, s)| (n, s.then_some(()))))?;
-    let path = format!("spec.ai.{name}");
-    let (provider, token, custom_host) = match (openai, gemini_spec) {
-        (Some(spec), _) => {
-            let provider = Provider::OpenAi { model: optional(spec.model.as_ref()) };
-            (provider, &spec.auth_token, &spec.custom_host)
+fn canonical_ai(spec: &UpstreamAiSpec, namespace: &str) -> Result<AiPool, SpecError> {
+    let UpstreamAiSpec { openai, gemini, azure_openai, anthropic, mistral, vertex_ai, bedrock, multi } = spec;
+    let members = members(openai, gemini, azure_openai, anthropic, mistral, vertex_ai, bedrock);
+    if let Some(multi) = multi {
+        if let Some((name, _)) = members.iter().find(|(_, member)| member.is_some()) {
+            let message = "must not be set together with spec.ai.multi";
+            return Err(SpecError::invalid(format!("spec.ai.{name}"), message));
         }
-        (None, Some(spec)) => {
-            let provider = gemini(&path, spec.model.as_deref(), spec.api_version.as_deref())?;
-            (provider, &spec.auth_token, &spec.custom_host)
+        return pool(multi, namespace);
+    }
+    destination("spec.ai", members, namespace).map(AiPool::from)
+}
+
+fn pool(spec: &UpstreamMultiSpec, namespace: &str) -> Result<AiPool, SpecError> {
+    let path = "spec.ai.multi.priorities";
+    if spec.priorities.is_empty() {
+        return Err(SpecError::invalid(path, "must hold at least one pool"));
+    }
+    let group = |(index, pool): (usize, &UpstreamPoolSpec)| {
+        let path = format!("{path}[{index}].pool");
+        if pool.pool.is_empty() {
+            return Err(SpecError::invalid(path, "must hold at least one provider"));
         }
-        (None, None) if multi.is_some() => {
-            return Err(SpecError::unsupported(path, "pools of several providers are not supported yet"));
-        }
-        (None, None) => return Err(SpecError::unsupported(path, "this provider is not supported yet")),
+        let member = |(index, member): (usize, &UpstreamPoolMemberSpec)| {
+            let UpstreamPoolMemberSpec {
+                openai,
+                gemini,
+                azure_openai,
+                anthropic,
+                mistral,
+                vertex_ai,
+                bedrock,
+            } = member;
+            let members = members(openai, gemini, azure_openai, anthropic, mistral, vertex_ai, bedrock);
+            destination(&format!("{path}[{index}]"), members, namespace)
+        };
+        Ok(AiGroup { destinations: pool.pool.iter().enumerate().map(member).collect::<Result<_, _>>()? })
     };
-    let token_path = format!("{path}.authToken");
-    let token = token.as_ref().ok_or_else(|| SpecError::invalid(&token_path, "is required"))?;
-    let auth = auth_token(&token_path, token, namespace)?;
+    Ok(AiPool { groups: spec.priorities.iter().enumerate().map(group).collect::<Result<_, _>>()? })
+}
+
+/// A member that names a provider.
+#[derive(Clone, Copy)]
+enum Member<'a> {
+    OpenAi(&'a UpstreamOpenAiSpec),
+    Gemini(&'a UpstreamGeminiSpec),
+    AzureOpenAi(&'a UpstreamAzureOpenAiSpec),
+    Anthropic(&'a UpstreamAnthropicSpec),
+    Mistral(&'a UpstreamOpenAiSpec),
+    VertexAi(&'a UpstreamVertexAiSpec),
+    Bedrock(&'a UpstreamBedrockSpec),
+}
+
+type NamedMember<'a> = (&'static str, Option<Member<'a>>);
+
+fn members<'a>(
+    openai: &'a Option<UpstreamOpenAiSpec>,
+    gemini: &'a Option<UpstreamGeminiSpec>,
+    azure_openai: &'a Option<UpstreamAzureOpenAiSpec>,
+    anthropic: &'a Option<UpstreamAnthropicSpec>,
+    mistral: &'a Option<UpstreamOpenAiSpec>,
+    vertex_ai: &'a Option<UpstreamVertexAiSpec>,
+    bedrock: &'a Option<UpstreamBedrockSpec>,
+) -> [NamedMember<'a>; 7] {
+    [
+        ("openai", openai.as_ref().map(Member::OpenAi)),
+        ("gemini", gemini.as_ref().map(Member::Gemini)),
+        ("azureOpenai", azure_openai.as_ref().map(Member::AzureOpenAi)),
+        ("anthropic", anthropic.as_ref().map(Member::Anthropic)),
+        ("mistral", mistral.as_ref().map(Member::Mistral)),
+        ("vertexAi", vertex_ai.as_ref().map(Member::VertexAi)),
+        ("bedrock", bedrock.as_ref().map(Member::Bedrock)),
+    ]
+}
+
+fn destination(
+    parent: &str,
+    members: [NamedMember<'_>; 7],
+    namespace: &str,
+) -> Result<AiDestination, SpecError> {
+    let (name, member) = exactly_one(parent, "provider", members)?;
+    let path = format!("{parent}.{name}");
+    let (token, custom_host) = member.token_and_host();
+    let auth = match member {
+        Member::Bedrock(spec) => {
+            aws_auth(&format!("{path}.credentialProvider"), spec.credential_provider.as_ref(), namespace)?
+        }
+        _ => {
+            let token_path = format!("{path}.authToken");
+            let token = token.ok_or_else(|| SpecError::invalid(&token_path, "is required"))?;
+            auth_token(&token_path, token, namespace)?
+        }
+    };
     let overrides = match custom_host {
         Some(custom) => overrides(&format!("{path}.customHost"), custom)?,
         None => Overrides::default(),
     };
-    Ok(AiDestination { provider, auth, overrides })
+    Ok(AiDestination { name: None, provider: member.provider(&path)?, auth, overrides })
+}
+
+impl<'a> Member<'a> {
+    fn token_and_host(self) -> (Option<&'a AuthTokenSpec>, Option<&'a CustomHost>) {
+        let (token, host) = match self {
+            Self::OpenAi(spec) | Self::Mistral(spec) => (&spec.auth_token, &spec.custom_host),
+            Self::Gemini(spec) => (&spec.auth_token, &spec.custom_host),
+            Self::AzureOpenAi(spec) => (&spec.auth_token, &spec.custom_host),
+            Self::Anthropic(spec) => (&spec.auth_token, &spec.custom_host),
+            Self::VertexAi(spec) => (&spec.auth_token, &spec.custom_host),
+            Self::Bedrock(spec) => (&None, &spec.custom_host),
+        };
+        (token.as_ref(), host.as_ref())
+    }
+
+    fn provider(self, path: &str) -> Result<Provider, SpecError> {
+        match self {
+            Self::OpenAi(spec) => Ok(Provider::OpenAi { model: optional(spec.model.as_ref()) }),
+            Self::Mistral(spec) => Ok(Provider::Mistral { model: optional(spec.model.as_ref()) }),
+            Self::Gemini(spec) => provider::gemini(path, spec.model.as_deref(), spec.api_version.as_deref()),
+            Self::AzureOpenAi(spec) => {
+                let spec = AzureOpenAiSpec {
+                    auth_token: None,
+                    endpoint: spec.endpoint.clone(),
+                    deployment_name: spec.deployment_name.clone(),
+                    api_version: spec.api_version.clone(),
+                };
+                provider::azure(path, &spec)
+            }
+            Self::Anthropic(spec) => {
+                provider::anthropic(&format!("{path}.version"), spec.version.as_ref(), spec.model.as_ref())
+            }
+            Self::VertexAi(spec) => {
+                let schema = match spec.json_schema {
+                    None | Some(JsonBodySchema::NOT_SET | JsonBodySchema::GEMINI) => Schema::Gemini,
+                    Some(JsonBodySchema::ANTHROPIC) => Schema::Anthropic,
+                    Some(JsonBodySchema::OPENAI) => Schema::OpenAi,
+                };
+                let spec = VertexAiSpec {
+                    auth_token: None,
+                    model: spec.model.clone(),
+                    api_version: spec.api_version.clone(),
+                    project_id: spec.project_id.clone(),
+                    location: spec.location.clone(),
+                    model_path: spec.model_path.clone(),
+                    publisher: spec.publisher,
+                };
+                provider::vertex(path, &spec, schema)
+            }
+            Self::Bedrock(spec) => provider::bedrock(path, spec.model.as_deref(), spec.region.as_ref(), None),
+        }
+    }
+}
+
+fn aws_auth(
+    path: &str,
+    source: Option<&AwsCredentialProvider>,
+    namespace: &str,
+) -> Result<AuthToken, SpecError> {
+    let source = source.ok_or_else(|| SpecError::invalid(path, "is required"))?;
+    let AwsCredentialProvider { secret_ref, inline } = source;
+    match (secret_ref, inline) {
+        (Some(secret), None) => {
+            secret_reference(&format!("{path}.secretRef"), secret, namespace).map(AuthToken::AwsSecretRef)
+        }
+        (None, Some(AwsInlineCredential { access_key_id, secret_access_key, session_token })) => {
+            let path = format!("{path}.inline");
+            provider::aws_inline(&path, access_key_id, secret_access_key, session_token.as_ref())
+                .map(AuthToken::AwsInline)
+        }
+        _ => Err(SpecError::invalid(path, "exactly one of secretRef and inline must be set")),
+    }
 }
 
 fn overrides(path: &str, custom: &CustomHost) -> Result<Overrides, SpecError> {
