@@ -15,6 +15,7 @@ pub mod descriptors;
 mod deterministic;
 mod json;
 mod presence;
+pub mod priority_group;
 mod wrappers;
 
 pub use any::{UnpackError, pack, type_url, unpack};
@@ -98,10 +99,12 @@ pub use pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
 pub use pb::envoy::extensions::filters::udp::udp_proxy::v3 as udp_proxy;
 
 // HTTP filters.
+pub use pb::envoy::extensions::common::aws::v3 as aws_common;
 pub use pb::envoy::extensions::common::ratelimit::v3 as ratelimit_common;
 pub use pb::envoy::extensions::dynamic_modules::v3 as dynamic_modules;
 pub use pb::envoy::extensions::filters::common::fault::v3 as fault_common;
 pub use pb::envoy::extensions::filters::http::api_key_auth::v3 as api_key_auth;
+pub use pb::envoy::extensions::filters::http::aws_request_signing::v3 as aws_request_signing;
 pub use pb::envoy::extensions::filters::http::basic_auth::v3 as basic_auth;
 pub use pb::envoy::extensions::filters::http::buffer::v3 as buffer;
 pub use pb::envoy::extensions::filters::http::compressor::v3 as compressor;

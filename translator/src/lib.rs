@@ -35,7 +35,7 @@ pub use gateway::facts::Proxy;
 pub use gateway::facts::RouteVersion;
 pub use resources::Resources;
 pub use settings::{
-    Addressing, CONTROLLER_NAME, ConnectTo, DEFAULT_STREAM_IDLE_TIMEOUT, Settings, TestHooks,
+    Addressing, AiEngine, CONTROLLER_NAME, ConnectTo, DEFAULT_STREAM_IDLE_TIMEOUT, Settings, TestHooks,
 };
 pub use xds::{EncodedResource, XdsKind, XdsResources};
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ir::{HostPort, Trust};
+use ir::{HostPort, ModuleSource, Trust};
 
 /// The controller name that our GatewayClasses carry.
 pub const CONTROLLER_NAME: &str = "chancery.dev/gateway-controller";
@@ -34,8 +34,19 @@ pub struct Settings {
     pub stream_idle_timeout: Duration,
     /// The file that proxies write their access log to; `None` for no log.
     pub access_log: Option<String>,
+    /// Whether proxies have the AI engine.
+    pub ai_engine: AiEngine,
     /// For tests of what must not happen.
     pub test_hooks: TestHooks,
+}
+
+/// Whether proxies have the AI engine, and where they get it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AiEngine {
+    /// They load this module.
+    Available(ModuleSource),
+    /// They have none, for this reason: a part of a sentence, for people.
+    Unavailable(String),
 }
 
 /// What tests break on purpose. All off by default, and there is no way to set them from outside but by a hidden
@@ -97,6 +108,7 @@ impl Default for Settings {
             trust: Trust::File("/etc/ssl/certs/ca-certificates.crt".to_owned()),
             stream_idle_timeout: DEFAULT_STREAM_IDLE_TIMEOUT,
             access_log: Some("/dev/stdout".to_owned()),
+            ai_engine: AiEngine::Unavailable("it is not delivered to proxies in a cluster yet".to_owned()),
             test_hooks: TestHooks::default(),
         }
     }

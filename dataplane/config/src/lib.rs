@@ -33,6 +33,9 @@ pub struct ClusterConfig {
     /// The model that requests get, whatever they name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Fields that every chat request gets, whatever it says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defaults: Vec<FieldDefault>,
     /// Set where the client's own credential is passed on: the header that carries it to this provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passthrough: Option<CredentialHeader>,
@@ -99,7 +102,10 @@ pub enum Provider {
         schema: Schema,
     },
     /// Amazon Bedrock.
-    Bedrock,
+    Bedrock {
+        /// The AWS region.
+        region: String,
+    },
     /// Mistral.
     Mistral,
 }

@@ -110,6 +110,16 @@ unsafe extern "C" {
         key: ModuleBuffer,
         value: bool,
     );
+    fn envoy_dynamic_module_callback_http_get_filter_state_bytes(
+        filter: EnvoyFilter,
+        key: ModuleBuffer,
+        result: *mut EnvoyBuffer,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_set_filter_state_bytes(
+        filter: EnvoyFilter,
+        key: ModuleBuffer,
+        value: ModuleBuffer,
+    ) -> bool;
     fn envoy_dynamic_module_callback_http_filter_config_define_counter(
         config: EnvoyConfig,
         name: ModuleBuffer,
@@ -342,6 +352,33 @@ impl Stream {
         };
         // SAFETY: the value belongs to the route or the stream; both outlive the hook.
         found.then(|| unsafe { bytes(result) })
+    }
+
+    /// What this request was given before, at this attempt or an earlier one. No log shows it.
+    pub(crate) fn state(&self, key: &str) -> Option<&[u8]> {
+        let mut result = EMPTY;
+        // SAFETY: the filter is alive during its hook; `result` is ours.
+        let found = unsafe {
+            envoy_dynamic_module_callback_http_get_filter_state_bytes(
+                self.0,
+                buffer(key.as_bytes()),
+                &raw mut result,
+            )
+        };
+        // SAFETY: the value belongs to the request, and is written once.
+        found.then(|| unsafe { bytes(result) })
+    }
+
+    /// Gives the request something to keep for all of its attempts. It can be given once.
+    pub(crate) fn set_state(&mut self, key: &str, value: &[u8]) {
+        // SAFETY: the filter is alive during its hook; Envoy copies both.
+        unsafe {
+            envoy_dynamic_module_callback_http_set_filter_state_bytes(
+                self.0,
+                buffer(key.as_bytes()),
+                buffer(value),
+            );
+        }
     }
 
     /// Writes a string into the stream's dynamic metadata.

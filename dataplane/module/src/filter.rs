@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ai::exchange::{Exchange, Passage, Refusal, RequestHead};
-use ai_config::{ClusterConfig, METADATA_NAMESPACE, POLICY_KEY, RoutePolicy, VERSION};
+use ai_config::{ClusterConfig, CredentialHeader, METADATA_NAMESPACE, POLICY_KEY, RoutePolicy, VERSION};
 
 use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Stream};
 use crate::metrics::Metrics;
@@ -12,6 +12,26 @@ use crate::metrics::Metrics;
 /// Under this namespace of dynamic metadata stands what an attempt has come to, for access logs and rate limits (the
 /// name that users of kgateway's AI gateway know).
 const RESULT_NAMESPACE: &str = "ai.kgateway.io";
+
+/// Under this key a request keeps, for its next attempts, what it was like before the first one.
+const ORIGINAL_KEY: &str = "chancery.ai.original";
+
+/// Headers that an attempt may change, and that the next one needs as they were. Envoy keeps the changes of one attempt
+/// for the next one, which may go to another provider.
+const RESTORED: [&str; 9] = [
+    ":path",
+    "accept-encoding",
+    "anthropic-version",
+    "api-key",
+    "authorization",
+    "content-length",
+    "content-type",
+    "x-api-key",
+    "x-goog-api-key",
+];
+
+/// The scheme of bearer tokens (RFC 6750).
+const BEARER: &[u8] = b"Bearer ";
 
 /// Policies of routes that are kept parsed. A route table that changes brings new ones, so there must be an end.
 const MAX_POLICIES: usize = 1024;
@@ -125,6 +145,7 @@ impl Filter {
     }
 
     pub(crate) fn on_request_headers(&mut self, stream: &mut Stream, end: bool) -> HeadersStatus {
+        restore(stream);
         let begun = self.begin(stream, end);
         let exchange = match begun {
             Ok(exchange) => self.exchange.insert(exchange),
@@ -134,6 +155,9 @@ impl Filter {
             }
         };
         stream.set_header(HeaderMap::Request, ":authority", self.config.cluster.authority.as_bytes());
+        if let Some(header) = &self.config.cluster.passthrough {
+            pass_credential(stream, header);
+        }
         // Answers are read, so they must not be compressed.
         stream.remove_header(HeaderMap::Request, "accept-encoding");
         if exchange.needs_body() {
@@ -299,4 +323,43 @@ impl Filter {
             }
         }
     }
+}
+
+/// Brings the head of the request into the form that it had before the first attempt.
+fn restore(stream: &mut Stream) {
+    let Some(original) = stream.state(ORIGINAL_KEY).map(<[u8]>::to_vec) else {
+        // One line for each header: its value, or nothing at all if it is not there. No value holds a line feed.
+        let mut original = Vec::new();
+        for name in RESTORED {
+            if let Some(value) = stream.header(HeaderMap::Request, name) {
+                original.push(b'=');
+                original.extend_from_slice(value);
+            }
+            original.push(b'\n');
+        }
+        stream.set_state(ORIGINAL_KEY, &original);
+        return;
+    };
+    for (name, line) in RESTORED.into_iter().zip(original.split(|byte| *byte == b'\n')) {
+        match line.split_first() {
+            Some((_, value)) => stream.set_header(HeaderMap::Request, name, value),
+            None => stream.remove_header(HeaderMap::Request, name),
+        }
+    }
+}
+
+/// Puts the client's own credential where the provider looks for it. A client that knows the provider has done so
+/// itself.
+fn pass_credential(stream: &mut Stream, header: &CredentialHeader) {
+    if header.name == "authorization" || stream.header(HeaderMap::Request, &header.name).is_some() {
+        return;
+    }
+    let Some(value) = stream.header(HeaderMap::Request, "authorization") else { return };
+    let bare = match value.split_at_checked(BEARER.len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(BEARER) => token.trim_ascii(),
+        _ => value,
+    };
+    let value = [header.prefix.as_bytes(), bare].concat();
+    stream.set_header(HeaderMap::Request, &header.name, &value);
+    stream.remove_header(HeaderMap::Request, "authorization");
 }

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterName, SecretName};
+use crate::{ClusterName, Redacted, SecretName};
 
 /// One backend: a port of a Service, a Backend or an Upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClusterIr {
     /// Derived from the backend's identity, never from a route.
     pub name: ClusterName,
@@ -62,18 +62,24 @@ pub struct UpstreamTls {
 
 /// How HTTP is spoken to a backend, and what each request to it gets or loses on the way,
 /// whichever route it came by.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UpstreamHttp {
     /// The protocol version.
     pub protocol: UpstreamProtocol,
     /// Request headers that must not reach the backend (a client's own credentials), lower case.
     pub remove_request_headers: Vec<String>,
+    /// Request headers, with their values, that requests get unless they have them; names in lower case.
+    pub default_request_headers: Vec<(String, String)>,
     /// Query parameters that must not reach the backend.
     pub remove_query_params: Vec<String>,
     /// Response headers that must not reach the client, lower case.
     pub remove_response_headers: Vec<String>,
     /// The credential that each request gets.
     pub credential: Option<Credential>,
+    /// The AWS credential that each request is signed with.
+    pub signing: Option<AwsSigning>,
+    /// What the AI engine does to each request and its answer.
+    pub engine: Option<Engine>,
     /// Whether single messages are large (AI prompts and answers): buffers are sized for it.
     pub large_messages: bool,
 }
@@ -84,9 +90,12 @@ impl UpstreamHttp {
         Self {
             protocol,
             remove_request_headers: Vec::new(),
+            default_request_headers: Vec::new(),
             remove_query_params: Vec::new(),
             remove_response_headers: Vec::new(),
             credential: None,
+            signing: None,
+            engine: None,
             large_messages: false,
         }
     }
@@ -111,6 +120,38 @@ pub struct Credential {
     pub header: String,
     /// The secret that holds the header's whole value.
     pub secret: SecretName,
+}
+
+/// A signature with an AWS credential (AWS Signature Version 4). Its parts stand in the cluster, marked as sensitive:
+/// the filter that signs has no other way to get them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AwsSigning {
+    /// The service that is signed for, such as `bedrock`.
+    pub service: String,
+    /// The region that is signed for.
+    pub region: String,
+    /// The access key's identifier.
+    pub access_key: Redacted<String>,
+    /// The access key.
+    pub secret_key: Redacted<String>,
+    /// The token of a temporary credential.
+    pub session_token: Option<Redacted<String>>,
+}
+
+/// The AI engine, as a filter of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Engine {
+    /// Where proxies get the module.
+    pub module: ModuleSource,
+    /// What it is configured with (`ai_config::ClusterConfig` as JSON).
+    pub config: String,
+}
+
+/// Where proxies get the module of the AI engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ModuleSource {
+    /// From a file, as the proxy sees it.
+    File(String),
 }
 
 /// Who may have signed a backend's certificate.

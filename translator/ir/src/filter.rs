@@ -39,6 +39,8 @@ pub enum HostRewrite {
 /// The path to send upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PathRewrite {
+    /// The path of the request, whatever the rule says: the destination puts its own in.
+    Keep,
     /// This path instead of the whole path. A query behind it comes before that of the request.
     Full(String),
     /// `to` instead of the leading path elements `from`, with Gateway API's rules for slashes

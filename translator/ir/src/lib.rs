@@ -22,7 +22,8 @@ mod route;
 mod secret;
 
 pub use cluster::{
-    ClusterIr, Credential, Discovery, Endpoint, HostPort, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    AwsSigning, ClusterIr, Credential, Discovery, Endpoint, Engine, HostPort, ModuleSource, Trust,
+    UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
 pub use gateway::{Bind, EscapedSlashes, FilterChainIr, HttpChain, ListenerIr, Protocol};
@@ -34,5 +35,5 @@ pub use matcher::{
 pub use name::{
     ClusterName, GatewayName, ListenerName, RouteConfigName, RouteName, SecretName, VirtualHostName,
 };
-pub use route::{Destination, DirectResponse, Forward, RouteAction, RouteIr, Target, Timeouts};
+pub use route::{Clusters, Destination, DirectResponse, Forward, RouteAction, RouteIr, Target, Timeouts};
 pub use secret::{Redacted, SecretIr, SecretValue};

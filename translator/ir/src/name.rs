@@ -80,6 +80,12 @@ impl ClusterName {
         Self(format!("backend/{namespace}/{name}"))
     }
 
+    /// The cluster of one member of the pool that this cluster's backend is.
+    #[must_use]
+    pub fn member(&self, group: usize, index: usize) -> Self {
+        Self(format!("{self}/{group}/{index}"))
+    }
+
     /// The cluster of a Gloo Upstream.
     pub fn upstream(namespace: &str, name: &str) -> Self {
         Self(format!("upstream/{namespace}/{name}"))

@@ -48,6 +48,8 @@ pub struct Forward {
     pub rewrite: Rewrite,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// What the route asks of the AI engine (`ai_config::RoutePolicy` as JSON).
+    pub ai_policy: Option<String>,
 }
 
 /// A share of a rule's traffic.
@@ -65,8 +67,8 @@ pub struct Destination {
 pub enum Target {
     /// To a cluster.
     Cluster {
-        /// Which one; it exists in the same [`crate::GatewayIr`].
-        name: ClusterName,
+        /// Which one, or which ones.
+        clusters: Clusters,
         /// Edits of the request's headers for this destination alone, after the route's.
         request_headers: HeaderModifier,
         /// Edits of the response's headers for this destination alone, before the route's.
@@ -76,6 +78,27 @@ pub enum Target {
     },
     /// Nowhere: the reference did not resolve, and this share is answered with an error.
     Respond(DirectResponse),
+}
+
+/// The clusters of a destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Clusters {
+    /// This one.
+    One(ClusterName),
+    /// Groups of clusters in the order of their use: an attempt goes to one of its group, and after a failure the next
+    /// attempt goes to the next group. Never empty, nor is a group.
+    Groups(Vec<Vec<ClusterName>>),
+}
+
+impl Clusters {
+    /// Each of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &ClusterName> {
+        let (one, groups) = match self {
+            Self::One(name) => (Some(name), [].as_slice()),
+            Self::Groups(groups) => (None, groups.as_slice()),
+        };
+        one.into_iter().chain(groups.iter().flatten())
+    }
 }
 
 /// Time limits of a forwarded request.

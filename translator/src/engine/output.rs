@@ -282,8 +282,8 @@ impl Output {
 
 impl Sent {
     fn resources(&self) -> impl Iterator<Item = &Arc<EncodedResource>> {
-        let Self { encoded: EncodedBackend { cluster, secrets }, endpoints } = self;
-        [cluster].into_iter().chain(endpoints).chain(secrets)
+        let Self { encoded: EncodedBackend { clusters, secrets }, endpoints } = self;
+        clusters.iter().chain(endpoints).chain(secrets)
     }
 }
 

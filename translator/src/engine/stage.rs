@@ -68,7 +68,11 @@ fn backend_value(view: &Reading<'_>, key: &BackendKey) -> Option<BackendValue> {
     let result = backend::resolve(view, key)?;
     let hooks = &view.settings().test_hooks;
     let encode = |backend: &ResolvedBackend| EncodedBackend {
-        cluster: Arc::new(xds::encode_cluster(&backend.cluster, hooks)),
+        clusters: backend
+            .clusters
+            .iter()
+            .map(|cluster| Arc::new(xds::encode_cluster(cluster, hooks)))
+            .collect(),
         secrets: backend.secrets.iter().map(|secret| Arc::new(xds::encode_secret(secret, hooks))).collect(),
     };
     let encoded = result.as_ref().ok().map(encode);

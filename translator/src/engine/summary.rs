@@ -78,8 +78,10 @@ impl Translator {
         let mut objects = std::collections::BTreeSet::new();
         for (key, value) in self.graph.units() {
             let Value::Backend(backend) = value else { continue };
-            let is_meant =
-                backend.result.as_ref().is_ok_and(|backend| backend.cluster.name.as_str() == cluster);
+            let is_meant = backend
+                .result
+                .as_ref()
+                .is_ok_and(|backend| backend.routing.iter().any(|name| name.as_str() == cluster));
             match key {
                 Key::Backend(BackendKey::Object(object)) if is_meant => drop(objects.insert(object.to_ref())),
                 Key::Backend(service) if is_meant => objects.extend(self.routes_to(service)),

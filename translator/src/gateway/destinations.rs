@@ -37,10 +37,10 @@ impl<V: View> RuleTranslator<'_, V> {
             let resolved = self.resolve(&referrer, &reference, out);
             let (target, filters) = match (resolved, filters) {
                 (Ok((backend, face)), Ok(filters)) => {
-                    let BackendFace { cluster, rewrite, is_ai } = face;
+                    let BackendFace { clusters, rewrite, is_ai, has_engine: _ } = face;
                     destinations.any_ai |= is_ai;
                     let target = Target::Cluster {
-                        name: cluster,
+                        clusters,
                         request_headers: filters.request_headers.clone(),
                         response_headers: filters.response_headers.clone(),
                         rewrite,

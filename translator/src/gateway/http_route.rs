@@ -201,6 +201,7 @@ impl<V: View> RuleTranslator<'_, V> {
                 destinations: list,
                 rewrite: filters.rewrite(&matched.path).map_err(at_rule)?,
                 timeouts,
+                ai_policy: None,
             })
         };
         Ok(Action {

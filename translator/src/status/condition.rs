@@ -54,6 +54,8 @@ names!(
         Programmed,
         /// Good: no conflict.
         NoConflicts,
+        /// The proxies cannot do what needs the AI engine.
+        AiEngineUnavailable,
         /// No address has been given yet.
         AddressNotAssigned,
         /// The address is taken or cannot be had.

@@ -15,19 +15,24 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ir::{
-    ClusterName, Destination, DirectResponse, Forward, HostRewrite, PathRewrite, RouteIr, Target, Timeouts,
+    Clusters, Destination, DirectResponse, Forward, HostRewrite, PathRewrite, RouteIr, Target, Timeouts,
 };
+use proto::core::Metadata;
 use proto::route::route_action::{ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier};
 use proto::route::weighted_cluster::ClusterWeight;
 use proto::route::{Route, RouteAction, RouteMatch, WeightedCluster, route};
-use proto::wkt::Any;
-use proto::{duration, u32_value};
+use proto::wkt::{Any, Struct, Value, value};
+use proto::{duration, u32_value, u64_value};
 
 use super::header::HeaderEdits;
 use super::local_route::direct_response;
 use super::matcher::{FRACTION_DENOMINATOR, below_fraction, build_match};
+use super::priority_groups;
 use super::rewrite::{self, EnvoyRewrite};
 use super::target_filter;
+
+/// The largest body that an attempt can send again: as large as the AI engine reads.
+const MAX_REPEATED_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The Envoy routes of a forwarding rule.
 pub(super) fn build_routes(ir: &RouteIr, forward: &Forward) -> Vec<Route> {
@@ -38,11 +43,11 @@ pub(super) fn build_routes(ir: &RouteIr, forward: &Forward) -> Vec<Route> {
     match shares.as_slice() {
         [] => Vec::new(),
         [first, rest @ ..] if rest.iter().all(|share| share.outcome == first.outcome) => {
-            vec![first.route(ir.name.to_string(), matches, &forward.timeouts)]
+            vec![first.route(ir.name.to_string(), matches, forward)]
         }
-        _ => match weighted_route(ir, &matches, &forward.timeouts, &shares) {
+        _ => match weighted_route(ir, &matches, forward, &shares) {
             Some(route) => vec![route],
-            None => split_routes(ir, &matches, &forward.timeouts, &shares),
+            None => split_routes(ir, &matches, forward, &shares),
         },
     }
 }
@@ -57,7 +62,7 @@ struct Share<'a> {
 
 #[derive(PartialEq)]
 enum Outcome<'a> {
-    Cluster { name: &'a ClusterName, request: HeaderEdits, response: HeaderEdits, target: RequestTarget<'a> },
+    Cluster { clusters: &'a Clusters, request: HeaderEdits, response: HeaderEdits, target: RequestTarget<'a> },
     Respond { response: &'a DirectResponse, edits: HeaderEdits },
 }
 
@@ -71,7 +76,7 @@ struct RequestTarget<'a> {
 impl<'a> Share<'a> {
     fn new(index: usize, destination: &'a Destination, ir: &'a RouteIr, forward: &'a Forward) -> Self {
         let outcome = match &destination.target {
-            Target::Cluster { name, request_headers, response_headers, rewrite } => {
+            Target::Cluster { clusters, request_headers, response_headers, rewrite } => {
                 let mut request = HeaderEdits::compose([&ir.request_headers, request_headers]);
                 let rewritten = rewrite.host.as_ref().or(forward.rewrite.host.as_ref());
                 let edited = request.host.take();
@@ -80,7 +85,7 @@ impl<'a> Share<'a> {
                     path: rewrite.path.as_ref().or(forward.rewrite.path.as_ref()),
                 };
                 let response = HeaderEdits::compose([response_headers, &ir.response_headers]);
-                Outcome::Cluster { name, request, response, target }
+                Outcome::Cluster { clusters, request, response, target }
             }
             Target::Respond(response) => {
                 Outcome::Respond { response, edits: HeaderEdits::compose([&ir.response_headers]) }
@@ -90,14 +95,31 @@ impl<'a> Share<'a> {
     }
 
     /// A route that sends everything here.
-    fn route(&self, name: String, matches: RouteMatch, timeouts: &Timeouts) -> Route {
+    fn route(&self, name: String, matches: RouteMatch, forward: &Forward) -> Route {
         match &self.outcome {
-            Outcome::Cluster { name: cluster, request, response, target } => {
-                let specifier = ClusterSpecifier::Cluster(cluster.to_string());
-                let action = route_action(specifier, target, timeouts);
+            Outcome::Cluster { clusters, request, response, target } => {
+                let action = match clusters {
+                    Clusters::One(cluster) => {
+                        let specifier = ClusterSpecifier::Cluster(cluster.to_string());
+                        route_action(specifier, target, total_timeout(&forward.timeouts), forward)
+                    }
+                    Clusters::Groups(groups) => RouteAction {
+                        retry_policy: Some(priority_groups::retry_policy(groups, &forward.timeouts)),
+                        ..route_action(
+                            priority_groups::specifier(groups),
+                            target,
+                            forward.timeouts.request,
+                            forward,
+                        )
+                    },
+                };
+                let is_repeated = matches!(clusters, Clusters::Groups(_));
                 Route {
                     typed_per_filter_config: target_filter_config(target),
-                    ..route(name, matches, action, request.clone(), response.clone())
+                    metadata: ai_metadata(forward),
+                    // What the next attempt sends again.
+                    request_body_buffer_limit: is_repeated.then(|| u64_value(MAX_REPEATED_BYTES)),
+                    ..route(name, matches, route::Action::Route(action), request.clone(), response.clone())
                 }
             }
             Outcome::Respond { response, edits } => {
@@ -111,7 +133,7 @@ impl<'a> Share<'a> {
 fn weighted_route(
     ir: &RouteIr,
     matches: &RouteMatch,
-    timeouts: &Timeouts,
+    forward: &Forward,
     shares: &[Share<'_>],
 ) -> Option<Route> {
     // Envoy rejects weights whose sum does not fit.
@@ -119,7 +141,10 @@ fn weighted_route(
     let mut common: Option<&RequestTarget<'_>> = None;
     let mut clusters = Vec::with_capacity(shares.len());
     for share in shares {
-        let Outcome::Cluster { name, request, response, target } = &share.outcome else { return None };
+        let Outcome::Cluster { clusters: Clusters::One(name), request, response, target } = &share.outcome
+        else {
+            return None;
+        };
         if **common.get_or_insert(target) != *target {
             return None;
         }
@@ -135,16 +160,18 @@ fn weighted_route(
     }
     let weighted = WeightedCluster { clusters, ..WeightedCluster::default() };
     let target = common?;
-    let action = route_action(ClusterSpecifier::WeightedClusters(weighted), target, timeouts);
+    let specifier = ClusterSpecifier::WeightedClusters(weighted);
+    let action = route_action(specifier, target, total_timeout(&forward.timeouts), forward);
     let none = HeaderEdits::default;
     Some(Route {
         typed_per_filter_config: target_filter_config(target),
-        ..route(ir.name.to_string(), matches.clone(), action, none(), none())
+        metadata: ai_metadata(forward),
+        ..route(ir.name.to_string(), matches.clone(), route::Action::Route(action), none(), none())
     })
 }
 
 /// A route for each share, the last without a fraction.
-fn split_routes(ir: &RouteIr, matches: &RouteMatch, timeouts: &Timeouts, shares: &[Share<'_>]) -> Vec<Route> {
+fn split_routes(ir: &RouteIr, matches: &RouteMatch, forward: &Forward, shares: &[Share<'_>]) -> Vec<Route> {
     let total = shares.iter().map(|share| u64::from(share.weight)).sum::<u64>();
     let mut before = 0;
     let build = |share: &Share<'_>| {
@@ -153,7 +180,7 @@ fn split_routes(ir: &RouteIr, matches: &RouteMatch, timeouts: &Timeouts, shares:
             FRACTION_DENOMINATOR.. => matches.clone(),
             numerator => below_fraction(matches.clone(), numerator),
         };
-        share.route(ir.name.share(share.index).to_string(), matches, timeouts)
+        share.route(ir.name.share(share.index).to_string(), matches, forward)
     };
     shares.iter().map(build).collect()
 }
@@ -188,36 +215,43 @@ fn route(
     }
 }
 
-fn route_action(cluster: ClusterSpecifier, target: &RequestTarget<'_>, timeouts: &Timeouts) -> route::Action {
+fn route_action(
+    cluster: ClusterSpecifier,
+    target: &RequestTarget<'_>,
+    timeout: Option<Duration>,
+    forward: &Forward,
+) -> RouteAction {
     let mut action = RouteAction {
         cluster_specifier: Some(cluster),
         host_rewrite_specifier: target.host.clone().map(HostRewriteSpecifier::HostRewriteLiteral),
         // Only a cluster that Envoy refused is missing, which waiting does not change; unset would be 503.
         cluster_not_found_response_code: ClusterNotFoundResponseCode::InternalServerError.into(),
         // Zero is no limit; unset would be Envoy's 15 seconds.
-        timeout: Some(duration(total_timeout(timeouts).unwrap_or_default())),
+        timeout: Some(duration(timeout.unwrap_or_default())),
         // Likewise; unset would be the listener's.
-        idle_timeout: Some(duration(timeouts.idle.unwrap_or_default())),
+        idle_timeout: Some(duration(forward.timeouts.idle.unwrap_or_default())),
         ..RouteAction::default()
     };
-    match target.path.filter(|path| !has_query(path)).map(envoy_rewrite) {
+    match target.path.filter(|path| !has_query(path)).and_then(envoy_rewrite) {
         Some(EnvoyRewrite::Prefix(to)) => action.prefix_rewrite = to,
         Some(EnvoyRewrite::Regex(rewrite)) => action.regex_rewrite = Some(rewrite),
         None => {}
     }
-    route::Action::Route(action)
+    action
 }
 
 /// Whether the new path brings a query. Envoy's rewrites know paths alone and would put the request's own
 /// query behind it with a second question mark.
 fn has_query(ir: &PathRewrite) -> bool {
-    let (PathRewrite::Full(to) | PathRewrite::Prefix { to, .. }) = ir;
-    to.contains('?')
+    match ir {
+        PathRewrite::Keep => false,
+        PathRewrite::Full(to) | PathRewrite::Prefix { to, .. } => to.contains('?'),
+    }
 }
 
 fn target_filter_config(target: &RequestTarget<'_>) -> HashMap<String, Any> {
     match target.path.filter(|path| has_query(path)) {
-        None => HashMap::new(),
+        None | Some(PathRewrite::Keep) => HashMap::new(),
         Some(PathRewrite::Full(to)) => target_filter::rewrite_with_query(None, to),
         Some(PathRewrite::Prefix { from, to }) => {
             target_filter::rewrite_with_query(Some(from.trim_end_matches('/')), to)
@@ -225,11 +259,22 @@ fn target_filter_config(target: &RequestTarget<'_>) -> HashMap<String, Any> {
     }
 }
 
-fn envoy_rewrite(ir: &PathRewrite) -> EnvoyRewrite {
+fn envoy_rewrite(ir: &PathRewrite) -> Option<EnvoyRewrite> {
     match ir {
-        PathRewrite::Full(to) => rewrite::replace_full(to),
-        PathRewrite::Prefix { from, to } => rewrite::replace_prefix(from, to),
+        PathRewrite::Keep => None,
+        PathRewrite::Full(to) => Some(rewrite::replace_full(to)),
+        PathRewrite::Prefix { from, to } => Some(rewrite::replace_prefix(from, to)),
     }
+}
+
+/// What the route asks of the AI engine, where the engine finds it: it stands in metadata and not in a configuration of
+/// its filter, so that Envoy takes a route table whether it can load the engine or not.
+fn ai_metadata(forward: &Forward) -> Option<Metadata> {
+    let policy = forward.ai_policy.clone()?;
+    let value = Value { kind: Some(value::Kind::StringValue(policy)) };
+    let fields = [(ai_config::POLICY_KEY.to_owned(), value)].into();
+    let filter_metadata = [(ai_config::METADATA_NAMESPACE.to_owned(), Struct { fields })].into();
+    Some(Metadata { filter_metadata, ..Metadata::default() })
 }
 
 /// The limit of a request. Without retries there is one attempt, so its limit is the request's too.

@@ -1,9 +1,12 @@
 //! HTTP filters of a cluster: what every request to a backend loses and gets, whichever route it came
 //! by, at each attempt.
 
-use ir::{Credential, UpstreamHttp};
+use ir::{AwsSigning, Credential, UpstreamHttp};
+use proto::aws_common::{AwsCredentialProvider, InlineCredentialProvider};
+use proto::aws_request_signing::AwsRequestSigning;
 use proto::core::data_source::Specifier;
-use proto::core::{DataSource, TypedExtensionConfig};
+use proto::core::header_value_option::HeaderAppendAction;
+use proto::core::{DataSource, HeaderValue, HeaderValueOption, TypedExtensionConfig};
 use proto::credential_injector::CredentialInjector;
 use proto::generic_credential::Generic;
 use proto::hcm::{HttpFilter, http_filter};
@@ -14,17 +17,21 @@ use proto::pack;
 use proto::upstream_codec::UpstreamCodec;
 
 use super::config_source::sds;
+use super::engine;
 
 /// Reads the names to drop from a table `drop`, which is put before it.
 const REMOVE_QUERY_PARAMS: &str = include_str!("remove_query_params.lua");
 
 /// The filters, in the order in which a request passes them; none where nothing is to be done.
 pub(super) fn upstream_filters(ir: &UpstreamHttp) -> Vec<HttpFilter> {
-    // What the client brought goes before what we bring.
+    // The engine reads what the client sent. What the client brought goes before what we bring. What is signed is what
+    // is sent.
     let mut filters: Vec<_> = [
+        ir.engine.as_ref().map(engine::filter),
         remove_query_params(&ir.remove_query_params),
-        remove_headers(&ir.remove_request_headers, &ir.remove_response_headers),
+        edit_headers(ir),
         ir.credential.as_ref().map(inject_credential),
+        ir.signing.as_ref().map(sign),
     ]
     .into_iter()
     .flatten()
@@ -35,15 +42,29 @@ pub(super) fn upstream_filters(ir: &UpstreamHttp) -> Vec<HttpFilter> {
     filters
 }
 
-fn remove_headers(request: &[String], response: &[String]) -> Option<HttpFilter> {
-    if request.is_empty() && response.is_empty() {
+fn edit_headers(ir: &UpstreamHttp) -> Option<HttpFilter> {
+    let UpstreamHttp { remove_request_headers, default_request_headers, remove_response_headers, .. } = ir;
+    if remove_request_headers.is_empty()
+        && default_request_headers.is_empty()
+        && remove_response_headers.is_empty()
+    {
         return None;
     }
-    let remove =
-        |name: &String| mutation_rules::HeaderMutation { action: Some(Action::Remove(name.clone())) };
+    let mutation = |action| mutation_rules::HeaderMutation { action: Some(action) };
+    let remove = |name: &String| mutation(Action::Remove(name.clone()));
+    let default = |(name, value): &(String, String)| {
+        let header = HeaderValue { key: name.clone(), value: value.clone(), ..HeaderValue::default() };
+        let append_action = HeaderAppendAction::AddIfAbsent.into();
+        mutation(Action::Append(HeaderValueOption {
+            header: Some(header),
+            append_action,
+            ..HeaderValueOption::default()
+        }))
+    };
+    let removed = remove_request_headers.iter().map(remove);
     let mutations = Mutations {
-        request_mutations: request.iter().map(remove).collect(),
-        response_mutations: response.iter().map(remove).collect(),
+        request_mutations: removed.chain(default_request_headers.iter().map(default)).collect(),
+        response_mutations: remove_response_headers.iter().map(remove).collect(),
         ..Mutations::default()
     };
     let config = HeaderMutation { mutations: Some(mutations), ..HeaderMutation::default() };
@@ -63,6 +84,24 @@ fn inject_credential(ir: &Credential) -> HttpFilter {
         }),
     };
     filter("envoy.filters.http.credential_injector", &config)
+}
+
+fn sign(ir: &AwsSigning) -> HttpFilter {
+    let credential = InlineCredentialProvider {
+        access_key_id: ir.access_key.expose().clone(),
+        secret_access_key: ir.secret_key.expose().clone(),
+        session_token: ir.session_token.as_ref().map(|token| token.expose().clone()).unwrap_or_default(),
+    };
+    let config = AwsRequestSigning {
+        service_name: ir.service.clone(),
+        region: ir.region.clone(),
+        credential_provider: Some(AwsCredentialProvider {
+            inline_credential: Some(credential),
+            ..AwsCredentialProvider::default()
+        }),
+        ..AwsRequestSigning::default()
+    };
+    filter("envoy.filters.http.aws_request_signing", &config)
 }
 
 /// A script, because Envoy's header mutation filter will not do: it writes the parameters that stay
@@ -87,7 +126,7 @@ fn lua_string(text: &str) -> String {
     format!("\"{}\"", text.bytes().map(escape).collect::<String>())
 }
 
-fn filter<M: prost::Name>(name: &str, config: &M) -> HttpFilter {
+pub(super) fn filter<M: prost::Name>(name: &str, config: &M) -> HttpFilter {
     HttpFilter {
         name: name.to_owned(),
         config_type: Some(http_filter::ConfigType::TypedConfig(pack(config))),

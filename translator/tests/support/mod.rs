@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use crds::Object;
+use ir::ModuleSource;
 use serde_json::Value;
-use translator::{Addressing, ConnectTo, Resources, Settings};
+use translator::{Addressing, AiEngine, ConnectTo, Resources, Settings};
 
 /// One case: `NAME.in.yaml`, with the expected output beside it.
 pub(crate) struct Case {
@@ -112,6 +113,7 @@ fn settings(text: &str) -> Settings {
             "soleController" => settings.sole_controller = value == true,
             "impliedClass" => settings.implied_classes = vec![text.to_owned()],
             "accessLog" => settings.access_log = value.as_str().map(str::to_owned),
+            "aiModule" => settings.ai_engine = AiEngine::Available(ModuleSource::File(text.to_owned())),
             "connectTo" => settings.connect_to = vec![connect_to(text)],
             other => panic!("unknown setting {other}"),
         }

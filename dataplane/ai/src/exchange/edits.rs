@@ -41,7 +41,7 @@ impl Exchange {
     /// A default fills what is absent; one that replaces counts whatever is there.
     fn defaults(&self, object: &Object<'_>) -> Vec<Edit> {
         let mut edits: Vec<Edit> = Vec::new();
-        for default in &self.policy.defaults {
+        for default in self.policy.defaults.iter().chain(&self.cluster.defaults) {
             let is_there =
                 object.get(&default.field).is_some() || edits.iter().any(|edit| edit.name == default.field);
             if default.replace || !is_there {

@@ -146,7 +146,8 @@ impl Exchange {
         if !self.is_post || !self.operation.is_chat() {
             return false;
         }
-        let edits = !self.policy.defaults.is_empty() || self.has_messages();
+        let edits =
+            !self.policy.defaults.is_empty() || !self.cluster.defaults.is_empty() || self.has_messages();
         let edits_model = self.facts.model_in == ModelIn::Body && self.cluster.model.is_some();
         // Whether the client wants a stream, and whether it asks for its usage.
         edits || edits_model || (self.facts.schema == Schema::OpenAi) || self.sets_stream()

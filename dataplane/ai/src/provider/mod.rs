@@ -20,6 +20,10 @@ pub struct Facts {
     pub schema: Schema,
     /// Where the model of a request stands.
     pub model_in: ModelIn,
+    /// The header that carries the credential, lower case.
+    pub auth_header: &'static str,
+    /// What stands before the credential in that header.
+    pub auth_prefix: &'static str,
 }
 
 /// Where the model of a request stands.
@@ -34,16 +38,37 @@ pub enum ModelIn {
 /// The facts about a provider.
 pub fn facts(provider: &Provider) -> Facts {
     use ModelIn::{Body, Path};
-    let (name, otel_name, schema, model_in) = match provider {
-        Provider::OpenAi => ("openai", "openai", Schema::OpenAi, Body),
-        Provider::AzureOpenAi { .. } => ("azure_openai", "azure.ai.openai", Schema::OpenAi, Path),
-        Provider::Anthropic { .. } => ("anthropic", "anthropic", Schema::Anthropic, Body),
-        Provider::Gemini { .. } => ("gemini", "gcp.gemini", Schema::Gemini, Path),
-        Provider::VertexAi { schema, .. } => ("vertex-ai", "gcp.vertex_ai", *schema, Path),
-        Provider::Bedrock => ("bedrock", "aws.bedrock", Schema::Bedrock, Path),
-        Provider::Mistral => ("mistral", "mistral_ai", Schema::OpenAi, Body),
+    // https://platform.openai.com/docs/api-reference, https://learn.microsoft.com/azure/ai-foundry/openai/reference,
+    // https://docs.anthropic.com/en/api, https://ai.google.dev/api, https://cloud.google.com/vertex-ai/docs/reference,
+    // https://docs.aws.amazon.com/bedrock/latest/APIReference, https://docs.mistral.ai/api. A key goes into a header,
+    // never into the query, where logs would show it.
+    let bearer = ("authorization", "Bearer ");
+    let (name, otel_name, schema, model_in, (auth_header, auth_prefix)) = match provider {
+        Provider::OpenAi => ("openai", "openai", Schema::OpenAi, Body, bearer),
+        Provider::AzureOpenAi { .. } => {
+            ("azure_openai", "azure.ai.openai", Schema::OpenAi, Path, ("api-key", ""))
+        }
+        Provider::Anthropic { .. } => ("anthropic", "anthropic", Schema::Anthropic, Body, ("x-api-key", "")),
+        Provider::Gemini { .. } => ("gemini", "gcp.gemini", Schema::Gemini, Path, ("x-goog-api-key", "")),
+        Provider::VertexAi { schema, .. } => ("vertex-ai", "gcp.vertex_ai", *schema, Path, bearer),
+        Provider::Bedrock { .. } => ("bedrock", "aws.bedrock", Schema::Bedrock, Path, bearer),
+        Provider::Mistral => ("mistral", "mistral_ai", Schema::OpenAi, Body, bearer),
     };
-    Facts { name, otel_name, schema, model_in }
+    Facts { name, otel_name, schema, model_in, auth_header, auth_prefix }
+}
+
+/// The host of a provider, on port 443 with TLS; `None` where each customer has one of its own.
+pub fn host(provider: &Provider) -> Option<String> {
+    Some(match provider {
+        Provider::OpenAi => "api.openai.com".to_owned(),
+        Provider::AzureOpenAi { .. } => return None,
+        Provider::Anthropic { .. } => "api.anthropic.com".to_owned(),
+        Provider::Gemini { .. } => "generativelanguage.googleapis.com".to_owned(),
+        Provider::VertexAi { location, .. } if location == "global" => "aiplatform.googleapis.com".to_owned(),
+        Provider::VertexAi { location, .. } => format!("{location}-aiplatform.googleapis.com"),
+        Provider::Bedrock { region } => format!("bedrock-runtime.{region}.amazonaws.com"),
+        Provider::Mistral => "api.mistral.ai".to_owned(),
+    })
 }
 
 /// What a path is made of.
@@ -74,7 +99,7 @@ pub fn path(provider: &Provider, replacement: Option<&PathOverride>, input: &Pat
                 format!("/{api_version}/projects/{project}/locations/{location}/publishers/{publisher}");
             gemini::path(input, &root, method.as_deref())
         }
-        Provider::Bedrock => bedrock::path(input),
+        Provider::Bedrock { .. } => bedrock::path(input),
     };
     match replacement {
         Some(PathOverride::Base(base)) => format!("{base}{path}"),
@@ -88,7 +113,7 @@ fn with_query(path: String, query: &str) -> String {
 }
 
 /// Query parameters in which clients may have put a credential of their own: none of them is the provider's business.
-const CREDENTIAL_PARAMS: [&str; 2] = ["key", "access_token"];
+pub const CREDENTIAL_PARAMS: [&str; 2] = ["key", "access_token"];
 
 /// A query without credentials.
 pub fn without_credentials(query: &str) -> String {
@@ -123,6 +148,7 @@ mod tests {
         let (google, raw) = (vertex(None), vertex(Some("rawPredict")));
         let full = Some(PathOverride::Full("/x?y=1".into()));
         let base = Some(PathOverride::Base("/proxy".into()));
+        let bedrock = Provider::Bedrock { region: "us-east-1".into() };
         let rows: Vec<(&Provider, Option<&PathOverride>, &str, bool, &str)> = vec![
             (&Provider::OpenAi, None, "/openai", false, "/v1/chat/completions"),
             (&Provider::OpenAi, None, "/openai/v1/chat/completions", true, "/v1/chat/completions"),
@@ -196,10 +222,10 @@ mod tests {
                 "/v1/projects/p/locations/us/publishers/google/models/M:streamGenerateContent?alt=sse",
             ),
             (&raw, None, "/v", true, "/v1/projects/p/locations/us/publishers/google/models/M:rawPredict"),
-            (&Provider::Bedrock, None, "/b", false, "/model/M/converse"),
-            (&Provider::Bedrock, None, "/b", true, "/model/M/converse-stream"),
-            (&Provider::Bedrock, None, "/b/model/m/converse-stream", false, "/model/M/converse-stream"),
-            (&Provider::Bedrock, None, "/b/model/m/invoke", false, "/model/M/invoke"),
+            (&bedrock, None, "/b", false, "/model/M/converse"),
+            (&bedrock, None, "/b", true, "/model/M/converse-stream"),
+            (&bedrock, None, "/b/model/m/converse-stream", false, "/model/M/converse-stream"),
+            (&bedrock, None, "/b/model/m/invoke", false, "/model/M/invoke"),
         ];
         for (provider, replacement, client, streaming, expected) in rows {
             let (before, query) = client.split_once('?').unwrap_or((client, ""));
@@ -226,6 +252,9 @@ mod tests {
         let operation = Operation::Unnamed;
         let input =
             PathInput { operation: &operation, query: "", model: "us.a.claude-v1:0", streaming: false };
-        assert_eq!(path(&Provider::Bedrock, None, &input), "/model/us.a.claude-v1%3A0/converse");
+        assert_eq!(
+            path(&Provider::Bedrock { region: "r".into() }, None, &input),
+            "/model/us.a.claude-v1%3A0/converse"
+        );
     }
 }

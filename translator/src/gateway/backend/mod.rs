@@ -1,7 +1,6 @@
 //! References to backends → clusters, or why not.
 
 mod ai;
-mod provider;
 mod service;
 mod static_hosts;
 
@@ -161,13 +160,7 @@ fn resolve_object(
         Rejection::new(reason, error.to_string())
     })?;
     let mut backend = match target {
-        Target::Ai(pool) => {
-            let several = || {
-                let message = "pools of several providers are not supported yet".to_owned();
-                Rejection::new(Reason::UnsupportedValue, message)
-            };
-            ai::resolve(view, object, name, pool.only().ok_or_else(several)?)?
-        }
+        Target::Ai(pool) => ai::resolve(view, object, name, &pool)?,
         Target::Static(spec) => static_hosts::resolve(view.settings(), name, &spec)?,
     };
     let warnings = warnings.iter().map(|warning| format!("{}: {}", warning.path, warning.message));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ir::{ClusterIr, ClusterName, Rewrite, SecretIr};
+use ir::{ClusterIr, Clusters, Rewrite, SecretIr};
 
 use crate::status::{Condition, ConditionType, Reason, Rejection};
 use crate::xds::EncodedResource;
@@ -10,12 +10,17 @@ use crate::xds::EncodedResource;
 /// A backend that can be sent requests.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ResolvedBackend {
-    pub cluster: ClusterIr,
-    /// What the cluster refers to.
+    /// Never empty; several for a pool.
+    pub clusters: Vec<ClusterIr>,
+    /// How requests are sent to the clusters.
+    pub routing: Clusters,
+    /// What the clusters refer to.
     pub secrets: Vec<SecretIr>,
     /// What every request to it needs, whatever its route says.
     pub rewrite: Rewrite,
     pub is_ai: bool,
+    /// Whether the AI engine handles its requests.
+    pub has_engine: bool,
     /// What of the object is not carried out, though the rest is.
     pub partial: Vec<String>,
     /// What was understood although it is not written as it should be.
@@ -25,19 +30,23 @@ pub(crate) struct ResolvedBackend {
 /// What of a backend a route may know: what stands in the routes that lead to it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BackendFace {
-    pub cluster: ClusterName,
+    pub clusters: Clusters,
     pub rewrite: Rewrite,
     pub is_ai: bool,
+    /// Whether the AI engine handles its requests.
+    pub has_engine: bool,
 }
 
 impl ResolvedBackend {
     /// A backend that needs nothing but its cluster.
     pub(crate) fn plain(cluster: ClusterIr) -> Self {
         Self {
-            cluster,
+            routing: Clusters::One(cluster.name.clone()),
+            clusters: vec![cluster],
             secrets: Vec::new(),
             rewrite: Rewrite::default(),
             is_ai: false,
+            has_engine: false,
             partial: Vec::new(),
             warnings: Vec::new(),
         }
@@ -45,7 +54,12 @@ impl ResolvedBackend {
 
     /// What of it a route may know.
     pub(crate) fn face(&self) -> BackendFace {
-        BackendFace { cluster: self.cluster.name.clone(), rewrite: self.rewrite.clone(), is_ai: self.is_ai }
+        BackendFace {
+            clusters: self.routing.clone(),
+            rewrite: self.rewrite.clone(),
+            is_ai: self.is_ai,
+            has_engine: self.has_engine,
+        }
     }
 
     /// What to tell about it.
@@ -73,6 +87,6 @@ pub(crate) struct BackendValue {
 /// What is sent to the proxies for a backend, without endpoints.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct EncodedBackend {
-    pub cluster: Arc<EncodedResource>,
+    pub clusters: Vec<Arc<EncodedResource>>,
     pub secrets: Vec<Arc<EncodedResource>>,
 }

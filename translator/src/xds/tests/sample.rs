@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ir::{
-    Bind, ClusterIr, ClusterName, Credential, Destination, DirectResponse, Discovery, Endpoint,
+    Bind, ClusterIr, ClusterName, Clusters, Credential, Destination, DirectResponse, Discovery, Endpoint,
     EscapedSlashes, FilterChainIr, Forward, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname,
     HttpChain, ListenerIr, ListenerName, PathMatch, PathRewrite, Protocol, QueryParamMatch, Redacted,
     Redirect, RedirectPath, Rewrite, RouteAction, RouteConfigName, RouteIr, RouteMatch, RouteName, Scheme,
@@ -25,7 +25,7 @@ pub(super) fn to_cluster(weight: u32, name: ClusterName) -> Destination {
 
 pub(super) fn to_rewritten(weight: u32, name: ClusterName, rewrite: Rewrite) -> Destination {
     let target = Target::Cluster {
-        name,
+        clusters: Clusters::One(name),
         request_headers: HeaderModifier::default(),
         response_headers: HeaderModifier::default(),
         rewrite,
@@ -45,7 +45,12 @@ pub(super) fn provider_rewrite(host: &str, path: &str) -> Rewrite {
 }
 
 pub(super) fn forward(destinations: Vec<Destination>) -> RouteAction {
-    RouteAction::Forward(Forward { destinations, rewrite: Rewrite::default(), timeouts: Timeouts::default() })
+    RouteAction::Forward(Forward {
+        destinations,
+        rewrite: Rewrite::default(),
+        timeouts: Timeouts::default(),
+        ai_policy: None,
+    })
 }
 
 pub(super) fn set(name: &str, value: &str) -> HeaderModifier {
@@ -100,14 +105,7 @@ pub(super) fn listener(port: u16) -> ListenerIr {
 }
 
 pub(super) fn plain_http(protocol: UpstreamProtocol) -> UpstreamHttp {
-    UpstreamHttp {
-        protocol,
-        remove_request_headers: Vec::new(),
-        remove_query_params: Vec::new(),
-        remove_response_headers: Vec::new(),
-        credential: None,
-        large_messages: false,
-    }
+    UpstreamHttp::plain(protocol)
 }
 
 pub(super) fn plain_cluster(name: ClusterName) -> ClusterIr {
@@ -134,6 +132,7 @@ pub(super) fn provider_cluster(name: ClusterName, host: &str) -> ClusterIr {
                 secret: SecretName::credential(&name),
             }),
             large_messages: true,
+            ..UpstreamHttp::plain(UpstreamProtocol::Alpn)
         },
         name,
     }
@@ -240,6 +239,7 @@ fn forwards() -> Vec<RouteIr> {
             backend_request: Some(Duration::from_millis(500)),
             idle: Some(Duration::from_secs(60)),
         },
+        ai_policy: None,
     });
     let google = provider_rewrite("generativelanguage.googleapis.com", "/v1beta/models/m:generateContent");
     vec![

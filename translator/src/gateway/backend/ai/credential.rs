@@ -1,0 +1,81 @@
+//! Credentials of providers, read from Secrets.
+
+use crds::ai::{AWS_SECRET_KEYS, AwsCredential, SECRET_KEY};
+use crds::core::Secret;
+use crds::{NamespacedName, ObjectKey, SensitiveString};
+
+use crate::gateway::view::View;
+use crate::reference_grant::Party;
+use crate::status::{Reason, Rejection};
+
+/// Another key under which documents of the dialects have put the credential.
+const LENIENT_SECRET_KEY: &str = "api-key";
+
+/// A token.
+pub(super) fn read(
+    view: &impl View,
+    object: &ObjectKey,
+    secret: &NamespacedName,
+    warnings: &mut Vec<String>,
+) -> Result<SensitiveString, Rejection> {
+    let found = find(view, object, secret)?;
+    let value = text(found, secret, SECRET_KEY)?;
+    let value = match value {
+        Some(value) => value,
+        None => {
+            let lenient = text(found, secret, LENIENT_SECRET_KEY)?;
+            let value = lenient.ok_or_else(|| invalid(secret, &format!("has no key {SECRET_KEY:?}")))?;
+            warnings
+                .push(format!("Secret {secret}: the key {LENIENT_SECRET_KEY:?} should be {SECRET_KEY:?}"));
+            value
+        }
+    };
+    crds::ai::credential(value).ok_or_else(|| {
+        invalid(secret, "the credential is empty (was a shell variable unset?) or holds a control character")
+    })
+}
+
+/// An AWS credential.
+pub(super) fn read_aws(
+    view: &impl View,
+    object: &ObjectKey,
+    secret: &NamespacedName,
+) -> Result<AwsCredential, Rejection> {
+    let found = find(view, object, secret)?;
+    let [access_key, secret_key, session_token] = AWS_SECRET_KEYS;
+    let required =
+        |key: &str| text(found, secret, key)?.ok_or_else(|| invalid(secret, &format!("has no key {key:?}")));
+    let session_token = text(found, secret, session_token)?;
+    AwsCredential::new(required(access_key)?, required(secret_key)?, session_token)
+        .map_err(|message| invalid(secret, message))
+}
+
+fn find<'a>(
+    view: &'a impl View,
+    object: &ObjectKey,
+    secret: &NamespacedName,
+) -> Result<&'a Secret, Rejection> {
+    let info = object.kind.info();
+    let referrer = Party::new(info.group, info.kind, &object.name.namespace);
+    if !view.permits(&referrer, &Party::new("", "Secret", &secret.namespace), &secret.name) {
+        let message = format!(
+            "Secret {secret} is in another namespace, and no ReferenceGrant there permits {}",
+            info.kind
+        );
+        return Err(Rejection::new(Reason::RefNotPermitted, message));
+    }
+    let found = view.object::<Secret>(secret);
+    found
+        .map(|secret| &**secret)
+        .ok_or_else(|| Rejection::new(Reason::SecretNotFound, format!("Secret {secret} does not exist")))
+}
+
+fn text<'a>(found: &'a Secret, secret: &NamespacedName, key: &str) -> Result<Option<&'a str>, Rejection> {
+    let Some(value) = found.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
+    let text = std::str::from_utf8(&value.0).map_err(|_| invalid(secret, "the credential is not text"))?;
+    Ok(Some(text))
+}
+
+fn invalid(secret: &NamespacedName, what: &str) -> Rejection {
+    Rejection::new(Reason::SecretInvalid, format!("Secret {secret}: {what}"))
+}

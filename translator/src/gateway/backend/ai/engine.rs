@@ -1,0 +1,60 @@
+//! What the AI engine is told about a provider, and whether a backend can do without it.
+
+use ai_config::{ClusterConfig, CredentialHeader, FieldDefault, VERSION};
+use crds::ai::{AiDestination, AiPool, AuthToken, Provider};
+use serde_json::json;
+
+use super::provider::Profile;
+
+/// The largest request that is read. Prompts with images and documents in base64 reach some 20 MiB.
+pub(crate) const MAX_REQUEST_BYTES: u32 = 32 * 1024 * 1024;
+
+/// What of a backend cannot be done without the engine, if anything.
+pub(super) fn need(pool: &AiPool) -> Option<&'static str> {
+    let Some(only) = pool.only() else { return Some("a pool of several providers") };
+    match &only.provider {
+        Provider::OpenAi { model: Some(_) }
+        | Provider::Anthropic { model: Some(_), .. }
+        | Provider::Mistral { model: Some(_) } => Some("model, which stands in the body of a request,"),
+        Provider::Bedrock { guardrail: Some(_), .. } => {
+            Some("guardrail, which stands in the body of a request,")
+        }
+        _ => None,
+    }
+}
+
+/// The configuration for one provider.
+pub(super) fn config(backend: String, destination: &AiDestination, profile: &Profile) -> ClusterConfig {
+    let model = match &destination.provider {
+        Provider::OpenAi { model } | Provider::Anthropic { model, .. } | Provider::Mistral { model } => {
+            model.clone()
+        }
+        Provider::Gemini { model, .. }
+        | Provider::VertexAi { model, .. }
+        | Provider::Bedrock { model, .. } => Some(model.clone()),
+        Provider::AzureOpenAi { .. } => None,
+    };
+    let passthrough = (destination.auth == AuthToken::Passthrough)
+        .then(|| CredentialHeader { name: profile.auth_header.clone(), prefix: profile.auth_prefix.clone() });
+    ClusterConfig {
+        version: VERSION,
+        backend,
+        provider: profile.provider.clone(),
+        authority: profile.place.authority.clone(),
+        path: profile.path.clone(),
+        model,
+        defaults: guardrail(&destination.provider).into_iter().collect(),
+        passthrough,
+        max_request_bytes: MAX_REQUEST_BYTES,
+    }
+}
+
+/// Bedrock's guardrail is a member of the body (`guardrailConfig` of Converse).
+fn guardrail(provider: &Provider) -> Option<FieldDefault> {
+    let Provider::Bedrock { guardrail: Some(guardrail), .. } = provider else { return None };
+    let value = json!({
+        "guardrailIdentifier": guardrail.identifier,
+        "guardrailVersion": guardrail.version,
+    });
+    Some(FieldDefault { field: "guardrailConfig".to_owned(), value: value.to_string(), replace: true })
+}
