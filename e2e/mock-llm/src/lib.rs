@@ -3,7 +3,8 @@
 //! One [`MockLlm`] plays all of them; the path says which ([`Provider`]). Answers are made of the question
 //! ([`answer`]), so that a test can tell what must come out, tokens included ([`words`]). [`Knobs`] make it
 //! misbehave, a [`Recording`] tells what arrived. The same is to be had over HTTP, for programs that are not
-//! in Rust: `GET` and `DELETE /__requests`, `GET` and `PUT /__knobs`.
+//! in Rust: `GET` and `DELETE /__requests`, `GET` and `PUT /__knobs`. `GET /__requests?disconnected=1` waits until
+//! so many clients have left before their answer was complete (10 s, or `within_ms`).
 
 mod admin;
 pub mod answer;

@@ -95,7 +95,9 @@ async fn handle(state: Arc<State>, request: Request<Incoming>) -> Response<Answe
         Err(_) => (Bytes::new(), false),
     };
     if is_admin {
-        return admin::answer(&state, &head, &body).into_response(&Knobs::default(), &head.headers, None);
+        let request = Arrived { head: &head, body: &body, now: SystemTime::now() };
+        let reply = admin::answer(&state, &request).await;
+        return reply.into_response(&Knobs::default(), &head.headers, None);
     }
     let exchange = state.recording.push(&head, body.clone());
     if !whole {
