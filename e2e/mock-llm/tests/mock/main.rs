@@ -1,0 +1,5 @@
+//! The mock as a plain HTTP client sees it.
+
+mod client;
+mod protocols;
+mod troubles;
