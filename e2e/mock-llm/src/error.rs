@@ -53,6 +53,13 @@ impl Fault {
                 json!({ "error": { "code": code, "message": message } })
             }
             Provider::Mistral if *status == 401 => json!({ "detail": message }),
+            // The message is the place; what is wrong with it has a form of its own.
+            Provider::Mistral if *status == 422 => {
+                let place: Vec<&str> = std::iter::once("body").chain(message.split('.')).collect();
+                let detail = json!([{ "type": code, "loc": place, "msg": "Extra inputs are not permitted" }]);
+                let (kind, message) = ("invalid_request_error", json!({ "detail": detail }));
+                json!({ "object": "error", "message": message, "type": kind, "param": null, "code": null })
+            }
             Provider::Mistral => {
                 let (kind, default) = mistral(*status);
                 let code = code.unwrap_or(default);

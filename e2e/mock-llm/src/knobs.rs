@@ -30,6 +30,8 @@ pub struct Knobs {
     pub keys: Option<Vec<String>>,
     /// The AWS keys by which signatures are verified; a signature only has to be there when absent.
     pub aws_keys: Option<Vec<AwsKey>>,
+    /// Ignore fields and combinations that the provider refuses.
+    pub lenient: bool,
     /// Compress answers in one piece for clients that accept gzip.
     pub gzip: bool,
 }

@@ -13,6 +13,7 @@ mod read;
 mod responses;
 mod responses_stream;
 mod sse;
+mod strict;
 
 use serde_json::Value;
 
@@ -47,7 +48,13 @@ pub(crate) fn reply(request: &Request<'_>, knobs: &Knobs) -> Reply {
         None if route.operation == Operation::Models => Ok(Value::Null),
         None => Err(Fault::new(400, "We could not parse the JSON body of your request.")),
     });
-    body.and_then(|body| answer(&route, request, &body)).unwrap_or_else(|fault| fault.reply(route.provider))
+    let checked = body.and_then(|body| match knobs.lenient {
+        true => Ok(body),
+        false => strict::check(&route, &body).map(|()| body),
+    });
+    checked
+        .and_then(|body| answer(&route, request, &body))
+        .unwrap_or_else(|fault| fault.reply(route.provider))
 }
 
 fn answer(route: &Route, request: &Request<'_>, body: &Value) -> Result<Reply, Fault> {

@@ -11,6 +11,8 @@ use http::{HeaderMap, Method, Uri};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::route::{Provider, route};
+
 /// One request, as it arrived.
 pub struct Recorded {
     /// The method.
@@ -44,6 +46,14 @@ impl Recorded {
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The provider that was asked; `None` when its path is none of theirs.
+    #[must_use]
+    pub fn provider(&self) -> Option<Provider> {
+        let body = self.json();
+        let model = body.get("model").and_then(Value::as_str);
+        route(&self.method, self.uri.path(), model).map(|route| route.provider)
     }
 
     /// Whether the client went away before it had the whole answer.

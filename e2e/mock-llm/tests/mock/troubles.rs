@@ -3,7 +3,6 @@
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use crate::client::{LIMIT, post, send};
 use anyhow::Result;
 use flate2::read::GzDecoder;
 use http_body_util::{BodyExt, Full};
@@ -11,6 +10,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use mock_llm::{Knobs, MockLlm};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+
+use crate::client::{LIMIT, post, send};
 
 const CHAT: &str = "/v1/chat/completions";
 
