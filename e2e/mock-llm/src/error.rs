@@ -40,6 +40,11 @@ impl Fault {
         }
     }
 
+    /// The same in a list of one, as Gemini does where the answer would be a list.
+    pub(crate) fn reply_in_list(&self, provider: Provider) -> Reply {
+        Reply::json(self.status, &json!([self.body(provider)]))
+    }
+
     fn body(&self, provider: Provider) -> Value {
         let Self { status, message, code } = self;
         match provider {

@@ -36,7 +36,7 @@ pub(crate) fn reply(request: &Request<'_>, knobs: &Knobs) -> Reply {
             .reply(Provider::OpenAi);
     };
     if let Some(status) = knobs.status {
-        let reply = error::forced(status).reply(route.provider);
+        let reply = refuse(&error::forced(status), &route, request);
         return match knobs.retry_after {
             Some(seconds) => reply.with("retry-after", seconds.to_string()),
             None => reply,
@@ -54,7 +54,18 @@ pub(crate) fn reply(request: &Request<'_>, knobs: &Knobs) -> Reply {
     });
     checked
         .and_then(|body| answer(&route, request, &body))
-        .unwrap_or_else(|fault| fault.reply(route.provider))
+        .unwrap_or_else(|fault| refuse(&fault, &route, request))
+}
+
+fn wants_events(request: &Request<'_>) -> bool {
+    request.parameter("alt") == Some("sse")
+}
+
+fn refuse(fault: &Fault, route: &Route, request: &Request<'_>) -> Reply {
+    match route.operation {
+        Operation::StreamGenerate if !wants_events(request) => fault.reply_in_list(route.provider),
+        _ => fault.reply(route.provider),
+    }
 }
 
 fn answer(route: &Route, request: &Request<'_>, body: &Value) -> Result<Reply, Fault> {
@@ -69,7 +80,7 @@ fn answer(route: &Route, request: &Request<'_>, body: &Value) -> Result<Reply, F
         Operation::Messages | Operation::RawPredict => anthropic::messages(route, body),
         Operation::CountMessages => anthropic::count(body),
         Operation::Generate => gemini::generate(route, body),
-        Operation::StreamGenerate => gemini::stream(route, body, request.parameter("alt") == Some("sse")),
+        Operation::StreamGenerate => gemini::stream(route, body, wants_events(request)),
         Operation::CountTokens => gemini::count(route, body),
         Operation::EmbedContent => Ok(gemini::embed(body)),
         Operation::BatchEmbedContents => Ok(gemini::batch_embed(body)),

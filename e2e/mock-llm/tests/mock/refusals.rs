@@ -66,6 +66,8 @@ async fn whoever_has_no_key_is_refused_in_the_form_of_the_provider() -> Result<(
     let answer = refused(&path, &[], gemini("hi", json!({}))).await?;
     assert_eq!((answer.status, &answer.json()["error"]["status"]), (403, &json!("PERMISSION_DENIED")));
     assert_eq!(refused(&format!("{path}?key=k"), &[], gemini("hi", json!({}))).await?.status, 200);
+    let in_list = refused(&format!("{GEMINI}:streamGenerateContent"), &[], gemini("hi", json!({}))).await?;
+    assert_eq!(in_list.json()[0]["error"]["status"], "PERMISSION_DENIED");
     let azure = refused(AZURE, &[("api-key", "k")], chat("hi", json!({}))).await?;
     assert_eq!(azure.status, 200);
     let path = AZURE.split('?').next().unwrap_or_default();
