@@ -247,6 +247,8 @@ def stalled_stream(adapter, mock):
     mock.set(stall_after=PIECES)
     started = time.monotonic()
     detail = _troubled(adapter, adapter.timeouts, timeout=1.5)
+    # What came before the silence must not wait for its end.
+    check(" after 0 pieces" not in detail, f"nothing arrived: {detail}")
     check(time.monotonic() - started < 30, f"the timeout took {time.monotonic() - started:.1f} s")
     return detail
 
@@ -270,6 +272,7 @@ def disconnect(adapter, mock):
     talk.say(LONG)
     stream = talk.stream()
     first = next(stream)
+    check(not any(request["disconnected"] for request in mock.requests()), "gone before the client left")
     stream.close()
     requests = mock.wait_for_disconnect()
     check(any(request["disconnected"] for request in requests), f"the mock saw no disconnect: {len(requests)} requests")

@@ -14,7 +14,7 @@ use crate::body::AnswerBody;
 use crate::knobs::Knobs;
 use crate::recording::Recording;
 use crate::reply::{Reply, Request as Arrived};
-use crate::server::Server;
+use crate::server::{Connection, Server};
 use crate::{admin, protocol};
 
 /// A running mock of all providers. It stops when dropped.
@@ -54,7 +54,7 @@ impl MockLlm {
     pub async fn start_on(listen: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> Result<Self> {
         let state = Arc::new(State { recording: Recording::new(), knobs: Mutex::default() });
         let shared = Arc::clone(&state);
-        let handler = move |request| handle(Arc::clone(&shared), request);
+        let handler = move |request, connection| handle(Arc::clone(&shared), request, connection);
         Ok(Self { server: Server::start(listen, tls, handler).await?, state })
     }
 
@@ -87,7 +87,11 @@ impl MockLlm {
     }
 }
 
-async fn handle(state: Arc<State>, request: Request<Incoming>) -> Response<AnswerBody> {
+async fn handle(
+    state: Arc<State>,
+    request: Request<Incoming>,
+    connection: Connection,
+) -> Response<AnswerBody> {
     let (head, body) = request.into_parts();
     let is_admin = head.uri.path().starts_with("/__");
     let (body, whole) = match body.collect().await {
@@ -99,7 +103,7 @@ async fn handle(state: Arc<State>, request: Request<Incoming>) -> Response<Answe
         let reply = admin::answer(&state, &request).await;
         return reply.into_response(&Knobs::default(), &head.headers, None);
     }
-    let exchange = state.recording.push(&head, body.clone());
+    let exchange = state.recording.push(&head, &connection, body.clone());
     if !whole {
         // Nobody reads it; the exchange ends as one whose client has gone.
         drop(exchange);

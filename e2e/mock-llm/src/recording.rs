@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, Uri, Version};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::route::{Provider, route};
+use crate::server::Connection;
 
 /// One request, as it arrived.
 pub struct Recorded {
@@ -19,6 +20,10 @@ pub struct Recorded {
     pub method: Method,
     /// The path and, if there is one, the query.
     pub uri: Uri,
+    /// HTTP/1.1 or HTTP/2.
+    pub version: Version,
+    /// The server name of the TLS handshake.
+    pub sni: Option<Arc<str>>,
     /// All header fields, credentials included.
     pub headers: HeaderMap,
     /// The whole body.
@@ -32,6 +37,13 @@ impl Recorded {
     #[must_use]
     pub fn path_and_query(&self) -> &str {
         self.uri.path_and_query().map_or("/", |both| both.as_str())
+    }
+
+    /// The Host header (HTTP/1.1) or `:authority` (HTTP/2), with a port if one was sent.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let authority = self.uri.authority().map(|authority| authority.as_str());
+        authority.or(self.header("host")).unwrap_or_default()
     }
 
     /// The value of the header `name`; `None` when it is absent, not text, or sent more than once.
@@ -77,6 +89,9 @@ impl Recorded {
         json!({
             "method": self.method.as_str(),
             "path": self.path_and_query(),
+            "host": self.host(),
+            "version": format!("{:?}", self.version),
+            "sni": self.sni.as_deref(),
             "headers": self.headers.iter().map(header).collect::<Vec<_>>(),
             "body": String::from_utf8_lossy(&self.body),
             "disconnected": self.disconnected(),
@@ -108,10 +123,12 @@ impl Recording {
     }
 
     /// Enters a request; what is returned watches its answer.
-    pub(crate) fn push(&self, head: &http::request::Parts, body: Bytes) -> Exchange {
+    pub(crate) fn push(&self, head: &http::request::Parts, connection: &Connection, body: Bytes) -> Exchange {
         let record = Arc::new(Recorded {
             method: head.method.clone(),
             uri: head.uri.clone(),
+            version: head.version,
+            sni: connection.sni.clone(),
             headers: head.headers.clone(),
             body,
             disconnected: AtomicBool::new(false),

@@ -19,6 +19,13 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::body::AnswerBody;
 
+/// What is known of a connection beyond its requests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Connection {
+    /// The server name of the TLS handshake.
+    pub(crate) sni: Option<Arc<str>>,
+}
+
 /// A server that stops, and closes its connections, when dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -34,7 +41,7 @@ impl Server {
         handler: H,
     ) -> Result<Self>
     where
-        H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+        H: Fn(Request<Incoming>, Connection) -> F + Clone + Send + 'static,
         F: Future<Output = Response<AnswerBody>> + Send + 'static,
     {
         let listener =
@@ -59,7 +66,7 @@ impl Drop for Server {
 
 async fn accept<H, F>(listener: TcpListener, tls: Option<TlsAcceptor>, handler: H)
 where
-    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    H: Fn(Request<Incoming>, Connection) -> F + Clone + Send + 'static,
     F: Future<Output = Response<AnswerBody>> + Send + 'static,
 {
     let mut connections = JoinSet::new();
@@ -80,30 +87,31 @@ where
 
 async fn serve<H, F>(io: TcpStream, tls: Option<TlsAcceptor>, handler: H)
 where
-    H: Fn(Request<Incoming>) -> F + Send + 'static,
+    H: Fn(Request<Incoming>, Connection) -> F + Send + 'static,
     F: Future<Output = Response<AnswerBody>> + Send + 'static,
 {
     // Pieces of a stream are small, and to be seen at once.
     let _ = io.set_nodelay(true);
     match tls {
-        None => serve_http(io, handler).await,
+        None => serve_http(io, Connection::default(), handler).await,
         Some(acceptor) => {
             // A failed handshake is the client's to report.
             if let Ok(io) = acceptor.accept(io).await {
-                serve_http(io, handler).await;
+                let sni = io.get_ref().1.server_name().map(Arc::from);
+                serve_http(io, Connection { sni }, handler).await;
             }
         }
     }
 }
 
-async fn serve_http<S, H, F>(io: S, handler: H)
+async fn serve_http<S, H, F>(io: S, connection: Connection, handler: H)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Fn(Request<Incoming>) -> F + Send + 'static,
+    H: Fn(Request<Incoming>, Connection) -> F + Send + 'static,
     F: Future<Output = Response<AnswerBody>> + Send + 'static,
 {
     let service = service_fn(move |request| {
-        let answer = handler(request);
+        let answer = handler(request, connection.clone());
         async move { Ok::<_, Infallible>(answer.await) }
     });
     // A client that goes away is no fault of the server.

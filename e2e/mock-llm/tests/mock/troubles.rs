@@ -149,6 +149,8 @@ async fn http2_streams_are_cut_and_left_too() -> Result<()> {
     assert!(stalled.frame().await.is_some_and(|frame| frame.is_ok()));
     drop(stalled);
     mock.recording().wait_for(LIMIT, |all| all.iter().any(|one| one.disconnected())).await?;
+    let last = mock.recording().last().unwrap();
+    assert_eq!((last.version, last.host()), (http::Version::HTTP_2, mock.address().to_string().as_str()));
     driver.abort();
     Ok(())
 }
