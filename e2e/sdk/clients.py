@@ -46,7 +46,8 @@ def run(name, scenario, adapter, mock):
         detail, ok = str(failure), False
     except Exception as error:  # Whatever an SDK throws that was not expected is a result, too.
         where = traceback.extract_tb(error.__traceback__)[-1]
-        detail, ok = f"{type(error).__module__}.{type(error).__name__}: {error} ({where.filename}:{where.lineno})", False
+        kind = f"{type(error).__module__}.{type(error).__name__}"
+        detail, ok = f"{kind}: {error} ({where.filename}:{where.lineno})", False
     seconds = round(time.monotonic() - started, 3)
     print(json.dumps({"scenario": name, "ok": ok, "detail": detail, "seconds": seconds}), flush=True)
     return ok

@@ -116,7 +116,11 @@ class ChatTalk(Talk):
         message = {"role": "assistant", "content": reply.text or None}
         if calls:
             message["tool_calls"] = [
-                {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}
+                {
+                    "id": call["id"],
+                    "type": "function",
+                    "function": {"name": call["name"], "arguments": call["arguments"]},
+                }
                 for call in calls
             ]
         self.history.append(message)

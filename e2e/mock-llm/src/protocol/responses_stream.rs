@@ -54,7 +54,10 @@ fn done(index: usize, item: &Value) -> Value {
 
 fn message(events: &mut Vec<Value>, index: usize, item: &Value, answer: &Answer) {
     let id = &item["id"];
-    let event = |name: &str| json!({ "type": format!("response.{name}"), "item_id": id, "output_index": index, "content_index": 0 });
+    let event = |name: &str| {
+        let name = format!("response.{name}");
+        json!({ "type": name, "item_id": id, "output_index": index, "content_index": 0 })
+    };
     let with = |mut event: Value, name: &str, value: Value| {
         event[name] = value;
         event
