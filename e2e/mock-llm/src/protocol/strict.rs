@@ -15,9 +15,10 @@ const CHAT: &str = "audio frequency_penalty function_call functions logit_bias l
 /// Azure's additions.
 const AZURE: &str = "data_sources user_security_context";
 const RESPONSES: &str = "access_programs background background_options conversation context_management \
-    image include input instructions max_output_tokens max_tool_calls metadata model moderation parallel_tool_calls previous_response_id prompt \
-    prompt_cache_key prompt_cache_options prompt_cache_retention reasoning safety_identifier service_tier store \
-    stream stream_options temperature text tool_choice tools top_logprobs top_p truncation user";
+    image include input instructions max_output_tokens max_tool_calls metadata model moderation \
+    parallel_tool_calls previous_response_id prompt prompt_cache_key prompt_cache_options \
+    prompt_cache_retention reasoning safety_identifier service_tier store stream stream_options \
+    temperature text tool_choice tools top_logprobs top_p truncation user";
 const MISTRAL: &str = "frequency_penalty guardrails max_tokens messages metadata model n parallel_tool_calls \
     prediction presence_penalty prompt_cache_key prompt_mode random_seed reasoning_effort response_format \
     safe_prompt stop stream stream_options temperature tool_choice tools top_p";
