@@ -82,6 +82,7 @@ bench-scale: envoy ## what a change costs with 10 to 50,000 routes (release buil
 
 include e2e/cluster/cluster.mk
 include helm.mk
+include e2e/sdk/sdk.mk
 
 .PHONY: clean
 clean: ## remove what was built and installed

@@ -1,0 +1,7 @@
+//! The mock as a plain HTTP client sees it.
+
+mod asks;
+mod client;
+mod protocols;
+mod refusals;
+mod troubles;
