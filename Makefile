@@ -38,6 +38,7 @@ build: ## build everything (debug)
 .PHONY: test
 test: envoy ## run all tests, those with the real Envoy included
 	$(CARGO) build --locked --bins
+	$(CARGO) build --locked --package module
 	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) $(CARGO) test --locked --workspace
 
 .PHONY: golden

@@ -245,6 +245,11 @@ pub struct TranslationArgs {
     #[arg(long, value_name = "FILE|-")]
     pub access_log: Option<PathBuf>,
 
+    /// The module that Envoys load to change and count AI requests, or `off` [default: libchancery_ai.so
+    /// beside this program, or in ../lib/chancery].
+    #[arg(long, env = "CHANCERY_AI_MODULE", value_name = "FILE|off")]
+    pub ai_module: Option<PathBuf>,
+
     /// For tests.
     #[command(flatten)]
     pub test: TestArgs,

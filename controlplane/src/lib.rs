@@ -11,6 +11,7 @@
 //! sockets and time.
 
 pub mod admin;
+pub mod ai_module;
 mod api_client;
 pub mod args;
 mod backoff;

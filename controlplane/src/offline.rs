@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn machine() -> Machine {
-        Machine { lowest_port: 1, trust_file: Some("/trust.pem".into()) }
+        Machine { lowest_port: 1, trust_file: Some("/trust.pem".into()), ai_module: None }
     }
 
     fn translation_args() -> TranslationArgs {
@@ -136,6 +136,7 @@ mod tests {
             upstream_ca: None,
             stream_idle_timeout: translator::DEFAULT_STREAM_IDLE_TIMEOUT,
             access_log: None,
+            ai_module: None,
             test: crate::args::TestArgs::default(),
         }
     }

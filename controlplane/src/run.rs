@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use translator::Proxy;
 
 use crate::admin::{self, Admin, View};
+use crate::ai_module;
 use crate::args::{AdminAddress, RunArgs, TranslationArgs};
 use crate::console::{Console, Followed};
 use crate::deployer::Deployer as _;
@@ -41,11 +42,12 @@ const DEFAULT_CONCURRENCY: usize = 2;
 pub async fn run(args: RunArgs) -> Result<Outcome> {
     let RunArgs { paths, translation, envoy, envoy_concurrency, state_dir, admin, drain_timeout } = args;
     let mut signals = Signals::new()?;
-    let settings = standalone(&translation, &Machine::detect())?;
+    let mut settings = standalone(&translation, &Machine::detect())?;
     let TranslationArgs { upstream_ca, .. } = translation;
     let source = FileSource::new(&paths)?;
     let envoy = EnvoySearch::from_environment(envoy).find()?;
     let state = StateDir::open(state_dir.as_deref())?;
+    settings.ai_engine = ai_module::settle(settings.ai_engine, &envoy, state.path());
     let admin_listener = match admin {
         AdminAddress::At(address) => Some(admin::bind(address).await?),
         AdminAddress::Off => None,

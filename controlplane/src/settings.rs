@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use ir::Trust;
 use translator::{Addressing, CONTROLLER_NAME, Settings};
 
+use crate::ai_module;
 use crate::args::{TestArgs, TranslationArgs};
 use crate::source::file::io_message;
 
@@ -32,9 +33,10 @@ const SYSTEM_TRUST: [&str; 5] = [
 /// The settings of the standalone mode.
 ///
 /// # Errors
-/// `--upstream-ca` cannot be read.
+/// `--upstream-ca` cannot be read, or `--ai-module` names a file that is no such module.
 pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings> {
-    let TranslationArgs { bind, connect_to, upstream_ca, stream_idle_timeout, access_log, test } = args;
+    let TranslationArgs { bind, connect_to, upstream_ca, stream_idle_timeout, access_log, ai_module, test } =
+        args;
     let trust = match upstream_ca {
         Some(file) => read_trust(file)?,
         None => system_trust(machine),
@@ -49,6 +51,7 @@ pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings>
         trust,
         stream_idle_timeout: *stream_idle_timeout,
         access_log: access_log.as_deref().map(access_log_path).transpose()?,
+        ai_engine: ai_module::engine(ai_module.as_deref(), machine.ai_module.as_deref())?,
         test_hooks: test.hooks(),
     })
 }
@@ -76,6 +79,8 @@ pub struct Machine {
     pub lowest_port: u16,
     /// The system's certificate authorities, if there are any.
     pub trust_file: Option<PathBuf>,
+    /// The module of the AI engine, if it stands beside this program.
+    pub ai_module: Option<PathBuf>,
 }
 
 impl Machine {
@@ -83,7 +88,11 @@ impl Machine {
     pub fn detect() -> Self {
         let from_environment = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
         let candidates = from_environment.into_iter().chain(SYSTEM_TRUST.map(PathBuf::from));
-        Self { lowest_port: lowest_port(), trust_file: candidates.into_iter().find(|path| path.is_file()) }
+        Self {
+            lowest_port: lowest_port(),
+            trust_file: candidates.into_iter().find(|path| path.is_file()),
+            ai_module: std::env::current_exe().ok().and_then(|program| ai_module::beside(&program)),
+        }
     }
 }
 
@@ -157,13 +166,14 @@ mod tests {
 
     #[test]
     fn settings_follow_the_arguments() {
-        let machine = Machine { lowest_port: 1024, trust_file: Some("/trust.pem".into()) };
+        let machine = Machine { lowest_port: 1024, trust_file: Some("/trust.pem".into()), ai_module: None };
         let mut args = TranslationArgs {
             bind: None,
             connect_to: Vec::new(),
             upstream_ca: None,
             stream_idle_timeout: translator::DEFAULT_STREAM_IDLE_TIMEOUT,
             access_log: None,
+            ai_module: None,
             test: TestArgs::default(),
         };
         let settings = standalone(&args, &machine).unwrap();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::envoy;
@@ -28,6 +28,16 @@ fn built_with(test: &Path) -> Result<PathBuf> {
     candidates.find(|path| path.is_file()).with_context(|| {
         format!("no `chancery` beside {}: run `cargo build -p controlplane`", test.display())
     })
+}
+
+/// The module of the AI engine, which stands beside the program.
+///
+/// # Errors
+/// It was not built.
+pub fn ai_module() -> Result<PathBuf> {
+    let module = binary()?.with_file_name("libchancery_ai.so");
+    ensure!(module.is_file(), "no {}: run `cargo build -p module`", module.display());
+    Ok(module)
 }
 
 /// A running `chancery run`. Dropping it asks it to end, so that it ends its Envoys, and then makes it.

@@ -6,8 +6,9 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use e2e::envoy::validate;
-use translator::translate;
+use ir::ModuleSource;
 use translator::xds::to_static_bootstrap;
+use translator::{AiEngine, translate};
 
 #[test]
 fn envoy_takes_every_golden_translation() {
@@ -19,7 +20,12 @@ fn envoy_takes_every_golden_translation() {
         let work = || {
             let mut wrong = Vec::new();
             while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let (resources, settings) = case.resources();
+                let (resources, mut settings) = case.resources();
+                if let AiEngine::Available(module) = &mut settings.ai_engine {
+                    *module = ModuleSource::File(
+                        e2e::scenario::ai_module().expect("the module").display().to_string(),
+                    );
+                }
                 for (gateway, output) in translate(&resources, &settings).gateways {
                     let bootstrap = to_static_bootstrap(&output.xds());
                     let json = proto::message_to_json_unredacted(&bootstrap).expect("JSON");

@@ -80,6 +80,8 @@ pub struct UpstreamHttp {
     pub signing: Option<AwsSigning>,
     /// What the AI engine does to each request and its answer.
     pub engine: Option<Engine>,
+    /// Whether it is a member of a pool: another member's failure sends it attempts, which are no repetition here.
+    pub in_pool: bool,
     /// Whether single messages are large (AI prompts and answers): buffers are sized for it.
     pub large_messages: bool,
 }
@@ -96,6 +98,7 @@ impl UpstreamHttp {
             credential: None,
             signing: None,
             engine: None,
+            in_pool: false,
             large_messages: false,
         }
     }

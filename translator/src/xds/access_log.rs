@@ -9,7 +9,9 @@ use proto::wkt::{Struct, Value, value};
 
 /// What is logged, by name. Headers are those listed here and no other, and the path goes without its
 /// query: credentials travel in both.
-const FIELDS: [(&str, &str); 21] = [
+const FIELDS: [(&str, &str); 22] = [
+    // What an AI request has come to, if it was one: provider, models, counts of tokens.
+    ("ai", "%DYNAMIC_METADATA(ai.kgateway.io)%"),
     ("authority", "%REQ(:AUTHORITY)%"),
     ("bytes_received", "%BYTES_RECEIVED%"),
     ("bytes_sent", "%BYTES_SENT%"),

@@ -85,7 +85,7 @@ pub(super) fn build_cluster(ir: &ClusterIr) -> Cluster {
             healthy_panic_threshold: Some(Percent { value: PANIC_THRESHOLD_PERCENT }),
             ..CommonLbConfig::default()
         }),
-        circuit_breakers: Some(circuit_breakers()),
+        circuit_breakers: Some(circuit_breakers(ir.http.in_pool)),
         upstream_connection_options: Some(UpstreamConnectionOptions {
             tcp_keepalive: Some(tcp_keepalive()),
             ..UpstreamConnectionOptions::default()
@@ -151,18 +151,21 @@ fn least_request() -> LoadBalancingPolicy {
     }
 }
 
-fn circuit_breakers() -> CircuitBreakers {
+/// `takes_over`: for other clusters that fail, so that all its requests may be second attempts.
+fn circuit_breakers(takes_over: bool) -> CircuitBreakers {
     let limit = Some(u32_value(CIRCUIT_BREAKER));
+    let budget = RetryBudget {
+        budget_percent: Some(Percent { value: RETRY_BUDGET_PERCENT }),
+        min_retry_concurrency: Some(u32_value(MIN_RETRY_CONCURRENCY)),
+        ..RetryBudget::default()
+    };
     CircuitBreakers {
         thresholds: vec![Thresholds {
             max_connections: limit,
             max_pending_requests: limit,
             max_requests: limit,
-            retry_budget: Some(RetryBudget {
-                budget_percent: Some(Percent { value: RETRY_BUDGET_PERCENT }),
-                min_retry_concurrency: Some(u32_value(MIN_RETRY_CONCURRENCY)),
-                ..RetryBudget::default()
-            }),
+            max_retries: limit.filter(|_| takes_over),
+            retry_budget: Some(budget).filter(|_| !takes_over),
             ..Thresholds::default()
         }],
         ..CircuitBreakers::default()

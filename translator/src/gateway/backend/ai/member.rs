@@ -49,6 +49,8 @@ pub(super) struct Member<'a, V> {
     pub destination: &'a AiDestination,
     /// The AI engine's module, if there is one.
     pub module: Option<&'a ModuleSource>,
+    /// Whether there are others.
+    pub in_pool: bool,
 }
 
 impl<V: View> Member<'_, V> {
@@ -58,7 +60,7 @@ impl<V: View> Member<'_, V> {
         credential_headers: &BTreeSet<String>,
         parts: &mut Parts,
     ) -> Result<(), Rejection> {
-        let Self { view, object, ref name, destination, module } = self;
+        let Self { view, object, ref name, destination, module, in_pool } = self;
         let profile = Profile::of(destination);
         if !is_allowed_host(&profile.place.connect.host, view.settings()) {
             let host = &profile.place.connect.host;
@@ -95,6 +97,7 @@ impl<V: View> Member<'_, V> {
             credential,
             signing,
             engine,
+            in_pool,
             large_messages: true,
         };
         let connect = view.settings().connect(profile.place.connect);

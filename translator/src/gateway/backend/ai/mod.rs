@@ -45,7 +45,8 @@ pub(super) fn resolve(
         let mut names = Vec::with_capacity(group.destinations.len());
         for (index, destination) in group.destinations.iter().enumerate() {
             let name = if pool.only().is_some() { name.clone() } else { name.member(group_index, index) };
-            let member = Member { view, object, name: name.clone(), destination, module };
+            let in_pool = pool.only().is_none();
+            let member = Member { view, object, name: name.clone(), destination, module, in_pool };
             member.resolve(&foreign_headers, &mut resolved)?;
             names.push(name);
         }

@@ -1,0 +1,210 @@
+//! The module of the AI engine on this machine: where it is, and whether an Envoy loads it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use ir::ModuleSource;
+use serde_json::{Value, json};
+use translator::AiEngine;
+
+use crate::source::file::io_message;
+
+/// The file's name, as Cargo builds it.
+pub const FILE_NAME: &str = "libchancery_ai.so";
+
+/// The version of the dynamic-module ABI that Envoy 1.40 has; a module says which one it is built for.
+const ABI_VERSION: &[u8] = b"v0.2.0\0";
+
+/// The first function that Envoy looks up in a module.
+const ENTRY_POINT: &[u8] = b"envoy_dynamic_module_on_program_init";
+
+/// What `--ai-module` can say instead of a file.
+const OFF: &str = "off";
+
+/// Where the module stands beside this program: in the same folder, as Cargo builds it, and in `lib/chancery` beside
+/// `bin`, as packages are laid out.
+pub fn beside(program: &Path) -> Option<PathBuf> {
+    let folder = program.parent()?;
+    let installed = folder.parent().map(|prefix| prefix.join("lib/chancery").join(FILE_NAME));
+    let candidates = std::iter::once(folder.join(FILE_NAME)).chain(installed);
+    candidates.into_iter().find(|candidate| candidate.is_file())
+}
+
+/// The engine that `--ai-module` names, or else the one that was found.
+///
+/// # Errors
+/// The file that is named cannot be read, or is no such module.
+pub fn engine(given: Option<&Path>, found: Option<&Path>) -> Result<AiEngine> {
+    let unavailable = |reason: &str| Ok(AiEngine::Unavailable(reason.to_owned()));
+    match (given, found) {
+        (Some(given), _) if given == Path::new(OFF) => unavailable("--ai-module off has turned it off"),
+        (Some(given), _) => {
+            let path = std::path::absolute(given).context("--ai-module")?;
+            match check(&path) {
+                Ok(()) => Ok(available(&path)),
+                Err(reason) => bail!("--ai-module: {reason}"),
+            }
+        }
+        (None, Some(found)) => Ok(match check(found) {
+            Ok(()) => available(found),
+            Err(reason) => AiEngine::Unavailable(reason),
+        }),
+        (None, None) => {
+            unavailable(&format!("no {FILE_NAME} stands beside this program, and --ai-module names none"))
+        }
+    }
+}
+
+fn available(path: &Path) -> AiEngine {
+    AiEngine::Available(ModuleSource::File(path.display().to_string()))
+}
+
+/// Whether the file is a module for the Envoy that this program is made for.
+fn check(path: &Path) -> Result<(), String> {
+    let bytes = fs::read(path).map_err(|error| format!("{}: {}", path.display(), io_message(&error)))?;
+    let holds = |text: &[u8]| memchr::memmem::find(&bytes, text).is_some();
+    if !holds(ENTRY_POINT) {
+        return Err(format!("{} is no module of Envoy", path.display()));
+    }
+    if !holds(ABI_VERSION) {
+        let version = crate::envoy::PINNED_VERSION;
+        return Err(format!("{} is built for another Envoy than {version}", path.display()));
+    }
+    Ok(())
+}
+
+/// Copies the module into a folder of this process, and has an Envoy load it from there: a file that is replaced or
+/// removed later is no concern of an Envoy that starts again, and one that Envoy cannot load is known before anything
+/// depends on it.
+pub fn settle(engine: AiEngine, envoy: &Path, folder: &Path) -> AiEngine {
+    let AiEngine::Available(ModuleSource::File(path)) = engine else { return engine };
+    let copy = folder.join(FILE_NAME);
+    let settled = fs::copy(&path, &copy)
+        .map_err(|error| format!("{path} cannot be copied into {}: {}", folder.display(), io_message(&error)))
+        .and_then(|_| load(envoy, &copy, folder));
+    match settled {
+        Ok(()) => available(&copy),
+        Err(reason) => {
+            tracing::warn!("no AI engine: {reason}");
+            AiEngine::Unavailable(reason)
+        }
+    }
+}
+
+/// Has an Envoy check a configuration that loads the module.
+fn load(envoy: &Path, module: &Path, folder: &Path) -> Result<(), String> {
+    let config = folder.join("ai-module-check.json");
+    let text = probe(module).to_string();
+    fs::write(&config, text).map_err(|error| format!("{}: {}", config.display(), io_message(&error)))?;
+    let output = Command::new(envoy)
+        .args(["--mode", "validate", "--disable-hot-restart", "--log-level", "error", "--log-format", "%v"])
+        .arg("--config-path")
+        .arg(&config)
+        .output();
+    drop(fs::remove_file(&config));
+    let output = output.map_err(|error| format!("{}: {}", envoy.display(), io_message(&error)))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let told = String::from_utf8_lossy(&output.stderr);
+    let told = told.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it does not say why");
+    Err(format!("Envoy does not load {}: {told}", module.display()))
+}
+
+/// A configuration with the module as a filter of a cluster that nobody uses.
+fn probe(module: &Path) -> Value {
+    let typed = |name: &str, mut value: Value| {
+        if let Some(value) = value.as_object_mut() {
+            value.insert("@type".to_owned(), format!("type.googleapis.com/{name}").into());
+        }
+        value
+    };
+    let config = ai_config::ClusterConfig {
+        version: ai_config::VERSION,
+        backend: "probe".to_owned(),
+        provider: ai_config::Provider::OpenAi,
+        authority: "probe".to_owned(),
+        path: None,
+        model: None,
+        defaults: Vec::new(),
+        passthrough: None,
+        max_request_bytes: 1,
+    };
+    let filter = typed(
+        "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+        json!({
+            "filter_name": "provider",
+            "dynamic_module_config": {
+                "name": "chancery_ai",
+                "module": {"local": {"filename": module.display().to_string()}},
+            },
+            "filter_config": typed("google.protobuf.StringValue", json!({"value": json!(config).to_string()})),
+        }),
+    );
+    let codec = typed("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", json!({}));
+    let options = typed(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        json!({
+            "explicit_http_config": {"http_protocol_options": {}},
+            "http_filters": [
+                {"name": "chancery.ai", "typed_config": filter},
+                {"name": "envoy.filters.http.upstream_codec", "typed_config": codec},
+            ],
+        }),
+    );
+    let extension = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    json!({"static_resources": {"clusters": [{
+        "name": "probe",
+        "type": "STATIC",
+        "typed_extension_protocol_options": {extension: options},
+    }]}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    #[test]
+    fn it_is_found_beside_the_program_or_where_packages_put_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("bin/chancery");
+        assert_eq!(beside(&program), None);
+        let packaged = file(folder.path(), "lib/chancery/libchancery_ai.so", b"");
+        assert_eq!(beside(&program), Some(packaged));
+        let built = file(folder.path(), "bin/libchancery_ai.so", b"");
+        assert_eq!(beside(&program), Some(built));
+    }
+
+    #[test]
+    fn a_file_that_is_no_module_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let module = [b"..".as_slice(), ENTRY_POINT, b"\0..", ABI_VERSION].concat();
+        let good = file(folder.path(), "good", &module);
+        let older = file(folder.path(), "older", &[ENTRY_POINT, b"\0v0.1.0\0"].concat());
+        let other = file(folder.path(), "other", b"ELF");
+        let unavailable = |engine| match engine {
+            AiEngine::Unavailable(reason) => reason,
+            AiEngine::Available(module) => panic!("{module:?}"),
+        };
+        assert_eq!(engine(Some(&good), None).unwrap(), available(&good));
+        assert_eq!(engine(None, Some(&good)).unwrap(), available(&good));
+        assert!(unavailable(engine(Some(Path::new("off")), Some(&good)).unwrap()).contains("turned it off"));
+        assert!(unavailable(engine(None, None).unwrap()).contains("--ai-module names none"));
+        for (path, words) in [(&older, "another Envoy than 1.40"), (&other, "is no module of Envoy")] {
+            let error = engine(Some(path), Some(&good)).unwrap_err().to_string();
+            assert!(error.starts_with("--ai-module: ") && error.contains(words), "{error}");
+            assert!(unavailable(engine(None, Some(path)).unwrap()).contains(words), "{words}");
+        }
+        let missing = folder.path().join("missing");
+        assert!(engine(Some(&missing), None).unwrap_err().to_string().ends_with("no such file or folder"));
+    }
+}

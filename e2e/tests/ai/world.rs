@@ -1,0 +1,110 @@
+//! A Gateway with AI backends whose providers are mocks on this machine.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+use e2e::fixture::Fixture;
+use e2e::http::{Response, eventually, post_json, request, send};
+use http::Method;
+use mock_llm::{Knobs, MockLlm};
+use serde_json::{Value, json};
+
+/// For whatever has to happen, on a machine that does much else.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Chancery with its Envoy, and two providers.
+pub(crate) struct World {
+    pub(crate) fixture: Fixture,
+    pub(crate) a: MockLlm,
+    pub(crate) b: MockLlm,
+}
+
+impl World {
+    /// Starts it with these objects beside a Gateway. In them, `HOST_A` and `HOST_B` become the overrides
+    /// `host: …, port: …` of the two providers, `A_PORT` and `B_PORT` their ports.
+    pub(crate) async fn start(objects: &str, arguments: &[&str]) -> Result<Self> {
+        let (a, b) = (MockLlm::start().await?, MockLlm::start().await?);
+        let place = |mock: &MockLlm| format!("host: 127.0.0.1, port: {}", mock.address().port());
+        let objects = objects
+            .replace("HOST_A", &place(&a))
+            .replace("HOST_B", &place(&b))
+            .replace("A_PORT", &a.address().port().to_string())
+            .replace("B_PORT", &b.address().port().to_string());
+        let files = [("gateway.yaml", GATEWAY), ("objects.yaml", objects.as_str())];
+        let fixture = Fixture::start_with(&files, arguments).await?;
+        Ok(Self { fixture, a, b })
+    }
+
+    /// Posts JSON to the Gateway.
+    pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Result<Response> {
+        post_json(self.fixture.address(), "ai.example", path, headers, body).await
+    }
+
+    /// Sends a request without a body.
+    pub(crate) async fn get(&self, path: &str) -> Result<Response> {
+        send(self.fixture.address(), request(Method::GET, "ai.example", path, &[], Bytes::new())?).await
+    }
+
+    /// The value of a counter of the Gateway's Envoy whose name and labels hold all of these; waits until it is there.
+    pub(crate) async fn counter(&self, parts: &[&str], at_least: u64) -> Result<u64> {
+        let admin = self.fixture.envoy("gw")?;
+        eventually(DEADLINE, || async {
+            let text = admin.get("/stats/prometheus").await?.text();
+            let line = text
+                .lines()
+                .find(|line| !line.starts_with('#') && parts.iter().all(|part| line.contains(part)));
+            let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0);
+            ensure!(value >= at_least, "{parts:?} is {value}, not {at_least}");
+            anyhow::Ok(value)
+        })
+        .await
+    }
+
+    /// The condition of a type of a Backend or Upstream.
+    pub(crate) async fn condition(&self, object: &str, kind: &str) -> Result<Value> {
+        let status = self.fixture.status(object).await?;
+        let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+        Ok(conditions.into_iter().find(|condition| condition["type"] == kind).unwrap_or(Value::Null))
+    }
+}
+
+const GATEWAY: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: default}
+spec:
+  gatewayClassName: chancery
+  listeners: [{name: http, port: PORT, protocol: HTTP}]
+";
+
+/// A Secret with a token.
+pub(crate) fn secret(name: &str, token: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: default}}\nstringData: {{Authorization: {token}}}\n"
+    )
+}
+
+/// A Backend of type AI with this `ai`.
+pub(crate) fn backend(name: &str, ai: &str) -> String {
+    format!(
+        "---\napiVersion: gateway.kgateway.dev/v1alpha1\nkind: Backend\nmetadata: {{name: {name}, namespace: default}}\nspec: {{type: AI, ai: {{{ai}}}}}\n"
+    )
+}
+
+/// A route from the path `/NAME` to the Backend of that name.
+pub(crate) fn route(name: &str) -> String {
+    format!(
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}, namespace: default}}\nspec:\n  parentRefs: [{{name: gw}}]\n  rules:\n  - matches: [{{path: {{value: /{name}}}}}]\n    backendRefs: [{{name: {name}, group: gateway.kgateway.dev, kind: Backend}}]\n"
+    )
+}
+
+/// A chat in OpenAI's form.
+pub(crate) fn chat(text: &str) -> Value {
+    json!({"model": "client-model", "messages": [{"role": "user", "content": text}]})
+}
+
+/// Knobs that answer everything with this status.
+pub(crate) fn failing(status: u16) -> Knobs {
+    Knobs { status: Some(status), ..Knobs::default() }
+}
