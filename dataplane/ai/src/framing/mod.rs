@@ -1,0 +1,35 @@
+//! How streamed answers are cut into events: Server-Sent Events and AWS event streams.
+//!
+//! Both parsers take bytes as the network delivers them and hold no more than one event.
+
+pub mod event_stream;
+pub mod sse;
+
+/// Why a stream's framing could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FramingError {
+    /// An event is larger than the parser's limit, in bytes.
+    TooLarge {
+        /// The limit that was exceeded.
+        limit: usize,
+    },
+    /// A message of an AWS event stream has a wrong checksum.
+    Checksum,
+    /// A message of an AWS event stream contradicts itself; the text says how.
+    Malformed(&'static str),
+}
+
+impl std::fmt::Display for FramingError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooLarge { limit } => write!(f, "an event of the stream exceeds {limit} bytes"),
+            Self::Checksum => f.write_str("a message of the event stream has a wrong checksum"),
+            Self::Malformed(what) => write!(f, "a message of the event stream is malformed: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for FramingError {}
+
+/// The largest event a parser accepts unless told otherwise: 1 MiB.
+pub const DEFAULT_EVENT_LIMIT: usize = 1 << 20;
