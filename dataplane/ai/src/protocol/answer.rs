@@ -132,6 +132,44 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// For protocols that have signatures of reasoning only: that of a call goes to the reasoning
+    /// before it, that of a text to empty reasoning after it.
+    pub(super) fn with_signatures_as_reasoning(mut self) -> Self {
+        for choice in &mut self.choices {
+            let mut parts: Vec<Part> = Vec::with_capacity(choice.parts.len());
+            for mut part in std::mem::take(&mut choice.parts) {
+                let taken = match &mut part {
+                    Part::ToolCall { signature, .. } => {
+                        if let Some(signature) = signature.take() {
+                            sign_last(&mut parts, signature);
+                        }
+                        None
+                    }
+                    Part::Text { signature, .. } => signature.take(),
+                    _ => None,
+                };
+                if !matches!(&part, Part::Text { text, .. } if text.is_empty()) {
+                    parts.push(part);
+                }
+                parts.extend(
+                    taken
+                        .map(|signature| Part::Reasoning { text: String::new(), signature: Some(signature) }),
+                );
+            }
+            choice.parts = parts;
+        }
+        self
+    }
+}
+
+fn sign_last(parts: &mut Vec<Part>, new: String) {
+    match parts.last_mut() {
+        Some(Part::Reasoning { signature: signature @ None, .. }) => *signature = Some(new),
+        _ => parts.push(Part::Reasoning { text: String::new(), signature: Some(new) }),
+    }
+}
+
 impl Part {
     fn into_deltas(self) -> Vec<Delta> {
         let mut deltas = match self {
@@ -209,12 +247,12 @@ impl Collector {
         let parts = &mut self.choice(choice).parts;
         let last = if was_open { parts.last_mut() } else { None };
         match (delta, last) {
-            (Delta::Text(more), Some(Part::Text { text, signature: None })) => text.push_str(&more),
             (Delta::TextSignature(new), Some(Part::Text { signature, .. }))
             | (Delta::Signature(new), Some(Part::Reasoning { signature, .. })) => *signature = Some(new),
-            (Delta::Reasoning(more), Some(Part::Reasoning { text, signature: None })) => text.push_str(&more),
-            (Delta::Arguments(more), Some(Part::ToolCall { arguments, .. })) => arguments.push_str(&more),
-            (Delta::Refusal(more), Some(Part::Refusal(text))) => text.push_str(&more),
+            (Delta::Text(more), Some(Part::Text { text, signature: None }))
+            | (Delta::Reasoning(more), Some(Part::Reasoning { text, signature: None }))
+            | (Delta::Arguments(more), Some(Part::ToolCall { arguments: text, .. }))
+            | (Delta::Refusal(more), Some(Part::Refusal(text))) => text.push_str(&more),
             (delta, _) => parts.extend(new_part(delta)),
         }
     }

@@ -175,6 +175,10 @@ impl ApiError {
         Self::new(502, ErrorKind::Internal, message)
     }
 
+    pub(super) fn bad_arguments() -> Self {
+        Self::upstream("the model called a tool with arguments that are not a JSON object")
+    }
+
     pub(super) fn truncated() -> Self {
         Self::upstream("the provider's stream ended before the answer was complete")
     }

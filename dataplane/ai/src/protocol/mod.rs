@@ -7,21 +7,26 @@
 mod answer;
 mod anthropic;
 mod bedrock;
+mod endpoint;
 mod error;
 mod gemini;
 mod json;
+mod lenient;
 mod lost;
 mod model;
 mod openai;
 mod openai_chat;
 mod openai_responses;
+mod provider_error;
 mod request;
 mod signature;
+mod translator;
 
 pub use answer::Usage;
 pub use error::{ErrorKind, RequestError, error_body};
 pub use lost::LostField;
 pub use request::{RequestContext, RequestOptions, TranslatedRequest, translate_request};
+pub use translator::ResponseTranslator;
 
 use lost::Lost;
 use model::{Family, Request};
@@ -99,4 +104,9 @@ fn lose_extra(extra: &model::Extra, provider: &str, lost: &mut Lost) {
     } else {
         lost.add(&extra.path, reason);
     }
+}
+
+/// What is said in place of output that a client's protocol has no place for.
+fn media_note(mime: &str) -> String {
+    format!("[The model also produced content of type {mime}, which this protocol does not carry.]")
 }

@@ -180,8 +180,9 @@ impl ToolResult {
 
 pub(super) fn block_text(block: &Block) -> Option<&str> {
     match &block.kind {
-        BlockKind::Text { text, .. } | BlockKind::Refusal(text) => Some(text),
-        BlockKind::Media(Media { source: Source::Text(text), .. }) => Some(text),
+        BlockKind::Text { text, .. }
+        | BlockKind::Refusal(text)
+        | BlockKind::Media(Media { source: Source::Text(text), .. }) => Some(text),
         _ => None,
     }
 }

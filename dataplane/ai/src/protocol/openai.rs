@@ -1,6 +1,6 @@
 //! What OpenAI's two protocols have in common.
 
-use super::error::{ErrorKind, RequestError};
+use super::error::RequestError;
 use super::json::{Field, Fields, Located};
 use super::lost::Lost;
 use super::model::{
@@ -153,18 +153,4 @@ pub(super) fn cache_mark(fields: &mut Fields<'_>) -> Result<Option<Located<Cache
         Ok(CacheMark { ttl: fields.text("ttl")? })
     };
     fields.located("cache_control", read)
-}
-
-/// The kind of an error, from OpenAI's `type` and `code` and the status.
-pub(super) fn error_kind(status: u16, names: [Option<&str>; 2]) -> ErrorKind {
-    let [kind, code] = names;
-    let named = code.and_then(ErrorKind::from_name).or_else(|| kind.and_then(ErrorKind::from_name));
-    match named {
-        // OpenAI calls nearly everything an invalid request; the status knows better.
-        Some(ErrorKind::InvalidRequest | ErrorKind::Internal) | None if status >= 400 => {
-            ErrorKind::from_status(status)
-        }
-        Some(kind) => kind,
-        None => ErrorKind::Internal,
-    }
 }

@@ -112,8 +112,8 @@ impl Tagger {
         match delta {
             Delta::Signature(signature)
             | Delta::TextSignature(signature)
-            | Delta::RedactedReasoning(signature) => self.tag(signature),
-            Delta::ToolCall { signature: Some(signature), .. } => self.tag(signature),
+            | Delta::RedactedReasoning(signature)
+            | Delta::ToolCall { signature: Some(signature), .. } => self.tag(signature),
             _ => (),
         }
     }

@@ -56,10 +56,10 @@ fn block(field: &Field<'_>, lost: &mut Lost) -> Result<Block, RequestError> {
 fn document(fields: &mut Fields<'_>, lost: &mut Lost) -> Result<Media, RequestError> {
     let mut document = media(MediaKind::Document, fields, lost)?;
     document.title = fields.text("title")?;
-    if let Some(field) = fields.take("citations") {
-        if field.object()?.take("enabled").is_some_and(|field| field.raw_text() == "true") {
-            lost.add(&field.path, "citations are not carried");
-        }
+    if let Some(field) = fields.take("citations")
+        && field.object()?.take("enabled").is_some_and(|field| field.raw_text() == "true")
+    {
+        lost.add(&field.path, "citations are not carried");
     }
     Ok(document)
 }

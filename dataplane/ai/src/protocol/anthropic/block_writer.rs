@@ -83,10 +83,10 @@ fn tool_result(result: &ToolResult, lost: &mut Lost) -> Result<Map, RequestError
 }
 
 fn write_media(media: &Media, path: &str, lost: &mut Lost) -> Result<Map, RequestError> {
-    if let Some(detail) = &media.detail {
-        if detail.value != "auto" {
-            lost.add(&detail.path, "Anthropic has no resolution of images");
-        }
+    if let Some(detail) = &media.detail
+        && detail.value != "auto"
+    {
+        lost.add(&detail.path, "Anthropic has no resolution of images");
     }
     let tag = match media.kind {
         MediaKind::Image => "image",

@@ -138,14 +138,14 @@ fn tool(field: &Field<'_>, lost: &mut Lost) -> Result<Tool, RequestError> {
 fn thinking(fields: &mut Fields<'_>, request: &mut Request, lost: &mut Lost) -> Result<(), RequestError> {
     request.reasoning = fields.located("thinking", |field| {
         let mut fields = field.object()?;
-        let mut reasoning = Reasoning::default();
-        reasoning.mode = Some(match fields.tag()?.as_str() {
+        let mode = match fields.tag()?.as_str() {
             "disabled" => ReasoningMode::Off,
             "adaptive" => ReasoningMode::Adaptive,
             _ => ReasoningMode::On,
-        });
-        reasoning.budget = fields.take("budget_tokens").map(|field| field.unsigned()).transpose()?;
-        reasoning.visible = fields.text("display")?.map(|display| display != "omitted");
+        };
+        let budget = fields.take("budget_tokens").map(|field| field.unsigned()).transpose()?;
+        let visible = fields.text("display")?.map(|display| display != "omitted");
+        let reasoning = Reasoning { mode: Some(mode), effort: None, budget, visible };
         fields.finish(lost);
         Ok(reasoning)
     })?;

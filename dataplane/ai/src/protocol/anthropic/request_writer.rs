@@ -108,10 +108,10 @@ fn write_tool(tool: &Tool, lost: &mut Lost) -> Option<Json> {
             return None;
         }
     };
-    let schema = function.parameters.as_ref().map_or_else(
-        || Map::tagged("object").with("properties", Map::new()).into(),
-        |schema| Json::from(schema),
-    );
+    let schema = function
+        .parameters
+        .as_ref()
+        .map_or_else(|| Map::tagged("object").with("properties", Map::new()).into(), Json::from);
     let map = Map::new()
         .with("name", function.name.as_str())
         .with_some("description", function.description.as_ref())

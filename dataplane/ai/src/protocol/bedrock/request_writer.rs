@@ -204,10 +204,10 @@ fn tool_spec(tool: &Tool, lost: &mut Lost) -> Option<Json> {
             return None;
         }
     };
-    let schema = function.parameters.as_ref().map_or_else(
-        || Map::tagged("object").with("properties", Map::new()).into(),
-        |schema| Json::from(schema),
-    );
+    let schema = function
+        .parameters
+        .as_ref()
+        .map_or_else(|| Map::tagged("object").with("properties", Map::new()).into(), Json::from);
     let description = function.description.as_ref().filter(|text| !text.is_empty());
     let spec = Map::new()
         .with("name", function.name.as_str())

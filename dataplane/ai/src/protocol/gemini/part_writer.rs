@@ -168,10 +168,10 @@ fn simple_part(block: &Block, lost: &mut Lost) -> Result<Option<Json>, RequestEr
 }
 
 fn write_media(media: &Media, path: &str, lost: &mut Lost) -> Result<Map, RequestError> {
-    if let Some(detail) = &media.detail {
-        if detail.value != "auto" {
-            lost.add(&detail.path, "Gemini has no resolution of single images here");
-        }
+    if let Some(detail) = &media.detail
+        && detail.value != "auto"
+    {
+        lost.add(&detail.path, "Gemini has no resolution of single images here");
     }
     if let Source::Text(text) = &media.source {
         return Ok(Map::new().with("text", text));

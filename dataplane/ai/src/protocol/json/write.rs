@@ -69,8 +69,9 @@ impl Map {
         self
     }
 
-    pub(in crate::protocol) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(key, _)| key == name)
+    /// Adds the fields of another object.
+    pub(in crate::protocol) fn append(&mut self, other: Map) {
+        self.0.extend(other.0);
     }
 
     pub(in crate::protocol) fn is_empty(&self) -> bool {
