@@ -85,7 +85,7 @@ fn settle_block(block: &mut Block, own: Family, wanted: Family, lost: &mut Lost)
 fn accept(signature: String, own: Family, wanted: Family) -> Option<String> {
     let tagged = TAGS.iter().find_map(|(family, tag)| Some((*family, signature.strip_prefix(tag)?)));
     let (family, bare) = tagged.unwrap_or((own, signature.as_str()));
-    (family == wanted).then(|| bare.to_owned())
+    (family == wanted && !bare.is_empty()).then(|| bare.to_owned())
 }
 
 /// Puts the prefix before a provider's signatures where the client's protocol is another's.

@@ -39,6 +39,9 @@ pub(in crate::protocol) struct Located<T> {
     pub(in crate::protocol) path: String,
 }
 
+/// How deep a request may be nested where it is read; opaque values may be deeper.
+const MAX_DEPTH: usize = 64;
+
 /// Whether `text` is a JSON object.
 pub(in crate::protocol) fn is_json_object(text: &str) -> bool {
     text.trim_ascii_start().starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok()
@@ -48,6 +51,7 @@ pub(in crate::protocol) fn is_json_object(text: &str) -> bool {
 #[derive(Debug, Clone)]
 pub(in crate::protocol) struct Field<'a> {
     raw: &'a str,
+    depth: usize,
     pub(in crate::protocol) path: String,
 }
 
@@ -58,7 +62,15 @@ impl<'a> Field<'a> {
             .map_err(|_| RequestError::invalid(None, "the request body is not UTF-8"))?;
         let raw: &RawValue = serde_json::from_str(text)
             .map_err(|e| RequestError::invalid(None, format!("the request body is not JSON: {e}")))?;
-        Ok(Self { raw: raw.get(), path: String::new() })
+        Ok(Self { raw: raw.get(), depth: 0, path: String::new() })
+    }
+
+    /// Readers recurse where protocols nest; no request needs that much.
+    fn check_depth(&self) -> Result<(), RequestError> {
+        if self.depth > MAX_DEPTH {
+            return Err(RequestError::invalid(None, "the request is nested too deeply"));
+        }
+        Ok(())
     }
 
     fn wrong(&self, expected: &str) -> RequestError {
@@ -125,8 +137,13 @@ impl<'a> Field<'a> {
         if !self.is_object() {
             return Err(self.wrong("an object"));
         }
+        self.check_depth()?;
         let entries: Entries<'a> = serde_json::from_str(self.raw).map_err(|_| self.wrong("an object"))?;
-        let mut fields = Fields { path: self.path.clone(), entries: Vec::with_capacity(entries.0.len()) };
+        let mut fields = Fields {
+            path: self.path.clone(),
+            depth: self.depth,
+            entries: Vec::with_capacity(entries.0.len()),
+        };
         for (name, raw) in entries.0 {
             if fields.entries.iter().any(|(other, _)| *other == name) {
                 let path = fields.path_of(&name);
@@ -142,9 +159,11 @@ impl<'a> Field<'a> {
         if !self.is_array() {
             return Err(self.wrong("an array"));
         }
+        self.check_depth()?;
+        let depth = self.depth + 1;
         let items: Items<'a> = serde_json::from_str(self.raw).map_err(|_| self.wrong("an array"))?;
         let fields = items.0.into_iter().enumerate();
-        Ok(fields.map(|(index, raw)| Field { raw, path: format!("{}[{index}]", self.path) }).collect())
+        Ok(fields.map(|(index, raw)| Field { raw, depth, path: format!("{}[{index}]", self.path) }).collect())
     }
 
     pub(in crate::protocol) fn texts(&self) -> Result<Vec<String>, RequestError> {
@@ -160,6 +179,7 @@ impl<'a> Field<'a> {
 #[derive(Debug)]
 pub(in crate::protocol) struct Fields<'a> {
     pub(in crate::protocol) path: String,
+    depth: usize,
     entries: Vec<(Cow<'a, str>, &'a str)>,
 }
 
@@ -172,7 +192,7 @@ impl<'a> Fields<'a> {
     pub(in crate::protocol) fn take(&mut self, name: &str) -> Option<Field<'a>> {
         let at = self.entries.iter().position(|(key, _)| key == name)?;
         let (_, raw) = self.entries.remove(at);
-        let field = Field { raw, path: self.path_of(name) };
+        let field = Field { raw, depth: self.depth + 1, path: self.path_of(name) };
         (!field.is_null()).then_some(field)
     }
 
@@ -213,12 +233,13 @@ impl<'a> Fields<'a> {
 
     /// What is left, except nulls.
     pub(in crate::protocol) fn rest(self) -> Vec<(String, Field<'a>)> {
-        let Self { path, entries } = self;
+        let Self { path, depth, entries } = self;
         let path_of = |name: &str| {
             if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
         };
-        let fields =
-            entries.into_iter().map(|(name, raw)| (name.to_string(), Field { raw, path: path_of(&name) }));
+        let fields = entries
+            .into_iter()
+            .map(|(name, raw)| (name.to_string(), Field { raw, depth: depth + 1, path: path_of(&name) }));
         fields.filter(|(_, field)| !field.is_null()).collect()
     }
 
