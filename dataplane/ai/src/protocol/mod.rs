@@ -9,6 +9,7 @@ mod anthropic;
 mod bedrock;
 mod endpoint;
 mod error;
+pub mod fates;
 mod gemini;
 mod json;
 mod lenient;

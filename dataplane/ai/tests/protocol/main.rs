@@ -4,6 +4,7 @@
 mod answers;
 mod clients;
 mod errors;
+mod fates;
 mod fixtures;
 mod fuzz;
 mod harness;
