@@ -19,6 +19,7 @@ mod openai;
 mod openai_chat;
 mod openai_responses;
 mod provider_error;
+mod reasoning;
 mod request;
 mod signature;
 mod translator;

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::error::RequestError;
 use super::json::{Located, RawJson};
+pub(super) use super::reasoning::{Reasoning, ReasoningMode};
 
 #[derive(Debug, Default)]
 pub(super) struct Request {
@@ -307,54 +308,6 @@ pub(super) enum OutputFormat {
     Text,
     JsonObject,
     Schema { name: Option<String>, description: Option<String>, schema: RawJson, strict: Option<bool> },
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Reasoning {
-    pub(super) mode: Option<ReasoningMode>,
-    pub(super) effort: Option<String>,
-    pub(super) budget: Option<u64>,
-    /// Whether the client wants to see the reasoning.
-    pub(super) visible: Option<bool>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ReasoningMode {
-    Off,
-    On,
-    /// The model decides how much.
-    Adaptive,
-}
-
-impl Reasoning {
-    pub(super) fn is_off(&self) -> bool {
-        self.mode == Some(ReasoningMode::Off) || self.effort.as_deref() == Some("none")
-    }
-
-    /// The budget in tokens that stands for what the client asked.
-    pub(super) fn budget_tokens(&self) -> Option<u64> {
-        let from_effort = |effort: &String| match effort.as_str() {
-            "minimal" | "low" => 1024,
-            "medium" => 8192,
-            "high" => 24_576,
-            _ => 32_768,
-        };
-        self.budget.or_else(|| self.effort.as_ref().map(from_effort))
-    }
-
-    /// The effort that stands for what the client asked; absent if the model is to decide.
-    pub(super) fn effort_level(&self) -> Option<&str> {
-        let from_budget = |budget: u64| match budget {
-            0 => "none",
-            1..=2048 => "low",
-            2049..=16_384 => "medium",
-            _ => "high",
-        };
-        if self.mode == Some(ReasoningMode::Off) {
-            return Some("none");
-        }
-        self.effort.as_deref().or_else(|| self.budget.map(from_budget))
-    }
 }
 
 /// Consecutive blocks of one side: what providers call a turn.

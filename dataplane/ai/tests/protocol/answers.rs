@@ -171,7 +171,7 @@ fn signatures_of_tool_calls_reach_every_client() {
                 kind,
                 &[bytes.as_bytes()],
             );
-            assert_eq!(run.text().matches("U0lH").count() > 0, true, "{client:?}: {}", run.text());
+            assert!(run.text().contains("U0lH"), "{client:?}: {}", run.text());
             if client == ClientProtocol::AnthropicMessages && is_stream {
                 // In the block of the thought before it, not in one of its own.
                 assert_eq!(run.text().matches("\"type\":\"thinking\"").count(), 1, "{}", run.text());

@@ -121,10 +121,8 @@ fn the_same_conversation_from_every_client_to_every_provider() {
             if provider == ToOpenAi && client == Gemini {
                 wanted["messages"][4]["content"] = json!("{\"n\": 2}");
             }
-            if client == OpenAiResponses {
-                if provider == ToOpenAi {
-                    wanted["messages"][1]["content"][1]["image_url"]["detail"] = json!("auto");
-                }
+            if provider == ToOpenAi && client == OpenAiResponses {
+                wanted["messages"][1]["content"][1]["image_url"]["detail"] = json!("auto");
             }
             assert_eq!(body, wanted, "{client:?} to {provider:?}");
             assert!(lost.is_empty(), "{client:?} to {provider:?}: {lost:?}");
