@@ -21,8 +21,15 @@ pub(super) fn is_reasoning_model(model: &str) -> bool {
 }
 
 /// Fields that both protocols know under the same name and without which the answer is the same.
-const HARMLESS: [&str; 6] =
-    ["metadata", "store", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier"];
+const HARMLESS: [&str; 7] = [
+    "prompt_cache_options",
+    "metadata",
+    "store",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+];
 
 /// Takes the fields that are handed on as they are to a provider that speaks OpenAI's protocol.
 pub(super) fn take_extras(fields: &mut Fields<'_>, names: &[&str], request: &mut Request) {
@@ -66,12 +73,16 @@ pub(super) fn function(fields: &mut Fields<'_>) -> Result<Function, RequestError
 /// `mode` and `tools` of a choice among allowed tools; `name_of` finds the name of one.
 pub(super) fn allowed_tools<'a>(
     fields: &mut Fields<'a>,
-    name_of: impl Fn(&mut Fields<'a>) -> Result<String, RequestError>,
+    lost: &mut Lost,
+    name_of: impl Fn(&mut Fields<'a>, &mut Lost) -> Result<String, RequestError>,
 ) -> Result<ToolChoice, RequestError> {
     let required = fields.text("mode")?.is_some_and(|mode| mode == "required");
     let mut names = Vec::new();
     for tool in fields.require("tools")?.array()? {
-        names.push(name_of(&mut tool.object()?)?);
+        let mut tool = tool.object()?;
+        tool.take("type");
+        names.push(name_of(&mut tool, lost)?);
+        tool.finish(lost);
     }
     Ok(ToolChoice::Allowed { names, required })
 }
@@ -147,10 +158,16 @@ pub(super) fn mime_of_name(name: &str) -> Option<String> {
 }
 
 /// `cache_control`, Anthropic's field, which many clients of OpenAI's protocol send as well.
-pub(super) fn cache_mark(fields: &mut Fields<'_>) -> Result<Option<Located<CacheMark>>, RequestError> {
-    let read = |field: &Field<'_>| {
+pub(super) fn cache_mark(
+    fields: &mut Fields<'_>,
+    lost: &mut Lost,
+) -> Result<Option<Located<CacheMark>>, RequestError> {
+    let read = |field: &Field<'_>| -> Result<CacheMark, RequestError> {
         let mut fields = field.object()?;
-        Ok(CacheMark { ttl: fields.text("ttl")? })
+        fields.take("type");
+        let ttl = fields.text("ttl")?;
+        fields.finish(lost);
+        Ok(CacheMark { ttl })
     };
     fields.located("cache_control", read)
 }

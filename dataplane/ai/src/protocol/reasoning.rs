@@ -1,10 +1,14 @@
 //! How much a client asks a model to reason.
 
+use super::json::RawJson;
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Reasoning {
     pub(super) mode: Option<ReasoningMode>,
     pub(super) effort: Option<String>,
     pub(super) budget: Option<u64>,
+    /// What Anthropic's clients say, word for word, for providers of Claude.
+    pub(super) native: Option<RawJson>,
     /// Whether the client wants to see the reasoning.
     pub(super) visible: Option<bool>,
 }

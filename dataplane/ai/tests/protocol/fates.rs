@@ -65,7 +65,7 @@ fn model(provider: ProviderProtocol) -> &'static str {
 }
 
 /// The sample in the smallest request; its fields take the place of those.
-fn body(client: ClientProtocol, sample: &str) -> String {
+pub(crate) fn body(client: ClientProtocol, sample: &str) -> String {
     let minimal: Value = serde_json::from_str(crate::harness::minimal(client)).unwrap();
     let given: Value = serde_json::from_str(&format!("{{{sample}}}")).expect(sample);
     let mut fields: Vec<String> = minimal

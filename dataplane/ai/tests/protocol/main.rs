@@ -10,4 +10,5 @@ mod fuzz;
 mod harness;
 mod requests;
 mod round_trip;
+mod silence;
 mod splits;

@@ -301,6 +301,14 @@ fn how_much_a_model_reasons() {
         (&value["thinking"], &value["output_config"]),
         (&json!({"type":"adaptive"}), &json!({"effort":"medium"}))
     );
+    for (provider, model) in
+        [(ToAnthropic, "claude-opus-4-8"), (ToBedrock, "us.anthropic.claude-opus-5-v1:0")]
+    {
+        let (value, lost) =
+            translate(OpenAiChat, provider, &chat(model, r#","temperature":0.5,"top_p":0.9,"top_k":4"#));
+        assert!(value.to_string().contains(r#""display":"summarized""#), "{value}");
+        assert_eq!(paths(&lost), ["temperature", "top_p", "top_k"]);
+    }
     let (value, _) = translate(OpenAiChat, ToGemini, &chat("gemini-2.5-pro", ""));
     assert_eq!(
         value["generationConfig"]["thinkingConfig"],
@@ -331,6 +339,8 @@ fn how_much_a_model_reasons() {
     let (value, _) =
         translate(AnthropicMessages, ToAnthropic, &anthropic(r#"{"type":"enabled","budget_tokens":20000}"#));
     assert_eq!(value["thinking"], json!({"type":"enabled","budget_tokens":20000}));
+    let (value, _) = translate(AnthropicMessages, ToAnthropic, &anthropic(r#"{"type":"between_tools"}"#));
+    assert_eq!(value["thinking"], json!({"type":"between_tools"}));
     let gemini = r#"{"contents":[{"parts":[{"text":"a"}]}],"generationConfig":{"thinkingConfig":{"thinkingLevel":"LOW","includeThoughts":true}}}"#;
     assert_eq!(translate(Gemini, ToOpenAi, gemini).0["reasoning_effort"], "low");
 }

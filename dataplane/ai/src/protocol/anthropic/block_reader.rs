@@ -48,7 +48,7 @@ fn block(field: &Field<'_>, lost: &mut Lost) -> Result<Block, RequestError> {
             return Ok(Block::new(&field.path, kind));
         }
     };
-    let cache = cache_mark(&mut fields)?;
+    let cache = cache_mark(&mut fields, lost)?;
     fields.finish(lost);
     Ok(Block { kind, cache, path: field.path.clone() })
 }

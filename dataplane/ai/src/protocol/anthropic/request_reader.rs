@@ -10,7 +10,10 @@ use crate::protocol::openai::cache_mark;
 use super::block_reader::content;
 
 /// Fields for Anthropic only, and whether the answer is the same without them.
-const EXTRAS: [(&str, bool); 8] = [
+const EXTRAS: [(&str, bool); 11] = [
+    ("diagnostics", true),
+    ("user_profile_id", true),
+    ("workspace_id", true),
     ("service_tier", true),
     ("container", false),
     ("context_management", false),
@@ -116,7 +119,7 @@ fn tools(fields: &mut Fields<'_>, request: &mut Request, lost: &mut Lost) -> Res
 fn tool(field: &Field<'_>, lost: &mut Lost) -> Result<Tool, RequestError> {
     let mut fields = field.object()?;
     let tag = fields.text("type")?;
-    let cache = cache_mark(&mut fields)?;
+    let cache = cache_mark(&mut fields, lost)?;
     if tag.is_some_and(|tag| tag != "custom") {
         let kind = ToolKind::Hosted(Family::Anthropic, field.raw());
         return Ok(Tool { kind, cache: None, path: field.path.clone() });
@@ -140,12 +143,14 @@ fn thinking(fields: &mut Fields<'_>, request: &mut Request, lost: &mut Lost) -> 
         let mut fields = field.object()?;
         let mode = match fields.tag()?.as_str() {
             "disabled" => ReasoningMode::Off,
-            "adaptive" => ReasoningMode::Adaptive,
-            _ => ReasoningMode::On,
+            "enabled" => ReasoningMode::On,
+            // What is added to the protocol later decides for itself as well.
+            _ => ReasoningMode::Adaptive,
         };
         let budget = fields.take("budget_tokens").map(|field| field.unsigned()).transpose()?;
         let visible = fields.text("display")?.map(|display| display != "omitted");
-        let reasoning = Reasoning { mode: Some(mode), effort: None, budget, visible };
+        let native = Some(field.raw());
+        let reasoning = Reasoning { mode: Some(mode), effort: None, budget, native, visible };
         fields.finish(lost);
         Ok(reasoning)
     })?;

@@ -5,7 +5,7 @@ use crate::protocol::model::{Family, OutputFormat, Request, Tool, ToolChoice, To
 use crate::protocol::{ClientProtocol, refuse_count, write_extras};
 
 use super::block_writer::{cache_control, messages, system};
-use super::thinking::{Thinking, thinking};
+use super::thinking::{Thinking, fixes_sampling, thinking};
 
 pub(in crate::protocol) fn write(
     request: &Request,
@@ -21,7 +21,12 @@ pub(in crate::protocol) fn write(
     }
     body.set_some("system", system(request, lost)?);
     body.set("messages", messages(request, lost)?);
-    sampling(request, &thinking, &mut body, lost);
+    if client != ClientProtocol::AnthropicMessages && fixes_sampling(&request.model) {
+        report_sampling(request, lost);
+    } else {
+        sampling(request, &thinking, &mut body, lost);
+    }
+    body.set_some("stop_sequences", request.stop.as_ref().map(|field| field.value.as_slice()));
     tools(request, &mut body, lost);
     output(request, &thinking, &mut body, lost);
     body.set_some("thinking", thinking.field);
@@ -53,7 +58,12 @@ fn sampling(request: &Request, thinking: &Thinking, body: &mut Map, lost: &mut L
             body.set("top_k", &top_k.value);
         }
     }
-    body.set_some("stop_sequences", request.stop.as_ref().map(|field| field.value.as_slice()));
+}
+
+pub(in crate::protocol) fn report_sampling(request: &Request, lost: &mut Lost) {
+    for field in [&request.temperature, &request.top_p, &request.top_k].into_iter().flatten() {
+        lost.add(&field.path, "the model takes no sampling parameters");
+    }
 }
 
 fn report_missing(request: &Request, lost: &mut Lost) {

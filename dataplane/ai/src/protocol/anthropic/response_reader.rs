@@ -42,6 +42,13 @@ struct UsageJson {
     cache_creation_input_tokens: Option<u64>,
     #[serde(default, deserialize_with = "count")]
     output_tokens: Option<u64>,
+    output_tokens_details: Option<OutputDetailsJson>,
+}
+
+#[derive(Deserialize)]
+struct OutputDetailsJson {
+    #[serde(default, deserialize_with = "count")]
+    thinking_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -80,7 +87,11 @@ impl UsageJson {
             cache_read,
             cache_write,
             output: self.output_tokens.unwrap_or(before.output),
-            reasoning: None,
+            reasoning: self
+                .output_tokens_details
+                .as_ref()
+                .and_then(|details| details.thinking_tokens)
+                .or(before.reasoning),
         }
     }
 }

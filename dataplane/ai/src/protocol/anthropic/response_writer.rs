@@ -26,6 +26,10 @@ fn usage(usage: &Usage) -> Map {
         .with("cache_creation_input_tokens", usage.cache_write.unwrap_or(0))
         .with("cache_read_input_tokens", usage.cache_read.unwrap_or(0))
         .with("output_tokens", usage.output)
+        .with_some(
+            "output_tokens_details",
+            usage.reasoning.map(|tokens| Map::new().with("thinking_tokens", tokens)),
+        )
 }
 
 fn message(id: Option<String>, model: Option<String>, context: &RequestContext) -> Map {

@@ -1,9 +1,9 @@
 //! How much Claude is to think: a budget of tokens for older models, an effort for newer ones.
 
 use crate::protocol::ClientProtocol;
-use crate::protocol::json::Map;
+use crate::protocol::json::{Json, Map};
 use crate::protocol::lost::Lost;
-use crate::protocol::model::{BlockKind, Reasoning, ReasoningMode, Request, Role, ToolChoice};
+use crate::protocol::model::{BlockKind, Reasoning, Request, Role, ToolChoice};
 
 /// The smallest budget that Anthropic takes.
 const MIN_BUDGET: u64 = 1024;
@@ -12,7 +12,7 @@ const MIN_BUDGET: u64 = 1024;
 #[derive(Debug, Default)]
 pub(in crate::protocol) struct Thinking {
     /// The field `thinking`.
-    pub(in crate::protocol) field: Option<Map>,
+    pub(in crate::protocol) field: Option<Json>,
     /// `output_config.effort`.
     pub(in crate::protocol) effort: Option<String>,
     /// The limit of the answer, thinking included.
@@ -23,12 +23,22 @@ pub(in crate::protocol) struct Thinking {
 
 /// Whether the model decides itself how much it thinks, guided by an effort.
 fn is_adaptive(model: &str) -> bool {
-    let Some((_, name)) = model.rsplit_once("claude-") else { return false };
+    version(model) >= (4, 6)
+}
+
+/// Whether the model takes no sampling parameters: from Claude Opus 4.7 on.
+pub(in crate::protocol) fn fixes_sampling(model: &str) -> bool {
+    version(model) >= (4, 7)
+}
+
+/// The version of a Claude model; zero for others.
+fn version(model: &str) -> (u32, u32) {
+    let Some((_, name)) = model.rsplit_once("claude-") else { return (0, 0) };
     let mut numbers = name.split(['-', '.', '@', ':']).map(str::parse::<u32>).filter_map(Result::ok);
     let major = numbers.next().unwrap_or(0);
     // A number of eight digits is the date of the model.
     let minor = numbers.next().filter(|minor| *minor < 1000).unwrap_or(0);
-    (5..1000).contains(&major) || (major == 4 && minor >= 6)
+    if major < 1000 { (major, minor) } else { (0, 0) }
 }
 
 pub(in crate::protocol) fn thinking(
@@ -45,15 +55,21 @@ pub(in crate::protocol) fn thinking(
         return verbatim(&reasoning.value, max_tokens);
     }
     if reasoning.value.is_off() {
-        return Thinking { field: Some(Map::tagged("disabled")), ..plain };
+        return Thinking { field: Some(Map::tagged("disabled").into()), ..plain };
     }
     if let Some(reason) = obstacle(request) {
         lost.add(&reasoning.path, reason);
         return plain;
     }
     if is_adaptive(&request.model) {
-        let effort = reasoning.value.effort_level().map(effort_name);
-        return Thinking { field: Some(Map::tagged("adaptive")), effort, max_tokens, on: true };
+        let effort = reasoning.value.effort_level().map(|level| effort_name(level, &request.model));
+        let mut field = Map::tagged("adaptive");
+        if fixes_sampling(&request.model) {
+            // These models hide their thinking unless told otherwise.
+            let visible = reasoning.value.visible != Some(false);
+            field.set("display", if visible { "summarized" } else { "omitted" });
+        }
+        return Thinking { field: Some(field.into()), effort, max_tokens, on: true };
     }
     let Some(wanted) = reasoning.value.budget_tokens() else {
         // Enabled without any measure: a moderate budget.
@@ -67,17 +83,8 @@ pub(in crate::protocol) fn thinking(
 }
 
 fn verbatim(reasoning: &Reasoning, max_tokens: u64) -> Thinking {
-    let tag = match reasoning.mode {
-        Some(ReasoningMode::On) => Some("enabled"),
-        Some(ReasoningMode::Off) => Some("disabled"),
-        Some(ReasoningMode::Adaptive) => Some("adaptive"),
-        None => None,
-    };
-    let display = reasoning.visible.map(|visible| if visible { "summarized" } else { "omitted" });
-    let field = tag.map(|tag| {
-        Map::tagged(tag).with_some("budget_tokens", reasoning.budget).with_some("display", display)
-    });
     // Parameters that thinking forbids are the client's own affair here.
+    let field = reasoning.native.clone().map(Json::Raw);
     Thinking { field, effort: reasoning.effort.clone(), max_tokens, on: false }
 }
 
@@ -89,13 +96,13 @@ fn budget(wanted: u64, given: Option<u64>, default_max_tokens: u64) -> Thinking 
         None => (wanted, wanted.saturating_add(default_max_tokens)),
     };
     let field = Map::tagged("enabled").with("budget_tokens", budget);
-    Thinking { field: Some(field), effort: None, max_tokens, on: true }
+    Thinking { field: Some(field.into()), effort: None, max_tokens, on: true }
 }
 
-fn effort_name(level: &str) -> String {
+fn effort_name(level: &str, model: &str) -> String {
     match level {
         "minimal" => "low",
-        "xhigh" => "max",
+        "xhigh" if !fixes_sampling(model) => "high",
         other => other,
     }
     .to_owned()

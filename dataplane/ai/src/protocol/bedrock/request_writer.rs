@@ -1,4 +1,5 @@
-use crate::protocol::anthropic::thinking::thinking;
+use crate::protocol::anthropic::request_writer::report_sampling;
+use crate::protocol::anthropic::thinking::{fixes_sampling, thinking};
 use crate::protocol::error::RequestError;
 use crate::protocol::json::{Json, Map, RawJson};
 use crate::protocol::lost::Lost;
@@ -46,8 +47,16 @@ pub(in crate::protocol) fn write(
     body.set("messages", messages(request, lost)?);
     let mut additional = Map::new();
     let limits = reasoning(request, client, vendor, default_max_tokens, &mut additional, lost);
-    body.set_filled("inferenceConfig", inference(request, &limits, lost));
-    top_k(request, &limits, vendor, &mut additional, lost);
+    let mut config = Map::new().with_some("maxTokens", limits.max_tokens);
+    if client != ClientProtocol::AnthropicMessages && fixes_sampling(&request.model) {
+        report_sampling(request, lost);
+    } else {
+        temperature(request, &limits, &mut config, lost);
+        config.set_some("topP", request.top_p.as_ref().map(|field| &field.value));
+        top_k(request, &limits, vendor, &mut additional, lost);
+    }
+    config.set_some("stopSequences", request.stop.as_ref().map(|field| field.value.as_slice()));
+    body.set_filled("inferenceConfig", config);
     tools(request, &mut body, lost);
     output(request, &mut body, lost);
     body.set_filled("additionalModelRequestFields", additional);
@@ -103,8 +112,7 @@ fn reasoning(
     }
 }
 
-fn inference(request: &Request, limits: &Limits, lost: &mut Lost) -> Map {
-    let mut config = Map::new().with_some("maxTokens", limits.max_tokens);
+fn temperature(request: &Request, limits: &Limits, config: &mut Map, lost: &mut Lost) {
     if let Some(temperature) = &request.temperature {
         let value = temperature.value.as_f64().unwrap_or(1.0);
         if limits.thinks && value != 1.0 {
@@ -116,9 +124,6 @@ fn inference(request: &Request, limits: &Limits, lost: &mut Lost) -> Map {
             config.set("temperature", &temperature.value);
         }
     }
-    config.set_some("topP", request.top_p.as_ref().map(|field| &field.value));
-    config.set_some("stopSequences", request.stop.as_ref().map(|field| field.value.as_slice()));
-    config
 }
 
 fn top_k(request: &Request, limits: &Limits, vendor: Vendor, additional: &mut Map, lost: &mut Lost) {

@@ -202,6 +202,14 @@ pub(super) const FATES: &[FieldFate] = &[
     ),
     row("mcp_servers", r#""mcp_servers":[{"name":"Mcp7"}]"#, "Mcp7", [L, C("mcp_servers"), L, L]),
     row("inference_geo", r#""inference_geo":"Geo7""#, "Geo7", [L, C("inference_geo"), L, L]),
+    row(
+        "diagnostics",
+        r#""diagnostics":{"previous_message_id":"Diag7"}"#,
+        "Diag7",
+        [H, C("diagnostics"), H, H],
+    ),
+    row("user_profile_id", r#""user_profile_id":"Prof7""#, "Prof7", [H, C("user_profile_id"), H, H]),
+    row("workspace_id", r#""workspace_id":"Ws7""#, "Ws7", [H, C("workspace_id"), H, H]),
     row("speed", r#""speed":"fast""#, "fast", [H, C("speed"), H, H]),
     row("(any other)", r#""novel":1"#, "", [L, L, L, L]),
 ];

@@ -234,6 +234,13 @@ pub(super) const FATES: &[FieldFate] = &[
         [C("prompt_cache_retention"), H, H, H],
     ),
     row("safety_identifier", r#""safety_identifier":"Id7""#, "Id7", [C("safety_identifier"), H, H, H]),
+    row(
+        "prompt_cache_options",
+        r#""prompt_cache_options":{"o":"Opt7"}"#,
+        "Opt7",
+        [C("prompt_cache_options"), H, H, H],
+    ),
+    row("moderation", r#""moderation":{"m":"Mod7"}"#, "Mod7", [C("moderation"), L, L, L]),
     row("service_tier", r#""service_tier":"flex""#, "flex", [C("service_tier"), H, H, H]),
     row(
         "stream_options.include_obfuscation",

@@ -144,6 +144,12 @@ pub(super) const FATES: &[FieldFate] = &[
     row("store", r#""store":false"#, "false", [C("store"), H, H, H]),
     row("prompt_cache_key", r#""prompt_cache_key":"Key7""#, "Key7", [C("prompt_cache_key"), H, H, H]),
     row("safety_identifier", r#""safety_identifier":"Id7""#, "Id7", [C("safety_identifier"), H, H, H]),
+    row(
+        "prompt_cache_options",
+        r#""prompt_cache_options":{"o":"Opt7"}"#,
+        "Opt7",
+        [C("prompt_cache_options"), H, H, H],
+    ),
     row("service_tier", r#""service_tier":"flex""#, "flex", [C("service_tier"), H, H, H]),
     row("include", r#""include":["reasoning.encrypted_content"]"#, "", [H, H, H, H]),
     row("context_management", r#""context_management":[{"type":"compaction"}]"#, "", [H, H, H, H]),

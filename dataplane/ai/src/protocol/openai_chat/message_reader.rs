@@ -55,7 +55,7 @@ fn content_part(field: &Field<'_>, lost: &mut Lost) -> Result<Block, RequestErro
             image.finish(lost);
             BlockKind::Media(openai::image(&url, detail))
         }
-        "input_audio" => BlockKind::Media(audio(&fields.require("input_audio")?)?),
+        "input_audio" => BlockKind::Media(audio(&fields.require("input_audio")?, lost)?),
         "file" => {
             let mut file = fields.require("file")?.object()?;
             let media = openai::file(&mut file)?;
@@ -68,15 +68,16 @@ fn content_part(field: &Field<'_>, lost: &mut Lost) -> Result<Block, RequestErro
             return Ok(Block::new(&fields.path_of(other), kind));
         }
     };
-    let cache = openai::cache_mark(&mut fields)?;
+    let cache = openai::cache_mark(&mut fields, lost)?;
     fields.finish(lost);
     Ok(Block { kind, cache, path: field.path.clone() })
 }
 
-fn audio(field: &Field<'_>) -> Result<Media, RequestError> {
+fn audio(field: &Field<'_>, lost: &mut Lost) -> Result<Media, RequestError> {
     let mut fields = field.object()?;
     let data = fields.require("data")?.text()?;
     let format = fields.require("format")?.text()?;
+    fields.finish(lost);
     Ok(Media {
         kind: MediaKind::Audio,
         mime: Some(format!("audio/{format}")),
@@ -89,7 +90,7 @@ fn audio(field: &Field<'_>) -> Result<Media, RequestError> {
 fn tool_result(fields: &mut Fields<'_>, lost: &mut Lost) -> Result<Block, RequestError> {
     let id = fields.require("tool_call_id")?.text()?;
     let content = required_content(fields, lost)?;
-    let cache = openai::cache_mark(fields)?;
+    let cache = openai::cache_mark(fields, lost)?;
     let kind = BlockKind::ToolResult(ToolResult { id, content, is_error: None });
     Ok(Block { kind, cache, path: fields.path.clone() })
 }
@@ -146,6 +147,11 @@ fn reasoning(fields: &mut Fields<'_>, lost: &mut Lost) -> Result<Vec<Block>, Req
                 continue;
             }
         };
+        // How the client numbers and names them.
+        for name in ["id", "format", "index"] {
+            fields.take(name);
+        }
+        fields.finish(lost);
         blocks.push(Block::new(&field.path, kind));
     }
     Ok(blocks)

@@ -7,7 +7,7 @@ use crate::protocol::openai;
 use super::message_reader::messages;
 
 /// Fields for the provider's own protocol only.
-const EXTRAS: [&str; 3] = ["logit_bias", "prediction", "web_search_options"];
+const EXTRAS: [&str; 4] = ["logit_bias", "moderation", "prediction", "web_search_options"];
 /// Fields that no provider gets, because the answer's counterpart is not carried.
 const NEVER: [(&str, &str); 4] = [
     ("logprobs", "log probabilities are not carried"),
@@ -90,7 +90,7 @@ fn tool(field: &Field<'_>, lost: &mut Lost) -> Result<Option<Tool>, RequestError
     }
     let mut inner = fields.require("function")?.object()?;
     let function = openai::function(&mut inner)?;
-    let cache = openai::cache_mark(&mut fields)?;
+    let cache = openai::cache_mark(&mut fields, lost)?;
     inner.finish(lost);
     fields.finish(lost);
     Ok(Some(Tool { kind: ToolKind::Function(function), cache, path: field.path.clone() }))
@@ -102,11 +102,13 @@ fn tool_choice(field: &Field<'_>, lost: &mut Lost) -> Result<ToolChoice, Request
     }
     let mut fields = field.object()?;
     let choice = match fields.tag()?.as_str() {
-        "function" => ToolChoice::Tool(function_name(&mut fields)?),
-        "allowed_tools" => openai::allowed_tools(&mut fields.require("allowed_tools")?.object()?, |tool| {
-            tool.take("type");
-            function_name(tool)
-        })?,
+        "function" => ToolChoice::Tool(function_name(&mut fields, lost)?),
+        "allowed_tools" => {
+            let mut allowed = fields.require("allowed_tools")?.object()?;
+            let choice = openai::allowed_tools(&mut allowed, lost, function_name)?;
+            allowed.finish(lost);
+            choice
+        }
         other => {
             return Err(RequestError::refused(&field.path, format!("the type {other:?} is not carried")));
         }
@@ -115,8 +117,11 @@ fn tool_choice(field: &Field<'_>, lost: &mut Lost) -> Result<ToolChoice, Request
     Ok(choice)
 }
 
-fn function_name(fields: &mut Fields<'_>) -> Result<String, RequestError> {
-    fields.require("function")?.object()?.require("name")?.text()
+fn function_name(fields: &mut Fields<'_>, lost: &mut Lost) -> Result<String, RequestError> {
+    let mut function = fields.require("function")?.object()?;
+    let name = function.require("name")?.text()?;
+    function.finish(lost);
+    Ok(name)
 }
 
 fn output(fields: &mut Fields<'_>, request: &mut Request, lost: &mut Lost) -> Result<(), RequestError> {

@@ -45,7 +45,7 @@ pub(in crate::protocol) fn read(body: &[u8], lost: &mut Lost) -> Result<Request,
         request.messages.push(Message { role: Role::System, blocks, name: None, path: field.path });
     }
     request.messages.extend(input(&fields.require("input")?, lost)?);
-    sampling(&mut fields, &mut request)?;
+    sampling(&mut fields, &mut request, lost)?;
     tools(&mut fields, &mut request, lost)?;
     output(&mut fields, &mut request, lost)?;
     request.user = fields.located("user", Field::text)?;
@@ -88,7 +88,7 @@ fn refuse_state(fields: &mut Fields<'_>) -> Result<(), RequestError> {
     }
 }
 
-fn sampling(fields: &mut Fields<'_>, request: &mut Request) -> Result<(), RequestError> {
+fn sampling(fields: &mut Fields<'_>, request: &mut Request, lost: &mut Lost) -> Result<(), RequestError> {
     request.max_tokens = fields.located("max_output_tokens", Field::unsigned)?;
     request.temperature = fields.located("temperature", Field::number)?;
     request.top_p = fields.located("top_p", Field::number)?;
@@ -96,6 +96,7 @@ fn sampling(fields: &mut Fields<'_>, request: &mut Request) -> Result<(), Reques
         let mut fields = field.object()?;
         let effort = fields.text("effort")?;
         let summary = fields.take("summary").or_else(|| fields.take("generate_summary"));
+        fields.finish(lost);
         Ok(Reasoning { effort, visible: summary.map(|_| true), ..Reasoning::default() })
     })?;
     // An empty object asks for nothing.
@@ -109,7 +110,7 @@ fn tools(fields: &mut Fields<'_>, request: &mut Request, lost: &mut Lost) -> Res
             request.tools.extend(tool(&field, lost)?);
         }
     }
-    request.tool_choice = fields.located("tool_choice", tool_choice)?;
+    request.tool_choice = fields.located("tool_choice", |field| tool_choice(field, lost))?;
     request.parallel_tools = fields.located("parallel_tool_calls", Field::boolean)?;
     Ok(())
 }
@@ -126,16 +127,20 @@ fn tool(field: &Field<'_>, lost: &mut Lost) -> Result<Option<Tool>, RequestError
     Ok(Some(Tool { kind: ToolKind::Function(function), cache: None, path: field.path.clone() }))
 }
 
-fn tool_choice(field: &Field<'_>) -> Result<ToolChoice, RequestError> {
+fn tool_choice(field: &Field<'_>, lost: &mut Lost) -> Result<ToolChoice, RequestError> {
     if field.is_text() {
         return openai::tool_choice_mode(field);
     }
     let mut fields = field.object()?;
-    match fields.tag()?.as_str() {
-        "function" => Ok(ToolChoice::Tool(fields.require("name")?.text()?)),
-        "allowed_tools" => openai::allowed_tools(&mut fields, |tool| tool.require("name")?.text()),
-        other => Err(RequestError::refused(&field.path, format!("the type {other:?} is not carried"))),
-    }
+    let choice = match fields.tag()?.as_str() {
+        "function" => ToolChoice::Tool(fields.require("name")?.text()?),
+        "allowed_tools" => openai::allowed_tools(&mut fields, lost, |tool, _| tool.require("name")?.text())?,
+        other => {
+            return Err(RequestError::refused(&field.path, format!("the type {other:?} is not carried")));
+        }
+    };
+    fields.finish(lost);
+    Ok(choice)
 }
 
 fn output(fields: &mut Fields<'_>, request: &mut Request, lost: &mut Lost) -> Result<(), RequestError> {
