@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 /// A field of a request that the provider's protocol does not carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostField {
@@ -12,7 +14,11 @@ pub struct LostField {
 
 /// Collects what gets lost, in the order of discovery.
 #[derive(Debug, Default)]
-pub(super) struct Lost(pub(super) Vec<LostField>);
+pub(super) struct Lost {
+    pub(super) fields: Vec<LostField>,
+    /// The first report of a field counts.
+    paths: HashSet<String>,
+}
 
 impl Lost {
     pub(super) fn add(&mut self, path: &str, reason: impl Into<String>) {
@@ -24,8 +30,8 @@ impl Lost {
     }
 
     fn push(&mut self, path: &str, reason: String, harmless: bool) {
-        if !self.0.iter().any(|field| field.path == path) {
-            self.0.push(LostField { path: path.to_owned(), reason, harmless });
+        if self.paths.insert(path.to_owned()) {
+            self.fields.push(LostField { path: path.to_owned(), reason, harmless });
         }
     }
 }

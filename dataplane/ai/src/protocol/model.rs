@@ -3,6 +3,8 @@
 //! Whatever a provider may lack keeps the path it had in the client's body, so that the loss of it
 //! can be reported.
 
+use std::collections::HashMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -341,16 +343,14 @@ impl Request {
             .filter(|message| message.role.is_system())
     }
 
-    /// The name of the tool that the call with this id was for.
-    pub(super) fn tool_name_of(&self, result: &ToolResult, path: &str) -> Result<&str, RequestError> {
-        let calls = self.messages.iter().flat_map(|message| &message.blocks);
-        let mut names = calls.filter_map(|block| match &block.kind {
-            BlockKind::ToolCall(call) if call.id == result.id => Some(call.name.as_str()),
+    /// The names of the tools that were called, by the ids of the calls.
+    pub(super) fn tool_names(&self) -> HashMap<&str, &str> {
+        let blocks = self.messages.iter().flat_map(|message| &message.blocks);
+        let calls = blocks.filter_map(|block| match &block.kind {
+            BlockKind::ToolCall(call) => Some((call.id.as_str(), call.name.as_str())),
             _ => None,
         });
-        names.next_back().ok_or_else(|| {
-            RequestError::refused(path, format!("no tool call before it has the id {:?}", result.id))
-        })
+        calls.collect()
     }
 
     /// The tools to offer to a provider that has no list of allowed ones.

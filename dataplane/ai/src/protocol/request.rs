@@ -99,7 +99,7 @@ pub fn translate_request(
     }
     signature::settle(&mut request, client, provider, &mut lost);
     let written = write(&request, client, provider, options, &mut lost)?;
-    if let Some(field) = lost.0.iter().find(|field| options.strict && !field.harmless) {
+    if let Some(field) = lost.fields.iter().find(|field| options.strict && !field.harmless) {
         return Err(RequestError::refused(&field.path, format!("not carried: {}", field.reason)));
     }
     let context = RequestContext {
@@ -115,7 +115,7 @@ pub fn translate_request(
         body: written.to_bytes(),
         model: request.model,
         stream: request.stream,
-        lost: lost.0,
+        lost: lost.fields,
         context,
     })
 }

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use crate::protocol::error::RequestError;
 use crate::protocol::json::{Json, Map, RawJson, is_json_object};
 use crate::protocol::lost::Lost;
@@ -24,9 +26,10 @@ pub(super) fn system(request: &Request, lost: &mut Lost) -> Result<Option<Map>, 
 }
 
 pub(super) fn contents(request: &Request, lost: &mut Lost) -> Result<Vec<Map>, RequestError> {
+    let names = request.tool_names();
     let mut out = Vec::new();
     for turn in request.turns() {
-        let parts = TurnWriter { request, lost, parts: Vec::new() }.write(&turn)?;
+        let parts = TurnWriter { request, names: &names, lost, parts: Vec::new() }.write(&turn)?;
         if !parts.is_empty() {
             let role = if turn.role == Role::Assistant { "model" } else { "user" };
             out.push(Map::new().with("role", role).with("parts", parts));
@@ -43,6 +46,7 @@ fn report_cache_mark(block: &Block, lost: &mut Lost) {
 
 struct TurnWriter<'a, 'l> {
     request: &'a Request,
+    names: &'a HashMap<&'a str, &'a str>,
     lost: &'l mut Lost,
     parts: Vec<Json>,
 }
@@ -104,7 +108,10 @@ impl TurnWriter<'_, '_> {
     }
 
     fn tool_result(&mut self, result: &ToolResult, block: &Block) -> Result<(), RequestError> {
-        let name = self.request.tool_name_of(result, &block.path)?;
+        let name = self.names.get(result.id.as_str()).ok_or_else(|| {
+            let reason = format!("no tool call has the id {:?}", result.id);
+            RequestError::refused(&block.path, reason)
+        })?;
         let text = result.text();
         let response = match RawJson::parse(&text).filter(|_| is_json_object(&text)) {
             Some(object) if !result.failed() => Json::from(object),
@@ -113,7 +120,7 @@ impl TurnWriter<'_, '_> {
                 Map::new().with(key, text).into()
             }
         };
-        let function = Map::new().with("name", name).with("response", response);
+        let function = Map::new().with("name", *name).with("response", response);
         self.parts.push(Map::new().with("functionResponse", function).into());
         for (block, media) in result.media() {
             if !matches!(media.source, Source::Text(_)) {

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -139,19 +140,13 @@ impl<'a> Field<'a> {
         }
         self.check_depth()?;
         let entries: Entries<'a> = serde_json::from_str(self.raw).map_err(|_| self.wrong("an object"))?;
-        let mut fields = Fields {
-            path: self.path.clone(),
-            depth: self.depth,
-            entries: Vec::with_capacity(entries.0.len()),
-        };
-        for (name, raw) in entries.0 {
-            if fields.entries.iter().any(|(other, _)| *other == name) {
-                let path = fields.path_of(&name);
-                // Readers differ in which of two values they believe; a guard and a provider must not.
-                return Err(RequestError::invalid(Some(&path), "the field is given twice"));
-            }
-            fields.entries.push((name, raw));
+        let mut fields = Fields { path: self.path.clone(), depth: self.depth, entries: Vec::new() };
+        if let Some(name) = repeated(&entries.0) {
+            let path = fields.path_of(name);
+            // Readers differ in which of two values they believe; a guard and a provider must not.
+            return Err(RequestError::invalid(Some(&path), "the field is given twice"));
         }
+        fields.entries = entries.0;
         Ok(fields)
     }
 
@@ -173,6 +168,12 @@ impl<'a> Field<'a> {
     pub(in crate::protocol) fn located<T>(self, value: T) -> Located<T> {
         Located { value, path: self.path }
     }
+}
+
+/// A name that stands twice in an object.
+fn repeated<'e>(entries: &'e [(Cow<'_, str>, &str)]) -> Option<&'e str> {
+    let mut seen = HashSet::with_capacity(entries.len());
+    entries.iter().map(|(name, _)| name.as_ref()).find(|name| !seen.insert(*name))
 }
 
 /// The fields of an object that are not read yet.

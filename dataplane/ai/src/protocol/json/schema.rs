@@ -36,7 +36,9 @@ fn convert(field: &Field<'_>, depth: usize) -> Option<Json> {
     let mut fields = field.object().ok()?;
     let nullable = fields.take("nullable").is_some_and(|field| field.boolean().unwrap_or(false));
     let mut map = Map::new();
-    for (name, value) in fields.rest() {
+    for (name, mut value) in fields.rest() {
+        // Names are the user's own here: paths made of them could grow without bound.
+        value.path.clear();
         match name.as_str() {
             "type" if value.is_text() => {
                 let kind = lower_type(value.text().ok()?);
@@ -48,7 +50,8 @@ fn convert(field: &Field<'_>, depth: usize) -> Option<Json> {
             }
             "properties" => {
                 let mut properties = Map::new();
-                for (name, value) in value.object().ok()?.rest() {
+                for (name, mut value) in value.object().ok()?.rest() {
+                    value.path.clear();
                     properties.set(name, child(&value, depth));
                 }
                 map.set("properties", properties);
