@@ -11,6 +11,7 @@ mod endpoint;
 mod error;
 pub mod fates;
 mod gemini;
+mod ids;
 mod json;
 mod lenient;
 mod lost;

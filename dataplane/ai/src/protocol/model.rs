@@ -108,6 +108,11 @@ impl Block {
         Self::new(path, BlockKind::Text { text: text.into(), signature: None })
     }
 
+    /// Whether it is text of white space only, which Anthropic and Bedrock refuse.
+    pub(super) fn is_blank_text(&self) -> bool {
+        matches!(&self.kind, BlockKind::Text { text, .. } if text.trim().is_empty())
+    }
+
     /// Whether it is text without any character, which some providers refuse.
     pub(super) fn is_empty_text(&self) -> bool {
         matches!(&self.kind, BlockKind::Text { text, signature: None } if text.is_empty())

@@ -3,7 +3,7 @@ use super::json::{Map, RawJson};
 use super::lost::{Lost, LostField};
 use super::model::Request;
 use super::{ClientProtocol, ProviderProtocol};
-use super::{anthropic, bedrock, gemini, openai_chat, openai_responses, signature};
+use super::{anthropic, bedrock, gemini, ids, openai_chat, openai_responses, signature};
 
 /// What the gateway knows about a request besides its body.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,7 @@ pub struct RequestContext {
     /// Whether a Gemini client streams a JSON array.
     pub json_array: bool,
     /// Distinguishes the ids made for this answer from those of others. Derived from the body; callers
-    /// that know the id of the request may set that.
+    /// may set another of up to 30 letters and digits (OpenAI takes ids of calls of up to 40).
     pub id_seed: String,
     /// When the answer is made, in seconds since 1970, for protocols that tell. Callers set it.
     pub created: u64,
@@ -107,7 +107,7 @@ pub fn translate_request(
         stream: request.stream,
         include_usage: request.include_usage,
         json_array: options.json_array,
-        id_seed: format!("{:016x}", fnv1a(body)),
+        id_seed: format!("{:016x}", ids::fnv1a(body)),
         created: 0,
         echo: request.echo,
     };
@@ -148,11 +148,4 @@ fn write(
         ProviderProtocol::Gemini => gemini::request_writer::write(request, client, lost),
         ProviderProtocol::BedrockConverse => bedrock::request_writer::write(request, client, max, lost),
     }
-}
-
-/// FNV-1a: ids need to differ, not to be secret.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }

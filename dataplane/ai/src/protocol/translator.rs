@@ -71,6 +71,11 @@ impl ResponseTranslator {
             "application/vnd.amazon.eventstream" if !is_error => {
                 Source::EventStream(EventStreamDecoder::new(), reader())
             }
+            // Some hosts label a stream as plain text, or not at all.
+            "" | "text/plain" | "application/octet-stream" if context.stream && !is_error => match provider {
+                ProviderProtocol::BedrockConverse => Source::EventStream(EventStreamDecoder::new(), reader()),
+                _ => Source::Sse(SseParser::new(), reader()),
+            },
             _ => Source::Whole { body: Vec::new(), limit: DEFAULT_BODY_LIMIT },
         };
         let tagger = Tagger::new(client, provider);

@@ -549,6 +549,33 @@ fn system_messages_later_in_a_conversation() {
 }
 
 #[test]
+fn what_providers_would_refuse_is_smoothed_out() {
+    // Ids of other characters, blank texts, and an assistant's turn without anything in it.
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"a"},{"role":"assistant","content":" \n"},{"role":"user","content":"b"},{"role":"assistant","content":"","tool_calls":[{"id":"functions.f:0","function":{"name":"f","arguments":""}}]},{"role":"tool","tool_call_id":"functions.f:0","content":"r"}]}"#;
+    let (value, _) = translate(OpenAiChat, ToBedrock, body);
+    let roles: Vec<&str> =
+        value["messages"].as_array().unwrap().iter().map(|turn| turn["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["user", "assistant", "user"]);
+    let id = &value["messages"][1]["content"][0]["toolUse"]["toolUseId"];
+    assert!(id.as_str().unwrap().starts_with("functions_f_0"));
+    assert_eq!(*id, value["messages"][2]["content"][0]["toolResult"]["toolUseId"]);
+    let (value, _) = translate(OpenAiChat, ToAnthropic, body);
+    assert!(!value.to_string().contains("functions.f:0"), "{value}");
+    // The pieces of a streamed answer, as Gemini's clients keep them.
+    let gemini = r#"{"contents":[{"role":"user","parts":[{"text":"a"},{"text":"b"}]},{"role":"model","parts":[{"text":"c"},{"text":"\n\n"},{"text":"d"}]},{"role":"user","parts":[{"text":"e"}]}]}"#;
+    let (value, _) = translate(Gemini, ToAnthropic, gemini);
+    assert_eq!(value["messages"][0]["content"].as_array().unwrap().len(), 2);
+    assert_eq!(value["messages"][1]["content"], json!([{"type":"text","text":"c\n\nd"}]));
+    // Claude Code's identifiers are longer than OpenAI takes.
+    let long = format!(
+        r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":"a"}}],"metadata":{{"user_id":"{}"}}}}"#,
+        "u".repeat(65)
+    );
+    let (value, lost) = translate(AnthropicMessages, ToOpenAi, &long);
+    assert_eq!((value.get("user"), paths(&lost)), (None, vec!["metadata.user_id"]));
+}
+
+#[test]
 fn limits_of_the_answer_in_all_spellings() {
     let chat = |model: &str, field: &str| {
         format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"a"}}],"{field}":77}}"#)

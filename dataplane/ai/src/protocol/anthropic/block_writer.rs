@@ -1,4 +1,5 @@
 use crate::protocol::error::RequestError;
+use crate::protocol::ids;
 use crate::protocol::json::{Json, Located, Map};
 use crate::protocol::lost::Lost;
 use crate::protocol::model::{
@@ -11,7 +12,7 @@ pub(super) fn cache_control(mark: Option<&Located<CacheMark>>) -> Option<Map> {
 
 /// The system prompt: a text if it is only that.
 pub(super) fn system(request: &Request, lost: &mut Lost) -> Result<Option<Json>, RequestError> {
-    let blocks: Vec<&Block> = request.system_blocks().filter(|block| !block.is_empty_text()).collect();
+    let blocks: Vec<&Block> = request.system_blocks().filter(|block| !block.is_blank_text()).collect();
     for message in request.late_system_messages() {
         lost.add_harmless(&message.path, "the system message is moved to the beginning");
     }
@@ -37,7 +38,7 @@ pub(super) fn messages(request: &Request, lost: &mut Lost) -> Result<Vec<Map>, R
 fn write_blocks(blocks: &[&Block], lost: &mut Lost) -> Result<Vec<Json>, RequestError> {
     let mut out = Vec::new();
     for block in blocks {
-        if block.is_empty_text() {
+        if block.is_blank_text() {
             continue;
         }
         if let Some(json) = write_block(block, lost)? {
@@ -60,7 +61,7 @@ fn write_block(block: &Block, lost: &mut Lost) -> Result<Option<Json>, RequestEr
         }
         BlockKind::RedactedReasoning { data } => Map::tagged("redacted_thinking").with("data", data),
         BlockKind::ToolCall(call) => Map::tagged("tool_use")
-            .with("id", call.id.as_str())
+            .with("id", ids::safe(&call.id).as_ref())
             .with("name", call.name.as_str())
             .with("input", call.object(&block.path)?),
         BlockKind::ToolResult(result) => tool_result(result, lost)?,
@@ -78,7 +79,9 @@ fn tool_result(result: &ToolResult, lost: &mut Lost) -> Result<Map, RequestError
         [Block { kind: BlockKind::Text { text, .. }, cache: None, .. }] => Json::from(text),
         blocks => write_blocks(&blocks.iter().collect::<Vec<_>>(), lost)?.into(),
     };
-    let map = Map::tagged("tool_result").with("tool_use_id", result.id.as_str()).with("content", content);
+    let map = Map::tagged("tool_result")
+        .with("tool_use_id", ids::safe(&result.id).as_ref())
+        .with("content", content);
     Ok(map.with_some("is_error", result.failed().then_some(true)))
 }
 

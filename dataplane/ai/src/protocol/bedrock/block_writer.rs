@@ -1,4 +1,5 @@
 use crate::protocol::error::RequestError;
+use crate::protocol::ids;
 use crate::protocol::json::{Json, Located, Map, RawJson, is_json_object};
 use crate::protocol::lost::Lost;
 use crate::protocol::model::{
@@ -21,15 +22,19 @@ pub(super) fn system(request: &Request, lost: &mut Lost) -> Result<Vec<Json>, Re
 
 pub(super) fn messages(request: &Request, lost: &mut Lost) -> Result<Vec<Map>, RequestError> {
     let mut writer = BlockWriter { lost, documents: 0 };
-    let mut out = Vec::new();
+    let mut turns: Vec<(&'static str, Vec<Json>)> = Vec::new();
     for turn in request.turns() {
         let role = if turn.role == Role::Assistant { "assistant" } else { "user" };
         let content = writer.blocks(&turn.blocks)?;
-        if !content.is_empty() {
-            out.push(Map::new().with("role", role).with("content", content));
+        match turns.last_mut() {
+            _ if content.is_empty() => (),
+            // A turn between them was left out: Bedrock wants the sides to alternate.
+            Some((last, blocks)) if *last == role => blocks.extend(content),
+            _ => turns.push((role, content)),
         }
     }
-    Ok(out)
+    let messages = turns.into_iter();
+    Ok(messages.map(|(role, content)| Map::new().with("role", role).with("content", content)).collect())
 }
 
 struct BlockWriter<'l> {
@@ -42,7 +47,7 @@ impl BlockWriter<'_> {
     fn blocks(&mut self, blocks: &[&Block]) -> Result<Vec<Json>, RequestError> {
         let mut out = Vec::new();
         for block in blocks {
-            if block.is_empty_text() {
+            if block.is_blank_text() {
                 continue;
             }
             if let Some(map) = self.block(block)? {
@@ -70,7 +75,7 @@ impl BlockWriter<'_> {
             }
             BlockKind::ToolCall(call) => {
                 let call_json = Map::new()
-                    .with("toolUseId", call.id.as_str())
+                    .with("toolUseId", ids::safe(&call.id).as_ref())
                     .with("name", call.name.as_str())
                     .with("input", call.object(&block.path)?);
                 Map::new().with("toolUse", call_json)
@@ -97,7 +102,7 @@ impl BlockWriter<'_> {
             }
         }
         let result = Map::new()
-            .with("toolUseId", result.id.as_str())
+            .with("toolUseId", ids::safe(&result.id).as_ref())
             .with("content", content)
             .with_some("status", result.failed().then_some("error"));
         Ok(Map::new().with("toolResult", result))

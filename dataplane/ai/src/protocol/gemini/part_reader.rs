@@ -15,13 +15,20 @@ pub(super) struct PartReader {
 }
 
 impl PartReader {
-    pub(super) fn read(&mut self, list: &Field<'_>, lost: &mut Lost) -> Result<Vec<Block>, RequestError> {
+    /// `of_model`: the model said it, so texts in a row are pieces of one.
+    pub(super) fn read(
+        &mut self,
+        list: &Field<'_>,
+        of_model: bool,
+        lost: &mut Lost,
+    ) -> Result<Vec<Block>, RequestError> {
         let mut blocks: Vec<Block> = Vec::new();
         // A single part may stand without its list.
         let parts = if list.is_object() { vec![list.clone()] } else { list.array()? };
         for field in parts {
             let block = self.part(&field, lost)?;
-            if !merge_reasoning(blocks.last_mut(), &block) {
+            let last = blocks.last_mut();
+            if !(merge_reasoning(last, &block) || of_model && merge_text(blocks.last_mut(), &block)) {
                 blocks.push(block);
             }
         }
@@ -90,7 +97,7 @@ impl PartReader {
         let (text, failed) = response_text(&response)?;
         content.push(Block::text(&response.path, text));
         if let Some(parts) = fields.take("parts") {
-            content.extend(self.read(&parts, lost)?);
+            content.extend(self.read(&parts, false, lost)?);
         }
         fields.finish(lost);
         let is_error = failed.then(|| response.located(true));
@@ -104,6 +111,17 @@ fn merge_reasoning(last: Option<&mut Block>, next: &Block) -> bool {
         return false;
     };
     let BlockKind::Reasoning { text: more, signature: new } = &next.kind else { return false };
+    text.push_str(more);
+    signature.clone_from(new);
+    true
+}
+
+/// Clients keep each piece of a streamed text as a part of its own.
+fn merge_text(last: Option<&mut Block>, next: &Block) -> bool {
+    let Some(Block { kind: BlockKind::Text { text, signature: signature @ None }, .. }) = last else {
+        return false;
+    };
+    let BlockKind::Text { text: more, signature: new } = &next.kind else { return false };
     text.push_str(more);
     signature.clone_from(new);
     true

@@ -48,7 +48,7 @@ fn extra(request: &mut Request, family: Family, name: String, field: &Field<'_>,
 fn system(field: &Field<'_>, parts: &mut PartReader, lost: &mut Lost) -> Result<Vec<Block>, RequestError> {
     let mut fields = field.object()?;
     fields.take("role");
-    let blocks = parts.read(&fields.require("parts")?, lost)?;
+    let blocks = parts.read(&fields.require("parts")?, false, lost)?;
     fields.finish(lost);
     Ok(blocks)
 }
@@ -66,7 +66,7 @@ fn content(field: &Field<'_>, parts: &mut PartReader, lost: &mut Lost) -> Result
         },
     };
     let blocks = match fields.take("parts") {
-        Some(list) => parts.read(&list, lost)?,
+        Some(list) => parts.read(&list, role == Role::Assistant, lost)?,
         None => Vec::new(),
     };
     fields.finish(lost);

@@ -30,7 +30,16 @@ pub(in crate::protocol) fn write(
             None => lost.add_harmless(&reasoning.path, "the model decides how much it reasons"),
         }
     }
-    body.set_some("user", request.user.as_ref().map(|user| &user.value));
+    match &request.user {
+        // OpenAI refuses longer ones, which clients of other protocols send.
+        Some(user) if user.value.len() > 64 && client != ClientProtocol::OpenAiChat => {
+            lost.add_harmless(&user.path, "OpenAI takes identifiers of up to 64 characters");
+        }
+        Some(user) => {
+            body.set("user", &user.value);
+        }
+        None => (),
+    }
     write_extras(request, Family::OpenAi, &mut body, lost);
     Ok(body)
 }
