@@ -11,5 +11,6 @@ pub mod exchange;
 pub mod framing;
 pub mod json;
 pub mod operation;
+pub mod protocol;
 pub mod provider;
 pub mod usage;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
 use ai::exchange::{Exchange, Passage, Refusal, RequestHead};
 use ai_config::{ClusterConfig, CredentialHeader, METADATA_NAMESPACE, POLICY_KEY, RoutePolicy, VERSION};
@@ -29,6 +30,12 @@ const RESTORED: [&str; 9] = [
     "x-api-key",
     "x-goog-api-key",
 ];
+
+/// Names the fields of a request that the provider's protocol has no place for.
+const LOST_HEADER: &str = "x-chancery-ai-not-carried";
+
+/// The longest value of that header, in bytes.
+const MAX_LOST: usize = 1024;
 
 /// The scheme of bearer tokens (RFC 6750).
 const BEARER: &[u8] = b"Bearer ";
@@ -180,6 +187,8 @@ impl Filter {
             method: text(":method").unwrap_or_default(),
             path: text(":path").unwrap_or_default(),
             has_body: !end,
+            has_anthropic_version: text("anthropic-version").is_some(),
+            now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
         };
         Exchange::begin(cluster.clone(), policy, &head)
     }
@@ -255,6 +264,14 @@ impl Filter {
                 stream.remove_header(HeaderMap::Response, "content-length");
                 stream.set_header(HeaderMap::Response, "content-type", b"application/json");
             }
+            Passage::Translated(content_type) => {
+                stream.remove_header(HeaderMap::Response, "content-length");
+                stream.set_header(HeaderMap::Response, "content-type", content_type.as_bytes());
+                let lost = exchange.outcome().lost;
+                if !lost.is_empty() {
+                    stream.set_header(HeaderMap::Response, LOST_HEADER, header_list(&lost).as_bytes());
+                }
+            }
         }
         HeadersStatus::Continue
     }
@@ -323,6 +340,23 @@ impl Filter {
             }
         }
     }
+}
+
+/// Paths in one header value, as many as fit. They hold names that the client has chosen.
+fn header_list(paths: &[String]) -> String {
+    let is_plain = |path: &&String| path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    let mut list = String::new();
+    for path in paths.iter().filter(is_plain) {
+        if list.len() + path.len() + 2 > MAX_LOST {
+            list.push_str(", ...");
+            break;
+        }
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.push_str(path);
+    }
+    list
 }
 
 /// Brings the head of the request into the form that it had before the first attempt.

@@ -21,6 +21,8 @@ pub enum Passage {
     Changed,
     /// It is held back, and something else is sent in its place.
     Replaced,
+    /// Something else of this content type is sent in its place, as it comes.
+    Translated(&'static str),
 }
 
 /// What is known of the answer.
@@ -122,6 +124,9 @@ impl StreamPart<'_> {
 impl Exchange {
     /// The answer begins: what becomes of its body.
     pub fn answer_begins(&mut self, status: u16, content_type: &str, is_encoded: bool) -> Passage {
+        if let Some(translation) = &mut self.translation {
+            return Passage::Translated(translation.begin(self.facts.schema, status, content_type));
+        }
         // Providers have been seen to repeat parts of a key that they do not know.
         if matches!(status, 401 | 403) && self.cluster.passthrough.is_none() {
             self.answer.replaced = Some(status);
@@ -151,6 +156,9 @@ impl Exchange {
 
     /// A piece of the answer's body: what is sent in its place, `None` if it is sent as it is.
     pub fn answer_piece(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
+        if let Some(translation) = &mut self.translation {
+            return Some(translation.piece(piece));
+        }
         if self.answer.replaced.is_some() {
             return Some(Vec::new());
         }
@@ -197,6 +205,9 @@ impl Exchange {
 
     /// The answer's body has ended: what is sent behind it.
     pub fn answer_ends(&mut self) -> Vec<u8> {
+        if let Some(translation) = &mut self.translation {
+            return translation.end();
+        }
         if let Some(status) = self.answer.replaced {
             let message = "the provider refused the credential of the gateway";
             return refusal::error_body(self.facts.schema, status, "", message).to_string().into_bytes();

@@ -11,6 +11,7 @@ mod events;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod translation;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use crate::operation::Operation;
 use crate::provider::{self, Facts, ModelIn, PathInput};
 use crate::usage::Usage;
 use answer::Answer;
+use translation::{Spoken, Translation};
 
 /// The head of a request as the client sent it.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,10 @@ pub struct RequestHead<'a> {
     pub path: &'a str,
     /// Whether there is a body.
     pub has_body: bool,
+    /// Whether there is a header `anthropic-version`, which only clients of Anthropic send.
+    pub has_anthropic_version: bool,
+    /// The time in seconds since 1970.
+    pub now: u64,
 }
 
 /// What the head of a request to the provider has.
@@ -54,6 +60,8 @@ pub struct Outcome {
     pub streaming: bool,
     /// What it has cost, as far as the provider has said so.
     pub usage: Option<Usage>,
+    /// Fields of the request, as paths, that the provider's protocol has no place for.
+    pub lost: Vec<String>,
 }
 
 /// One attempt.
@@ -71,6 +79,12 @@ pub struct Exchange {
     streaming: bool,
     /// Whether the client must not see the event with the usage, since it did not ask for it.
     hides_usage: bool,
+    /// What the client speaks, as far as the head tells.
+    spoken: Spoken,
+    is_anthropic: bool,
+    now: u64,
+    /// Set where the client speaks another protocol than the provider.
+    translation: Option<Translation>,
     /// Watches a request that passes in pieces.
     request: Option<Capture>,
     answer: Answer,
@@ -105,6 +119,8 @@ impl Exchange {
             Provider::AzureOpenAi { deployment, .. } => Some(deployment.clone()),
             _ => cluster.model.clone(),
         };
+        let forces = policy.translation.is_some();
+        let spoken = translation::spoken(&operation, &cluster.provider, facts.schema, forces);
         let exchange = Self {
             facts,
             query: provider::without_credentials(query),
@@ -112,6 +128,10 @@ impl Exchange {
             model: own.or(named),
             streaming: asks_for_stream || (policy.streaming && operation.is_chat()),
             hides_usage: false,
+            spoken,
+            is_anthropic: head.has_anthropic_version,
+            now: head.now,
+            translation: None,
             request: None,
             answer: Answer::default(),
             operation,
@@ -124,8 +144,10 @@ impl Exchange {
 
     /// The paths of some providers hold a model.
     fn check_model(&self) -> Result<(), Refusal> {
-        let is_missing =
-            self.model.is_none() && self.facts.model_in == ModelIn::Path && self.operation.is_chat();
+        let is_missing = self.model.is_none()
+            && self.facts.model_in == ModelIn::Path
+            && self.operation.is_chat()
+            && self.spoken == Spoken::Native;
         match is_missing {
             true => Err(Refusal::bad_request(
                 self.facts.schema,
@@ -145,6 +167,10 @@ impl Exchange {
     pub fn needs_body(&self) -> bool {
         if !self.is_post || !self.operation.is_chat() {
             return false;
+        }
+        // Its protocol, or what it is in the provider's.
+        if self.spoken != Spoken::Native {
+            return true;
         }
         let edits =
             !self.policy.defaults.is_empty() || !self.cluster.defaults.is_empty() || self.has_messages();
@@ -177,12 +203,24 @@ impl Exchange {
         let schema = self.facts.schema;
         let object = Object::parse(body)
             .map_err(|error| Refusal::bad_request(schema, "", &format!("the request body {error}")))?;
-        self.streaming |= object.is_true("stream");
-        if self.model.is_none() {
-            self.model = object.string("model");
-        }
+        let Some(translated) = self.translate(body, &object)? else {
+            self.streaming |= object.is_true("stream");
+            if self.model.is_none() {
+                self.model = object.string("model");
+            }
+            if self.facts.model_in == ModelIn::Path && self.model.is_none() {
+                let message = "neither the request nor the Backend names a model";
+                return Err(Refusal::bad_request(schema, "model", message));
+            }
+            let edits = self.edits(&object)?;
+            return Ok((!edits.is_empty()).then(|| object.with(&edits)));
+        };
+        // Policies are about what the provider gets.
+        let object = Object::parse(&translated)
+            .map_err(|error| Refusal::misconfigured(schema, &format!("the translated request {error}")))?;
         let edits = self.edits(&object)?;
-        Ok((!edits.is_empty()).then(|| object.with(&edits)))
+        let edited = (!edits.is_empty()).then(|| object.with(&edits));
+        Ok(Some(edited.unwrap_or(translated)))
     }
 
     /// What the head of the request becomes.
@@ -203,8 +241,15 @@ impl Exchange {
         Outcome {
             model: self.model.clone().or(watched).unwrap_or_default(),
             provider_model: self.answer.model(),
-            streaming: self.answer.is_stream(),
-            usage: self.answer.usage(),
+            streaming: match &self.translation {
+                Some(translation) => translation.is_stream(),
+                None => self.answer.is_stream(),
+            },
+            usage: match &self.translation {
+                Some(translation) => translation.usage(),
+                None => self.answer.usage(),
+            },
+            lost: self.translation.as_ref().map(|translation| translation.lost.clone()).unwrap_or_default(),
         }
     }
 }

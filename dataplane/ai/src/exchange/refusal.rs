@@ -3,6 +3,8 @@
 use ai_config::Schema;
 use serde_json::{Value, json};
 
+use crate::protocol::{ClientProtocol, RequestError};
+
 /// Why a request does not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -18,6 +20,15 @@ impl Refusal {
     /// The request is at fault: `field` names what is.
     pub fn bad_request(schema: Schema, field: &str, message: &str) -> Self {
         Self::new(schema, 400, field, message, "chancery_ai_bad_request")
+    }
+
+    /// The request cannot be translated: said in the client's own protocol.
+    pub fn of_client(error: &RequestError, client: ClientProtocol) -> Self {
+        Self {
+            status: error.status,
+            body: error.to_client_body(client),
+            details: "chancery_ai_not_translatable",
+        }
     }
 
     /// The request is larger than is read.

@@ -1,0 +1,215 @@
+use std::borrow::Cow;
+
+use super::RawJson;
+
+/// A JSON value to be written. Objects keep the order of their fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::protocol) enum Json {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    Text(String),
+    /// Text that is JSON already.
+    Raw(RawJson),
+    Array(Vec<Json>),
+    Object(Map),
+}
+
+/// A JSON object to be written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::protocol) struct Map(Vec<(Cow<'static, str>, Json)>);
+
+impl Map {
+    pub(in crate::protocol) fn new() -> Self {
+        Self::default()
+    }
+
+    /// An object whose first field is `type`.
+    pub(in crate::protocol) fn tagged(tag: &str) -> Self {
+        Self::new().with("type", tag)
+    }
+
+    pub(in crate::protocol) fn with(mut self, name: &'static str, value: impl Into<Json>) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    pub(in crate::protocol) fn with_some(self, name: &'static str, value: Option<impl Into<Json>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    pub(in crate::protocol) fn set(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Json>,
+    ) -> &mut Self {
+        self.0.push((name.into(), value.into()));
+        self
+    }
+
+    pub(in crate::protocol) fn set_some(
+        &mut self,
+        name: &'static str,
+        value: Option<impl Into<Json>>,
+    ) -> &mut Self {
+        if let Some(value) = value {
+            self.set(name, value);
+        }
+        self
+    }
+
+    /// Sets a field unless `value` has no fields.
+    pub(in crate::protocol) fn set_filled(&mut self, name: &'static str, value: Map) -> &mut Self {
+        if !value.is_empty() {
+            self.set(name, value);
+        }
+        self
+    }
+
+    /// Adds the fields of another object.
+    pub(in crate::protocol) fn append(&mut self, other: Map) {
+        self.0.extend(other.0);
+    }
+
+    pub(in crate::protocol) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(in crate::protocol) fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            write_text(name, out);
+            out.push(b':');
+            value.write(out);
+        }
+        out.push(b'}');
+    }
+
+    pub(in crate::protocol) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write(&mut out);
+        out
+    }
+
+    pub(in crate::protocol) fn to_text(&self) -> String {
+        String::from_utf8(self.to_bytes()).unwrap_or_default()
+    }
+}
+
+impl Json {
+    /// A value that is not an object or array of objects is written as it is; so is everything else.
+    pub(in crate::protocol) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Null => out.extend_from_slice(b"null"),
+            Self::Bool(true) => out.extend_from_slice(b"true"),
+            Self::Bool(false) => out.extend_from_slice(b"false"),
+            Self::Unsigned(number) => out.extend_from_slice(number.to_string().as_bytes()),
+            Self::Text(text) => write_text(text, out),
+            Self::Raw(raw) => out.extend_from_slice(raw.as_str().as_bytes()),
+            Self::Array(items) => {
+                out.push(b'[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    item.write(out);
+                }
+                out.push(b']');
+            }
+            Self::Object(map) => map.write(out),
+        }
+    }
+}
+
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    let length = out.len();
+    // Writing a string into a vector cannot fail; should it ever, the value stays valid JSON.
+    if serde_json::to_writer(&mut *out, text).is_err() {
+        out.truncate(length);
+        out.extend_from_slice(b"\"\"");
+    }
+}
+
+impl From<bool> for Json {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<u64> for Json {
+    fn from(value: u64) -> Self {
+        Self::Unsigned(value)
+    }
+}
+
+impl From<u32> for Json {
+    fn from(value: u32) -> Self {
+        Self::Unsigned(value.into())
+    }
+}
+
+impl From<usize> for Json {
+    fn from(value: usize) -> Self {
+        Self::Unsigned(u64::try_from(value).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<&str> for Json {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<&String> for Json {
+    fn from(value: &String) -> Self {
+        Self::Text(value.clone())
+    }
+}
+
+impl From<String> for Json {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl From<RawJson> for Json {
+    fn from(value: RawJson) -> Self {
+        Self::Raw(value)
+    }
+}
+
+impl From<&RawJson> for Json {
+    fn from(value: &RawJson) -> Self {
+        Self::Raw(value.clone())
+    }
+}
+
+impl From<Map> for Json {
+    fn from(value: Map) -> Self {
+        Self::Object(value)
+    }
+}
+
+impl From<Vec<Json>> for Json {
+    fn from(value: Vec<Json>) -> Self {
+        Self::Array(value)
+    }
+}
+
+impl From<Vec<Map>> for Json {
+    fn from(value: Vec<Map>) -> Self {
+        Self::Array(value.into_iter().map(Json::Object).collect())
+    }
+}
+
+impl From<&[String]> for Json {
+    fn from(value: &[String]) -> Self {
+        Self::Array(value.iter().map(Json::from).collect())
+    }
+}

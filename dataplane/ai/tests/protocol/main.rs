@@ -1,0 +1,14 @@
+//! The translation between protocols, from outside: requests, answers, streams, errors, and what is
+//! said to be lost.
+
+mod answers;
+mod clients;
+mod errors;
+mod fates;
+mod fixtures;
+mod fuzz;
+mod harness;
+mod requests;
+mod round_trip;
+mod silence;
+mod splits;
