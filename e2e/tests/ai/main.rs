@@ -3,5 +3,6 @@
 
 mod failover;
 mod providers;
+mod sdk;
 mod without_module;
 mod world;
