@@ -5,9 +5,9 @@ use ai::framing::event_stream::EventStreamDecoder;
 use ai::framing::sse::SseParser;
 use ai::protocol::{ClientProtocol, ProviderProtocol, translate_request};
 
+use crate::conversations::conversation;
 use crate::fixtures::{Scenario, stream, unary};
 use crate::harness::{content_type, context, options, run};
-use crate::requests::conversation;
 
 struct Random(u64);
 

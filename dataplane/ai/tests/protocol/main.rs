@@ -3,6 +3,7 @@
 
 mod answers;
 mod clients;
+mod conversations;
 mod errors;
 mod fates;
 mod fixtures;
