@@ -142,3 +142,12 @@ fn how_much_a_model_reasons() {
     let gemini = r#"{"contents":[{"parts":[{"text":"a"}]}],"generationConfig":{"thinkingConfig":{"thinkingLevel":"LOW","includeThoughts":true}}}"#;
     assert_eq!(translate(Gemini, ToOpenAi, gemini).0["reasoning_effort"], "low");
 }
+
+#[test]
+fn harmless_losses_pass_strict_mode() {
+    let body = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]}]}"#;
+    let strict = RequestOptions { strict: true, ..options() };
+    let translated = translate_request(AnthropicMessages, ToGemini, body.as_bytes(), &strict).unwrap();
+    assert_eq!(paths(&translated.lost), ["messages[0].content[0].cache_control"]);
+    assert!(translated.lost[0].harmless);
+}
