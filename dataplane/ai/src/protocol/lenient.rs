@@ -13,6 +13,11 @@ pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     }))
 }
 
+/// A text that some hosts write as a number.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(text_or_json(Option::<&'de RawValue>::deserialize(deserializer)?))
+}
+
 /// The text of a value: a string's content, or the JSON of anything else but null.
 pub(super) fn text_or_json(raw: Option<&RawValue>) -> Option<String> {
     let text = raw?.get();

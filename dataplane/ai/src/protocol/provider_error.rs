@@ -50,7 +50,7 @@ fn from_json(status: u16, value: &Value) -> Option<ApiError> {
     let named = |name: &str| inner.get(name).and_then(Value::as_str);
     let code = named("code").map(str::to_owned);
     let names = [named("code"), named("status"), named("__type"), named("type")];
-    let kind = kind(status, &names);
+    let kind = if has_invalid_key(inner) { ErrorKind::Authentication } else { kind(status, &names) };
     // Google's code is the status.
     let told = inner.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     let status =
@@ -71,6 +71,12 @@ fn kind(status: u16, names: &[Option<&str>]) -> ErrorKind {
         Some(kind) => kind,
         None => ErrorKind::Internal,
     }
+}
+
+/// Google answers a wrong key with 400, as if the client were at fault.
+fn has_invalid_key(error: &Value) -> bool {
+    let mut details = error.get("details").and_then(Value::as_array).into_iter().flatten();
+    details.any(|detail| detail.get("reason").and_then(Value::as_str) == Some("API_KEY_INVALID"))
 }
 
 fn message_of(value: &Value) -> Option<String> {

@@ -96,6 +96,10 @@ fn refused_credentials_are_not_echoed() {
             }
         }
     }
+    let body = r#"{"error":{"code":400,"message":"API key not valid. sk-abc","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}"#;
+    let value = error(ClientProtocol::AnthropicMessages, ProviderProtocol::Gemini, 400, body);
+    assert_eq!(value["error"]["type"], "authentication_error");
+    assert!(!value.to_string().contains("sk-abc"), "{value}");
     // Nor if the status hides what it is about.
     let body = r#"{"error":{"message":"bad key sk-abc","type":"authentication_error"}}"#;
     let value = error(ClientProtocol::OpenAiChat, ProviderProtocol::AnthropicMessages, 400, body);

@@ -39,7 +39,15 @@ What does not show in the tables:
 - **Tool results** with images: OpenAI's chat protocol has text only, so the images follow in a user message; Gemini gets
   them as parts after the response.
 - **Ids of tool calls.** Gemini needs none; clients of other protocols get ids made from the request, and Gemini's own clients'
-  results are matched to calls by id, else by name and order.
+  results are matched to calls by id, else by name and order. Ids with characters that Anthropic and Bedrock refuse are
+  replaced on the way there, in calls and results alike.
+- **Texts.** Anthropic and Bedrock refuse texts of white space only: they are left out. Texts in a row that a Gemini model said
+  are the pieces of one streamed text, and are put together again.
+- **Answers.** Carried are texts, refusals, reasoning, tool calls, images (to clients of OpenAI chat and Gemini; others are told
+  of them), stop reasons and usage. Not carried are log probabilities, citations, safety ratings, audio, and the steps of tools
+  that a provider itself runs.
+- **Errors** are told in the client's own protocol with the provider's status; those about credentials lose their message, which
+  may hold parts of a key. A stream that ends early ends with an error for the client, never as if it were whole.
 - **The limit of the answer** is `max_completion_tokens` for OpenAI's own newer models, else `max_tokens`.
 
 The tables are written by `UPDATE_DOCS=1 cargo test -p ai --test protocol fates`; a test translates a request for each line

@@ -5,9 +5,9 @@ use ai::framing::event_stream::EventStreamDecoder;
 use ai::framing::sse::SseParser;
 use ai::protocol::{ClientProtocol, ProviderProtocol, translate_request};
 
+use crate::conversations::conversation;
 use crate::fixtures::{Scenario, stream, unary};
 use crate::harness::{content_type, context, options, run};
-use crate::requests::conversation;
 
 struct Random(u64);
 
@@ -195,9 +195,9 @@ fn nothing_panics() {
 /// Large requests take time in proportion to their size.
 #[test]
 fn size_is_no_danger() {
-    let fields: String = (0..100_000).map(|n| format!("\"x{n}\":1,")).collect();
-    let name = "n".repeat(500_000);
-    let properties: String = (0..50_000).map(|n| format!("\"p{n}\":{{\"type\":\"STRING\"}},")).collect();
+    let fields: String = (0..30_000).map(|n| format!("\"x{n}\":1,")).collect();
+    let name = "n".repeat(200_000);
+    let properties: String = (0..20_000).map(|n| format!("\"p{n}\":{{\"type\":\"STRING\"}},")).collect();
     let schema = format!(
         "{{\"type\":\"OBJECT\",\"properties\":{{\"{name}\":{{\"properties\":{{{properties}\"z\":{{}}}}}}}}}}"
     );

@@ -3,12 +3,15 @@
 
 mod answers;
 mod clients;
+mod conversations;
 mod errors;
 mod fates;
 mod fixtures;
 mod fuzz;
 mod harness;
+mod reasoning;
 mod requests;
+mod responses_client;
 mod round_trip;
 mod silence;
 mod splits;

@@ -3,8 +3,8 @@
 use ai::protocol::{ClientProtocol, ProviderProtocol};
 use serde_json::Value;
 
+use crate::conversations::conversation;
 use crate::harness::request;
-use crate::requests::conversation;
 
 const SAME: [(ClientProtocol, ProviderProtocol); 3] = [
     (ClientProtocol::OpenAiChat, ProviderProtocol::OpenAiChat),

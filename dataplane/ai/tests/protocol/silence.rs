@@ -5,8 +5,8 @@ use ai::protocol::fates::fates;
 use ai::protocol::{ClientProtocol, ProviderProtocol, RequestOptions, translate_request};
 use serde_json::Value;
 
+use crate::conversations::conversation;
 use crate::fates::body;
-use crate::requests::conversation;
 
 /// Objects of the user's own, which are handed on as a whole.
 const OPAQUE: [&str; 9] = [

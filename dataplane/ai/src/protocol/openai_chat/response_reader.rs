@@ -4,12 +4,14 @@ use serde_json::value::RawValue;
 
 use crate::protocol::answer::{Answer, Choice, Delta, Event, Part, StopReason, Usage};
 use crate::protocol::error::ApiError;
-use crate::protocol::lenient::{count, text_or_json};
+use crate::protocol::lenient::{count, text, text_or_json};
 use crate::protocol::provider_error;
 
 #[derive(Deserialize)]
 struct Completion<'a> {
+    #[serde(default, deserialize_with = "text")]
     id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     model: Option<String>,
     #[serde(borrow)]
     choices: Option<Vec<ChoiceJson<'a>>>,
@@ -21,8 +23,10 @@ struct Completion<'a> {
 #[derive(Deserialize)]
 struct ChoiceJson<'a> {
     index: Option<u32>,
-    #[serde(borrow, alias = "delta")]
+    #[serde(borrow)]
     message: Option<MessageJson<'a>>,
+    #[serde(borrow)]
+    delta: Option<MessageJson<'a>>,
     finish_reason: Option<String>,
 }
 
@@ -164,7 +168,7 @@ fn in_stream_error(raw: &RawValue) -> ApiError {
 }
 
 fn read_choice(choice: ChoiceJson<'_>, position: u32, id_seed: &str, calls: &mut usize) -> Choice {
-    let message = choice.message.unwrap_or_default();
+    let message = choice.message.or(choice.delta).unwrap_or_default();
     let mut parts = reasoning_parts(&message);
     parts.extend(message.content_text().map(|text| Part::Text { text, signature: None }));
     for call in message.tool_calls.unwrap_or_default() {
@@ -277,7 +281,7 @@ impl StreamReader {
         });
         let Some(state) = self.choices.get_mut(at) else { return };
         let mut push = |delta| out.push(Event::Part { choice: index, delta });
-        if let Some(message) = choice.message {
+        if let Some(message) = choice.delta.or(choice.message) {
             reasoning_deltas(&message, &mut push);
             if let Some(text) = message.content_text() {
                 state.end_call(&mut push);
