@@ -104,8 +104,9 @@ fn served(view: &Reading<'_>, key: &RouteKey) -> Option<RouteVersion> {
         Some(_) if view.route(key).is_none() => None,
         Some(Hold::Version(version)) => Some(RouteVersion::clone(version)),
         Some(Hold::Errors) => {
-            let RouteVersion { route, rows } = newest()?;
-            Some(RouteVersion { route: Arc::new(route.answering_errors()), rows })
+            let RouteVersion { rows, .. } = newest()?;
+            let route = http_route::answering_errors(view, key, view.object::<HttpRoute>(key)?);
+            Some(RouteVersion { route: Arc::new(route), rows })
         }
         Some(Hold::Nothing) => None,
     }

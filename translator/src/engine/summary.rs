@@ -122,7 +122,7 @@ impl Translator {
                         let routes = &version?.route.routes;
                         let found =
                             routes.iter().find(|it| (it.rule, it.rule_match) == (rule, rule_match))?;
-                        Some(found.route.matches.path.clone())
+                        Some(found.path.clone())
                     };
                     let entries = entries.0.iter().filter_map(|(order, _)| {
                         let (rule, rule_match) = order.place();

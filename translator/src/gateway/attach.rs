@@ -42,7 +42,8 @@ pub(crate) fn attach(view: &impl View, key: &NamespacedName) -> Option<Attachmen
             true => Err(Rejection::new(Reason::UnsupportedValue, translated.hostname_errors.join("; "))),
             false => rows(view, gateway, &placed, parent, key, &translated.hostnames),
         };
-        let conditions = conditions(translated, rows.as_ref().err());
+        let mut conditions = conditions(translated, rows.as_ref().err());
+        conditions.shrink_to_fit();
         parents.push(ParentFacts { parent_ref: parent.clone(), conditions });
         // The same route by another parentRef counts once.
         all_rows.extend(rows.unwrap_or_default());

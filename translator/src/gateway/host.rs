@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use ir::Hostname;
 
-use crate::gateway::facts::{Entries, GatewayKey, HostFace, OrderKey, OrderedRoute, RouteKey};
+use crate::gateway::facts::{Entries, GatewayKey, HostFace, OrderKey, OrderedRoute, RouteContent, RouteKey};
 use crate::gateway::view::View;
 use crate::xds::{self};
 
@@ -53,7 +53,11 @@ pub(crate) fn entries(
             rule: ordered.rule,
             rule_match: ordered.rule_match,
         };
-        (key, xds::encode_route(&ordered.route, hostname, &value.face.listener).into())
+        let bytes = match &ordered.content {
+            RouteContent::Everywhere(bytes) => bytes.clone(),
+            RouteContent::ByHost(route) => xds::encode_route(route, hostname, &value.face.listener).into(),
+        };
+        (key, bytes)
     };
     let entries: Vec<_> = served.route.routes.iter().map(entry).collect();
     debug_assert!(entries.is_sorted_by(|(left, _), (right, _)| left.cmp(right) != Ordering::Equal));
