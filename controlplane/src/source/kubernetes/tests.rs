@@ -316,7 +316,9 @@ async fn the_inventory_tells_each_object_and_its_newest_version_but_nothing_of_i
     source.next().await;
     let held = async |source: &Running| {
         let objects = source.inventory.objects().await.expect("the source runs");
-        let tell = |held: HeldObject| (held.object.to_string(), held.resource_version.into_string(), held.is_readable);
+        let tell = |held: HeldObject| {
+            (held.object.to_string(), held.resource_version.into_string(), held.is_readable)
+        };
         objects.into_iter().map(tell).collect::<Vec<_>>()
     };
     let entry = |name: &str, version: &str, is_readable| (name.to_owned(), version.to_owned(), is_readable);
