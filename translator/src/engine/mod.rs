@@ -173,7 +173,7 @@ impl Translator {
         }
         let is_new = before.is_none();
         let after = groups(&object);
-        let before = self.resources.apply(object);
+        let before = self.resources.put(&key, object);
         self.schedule_readers_of(&key, before.as_ref(), self.resources.object(&key).cloned().as_ref());
         let before = before.as_ref().map(groups).unwrap_or_default();
         for group in before.into_iter().chain(after) {
