@@ -293,12 +293,12 @@ fn is_possible(key: &Key, resources: &Resources, index: &Index) -> bool {
             resources.object(object).is_some()
         }
         Key::Route(route) | Key::Attachment(route) | Key::Served(route) => exists(Kind::HttpRoute, route),
-        Key::Host(gateway, port, hostname) => {
-            index.routes_at(&(gateway.clone(), *port), hostname).next().is_some()
+        Key::Host(host) => {
+            index.routes_at(&(host.gateway.clone(), host.port), &host.hostname).next().is_some()
         }
-        Key::Entry(gateway, port, hostname, route) => {
-            let port = (gateway.clone(), *port);
-            index.has_host(&port, hostname) && index.is_over(&port, hostname, route)
+        Key::Entry(host, route) => {
+            let port = (host.gateway.clone(), host.port);
+            index.has_host(&port, &host.hostname) && index.is_over(&port, &host.hostname, route)
         }
         _ => false,
     }

@@ -44,10 +44,8 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
             let encoded = Arc::new(xds::encode_listener(&face.listener, view.settings()));
             PortValue { face, encoded }.into_value()
         }
-        Key::Host(gateway, port, hostname) => host::host(view, gateway, *port, hostname)?.into_value(),
-        Key::Entry(gateway, port, hostname, route) => {
-            host::entries(view, gateway, *port, hostname, route)?.into_value()
-        }
+        Key::Host(key) => host::host(view, key)?.into_value(),
+        Key::Entry(host, route) => host::entries(view, host, route)?.into_value(),
         Key::BackendReport(key) => backend::report(view, key)?.into_value(),
         Key::GatewayReport(key) => report::report(view, key)?.into_value(),
     })
