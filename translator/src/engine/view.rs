@@ -174,12 +174,12 @@ impl View for Reading<'_> {
         gateway: &GatewayKey,
         port: u16,
         hostname: &Hostname,
-    ) -> impl Iterator<Item = (&RouteKey, &String)> {
+    ) -> impl Iterator<Item = (&RouteKey, &Arc<str>)> {
         self.index.routes_at(&(gateway.clone(), port), hostname)
     }
 
     fn attached_routes(&self, gateway: &GatewayKey, listener: &str) -> i32 {
-        let count = self.index.attached.get(gateway).map(|counts| counts.get(&listener.to_owned()));
+        let count = self.index.attached.get(gateway).map(|counts| counts.get(&listener.into()));
         i32::try_from(count.unwrap_or_default()).unwrap_or(i32::MAX)
     }
 

@@ -133,7 +133,7 @@ fn rows(
             let is_served = !placed.is_rejected && listener.is_served();
             common_hostnames(&listener.hostname, hostnames).map(move |(original, effective)| Row {
                 gateway: gateway.clone(),
-                listener: listener.spec.name.clone(),
+                listener: listener.name.clone(),
                 port: listener.port.filter(|_| is_served),
                 effective,
                 original,

@@ -91,7 +91,7 @@ pub(crate) trait View {
         gateway: &GatewayKey,
         port: u16,
         hostname: &Hostname,
-    ) -> impl Iterator<Item = (&RouteKey, &String)>;
+    ) -> impl Iterator<Item = (&RouteKey, &Arc<str>)>;
 
     /// How many routes count as attached to a listener.
     fn attached_routes(&self, gateway: &GatewayKey, listener: &str) -> i32;

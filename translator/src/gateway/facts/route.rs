@@ -117,7 +117,7 @@ impl TranslatedRoute {
 pub(crate) struct Row {
     pub gateway: GatewayKey,
     /// The listener's name.
-    pub listener: String,
+    pub listener: Arc<str>,
     /// The listener's port; `None` if it is not served.
     pub port: Option<u16>,
     /// Narrowed to the listener's.
@@ -139,7 +139,7 @@ pub(crate) struct Attachment {
 
 impl Attachment {
     /// The listeners (Gateway, name) at which it counts as attached: those that accept it.
-    pub(crate) fn counted(&self) -> BTreeSet<(GatewayKey, String)> {
+    pub(crate) fn counted(&self) -> BTreeSet<(GatewayKey, Arc<str>)> {
         let rows = self.rows.iter().filter(|_| self.is_counted);
         rows.map(|row| (row.gateway.clone(), row.listener.clone())).collect()
     }
