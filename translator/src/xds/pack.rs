@@ -177,6 +177,8 @@ impl<K: Ord + Clone> Rope<K> {
         let Some(segment) = self.segments.get_mut(at) else {
             if let Some(chunk) = chunk {
                 self.len += chunk.len();
+                // Nearly every host has one segment.
+                self.segments.reserve_exact(1);
                 self.segments
                     .push(Segment { chunks: vec![(key.clone(), chunk.len())], joined: chunk.to_vec() });
             }
