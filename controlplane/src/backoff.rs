@@ -3,24 +3,40 @@
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
-/// Doubles from attempt to attempt, up to a limit, with jitter.
+/// Waits that double from attempt to attempt, up to a limit, with jitter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    /// Before the second attempt.
+    pub(crate) first: Duration,
+    /// The longest.
+    pub(crate) limit: Duration,
+}
+
+impl Waits {
+    /// How long to wait after one more failure than so many.
+    pub(crate) fn after(self, failures: u32) -> Duration {
+        let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
+        jitter(self.first.saturating_mul(factor).min(self.limit))
+    }
+}
+
+/// Counts the attempts of one who waits between them.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
-    first: Duration,
-    limit: Duration,
+    waits: Waits,
     attempts: u32,
 }
 
 impl Backoff {
     pub(crate) fn new(first: Duration, limit: Duration) -> Self {
-        Self { first, limit, attempts: 0 }
+        Self { waits: Waits { first, limit }, attempts: 0 }
     }
 
     /// How long to wait after one more failure.
     pub(crate) fn next(&mut self) -> Duration {
-        let factor = 1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX);
+        let wait = self.waits.after(self.attempts);
         self.attempts = self.attempts.saturating_add(1);
-        jitter(self.first.saturating_mul(factor).min(self.limit))
+        wait
     }
 
     /// Failures since the last success.

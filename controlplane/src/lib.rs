@@ -16,6 +16,7 @@ mod api_client;
 pub mod args;
 mod backoff;
 pub mod bootstrap;
+mod by_object;
 pub mod clock;
 pub mod connect_to;
 pub mod console;

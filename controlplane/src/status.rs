@@ -1,6 +1,5 @@
 //! Statuses in file mode: kept, told when they change, and served at the admin port.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crds::ObjectRef;
@@ -10,6 +9,7 @@ use ir::GatewayName;
 use translator::CONTROLLER_NAME;
 use translator::status::{Condition, Report, render_status};
 
+use crate::by_object::{About, ByObject};
 use crate::kept_status::KeptStatus;
 use crate::pipeline::ReportChanges;
 
@@ -17,7 +17,7 @@ use crate::pipeline::ReportChanges;
 /// those are rendered anew.
 #[derive(Clone, Debug, Default)]
 pub struct Statuses {
-    known: BTreeMap<ObjectRef, Known>,
+    known: ByObject<Known>,
     problem_count: usize,
 }
 
@@ -36,6 +36,12 @@ pub fn lock(statuses: &SharedStatuses) -> MutexGuard<'_, Statuses> {
 struct Known {
     report: Arc<Report>,
     status: KeptStatus,
+}
+
+impl About for Known {
+    fn object(&self) -> &ObjectRef {
+        &self.report.object
+    }
 }
 
 /// How lines are written.
@@ -71,10 +77,7 @@ impl Statuses {
             news.extend(lines(report, style).into_iter().filter(is_new).map(|(_, line)| line));
             let known = Known::new(report, before, now);
             let count = report.problem_count();
-            let before = match self.known.get_mut(object) {
-                Some(slot) => Some(std::mem::replace(slot, known)),
-                None => self.known.insert(object.clone(), known),
-            };
+            let before = self.known.insert(known);
             self.count(before.as_ref(), Some(count));
         }
         news
@@ -92,7 +95,8 @@ impl Statuses {
 
     /// Every status, by object and in order. Costs little: they are rendered when they are asked for.
     pub fn all(&self) -> Vec<(ObjectRef, KeptStatus)> {
-        self.known.iter().map(|(object, known)| (object.clone(), known.status.clone())).collect()
+        let entry = |known: &Known| (known.report.object.clone(), known.status.clone());
+        self.known.values().map(entry).collect()
     }
 
     /// What is wrong with the objects, one line each.

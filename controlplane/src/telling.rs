@@ -1,7 +1,7 @@
 //! What the reporter of a cluster and the console of a machine have in common: the reports with what is known of the
 //! proxies, the statuses that come of them, what is wrong in all, and the metrics of that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crds::ObjectRef;
@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use translator::status::Report;
 
 use crate::admin::View;
+use crate::by_object::ByObject;
 use crate::clock;
 use crate::finding_log::FindingLog;
 use crate::overlay::Overlays;
@@ -20,7 +21,7 @@ use crate::telemetry::Metrics;
 /// Keeps what there is to tell.
 pub(crate) struct Telling {
     /// As translated.
-    reports: BTreeMap<ObjectRef, Arc<Report>>,
+    reports: ByObject<Arc<Report>>,
     overlays: Overlays,
     /// Objects whose report may be another than was told.
     changed: BTreeSet<ObjectRef>,
@@ -37,7 +38,7 @@ impl Telling {
     pub(crate) fn new(view: watch::Sender<View>, metrics: Metrics, style: Style) -> Self {
         let statuses = view.borrow().statuses.clone();
         Self {
-            reports: BTreeMap::new(),
+            reports: ByObject::default(),
             overlays: Overlays::default(),
             changed: BTreeSet::new(),
             findings: Arc::default(),
@@ -53,7 +54,7 @@ impl Telling {
     pub(crate) fn take(&mut self, reports: ReportChanges) {
         for (object, report) in reports {
             match report {
-                Some(report) => drop(self.reports.insert(object.clone(), report)),
+                Some(report) => drop(self.reports.insert(report)),
                 None => drop(self.reports.remove(&object)),
             }
             self.changed.insert(object);

@@ -5,19 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::ObjectRef;
 use crds::core::Time;
+use crds::{ObjectKey, ObjectRef};
 use serde_json::Value;
 use tokio::time::Instant;
 use translator::status::Report;
 
 use super::plan::plan;
-use crate::backoff::Backoff;
+use crate::backoff::Waits;
 use crate::pipeline::ReportChanges;
 use crate::source::kubernetes::Observed;
 
 /// Two writes to one object are at least so far apart: the counts of a Gateway change with every route.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Between attempts to write one object.
+const WAITS: Waits = Waits { first: Duration::from_millis(500), limit: Duration::from_secs(10) };
 
 /// A status to write.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,13 +48,14 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Board {
     controller: String,
-    entries: BTreeMap<ObjectRef, Entry>,
+    entries: BTreeMap<ObjectKey, Entry>,
     /// Objects to look at, by the moment from which on.
-    queue: BTreeSet<(Instant, ObjectRef)>,
+    queue: BTreeSet<(Instant, ObjectKey)>,
     /// Whether anything was wanted yet; before, an object without a report says nothing.
     is_translated: bool,
 }
 
+/// There are as many as objects, nearly all at rest: what is here, each of them costs.
 #[derive(Debug)]
 struct Entry {
     observed: Option<Observed>,
@@ -61,7 +65,8 @@ struct Entry {
     /// No write before.
     not_before: Instant,
     is_in_flight: bool,
-    backoff: Backoff,
+    /// Attempts to write since the last that went well.
+    failures: u32,
 }
 
 impl Board {
@@ -70,7 +75,7 @@ impl Board {
     }
 
     /// Takes in how an object is; `None` if it is gone.
-    pub(super) fn observe(&mut self, object: ObjectRef, observed: Option<Observed>) {
+    pub(super) fn observe(&mut self, object: ObjectKey, observed: Option<Observed>) {
         let entry = self.entries.entry(object.clone()).or_insert_with(Entry::new);
         let is_older = match (&entry.observed, &observed) {
             (Some(known), Some(news)) => known.uid == news.uid && version(known) > version(news),
@@ -90,10 +95,11 @@ impl Board {
         let first = !std::mem::replace(&mut self.is_translated, true);
         if first {
             // Objects without a report may hold words of ours that are no longer true.
-            let known: Vec<ObjectRef> = self.entries.keys().cloned().collect();
+            let known: Vec<ObjectKey> = self.entries.keys().cloned().collect();
             known.into_iter().for_each(|object| self.look_at(object));
         }
         for (object, report) in reports {
+            let Some(object) = ObjectKey::find(&object) else { continue };
             if report.is_none() && !self.entries.contains_key(&object) {
                 continue;
             }
@@ -121,6 +127,7 @@ impl Board {
                 }
                 continue;
             };
+            let object = object.to_ref();
             let status = plan(&object, entry.wanted.as_deref(), &observed, &self.controller, now);
             if let Some(status) = status {
                 entry.is_in_flight = true;
@@ -137,25 +144,26 @@ impl Board {
 
     /// Takes in what became of a write.
     pub(super) fn done(&mut self, object: ObjectRef, outcome: Outcome) {
+        let Some(object) = ObjectKey::find(&object) else { return };
         let Some(entry) = self.entries.get_mut(&object) else { return };
         entry.is_in_flight = false;
         let now = Instant::now();
         match outcome {
             Outcome::Written(observed) => {
-                entry.backoff.reset();
+                entry.failures = 0;
                 entry.not_before = now + WRITE_INTERVAL;
                 entry.observed = Some(observed);
                 entry.compact(&self.controller);
             }
             Outcome::Conflict(observed) => {
                 // Somebody else writes too: at once the first time, then with growing patience.
-                let is_first = entry.backoff.attempts() == 0;
-                let wait = entry.backoff.next();
+                let is_first = entry.failures == 0;
+                let wait = entry.next_wait();
                 entry.not_before = if is_first { now } else { now + wait };
                 entry.observed = Some(observed);
             }
             Outcome::Gone => entry.observed = None,
-            Outcome::Failed(_) => entry.not_before = now + entry.backoff.next(),
+            Outcome::Failed(_) => entry.not_before = now + entry.next_wait(),
         }
         self.look_at(object);
     }
@@ -163,7 +171,7 @@ impl Board {
     /// Writes under way were given up; whether they were done is seen from what is observed.
     pub(super) fn abandon_writes(&mut self) {
         let abandoned = self.entries.iter_mut().filter(|(_, entry)| entry.is_in_flight);
-        let abandoned: Vec<ObjectRef> = abandoned
+        let abandoned: Vec<ObjectKey> = abandoned
             .map(|(object, entry)| {
                 entry.is_in_flight = false;
                 object.clone()
@@ -173,7 +181,7 @@ impl Board {
     }
 
     /// Puts the object into the queue. While it is being written it waits for the end of that.
-    fn look_at(&mut self, object: ObjectRef) {
+    fn look_at(&mut self, object: ObjectKey) {
         let is_translated = self.is_translated;
         let Some(entry) = self.entries.get_mut(&object) else { return };
         if entry.is_in_flight || !is_translated {
@@ -196,8 +204,15 @@ impl Entry {
             due: None,
             not_before: Instant::now(),
             is_in_flight: false,
-            backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(10)),
+            failures: 0,
         }
+    }
+
+    /// How long to wait after one more failure.
+    fn next_wait(&mut self) -> Duration {
+        let wait = WAITS.after(self.failures);
+        self.failures = self.failures.saturating_add(1);
+        wait
     }
 
     /// An object at rest says what it shall, and that is kept once.

@@ -30,8 +30,7 @@ pub(super) fn plan(
         None if speaks_for_us(previous.as_ref(), "ancestors", controller) => {
             farewell(Facts::Policy(Vec::new()))
         }
-        None if !observed.owned.is_empty() => without_ours(previous.clone()?, &observed.owned),
-        None => return None,
+        None => without_ours(previous.clone()?, observed.owned.as_deref()?),
     };
     (!is_same(previous.as_ref(), &status)).then_some(status)
 }
@@ -119,10 +118,10 @@ mod tests {
                 resource_version: "1".into(),
                 generation: 1,
                 status: Some(KeptStatus::new(&status, None, "us")),
-                owned: OwnedStatus {
+                owned: Some(Box::new(OwnedStatus {
                     conditions: ours.iter().map(|name| (*name).into()).collect(),
                     lists: lists.into(),
-                },
+                })),
             };
             let object = ObjectRef::namespaced("gateway.networking.k8s.io", "Gateway", "default", "web");
             let planned = plan(&object, None, &observed, "us", &now);

@@ -1,3 +1,4 @@
+use crds::ObjectKey;
 use crds::gateway_api::part::ParentRef;
 use http::Method;
 use tokio::time::{sleep, timeout};
@@ -40,7 +41,7 @@ impl Writer {
 
     fn tell(&self, object: Value) {
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        self.observed.send((reference(&name), Some(read(object)))).unwrap();
+        self.observed.send((key(&name), Some(read(object)))).unwrap();
     }
 
     /// These reports, and no others.
@@ -63,6 +64,10 @@ impl Writer {
         sleep(Duration::from_secs(300)).await;
         self.api.writes()
     }
+}
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::find(&reference(name)).unwrap()
 }
 
 fn reference(name: &str) -> ObjectRef {
@@ -276,7 +281,7 @@ async fn an_object_that_is_gone_is_left_alone() {
     writer.want(vec![report("a", 1, "one")]);
     let writes = writer.settled().await;
     assert_eq!(writes.iter().map(|write| write.code).collect::<Vec<_>>(), [404]);
-    writer.observed.send((reference("a"), None)).unwrap();
+    writer.observed.send((key("a"), None)).unwrap();
     writer.want(vec![report("a", 1, "two")]);
     assert_eq!(writer.settled().await.len(), 1);
 }

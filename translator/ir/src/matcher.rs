@@ -66,11 +66,11 @@ pub struct QueryParamMatch {
 }
 
 impl PathMatch {
-    fn rank(&self) -> (u8, Reverse<usize>) {
+    fn rank(&self) -> (u8, Reverse<u32>) {
         match self {
-            Self::Exact(path) => (0, Reverse(path.len())),
-            Self::Regex(path) => (1, Reverse(path.len())),
-            Self::Prefix(path) => (2, Reverse(path.len())),
+            Self::Exact(path) => (0, most_first(path.len())),
+            Self::Regex(path) => (1, most_first(path.len())),
+            Self::Prefix(path) => (2, most_first(path.len())),
         }
     }
 }
@@ -91,16 +91,21 @@ impl Default for RouteMatch {
 /// route's age and name then break. What is less is tried first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Precedence {
-    path: (u8, Reverse<usize>),
+    path: (u8, Reverse<u32>),
     without_method: bool,
-    headers: Reverse<usize>,
-    query_params: Reverse<usize>,
+    headers: Reverse<u32>,
+    query_params: Reverse<u32>,
+}
+
+/// More comes first. An API object is far too small for a count that does not fit.
+fn most_first(count: usize) -> Reverse<u32> {
+    Reverse(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 impl Precedence {
     /// The precedence of a match with as many headers and query parameters, and else like this one.
     pub fn with_counts(self, headers: usize, query_params: usize) -> Self {
-        Self { headers: Reverse(headers), query_params: Reverse(query_params), ..self }
+        Self { headers: most_first(headers), query_params: most_first(query_params), ..self }
     }
 }
 
@@ -110,8 +115,8 @@ impl RouteMatch {
         Precedence {
             path: self.path.rank(),
             without_method: self.method.is_none(),
-            headers: Reverse(self.headers.len()),
-            query_params: Reverse(self.query_params.len()),
+            headers: most_first(self.headers.len()),
+            query_params: most_first(self.query_params.len()),
         }
     }
 }

@@ -13,8 +13,8 @@ use super::value::{OfValue, Value};
 use super::{Translator, Update};
 use crate::gateway::address::AddressPlan;
 use crate::gateway::facts::{
-    Attachment, BackendKey, BackendValue, ClassFace, Entries, GatewayFace, GatewayKey, Placed, RouteKey,
-    RouteVersion, Row, TranslatedRoute,
+    Attachment, BackendKey, BackendValue, ClassFace, Entries, GatewayFace, GatewayKey, HostKey, Placed,
+    RouteKey, RouteVersion, Row, TranslatedRoute,
 };
 use crate::xds::Table;
 
@@ -106,7 +106,8 @@ impl Translator {
                 }
                 update.touched.port(gateway, *port);
             }
-            Key::Host(gateway, port, hostname) => {
+            Key::Host(host) => {
+                let HostKey { gateway, port, hostname } = &**host;
                 let key = (gateway.clone(), *port);
                 self.index.set_host(&key, hostname, after.is_some());
                 if let Some(table) = self.tables.get_mut(&key) {
@@ -116,11 +117,12 @@ impl Translator {
                     }
                 }
                 for route in self.index.routes_over(&key, hostname) {
-                    self.graph.schedule(Key::Entry(gateway.clone(), *port, hostname.clone(), route));
+                    self.graph.schedule(Key::Entry(host.clone(), route));
                 }
                 update.touched.table(gateway, *port);
             }
-            Key::Entry(gateway, port, hostname, route) => {
+            Key::Entry(host, route) => {
+                let HostKey { gateway, port, hostname } = &**host;
                 let (before, after) = both::<Entries>(before, after);
                 let entries =
                     |entries: Option<&Arc<Entries>>| entries.map_or(Vec::new(), |entries| entries.0.clone());
@@ -184,7 +186,7 @@ impl Translator {
         for listener in placed.served() {
             let Some(port) = listener.port else { continue };
             self.graph.schedule(Key::Port(gateway.clone(), port));
-            self.graph.schedule(Key::Host(gateway.clone(), port, listener.hostname.clone()));
+            self.graph.schedule(Key::host(gateway, port, &listener.hostname));
         }
     }
 
@@ -245,9 +247,10 @@ impl Translator {
         {
             self.index.set_row(route, &row, is_there);
             let Some(port) = row.port else { continue };
-            self.graph.schedule(Key::Host(row.gateway.clone(), port, row.effective.clone()));
-            for host in self.index.hosts_below(&(row.gateway.clone(), port), &row.effective) {
-                self.graph.schedule(Key::Entry(row.gateway.clone(), port, host, route.clone()));
+            self.graph.schedule(Key::host(&row.gateway, port, &row.effective));
+            for hostname in self.index.hosts_below(&(row.gateway.clone(), port), &row.effective) {
+                let host = HostKey { gateway: row.gateway.clone(), port, hostname };
+                self.graph.schedule(Key::Entry(Arc::new(host), route.clone()));
             }
         }
         let uses =

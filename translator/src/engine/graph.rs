@@ -7,11 +7,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::key::Key;
 use super::value::Value;
 
 /// The number of a node.
 type Id = u32;
+
+/// Nodes at the other ends of edges. Nearly every node has a few, which need no allocation of their own.
+type Ids = SmallVec<[Id; 4]>;
 
 #[derive(Debug)]
 struct Node {
@@ -19,9 +24,9 @@ struct Node {
     value: Option<Value>,
     is_evaluated: bool,
     /// Sorted.
-    reads: Box<[Id]>,
+    reads: Ids,
     /// Sorted.
-    readers: Vec<Id>,
+    readers: Ids,
 }
 
 /// All nodes, and which of them are to be evaluated.
@@ -99,7 +104,7 @@ impl Graph {
     pub(crate) fn replace(&mut self, key: &Arc<Key>, value: Option<Value>, reads: Vec<Key>) -> Option<Value> {
         let id = self.intern(Key::clone(key));
         debug_assert!(reads.iter().all(|read| read.stage() < key.stage()), "{key:?} reads ahead: {reads:?}");
-        let mut reads: Vec<Id> = reads.into_iter().map(|read| self.intern(read)).collect();
+        let mut reads: Ids = reads.into_iter().map(|read| self.intern(read)).collect();
         reads.sort_unstable();
         reads.dedup();
         self.set_reads(id, reads);
@@ -116,10 +121,10 @@ impl Graph {
     /// something changes that it read now or before.
     pub(crate) fn keep(&mut self, key: &Arc<Key>, reads: Vec<Key>) {
         let id = self.intern(Key::clone(key));
-        let mut reads: Vec<Id> = reads.into_iter().map(|read| self.intern(read)).collect();
+        let mut reads: Ids = reads.into_iter().map(|read| self.intern(read)).collect();
         let Some(Some(node)) = self.nodes.get_mut(id as usize) else { return };
         node.is_evaluated = true;
-        reads.extend(&node.reads);
+        reads.extend_from_slice(&node.reads);
         reads.sort_unstable();
         reads.dedup();
         self.set_reads(id, reads);
@@ -139,7 +144,7 @@ impl Graph {
             if is_needed {
                 continue;
             }
-            self.set_reads(id, Vec::new());
+            self.set_reads(id, Ids::new());
             let Some(node) = self.nodes.get_mut(id as usize).and_then(Option::take) else { continue };
             self.ids.remove(&node.key);
             self.free.push(id);
@@ -162,8 +167,8 @@ impl Graph {
             key: key.clone(),
             value: None,
             is_evaluated: false,
-            reads: Box::default(),
-            readers: Vec::new(),
+            reads: Ids::new(),
+            readers: Ids::new(),
         };
         let id = match self.free.pop() {
             Some(id) => id,
@@ -179,12 +184,12 @@ impl Graph {
         id
     }
 
-    fn set_reads(&mut self, id: Id, reads: Vec<Id>) {
+    fn set_reads(&mut self, id: Id, reads: Ids) {
         let Some(Some(node)) = self.nodes.get_mut(id as usize) else { return };
-        if *node.reads == *reads {
+        if node.reads == reads {
             return;
         }
-        let before = std::mem::replace(&mut node.reads, reads.clone().into_boxed_slice());
+        let before = std::mem::replace(&mut node.reads, reads.clone());
         for &lost in before.iter().filter(|read| reads.binary_search(read).is_err()) {
             let Some(Some(read)) = self.nodes.get_mut(lost as usize) else { continue };
             if let Ok(at) = read.readers.binary_search(&id) {

@@ -1,6 +1,7 @@
 //! What is known across units: kept up to date as the values of units change, so that nobody has to walk over all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crds::ObjectKey;
 use ir::Hostname;
@@ -24,7 +25,7 @@ pub(crate) struct Index {
     /// How many routes of a Gateway need a backend.
     pub users: BTreeMap<BackendKey, Counts<GatewayKey>>,
     /// How many routes count as attached to a listener.
-    pub attached: BTreeMap<GatewayKey, Counts<String>>,
+    pub attached: BTreeMap<GatewayKey, Counts<Arc<str>>>,
     ports: BTreeMap<PortKey, PortIndex>,
 }
 
@@ -33,7 +34,7 @@ pub(crate) struct Index {
 struct PortIndex {
     /// The hostname under which a route is served, the route, the listener, and the hostname as the route writes it:
     /// a listener may narrow several to the same one, and each is a reason to stand there.
-    rows: BTreeSet<(Hostname, RouteKey, String, Hostname)>,
+    rows: BTreeSet<(Hostname, RouteKey, Arc<str>, Hostname)>,
     /// The virtual hosts, each after its name with the labels in reverse (`com.example.a`), so that those below a
     /// wildcard stand together.
     hosts: BTreeSet<(String, Hostname)>,
@@ -70,11 +71,11 @@ impl Index {
         &self,
         port: &PortKey,
         hostname: &Hostname,
-    ) -> impl Iterator<Item = (&RouteKey, &String)> + use<'_> {
+    ) -> impl Iterator<Item = (&RouteKey, &Arc<str>)> + use<'_> {
         // No route has this name: all that stand under the hostname come after it.
-        let first = (hostname.clone(), RouteKey::new("", ""), String::new(), Hostname::Any);
+        let first = (hostname.clone(), RouteKey::new("", ""), Arc::from(""), Hostname::Any);
         let rows = self.ports.get(port).map(|index| index.rows.range(first.clone()..));
-        let is_here = move |row: &&(Hostname, RouteKey, String, Hostname)| row.0 == first.0;
+        let is_here = move |row: &&(Hostname, RouteKey, Arc<str>, Hostname)| row.0 == first.0;
         rows.into_iter().flatten().take_while(is_here).map(|(_, route, listener, _)| (route, listener))
     }
 

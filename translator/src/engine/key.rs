@@ -1,9 +1,11 @@
 //! What the translation is made of: inputs, and the units that are computed from them.
 
+use std::sync::Arc;
+
 use crds::{Kind, NamespacedName, ObjectKey};
 use ir::Hostname;
 
-use crate::gateway::facts::{BackendKey, GatewayKey, RouteKey};
+use crate::gateway::facts::{BackendKey, GatewayKey, HostKey, RouteKey};
 use crate::resources::Group;
 
 /// An input or a unit.
@@ -56,10 +58,10 @@ pub(crate) enum Key {
     Served(RouteKey),
     /// A port of a Gateway: its listener.
     Port(GatewayKey, u16),
-    /// A virtual host.
-    Host(GatewayKey, u16, Hostname),
+    /// A virtual host. Its name is shared, since there are as many as routes; so all keys are small.
+    Host(Arc<HostKey>),
     /// What a route adds to a virtual host.
-    Entry(GatewayKey, u16, Hostname, RouteKey),
+    Entry(Arc<HostKey>, RouteKey),
     /// The status of a Backend or Upstream.
     BackendReport(ObjectKey),
     /// The status of a Gateway.
@@ -67,6 +69,11 @@ pub(crate) enum Key {
 }
 
 impl Key {
+    /// A virtual host.
+    pub(crate) fn host(gateway: &GatewayKey, port: u16, hostname: &Hostname) -> Self {
+        Self::Host(Arc::new(HostKey { gateway: gateway.clone(), port, hostname: hostname.clone() }))
+    }
+
     /// Where it stands in the order of work.
     pub(crate) fn stage(&self) -> u8 {
         match self {
@@ -178,8 +185,8 @@ impl Key {
             | Self::Placement(gateway)
             | Self::Proxy(gateway)
             | Self::Port(gateway, _)
-            | Self::Host(gateway, ..)
             | Self::GatewayReport(gateway) => object(Kind::Gateway, gateway),
+            Self::Host(host) => object(Kind::Gateway, &host.gateway),
             Self::Route(route) | Self::Attachment(route) | Self::Served(route) | Self::Entry(.., route) => {
                 object(Kind::HttpRoute, route)
             }

@@ -173,7 +173,7 @@ impl Translator {
         }
         let is_new = before.is_none();
         let after = groups(&object);
-        let before = self.resources.apply(object);
+        let before = self.resources.put(&key, object);
         self.schedule_readers_of(&key, before.as_ref(), self.resources.object(&key).cloned().as_ref());
         let before = before.as_ref().map(groups).unwrap_or_default();
         for group in before.into_iter().chain(after) {
@@ -293,12 +293,12 @@ fn is_possible(key: &Key, resources: &Resources, index: &Index) -> bool {
             resources.object(object).is_some()
         }
         Key::Route(route) | Key::Attachment(route) | Key::Served(route) => exists(Kind::HttpRoute, route),
-        Key::Host(gateway, port, hostname) => {
-            index.routes_at(&(gateway.clone(), *port), hostname).next().is_some()
+        Key::Host(host) => {
+            index.routes_at(&(host.gateway.clone(), host.port), &host.hostname).next().is_some()
         }
-        Key::Entry(gateway, port, hostname, route) => {
-            let port = (gateway.clone(), *port);
-            index.has_host(&port, hostname) && index.is_over(&port, hostname, route)
+        Key::Entry(host, route) => {
+            let port = (host.gateway.clone(), host.port);
+            index.has_host(&port, &host.hostname) && index.is_over(&port, &host.hostname, route)
         }
         _ => false,
     }

@@ -44,10 +44,8 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
             let encoded = Arc::new(xds::encode_listener(&face.listener, view.settings()));
             PortValue { face, encoded }.into_value()
         }
-        Key::Host(gateway, port, hostname) => host::host(view, gateway, *port, hostname)?.into_value(),
-        Key::Entry(gateway, port, hostname, route) => {
-            host::entries(view, gateway, *port, hostname, route)?.into_value()
-        }
+        Key::Host(key) => host::host(view, key)?.into_value(),
+        Key::Entry(host, route) => host::entries(view, host, route)?.into_value(),
         Key::BackendReport(key) => backend::report(view, key)?.into_value(),
         Key::GatewayReport(key) => report::report(view, key)?.into_value(),
     })
@@ -108,8 +106,9 @@ fn served(view: &Reading<'_>, key: &RouteKey) -> Option<RouteVersion> {
         Some(_) if view.route(key).is_none() => None,
         Some(Hold::Version(version)) => Some(RouteVersion::clone(version)),
         Some(Hold::Errors) => {
-            let RouteVersion { route, rows } = newest()?;
-            Some(RouteVersion { route: Arc::new(route.answering_errors()), rows })
+            let RouteVersion { rows, .. } = newest()?;
+            let route = http_route::answering_errors(view, key, view.object::<HttpRoute>(key)?);
+            Some(RouteVersion { route: Arc::new(route), rows })
         }
         Some(Hold::Nothing) => None,
     }

@@ -10,7 +10,7 @@ use ir::{GatewayName, Hostname, PathMatch};
 use super::Translator;
 use super::key::Key;
 use super::value::{OfValue as _, Value};
-use crate::gateway::facts::{BackendKey, GatewayKey, PortValue, Proxy, RouteVersion, gateway_name};
+use crate::gateway::facts::{BackendKey, GatewayKey, HostKey, PortValue, Proxy, RouteVersion, gateway_name};
 use crate::status::Report;
 use crate::{GatewayOutput, Translation};
 
@@ -102,7 +102,7 @@ impl Translator {
     /// What is served, in short. Looks at everything: for one machine and a person.
     pub fn listeners(&self) -> BTreeMap<GatewayName, Vec<ServedListener>> {
         let mut listeners: BTreeMap<(GatewayKey, u16), ServedListener> = BTreeMap::new();
-        let mut paths: BTreeMap<(GatewayKey, u16, Hostname), Vec<_>> = BTreeMap::new();
+        let mut paths: BTreeMap<Arc<HostKey>, Vec<_>> = BTreeMap::new();
         for (key, value) in self.graph.units() {
             match (key, value) {
                 (Key::Port(gateway, port), Value::Port(value)) => {
@@ -115,27 +115,28 @@ impl Translator {
                     };
                     listeners.insert((gateway.clone(), *port), listener);
                 }
-                (Key::Host(gateway, port, hostname), _) => {
-                    paths.entry((gateway.clone(), *port, hostname.clone())).or_default();
+                (Key::Host(host), _) => {
+                    paths.entry(host.clone()).or_default();
                 }
-                (Key::Entry(gateway, port, hostname, route), Value::Entry(entries)) => {
+                (Key::Entry(host, route), Value::Entry(entries)) => {
                     let version = self.graph.value(&Key::Served(route.clone())).and_then(RouteVersion::of);
                     let path = |rule: usize, rule_match: usize| {
                         let routes = &version?.route.routes;
                         let found =
                             routes.iter().find(|it| (it.rule, it.rule_match) == (rule, rule_match))?;
-                        Some(found.route.matches.path.clone())
+                        Some(found.path.clone())
                     };
                     let entries = entries.0.iter().filter_map(|(order, _)| {
                         let (rule, rule_match) = order.place();
                         Some((order.clone(), path(rule, rule_match)?))
                     });
-                    paths.entry((gateway.clone(), *port, hostname.clone())).or_default().extend(entries);
+                    paths.entry(host.clone()).or_default().extend(entries);
                 }
                 _ => {}
             }
         }
-        for ((gateway, port, hostname), mut routes) in paths {
+        for (host, mut routes) in paths {
+            let HostKey { gateway, port, hostname } = HostKey::clone(&host);
             routes.sort_by(|(left, _), (right, _)| left.cmp(right));
             let paths = routes.into_iter().map(|(_, path)| path).collect();
             if let Some(listener) = listeners.get_mut(&(gateway, port)) {

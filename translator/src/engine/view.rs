@@ -17,8 +17,8 @@ use super::value::{IsOurs, OfValue};
 use crate::gateway::address::AddressPlan;
 use crate::gateway::class::{self};
 use crate::gateway::facts::{
-    Attachment, BackendFace, BackendKey, BackendValue, ClassFace, GatewayFace, GatewayKey, HostFace, Placed,
-    PortValue, RouteKey, RouteVersion, TranslatedRoute,
+    Attachment, BackendFace, BackendKey, BackendValue, ClassFace, GatewayFace, GatewayKey, HostFace, HostKey,
+    Placed, PortValue, RouteKey, RouteVersion, TranslatedRoute,
 };
 use crate::gateway::view::View;
 use crate::reference_grant::{self, Party};
@@ -163,8 +163,8 @@ impl View for Reading<'_> {
         self.unit(Key::Port(gateway.clone(), port))
     }
 
-    fn host(&self, gateway: &GatewayKey, port: u16, hostname: &Hostname) -> Option<Arc<HostFace>> {
-        self.unit(Key::Host(gateway.clone(), port, hostname.clone()))
+    fn host(&self, key: &Arc<HostKey>) -> Option<Arc<HostFace>> {
+        self.unit(Key::Host(key.clone()))
     }
 
     // --- What is known across units; whoever asks is told by the engine when it changes ---
@@ -174,12 +174,12 @@ impl View for Reading<'_> {
         gateway: &GatewayKey,
         port: u16,
         hostname: &Hostname,
-    ) -> impl Iterator<Item = (&RouteKey, &String)> {
+    ) -> impl Iterator<Item = (&RouteKey, &Arc<str>)> {
         self.index.routes_at(&(gateway.clone(), port), hostname)
     }
 
     fn attached_routes(&self, gateway: &GatewayKey, listener: &str) -> i32 {
-        let count = self.index.attached.get(gateway).map(|counts| counts.get(&listener.to_owned()));
+        let count = self.index.attached.get(gateway).map(|counts| counts.get(&listener.into()));
         i32::try_from(count.unwrap_or_default()).unwrap_or(i32::MAX)
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn attach(view: &impl View, key: &NamespacedName) -> Option<Attachmen
     for parent in route.parent_refs.iter() {
         let gateway = parent_gateway(parent, &key.namespace);
         let placed = gateway.as_ref().and_then(|gateway| view.placement(gateway));
-        let (Some(gateway), Some(placed), Some(translated)) = (&gateway, placed, &translated) else {
+        let (Some(placed), Some(translated)) = (placed, &translated) else {
             parents.extend(
                 class::nobodys_parent(view, parent, gateway.as_ref())
                     .map(|condition| ParentFacts { parent_ref: parent.clone(), conditions: vec![condition] }),
@@ -40,9 +40,10 @@ pub(crate) fn attach(view: &impl View, key: &NamespacedName) -> Option<Attachmen
         };
         let rows = match translated.is_nowhere() {
             true => Err(Rejection::new(Reason::UnsupportedValue, translated.hostname_errors.join("; "))),
-            false => rows(view, gateway, &placed, parent, key, &translated.hostnames),
+            false => rows(view, &placed, parent, key, &translated.hostnames),
         };
-        let conditions = conditions(translated, rows.as_ref().err());
+        let mut conditions = conditions(translated, rows.as_ref().err());
+        conditions.shrink_to_fit();
         parents.push(ParentFacts { parent_ref: parent.clone(), conditions });
         // The same route by another parentRef counts once.
         all_rows.extend(rows.unwrap_or_default());
@@ -106,12 +107,12 @@ pub(crate) fn parent_gateway(parent: &ParentRef, route_namespace: &str) -> Optio
 /// host.
 fn rows(
     view: &impl View,
-    gateway: &NamespacedName,
     placed: &Placed,
     parent: &ParentRef,
     route: &NamespacedName,
     hostnames: &[Hostname],
 ) -> Result<Vec<Row>, Rejection> {
+    let gateway = &placed.gateway;
     let meant: Vec<_> = placed.listeners.iter().filter(|listener| is_meant(listener, parent)).collect();
     if meant.is_empty() {
         let message = format!("Gateway {gateway} has no listener {}", describe(parent));
@@ -132,7 +133,7 @@ fn rows(
             let is_served = !placed.is_rejected && listener.is_served();
             common_hostnames(&listener.hostname, hostnames).map(move |(original, effective)| Row {
                 gateway: gateway.clone(),
-                listener: listener.spec.name.clone(),
+                listener: listener.name.clone(),
                 port: listener.port.filter(|_| is_served),
                 effective,
                 original,

@@ -36,8 +36,8 @@ impl<V: View> RuleTranslator<'_, V> {
             let referrer = Party::new(api::GROUP, "HTTPRoute", &self.key.namespace);
             let resolved = self.resolve(&referrer, &reference, out);
             let (target, filters) = match (resolved, filters) {
-                (Ok((backend, face)), Ok(filters)) => {
-                    let BackendFace { clusters, rewrite, is_ai, has_engine: _ } = face;
+                (Ok(face), Ok(filters)) => {
+                    let BackendFace { key: backend, clusters, rewrite, is_ai, has_engine: _ } = face;
                     destinations.any_ai |= is_ai;
                     let target = Target::Cluster {
                         clusters,
@@ -69,11 +69,11 @@ impl<V: View> RuleTranslator<'_, V> {
         referrer: &Party,
         reference: &BackendRef<'_>,
         out: &mut TranslatedRoute,
-    ) -> Result<(BackendKey, BackendFace), Rejection> {
+    ) -> Result<BackendFace, Rejection> {
         let backend = backend::meant(self.view, referrer, reference)?;
-        out.named.push(backend.clone());
-        let face = self.view.backend_face(&backend)?;
-        Ok((backend, face))
+        let face = self.view.backend_face(&backend);
+        out.named.push(face.as_ref().map_or(backend, |face| face.key.clone()));
+        face
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn place(view: &impl View, key: &NamespacedName) -> Option<Placed> {
         true => Vec::new(),
         false => address::place(key, &mut listeners, view.address_plan().as_deref()),
     };
-    Some(Placed { listeners, addresses, is_rejected })
+    Some(Placed { gateway: key.clone(), listeners, addresses, is_rejected })
 }
 
 /// What a deployer must provide for the Gateway.

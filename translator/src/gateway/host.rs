@@ -1,24 +1,19 @@
 //! Virtual hosts: which exist, and which routes stand in them, in which order.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
-use ir::Hostname;
-
-use crate::gateway::facts::{Entries, GatewayKey, HostFace, OrderKey, OrderedRoute, RouteKey};
+use crate::gateway::facts::{Entries, HostFace, HostKey, OrderKey, OrderedRoute, RouteContent, RouteKey};
 use crate::gateway::view::View;
 use crate::xds::{self};
 
 /// The virtual host of a hostname. It exists where a route of its own listener names it, and for the hostname of each
 /// listener, if only to answer 404.
-pub(crate) fn host(
-    view: &impl View,
-    gateway: &GatewayKey,
-    port: u16,
-    hostname: &Hostname,
-) -> Option<HostFace> {
-    let value = view.port(gateway, port)?;
+pub(crate) fn host(view: &impl View, key: &HostKey) -> Option<HostFace> {
+    let HostKey { gateway, port, hostname } = key;
+    let value = view.port(gateway, *port)?;
     let (listener, its_hostname) = value.face.owner(hostname)?;
-    let is_named = || view.routes_at(gateway, port, hostname).any(|(_, at)| at == listener);
+    let is_named = || view.routes_at(gateway, *port, hostname).any(|(_, at)| at == listener);
     (its_hostname == hostname || is_named()).then(|| HostFace { listener: listener.clone() })
 }
 
@@ -27,23 +22,18 @@ pub(crate) fn host(
 /// A request that no route of its most specific hostname takes falls to the routes of wider hostnames of the same
 /// listener: so a route stands in every virtual host that one of its hostnames covers, and of several the most
 /// specific as written counts.
-pub(crate) fn entries(
-    view: &impl View,
-    gateway: &GatewayKey,
-    port: u16,
-    hostname: &Hostname,
-    route: &RouteKey,
-) -> Option<Entries> {
-    let host = view.host(gateway, port, hostname)?;
+pub(crate) fn entries(view: &impl View, key: &Arc<HostKey>, route: &RouteKey) -> Option<Entries> {
+    let HostKey { gateway, port, hostname } = &**key;
+    let host = view.host(key)?;
     let served = view.served(route)?;
     let rows = served.rows.iter().filter(|row| {
         row.gateway == *gateway
-            && row.port == Some(port)
+            && row.port == Some(*port)
             && row.listener == host.listener
             && row.effective.covers(hostname)
     });
     let original = &rows.min_by(|left, right| left.original.cmp(&right.original))?.original;
-    let value = view.port(gateway, port)?;
+    let value = view.port(gateway, *port)?;
     let entry = |ordered: &OrderedRoute| {
         let key = OrderKey {
             hostname: original.clone(),
@@ -53,7 +43,11 @@ pub(crate) fn entries(
             rule: ordered.rule,
             rule_match: ordered.rule_match,
         };
-        (key, xds::encode_route(&ordered.route, hostname, &value.face.listener).into())
+        let bytes = match &ordered.content {
+            RouteContent::Everywhere(bytes) => bytes.clone(),
+            RouteContent::ByHost(route) => xds::encode_route(route, hostname, &value.face.listener).into(),
+        };
+        (key, bytes)
     };
     let entries: Vec<_> = served.route.routes.iter().map(entry).collect();
     debug_assert!(entries.is_sorted_by(|(left, _), (right, _)| left.cmp(right) != Ordering::Equal));

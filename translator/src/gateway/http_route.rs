@@ -9,9 +9,10 @@ use super::filter::{self, Filters};
 use super::http_match::{self, BadMatch, Checks, Guard};
 use super::time_limits::{self, Limits};
 use super::validate;
-use crate::gateway::facts::{OrderedRoute, RULE_BROKEN, TranslatedRoute};
+use crate::gateway::facts::{OrderedRoute, RULE_BROKEN, RouteContent, TranslatedRoute};
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
+use crate::xds;
 
 /// The largest weight of a backend (Gateway API, `BackendRef.weight`).
 const MAX_WEIGHT: i32 = 1_000_000;
@@ -33,6 +34,21 @@ fn saturated(nanoseconds: i128) -> i64 {
 
 /// Translates every rule.
 pub(crate) fn translate(view: &impl View, key: &NamespacedName, route: &HttpRoute) -> TranslatedRoute {
+    translate_as(view, key, route, |action| action)
+}
+
+/// The same with nothing but errors for answers, for a proxy that refuses the route as it is.
+pub(crate) fn answering_errors(view: &impl View, key: &NamespacedName, route: &HttpRoute) -> TranslatedRoute {
+    let is_broken = |action: Action| Action { is_broken: action.is_broken, ..Action::broken() };
+    TranslatedRoute { backends: Vec::new(), ..translate_as(view, key, route, is_broken) }
+}
+
+fn translate_as(
+    view: &impl View,
+    key: &NamespacedName,
+    route: &HttpRoute,
+    what: impl Fn(Action) -> Action,
+) -> TranslatedRoute {
     let (hostnames, hostname_errors) = hostnames(route);
     let created = route.metadata.creation_timestamp.as_ref().map(|time| saturated(time.0.as_nanosecond()));
     let mut translated =
@@ -44,7 +60,9 @@ pub(crate) fn translate(view: &impl View, key: &NamespacedName, route: &HttpRout
         let translator = RuleTranslator { view, key, field: format!("spec.rules[{index}]") };
         let mut is_broken = true;
         for (rule_match, read, action) in translator.translate(rule, &mut translated) {
+            let action = what(action);
             is_broken &= action.is_broken;
+            let path = read.matches.path.clone();
             let route = RouteIr {
                 name: RouteName::http_route(&key.namespace, &key.name, index, rule_match),
                 matches: read.matches,
@@ -53,7 +71,11 @@ pub(crate) fn translate(view: &impl View, key: &NamespacedName, route: &HttpRout
                 action: action.action,
             };
             let precedence = read.precedence;
-            translated.routes.push(OrderedRoute { rule: index, rule_match, precedence, route });
+            let content = xds::encode_everywhere(&route).map_or_else(
+                || RouteContent::ByHost(Box::new(route)),
+                |bytes| RouteContent::Everywhere(bytes.into()),
+            );
+            translated.routes.push(OrderedRoute { rule: index, rule_match, precedence, path, content });
         }
         broken_rules += usize::from(is_broken);
     }

@@ -1,6 +1,7 @@
 //! Which listeners of a Gateway are valid, and what stands against the others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crds::gateway_api::{self, Gateway, gateways};
 use ir::Hostname;
@@ -13,6 +14,8 @@ use crate::status::{Condition, ConditionType, Reason};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Listener {
     pub spec: gateways::GatewayListeners,
+    /// Its name, as whoever keeps it shares it.
+    pub name: Arc<str>,
     /// The hosts that it serves.
     pub hostname: Hostname,
     /// `None` if the number is no port.
@@ -62,6 +65,7 @@ impl Listener {
         };
         Self {
             spec: spec.clone(),
+            name: spec.name.as_str().into(),
             hostname,
             port,
             kinds,

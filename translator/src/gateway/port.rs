@@ -10,7 +10,7 @@ pub(crate) fn port(view: &impl View, gateway: &GatewayKey, port: u16) -> Option<
     let (face, placed) = (view.gateway(gateway)?, view.placement(gateway)?);
     let served = placed.served().filter(|listener| listener.port == Some(port));
     let hostnames: Vec<_> =
-        served.map(|listener| (listener.spec.name.clone(), listener.hostname.clone())).collect();
+        served.map(|listener| (listener.name.clone(), listener.hostname.clone())).collect();
     let http = HttpChain { route_config: RouteConfigName::http(port), escaped_slashes: face.escaped_slashes };
     let listener = ListenerIr {
         name: ListenerName::http(port),

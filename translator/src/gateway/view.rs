@@ -14,7 +14,7 @@ use super::facts::{
     TranslatedRoute,
 };
 use crate::Settings;
-use crate::gateway::facts::{BackendKey, GatewayKey, RouteKey};
+use crate::gateway::facts::{BackendKey, GatewayKey, HostKey, RouteKey};
 use crate::reference_grant::Party;
 use crate::status::Rejection;
 
@@ -80,7 +80,7 @@ pub(crate) trait View {
     fn port(&self, gateway: &GatewayKey, port: u16) -> Option<Arc<PortValue>>;
 
     /// A virtual host, if it exists.
-    fn host(&self, gateway: &GatewayKey, port: u16, hostname: &Hostname) -> Option<Arc<HostFace>>;
+    fn host(&self, key: &Arc<HostKey>) -> Option<Arc<HostFace>>;
 
     // --- What is known across stages; whoever asks is told by the engine when it changes ---
 
@@ -91,7 +91,7 @@ pub(crate) trait View {
         gateway: &GatewayKey,
         port: u16,
         hostname: &Hostname,
-    ) -> impl Iterator<Item = (&RouteKey, &String)>;
+    ) -> impl Iterator<Item = (&RouteKey, &Arc<str>)>;
 
     /// How many routes count as attached to a listener.
     fn attached_routes(&self, gateway: &GatewayKey, listener: &str) -> i32;

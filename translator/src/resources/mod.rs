@@ -27,12 +27,16 @@ pub struct Resources {
 impl Resources {
     /// Puts an object in, in place of an earlier version of it, which it returns.
     pub fn apply(&mut self, object: Object) -> Option<Object> {
-        let key = object.key();
-        self.index.put(&key, &object);
+        self.put(&object.key(), object)
+    }
+
+    /// The same for one who has the object's key, whose names are kept instead of copies.
+    pub(crate) fn put(&mut self, key: &ObjectKey, object: Object) -> Option<Object> {
+        self.index.put(key, &object);
         let before = self.objects.insert(key.clone(), object);
         if let Some(before) = &before {
-            let after = self.objects.get(&key).map(groups).unwrap_or_default();
-            self.index.take(&key, groups(before).into_iter().filter(|group| !after.contains(group)));
+            let after = self.objects.get(key).map(groups).unwrap_or_default();
+            self.index.take(key, groups(before).into_iter().filter(|group| !after.contains(group)));
         }
         before
     }

@@ -109,6 +109,12 @@ pub(crate) fn encode_secret(secret: &SecretIr, hooks: &TestHooks) -> EncodedReso
     EncodedResource::new(XdsKind::Secret, &message, Vec::new())
 }
 
+/// The Envoy routes of a route, encoded as they stand in any virtual host; `None` if they are not the same in all.
+pub(crate) fn encode_everywhere(route: &RouteIr) -> Option<Vec<u8>> {
+    let routes = route::build_everywhere(route)?;
+    Some(proto::encode(&VirtualHost { routes, ..VirtualHost::default() }))
+}
+
 /// The Envoy routes of a route in the virtual host of `hostname`, encoded as they stand in a virtual host.
 pub(crate) fn encode_route(route: &RouteIr, hostname: &Hostname, listener: &ListenerIr) -> Vec<u8> {
     let routes = route::build_routes(route, hostname, &Origin::of(listener));

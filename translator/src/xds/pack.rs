@@ -39,7 +39,6 @@ pub(crate) struct Table<K> {
 
 #[derive(Debug)]
 struct HostChunks<K> {
-    head: Vec<u8>,
     routes: Rope<K>,
     /// What the host adds to the version of the table.
     version: u128,
@@ -57,10 +56,9 @@ impl<K: Ord + Clone + Hash> Table<K> {
         if self.hosts.contains_key(hostname) {
             return;
         }
-        let head = proto::encode(&build_virtual_host(hostname));
-        let version = xxh3_128(&head);
+        let version = xxh3_128(&head(hostname));
         self.version = self.version.wrapping_add(version);
-        self.hosts.insert(hostname.clone(), HostChunks { head, routes: Rope::new(), version });
+        self.hosts.insert(hostname.clone(), HostChunks { routes: Rope::new(), version });
         self.changed.insert(hostname.clone());
     }
 
@@ -99,7 +97,7 @@ impl<K: Ord + Clone + Hash> Table<K> {
     /// The table as it is now.
     pub(crate) fn encode(&mut self) -> EncodedResource {
         for hostname in std::mem::take(&mut self.changed) {
-            let packed = self.hosts.get(&hostname).map(HostChunks::pack);
+            let packed = self.hosts.get(&hostname).map(|host| host.pack(&hostname));
             self.packed.set(&hostname, packed.as_deref());
         }
         let name = RouteConfiguration { name: self.name.to_string(), ..RouteConfiguration::default() };
@@ -115,15 +113,21 @@ impl<K: Ord + Clone + Hash> Table<K> {
 
 impl<K: Ord + Clone> HostChunks<K> {
     /// The host as it stands in a table: key, length, message.
-    fn pack(&self) -> Vec<u8> {
-        let length = self.head.len() + self.routes.len();
+    fn pack(&self, hostname: &Hostname) -> Vec<u8> {
+        let head = head(hostname);
+        let length = head.len() + self.routes.len();
         let mut bytes = Vec::with_capacity(length + 8);
         encode_key(VIRTUAL_HOSTS, WireType::LengthDelimited, &mut bytes);
         encode_varint(length as u64, &mut bytes);
-        bytes.extend_from_slice(&self.head);
+        bytes.extend_from_slice(&head);
         self.routes.write(&mut bytes);
         bytes
     }
+}
+
+/// A host without routes. Made where it is needed: it takes a moment, and there may be as many hosts as routes.
+fn head(hostname: &Hostname) -> Vec<u8> {
+    proto::encode(&build_virtual_host(hostname))
 }
 
 /// What a route at a place adds to the version of its table. The place counts, since it decides the order.
@@ -173,6 +177,8 @@ impl<K: Ord + Clone> Rope<K> {
         let Some(segment) = self.segments.get_mut(at) else {
             if let Some(chunk) = chunk {
                 self.len += chunk.len();
+                // Nearly every host has one segment.
+                self.segments.reserve_exact(1);
                 self.segments
                     .push(Segment { chunks: vec![(key.clone(), chunk.len())], joined: chunk.to_vec() });
             }

@@ -48,8 +48,16 @@ fn refuse_malformed_host(hostname: &Hostname) -> Option<Route> {
 /// The Envoy routes of one match of one rule: one, where Envoy can say it all in one.
 pub(super) fn build_routes(ir: &RouteIr, hostname: &Hostname, origin: &Origin) -> Vec<Route> {
     match &ir.action {
-        RouteAction::Forward(forward) => forward::build_routes(ir, forward),
         RouteAction::Redirect(redirect) => vec![redirect::build_route(ir, redirect, hostname, origin)],
-        RouteAction::Respond(response) => vec![local_route(ir, direct_response(response))],
+        RouteAction::Forward(_) | RouteAction::Respond(_) => build_everywhere(ir).unwrap_or_default(),
+    }
+}
+
+/// The same where host and listener make no difference; `None` where they do.
+pub(super) fn build_everywhere(ir: &RouteIr) -> Option<Vec<Route>> {
+    match &ir.action {
+        RouteAction::Forward(forward) => Some(forward::build_routes(ir, forward)),
+        RouteAction::Redirect(_) => None,
+        RouteAction::Respond(response) => Some(vec![local_route(ir, direct_response(response))]),
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::sync::Arc;
 
-use crds::{KindInfo, Object, ObjectRef};
+use crds::{Kind, KindInfo, NamespacedName, Object, ObjectKey};
 use serde_json::Value;
 
 use super::inventory::HeldObject;
@@ -17,7 +18,7 @@ use crate::source::{Change, Finding, Place, Severity, Update};
 pub(super) struct Gatherer {
     kinds: BTreeMap<(&'static str, &'static str), KindState>,
     /// By object: only its newest change counts.
-    changes: BTreeMap<ObjectRef, Change>,
+    changes: BTreeMap<ObjectKey, Change>,
     findings_changed: bool,
     observations: Vec<Observation>,
     /// Whether the first update was taken.
@@ -31,17 +32,21 @@ struct KindState {
     /// Why it cannot be read at this time.
     failing: Option<String>,
     /// Every object with a name, also those that cannot be read.
-    objects: BTreeMap<ObjectRef, Entry>,
+    objects: BTreeMap<NamespacedName, Entry>,
     /// Those about which there is something to say.
-    noted: BTreeSet<ObjectRef>,
+    noted: BTreeSet<NamespacedName>,
 }
 
 #[derive(Debug, Default, PartialEq)]
 struct Entry {
-    resource_version: Box<str>,
+    resource_version: Arc<str>,
     /// `None` for one that cannot be read or is none of our business.
     object: Option<Object>,
-    findings: Vec<Finding>,
+    findings: Box<[Finding]>,
+}
+
+fn key_of(kind: &KindInfo, name: NamespacedName) -> Option<ObjectKey> {
+    Some(ObjectKey { kind: Kind::find(kind.group, kind.kind)?, name })
 }
 
 impl Gatherer {
@@ -61,8 +66,8 @@ impl Gatherer {
             KindEvent::Absent => self.replace(kind, Vec::new()),
             KindEvent::Applied(value) => self.apply(kind, value),
             KindEvent::Deleted(value) => {
-                if let Some(reference) = object::reference(kind, &value) {
-                    self.delete(kind, &reference);
+                if let Some(key) = object::key(kind, &value) {
+                    self.delete(kind, &key);
                 }
             }
             KindEvent::Failing(message) => self.set_failing(kind, Some(message)),
@@ -95,14 +100,20 @@ impl Gatherer {
 
     /// Every object that is some business of ours.
     pub(super) fn held_objects(&self) -> Vec<HeldObject> {
-        let entries = self.kinds.values().flat_map(|state| &state.objects);
-        let ours = entries.filter(|(_, entry)| entry.object.is_some() || !entry.findings.is_empty());
-        let held = ours.map(|(reference, entry)| HeldObject {
-            object: reference.clone(),
-            resource_version: entry.resource_version.clone(),
-            is_readable: entry.object.is_some(),
-        });
-        held.collect()
+        let of_kind = |(&(group, kind), state): (&(&'static str, &'static str), &KindState)| {
+            let kind = Kind::find(group, kind);
+            let entries = state.objects.iter();
+            let ours = entries.filter(|(_, entry)| entry.object.is_some() || !entry.findings.is_empty());
+            let held = ours.filter_map(|(name, entry)| {
+                Some(HeldObject {
+                    object: ObjectKey { kind: kind?, name: name.clone() }.to_ref(),
+                    resource_version: entry.resource_version.clone(),
+                    is_readable: entry.object.is_some(),
+                })
+            });
+            held.collect::<Vec<_>>()
+        };
+        self.kinds.iter().flat_map(of_kind).collect()
     }
 
     /// The kinds that are not known yet, each with what is in the way.
@@ -119,57 +130,58 @@ impl Gatherer {
         self.set_failing(kind, None);
         let Some(state) = self.kinds.get_mut(&(kind.group, kind.kind)) else { return };
         state.is_known = true;
-        let listed: Vec<ObjectRef> =
-            values.iter().filter_map(|value| object::reference(kind, value)).collect();
-        let listed: std::collections::BTreeSet<&ObjectRef> = listed.iter().collect();
-        let gone: Vec<_> = state.objects.keys().filter(|key| !listed.contains(key)).cloned().collect();
-        gone.iter().for_each(|reference| self.delete(kind, reference));
+        let listed: BTreeSet<NamespacedName> =
+            values.iter().filter_map(|value| Some(object::key(kind, value)?.name)).collect();
+        let gone: Vec<_> = state.objects.keys().filter(|name| !listed.contains(name)).cloned().collect();
+        gone.into_iter().filter_map(|name| key_of(kind, name)).for_each(|key| self.delete(kind, &key));
         values.into_iter().for_each(|value| self.apply(kind, value));
     }
 
     fn apply(&mut self, kind: &KindInfo, value: Value) {
         let Some(incoming) = object::read(kind, value) else { return };
-        let Incoming { reference, resource_version, observed, content } = incoming;
+        let Incoming { key, resource_version, observed, content } = incoming;
         if observed.is_some() {
-            self.observations.push((reference.clone(), observed));
+            self.observations.push((key.clone(), observed));
         }
         let entry = match content {
             Content::Stored(object, findings) => Entry { resource_version, object: Some(object), findings },
-            Content::Invalid(finding) => Entry { resource_version, object: None, findings: vec![finding] },
+            Content::Invalid(finding) => {
+                Entry { resource_version, object: None, findings: Box::new([finding]) }
+            }
             Content::Foreign => Entry::default(),
         };
         let Some(state) = self.kinds.get_mut(&(kind.group, kind.kind)) else { return };
-        let before = state.objects.insert(reference.clone(), entry).unwrap_or_default();
-        let Some(entry) = state.objects.get(&reference) else { return };
+        let before = state.objects.insert(key.name.clone(), entry).unwrap_or_default();
+        let Some(entry) = state.objects.get(&key.name) else { return };
         if before.findings != entry.findings {
             self.findings_changed = true;
             match entry.findings.is_empty() {
-                true => drop(state.noted.remove(&reference)),
-                false => drop(state.noted.insert(reference.clone())),
+                true => drop(state.noted.remove(&key.name)),
+                false => drop(state.noted.insert(key.name.clone())),
             }
         }
         let change = match (before.object, &entry.object) {
             (Some(before), Some(object)) if before == *object => return,
             (_, Some(object)) => Change::Apply(object.clone()),
-            (Some(_), None) => Change::Delete(reference.clone()),
+            (Some(_), None) => Change::Delete(key.to_ref()),
             (None, None) => return,
         };
-        self.changes.insert(reference, change);
+        self.changes.insert(key, change);
     }
 
-    fn delete(&mut self, kind: &KindInfo, reference: &ObjectRef) {
+    fn delete(&mut self, kind: &KindInfo, key: &ObjectKey) {
         let Some(state) = self.kinds.get_mut(&(kind.group, kind.kind)) else { return };
-        let Some(removed) = state.objects.remove(reference) else { return };
-        state.noted.remove(reference);
+        let Some(removed) = state.objects.remove(&key.name) else { return };
+        state.noted.remove(&key.name);
         let Entry { object, findings, .. } = removed;
         if !findings.is_empty() {
             self.findings_changed = true;
         }
         if object::has_status_of_ours(kind) {
-            self.observations.push((reference.clone(), None));
+            self.observations.push((key.clone(), None));
         }
         if object.is_some() {
-            self.changes.insert(reference.clone(), Change::Delete(reference.clone()));
+            self.changes.insert(key.clone(), Change::Delete(key.to_ref()));
         }
     }
 
@@ -189,8 +201,8 @@ impl Gatherer {
                 severity: Severity::Problem,
                 message: format!("what was read before stays in use: {message}"),
             });
-            let noted = state.noted.iter().filter_map(|reference| state.objects.get(reference));
-            let findings = noted.flat_map(|entry| entry.findings.clone());
+            let noted = state.noted.iter().filter_map(|name| state.objects.get(name));
+            let findings = noted.flat_map(|entry| entry.findings.iter().cloned());
             failing.into_iter().chain(findings).collect::<Vec<_>>()
         };
         self.kinds.iter().flat_map(of_kind).collect()

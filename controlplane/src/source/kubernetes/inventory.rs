@@ -1,5 +1,7 @@
 //! Which objects the source holds, for whoever compares them with what the API server holds.
 
+use std::sync::Arc;
+
 use crds::ObjectRef;
 use tokio::sync::{mpsc, oneshot};
 
@@ -12,7 +14,7 @@ pub struct HeldObject {
     /// Which one.
     pub object: ObjectRef,
     /// `metadata.resourceVersion` as it was read last.
-    pub resource_version: Box<str>,
+    pub resource_version: Arc<str>,
     /// Whether it could be read, and so is translated.
     pub is_readable: bool,
 }

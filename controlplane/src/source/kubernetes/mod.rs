@@ -24,8 +24,9 @@ mod watch;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crds::{KINDS, KindInfo, ObjectRef};
+use crds::{KINDS, KindInfo, ObjectKey};
 use kube::Client;
 use tokio::sync::{mpsc, watch as channel};
 
@@ -52,7 +53,7 @@ pub struct KubernetesSource {
 }
 
 /// News about an object that carries a status of ours: how it is now, or `None` when it is gone.
-pub type Observation = (ObjectRef, Option<Observed>);
+pub type Observation = (ObjectKey, Option<Observed>);
 
 /// What a status writer has to know of an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,13 +63,13 @@ pub struct Observed {
     /// `metadata.uid`: another object of the same name has another.
     pub uid: Box<str>,
     /// `metadata.resourceVersion`: changes with everything that is written.
-    pub resource_version: Box<str>,
+    pub resource_version: Arc<str>,
     /// `metadata.generation`: changes with the spec.
     pub generation: i64,
     /// `.status`, by whomever it was written.
     pub status: Option<KeptStatus>,
-    /// What of it is ours.
-    pub owned: OwnedStatus,
+    /// What of it is ours; of a route, whose status has entries by controller, nothing.
+    pub owned: Option<Box<OwnedStatus>>,
 }
 
 impl KubernetesSource {

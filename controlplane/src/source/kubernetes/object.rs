@@ -1,8 +1,9 @@
 //! One object as the API server gives it: cut down to what is read, and decoded.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use crds::{DecodeError, Decoded, KINDS, KindInfo, Object, ObjectRef};
+use crds::{DecodeError, Decoded, KINDS, Kind, KindInfo, NamespacedName, Object, ObjectKey};
 use serde_json::{Map, Value};
 
 use translator::CONTROLLER_NAME;
@@ -32,8 +33,8 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// An object as it was read.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    pub reference: ObjectRef,
-    pub resource_version: Box<str>,
+    pub key: ObjectKey,
+    pub resource_version: Arc<str>,
     /// For kinds that carry a status of ours.
     pub observed: Option<Observed>,
     pub content: Content,
@@ -43,7 +44,7 @@ pub(super) struct Incoming {
 #[derive(Debug)]
 pub(super) enum Content {
     /// It is stored, with what there is to say about it.
-    Stored(Object, Vec<Finding>),
+    Stored(Object, Box<[Finding]>),
     /// It cannot be read.
     Invalid(Finding),
     /// It is none of our business.
@@ -52,33 +53,34 @@ pub(super) enum Content {
 
 /// Reads one object; `None` if it has no name, which no API server sends.
 pub(super) fn read(kind: &KindInfo, mut value: Value) -> Option<Incoming> {
-    let reference = reference(kind, &value)?;
-    let resource_version = text(&value, "/metadata/resourceVersion").into();
+    let key = key(kind, &value)?;
+    let resource_version: Arc<str> = text(&value, "/metadata/resourceVersion").into();
     let status = value.as_object_mut()?.remove("status");
     if is_foreign(kind, &value) {
-        return Some(Incoming { reference, resource_version, observed: None, content: Content::Foreign });
+        return Some(Incoming { key, resource_version, observed: None, content: Content::Foreign });
     }
-    let observed = has_status_of_ours(kind).then(|| observed(&value, status.clone()));
+    let observed = has_status_of_ours(kind).then(|| {
+        let resource_version = resource_version.clone();
+        Observed { resource_version, ..observed(&value, status.clone()) }
+    });
     strip(kind, &mut value, status);
     let content = match Object::decode(value) {
         Ok(Decoded { object, unknown_fields }) => {
-            let findings = unknown_findings(kind, &reference, unknown_fields);
+            let findings = unknown_findings(kind, &key, unknown_fields);
             Content::Stored(object, findings)
         }
-        Err(error) => Content::Invalid(invalid_finding(&reference, error)),
+        Err(error) => Content::Invalid(invalid_finding(&key, error)),
     };
-    Some(Incoming { reference, resource_version, observed, content })
+    Some(Incoming { key, resource_version, observed, content })
 }
 
 /// The key of an object as it was read.
-pub(super) fn reference(kind: &KindInfo, value: &Value) -> Option<ObjectRef> {
+pub(super) fn key(kind: &KindInfo, value: &Value) -> Option<ObjectKey> {
     let metadata = value.get("metadata")?;
     let text = |field: &str| metadata.get(field).and_then(Value::as_str);
     let name = text("name")?;
-    Some(match (kind.namespaced, text("namespace")) {
-        (true, namespace) => ObjectRef::namespaced(kind.group, kind.kind, namespace?, name),
-        (false, _) => ObjectRef::cluster(kind.group, kind.kind, name),
-    })
+    let namespace = if kind.namespaced { text("namespace")? } else { "" };
+    Some(ObjectKey { kind: Kind::find(kind.group, kind.kind)?, name: NamespacedName::new(namespace, name) })
 }
 
 /// Whether we write a status to objects of this kind.
@@ -95,7 +97,9 @@ pub(crate) fn observed(object: &Value, status: Option<Value>) -> Observed {
         resource_version: text(object, "/metadata/resourceVersion").into(),
         generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
         status: status.as_ref().map(|status| KeptStatus::new(status, None, CONTROLLER_NAME)),
-        owned: OwnedStatus::read(object, CONTROLLER_NAME),
+        owned: Some(OwnedStatus::read(object, CONTROLLER_NAME))
+            .filter(|owned| !owned.is_empty())
+            .map(Box::new),
     }
 }
 
@@ -152,24 +156,24 @@ fn strip_metadata(kind: &KindInfo, metadata: &mut Map<String, Value>) {
 }
 
 /// Fields that the CRD of the cluster has and we have not. Built-in kinds have many such.
-fn unknown_findings(kind: &KindInfo, reference: &ObjectRef, fields: Vec<String>) -> Vec<Finding> {
+fn unknown_findings(kind: &KindInfo, key: &ObjectKey, fields: Vec<String>) -> Box<[Finding]> {
     if !has_status_of_ours(kind) {
-        return Vec::new();
+        return Box::default();
     }
     let finding = |field| Finding {
-        place: Place::object(reference),
+        place: Place::object(&key.to_ref()),
         severity: Severity::Notice,
         message: format!("{field}: is not known to this version of Chancery and has no effect"),
     };
     fields.into_iter().map(finding).collect()
 }
 
-fn invalid_finding(reference: &ObjectRef, error: DecodeError) -> Finding {
+fn invalid_finding(key: &ObjectKey, error: DecodeError) -> Finding {
     let message = match error {
         DecodeError::Invalid(invalid) => format!("{}: {}", invalid.path, invalid.message),
         error => error.to_string(),
     };
-    Finding { place: Place::object(reference), severity: Severity::Problem, message }
+    Finding { place: Place::object(&key.to_ref()), severity: Severity::Problem, message }
 }
 
 #[cfg(test)]

@@ -300,7 +300,7 @@ async fn a_change_that_nobody_reads_is_no_update_but_is_observed() {
         last = Some(observation);
     }
     let (object, observed) = last.unwrap();
-    assert_eq!(object.to_string(), "HTTPRoute default/a");
+    assert_eq!(object.to_ref().to_string(), "HTTPRoute default/a");
     let observed = observed.unwrap();
     assert_eq!(observed.status.map(|status| status.value(CONTROLLER_NAME)), Some(json!({"parents": []})));
     assert_eq!((&*observed.resource_version, observed.generation), ("2", 1));
@@ -316,9 +316,8 @@ async fn the_inventory_tells_each_object_and_its_newest_version_but_nothing_of_i
     source.next().await;
     let held = async |source: &Running| {
         let objects = source.inventory.objects().await.expect("the source runs");
-        let tell = |held: HeldObject| {
-            (held.object.to_string(), held.resource_version.into_string(), held.is_readable)
-        };
+        let tell =
+            |held: HeldObject| (held.object.to_string(), held.resource_version.to_string(), held.is_readable);
         objects.into_iter().map(tell).collect::<Vec<_>>()
     };
     let entry = |name: &str, version: &str, is_readable| (name.to_owned(), version.to_owned(), is_readable);

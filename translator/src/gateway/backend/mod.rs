@@ -81,7 +81,7 @@ pub(crate) fn resolve(view: &impl View, key: &BackendKey) -> Option<Result<Resol
 /// What of a backend a route may know, or why it cannot be used.
 pub(crate) fn face(view: &impl View, key: &BackendKey) -> Result<BackendFace, Rejection> {
     match (key, view.backend(key).as_ref().map(|backend| &backend.result)) {
-        (_, Some(Ok(backend))) => Ok(backend.face()),
+        (_, Some(Ok(backend))) => Ok(backend.face(key)),
         (BackendKey::Service(..), Some(Err(rejection))) => Err(rejection.clone()),
         (BackendKey::Object(object), Some(Err(rejection))) => {
             let message = format!("{} cannot be used: {}", object.to_ref(), rejection.message);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ir::{ClusterIr, Clusters, Rewrite, SecretIr};
 
+use super::key::BackendKey;
 use crate::status::{Condition, ConditionType, Reason, Rejection};
 use crate::xds::EncodedResource;
 
@@ -30,6 +31,8 @@ pub(crate) struct ResolvedBackend {
 /// What of a backend a route may know: what stands in the routes that lead to it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BackendFace {
+    /// Which one. Whoever keeps its name takes this one, which costs no memory.
+    pub key: BackendKey,
     pub clusters: Clusters,
     pub rewrite: Rewrite,
     pub is_ai: bool,
@@ -53,8 +56,9 @@ impl ResolvedBackend {
     }
 
     /// What of it a route may know.
-    pub(crate) fn face(&self) -> BackendFace {
+    pub(crate) fn face(&self, key: &BackendKey) -> BackendFace {
         BackendFace {
+            key: key.clone(),
             clusters: self.routing.clone(),
             rewrite: self.rewrite.clone(),
             is_ai: self.is_ai,

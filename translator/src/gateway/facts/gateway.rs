@@ -8,6 +8,7 @@ use crds::gateway_api::Gateway;
 use crds::gateway_parameters::KubeParameters;
 use ir::{EscapedSlashes, ProxyInfra};
 
+use super::key::GatewayKey;
 use crate::gateway::listener::Listener;
 use crate::status::{Rejection, Report};
 
@@ -49,6 +50,8 @@ pub(crate) struct GatewayFace {
 /// A Gateway of ours with its addresses.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Placed {
+    /// Which one. Whoever keeps its name takes this one, which costs no memory.
+    pub gateway: GatewayKey,
     pub listeners: Vec<Listener>,
     pub addresses: Vec<IpAddr>,
     /// Whether it is rejected as a whole.

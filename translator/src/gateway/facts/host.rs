@@ -35,7 +35,7 @@ pub(crate) struct Entries(pub Vec<(OrderKey, Arc<[u8]>)>);
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct HostFace {
     /// The listener that it belongs to; only routes that attach there serve it.
-    pub listener: String,
+    pub listener: Arc<str>,
 }
 
 /// The part of a port that virtual hosts depend on.
@@ -43,13 +43,13 @@ pub(crate) struct HostFace {
 pub(crate) struct PortFace {
     pub listener: ListenerIr,
     /// The listeners of the Gateway on the port: name and hostname.
-    pub hostnames: Vec<(String, Hostname)>,
+    pub hostnames: Vec<(Arc<str>, Hostname)>,
 }
 
 impl PortFace {
     /// The listener that a host belongs to: that with the most specific hostname that covers it. Routes of wider
     /// listeners do not serve it (listener isolation).
-    pub(crate) fn owner(&self, hostname: &Hostname) -> Option<&(String, Hostname)> {
+    pub(crate) fn owner(&self, hostname: &Hostname) -> Option<&(Arc<str>, Hostname)> {
         let covering = self.hostnames.iter().filter(|(_, listener)| listener.covers(hostname));
         covering.min_by(|(_, left), (_, right)| left.cmp(right))
     }

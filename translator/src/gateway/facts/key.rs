@@ -1,13 +1,21 @@
 //! Names of what stages come to.
 
 use crds::{NamespacedName, ObjectKey};
-use ir::GatewayName;
+use ir::{GatewayName, Hostname};
 
 /// The name of a Gateway.
 pub(crate) type GatewayKey = NamespacedName;
 
 /// The name of an HTTPRoute.
 pub(crate) type RouteKey = NamespacedName;
+
+/// A virtual host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct HostKey {
+    pub gateway: GatewayKey,
+    pub port: u16,
+    pub hostname: Hostname,
+}
 
 /// A backend that a route can name: one port of a Service, or an object of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

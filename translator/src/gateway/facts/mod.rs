@@ -10,6 +10,6 @@ pub(crate) use backend::{BackendFace, BackendValue, EncodedBackend, ResolvedBack
 pub use gateway::Proxy;
 pub(crate) use gateway::{ClassFace, GatewayFace, Parameters, Placed};
 pub(crate) use host::{Entries, HostFace, OrderKey, PortFace, PortValue};
-pub(crate) use key::{BackendKey, GatewayKey, RouteKey, gateway_name};
+pub(crate) use key::{BackendKey, GatewayKey, HostKey, RouteKey, gateway_name};
 pub use route::RouteVersion;
-pub(crate) use route::{Attachment, OrderedRoute, RULE_BROKEN, Row, TranslatedRoute};
+pub(crate) use route::{Attachment, OrderedRoute, RULE_BROKEN, RouteContent, Row, TranslatedRoute};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ir::{DirectResponse, HeaderModifier, Hostname, Precedence, RouteAction, RouteIr};
+use ir::{DirectResponse, Hostname, PathMatch, Precedence, RouteIr};
 
 use super::key::{BackendKey, GatewayKey};
 use crate::status::{Condition, ConditionType, Reason, Rejection, Report};
@@ -42,7 +42,18 @@ pub(crate) struct OrderedRoute {
     pub rule_match: usize,
     /// That of the match as written.
     pub precedence: Precedence,
-    pub route: RouteIr,
+    /// The path that it takes.
+    pub path: PathMatch,
+    pub content: RouteContent,
+}
+
+/// What stands in virtual hosts for a route. There are many, so it is kept in the form that takes least memory.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum RouteContent {
+    /// The same in every virtual host: encoded once, and shared by all.
+    Everywhere(Arc<[u8]>),
+    /// To be encoded for each: a redirect names the host and the port.
+    ByHost(Box<RouteIr>),
 }
 
 impl TranslatedRoute {
@@ -52,22 +63,6 @@ impl TranslatedRoute {
         self.hostnames.is_empty() && !self.hostname_errors.is_empty()
     }
 
-    /// The same route with nothing but errors for answers, for a proxy that refuses it as it is.
-    pub(crate) fn answering_errors(&self) -> Self {
-        let broken = |ordered: &OrderedRoute| {
-            let route = RouteIr {
-                name: ordered.route.name.clone(),
-                matches: ordered.route.matches.clone(),
-                request_headers: HeaderModifier::default(),
-                response_headers: HeaderModifier::default(),
-                action: RouteAction::Respond(RULE_BROKEN),
-            };
-            OrderedRoute { route, ..ordered.clone() }
-        };
-        let routes = self.routes.iter().map(broken).collect();
-        Self { routes, backends: Vec::new(), ..self.clone() }
-    }
-
     /// Puts sets in order, and gives back the memory that lists have kept for growing.
     pub(crate) fn tidy(&mut self) {
         for keys in [&mut self.backends, &mut self.named] {
@@ -75,6 +70,7 @@ impl TranslatedRoute {
             keys.dedup();
             keys.shrink_to_fit();
         }
+        self.hostnames.shrink_to_fit();
         self.routes.shrink_to_fit();
     }
 
@@ -121,7 +117,7 @@ impl TranslatedRoute {
 pub(crate) struct Row {
     pub gateway: GatewayKey,
     /// The listener's name.
-    pub listener: String,
+    pub listener: Arc<str>,
     /// The listener's port; `None` if it is not served.
     pub port: Option<u16>,
     /// Narrowed to the listener's.
@@ -143,7 +139,7 @@ pub(crate) struct Attachment {
 
 impl Attachment {
     /// The listeners (Gateway, name) at which it counts as attached: those that accept it.
-    pub(crate) fn counted(&self) -> BTreeSet<(GatewayKey, String)> {
+    pub(crate) fn counted(&self) -> BTreeSet<(GatewayKey, Arc<str>)> {
         let rows = self.rows.iter().filter(|_| self.is_counted);
         rows.map(|row| (row.gateway.clone(), row.listener.clone())).collect()
     }
