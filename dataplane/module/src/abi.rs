@@ -127,21 +127,7 @@ unsafe extern "C" {
         label_count: usize,
         id: *mut usize,
     ) -> u32;
-    fn envoy_dynamic_module_callback_http_filter_config_define_histogram(
-        config: EnvoyConfig,
-        name: ModuleBuffer,
-        label_names: *const ModuleBuffer,
-        label_count: usize,
-        id: *mut usize,
-    ) -> u32;
     fn envoy_dynamic_module_callback_http_filter_increment_counter(
-        filter: EnvoyFilter,
-        id: usize,
-        label_values: *const ModuleBuffer,
-        label_count: usize,
-        value: u64,
-    ) -> u32;
-    fn envoy_dynamic_module_callback_http_filter_record_histogram_value(
         filter: EnvoyFilter,
         id: usize,
         label_values: *const ModuleBuffer,
@@ -194,10 +180,6 @@ pub(crate) enum LogLevel {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counter(usize);
 
-/// A histogram of a configuration.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Histogram(usize);
-
 /// What a new configuration can define.
 pub(crate) struct Definer(EnvoyConfig);
 
@@ -217,23 +199,6 @@ impl Definer {
             )
         };
         (result == 0).then_some(Counter(id))
-    }
-
-    /// Defines a histogram with these labels; `None` if Envoy refuses.
-    pub(crate) fn histogram(&mut self, name: &str, labels: &[&str]) -> Option<Histogram> {
-        let labels: Vec<ModuleBuffer> = labels.iter().map(|label| buffer(label.as_bytes())).collect();
-        let mut id = 0;
-        // SAFETY: as for a counter.
-        let result = unsafe {
-            envoy_dynamic_module_callback_http_filter_config_define_histogram(
-                self.0,
-                buffer(name.as_bytes()),
-                labels.as_ptr(),
-                labels.len(),
-                &raw mut id,
-            )
-        };
-        (result == 0).then_some(Histogram(id))
     }
 }
 
@@ -429,21 +394,6 @@ impl Stream {
             envoy_dynamic_module_callback_http_filter_increment_counter(
                 self.0,
                 counter.0,
-                labels.as_ptr(),
-                labels.len(),
-                value,
-            );
-        }
-    }
-
-    /// Adds a value to a histogram, with a value for each of its labels.
-    pub(crate) fn record(&mut self, histogram: Histogram, labels: &[&str], value: u64) {
-        let labels: Vec<ModuleBuffer> = labels.iter().map(|label| buffer(label.as_bytes())).collect();
-        // SAFETY: the histogram is one of this filter's configuration; Envoy copies the labels.
-        unsafe {
-            envoy_dynamic_module_callback_http_filter_record_histogram_value(
-                self.0,
-                histogram.0,
                 labels.as_ptr(),
                 labels.len(),
                 value,
