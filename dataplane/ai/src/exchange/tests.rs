@@ -1,1 +1,286 @@
+//! Whole attempts, without an Envoy.
 
+use ai_config::{FieldDefault, Message, Translation, VERSION};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn cluster(provider: Provider, model: Option<&str>) -> Arc<ClusterConfig> {
+    Arc::new(ClusterConfig {
+        version: VERSION,
+        backend: "default/b".to_owned(),
+        provider,
+        authority: "provider.example".to_owned(),
+        path: None,
+        model: model.map(str::to_owned),
+        defaults: Vec::new(),
+        passthrough: None,
+        max_request_bytes: 1024,
+    })
+}
+
+fn head(path: &str) -> RequestHead<'_> {
+    RequestHead { method: "POST", path, has_body: true, has_anthropic_version: false, now: 1_700_000_000 }
+}
+
+fn begin(provider: Provider, model: Option<&str>, policy: RoutePolicy, path: &str) -> Exchange {
+    Exchange::begin(cluster(provider, model), Arc::new(policy), &head(path)).unwrap()
+}
+
+/// The body at the provider.
+fn sent(exchange: &mut Exchange, body: &Value) -> Value {
+    let text = body.to_string();
+    let changed = exchange.request(text.as_bytes()).unwrap();
+    serde_json::from_slice(changed.as_deref().unwrap_or(text.as_bytes())).unwrap()
+}
+
+fn anthropic() -> Provider {
+    Provider::Anthropic { version: "2023-06-01".to_owned() }
+}
+
+fn gemini() -> Provider {
+    Provider::Gemini { api_version: "v1beta".to_owned() }
+}
+
+fn bedrock() -> Provider {
+    Provider::Bedrock { region: "us-east-1".to_owned() }
+}
+
+const STREAM: &str = "data: {\"model\":\"m-1\",\"choices\":[{\"delta\":{\"content\":\"usage\"}}],\"usage\":null}\r\n\r\n\
+data: {\"model\":\"m-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}\r\n\r\n\
+data: [DONE]\r\n\r\n";
+
+#[test]
+fn the_usage_is_asked_for_and_hidden_from_who_did_not_ask_wherever_the_stream_is_split() {
+    let events: Vec<&str> = STREAM.split_inclusive("\r\n\r\n").collect();
+    for (options, expected) in [
+        (json!(null), format!("{}{}", events[0], events[2])),
+        (json!({"include_usage": true}), STREAM.to_owned()),
+    ] {
+        for split in 0..=STREAM.len() {
+            let mut exchange = begin(Provider::OpenAi, None, RoutePolicy::default(), "/v1/chat/completions");
+            let mut body = json!({"model": "m", "stream": true, "messages": []});
+            if !options.is_null() {
+                body["stream_options"] = options.clone();
+            }
+            assert_eq!(sent(&mut exchange, &body)["stream_options"], json!({"include_usage": true}));
+            exchange.answer_begins(200, "text/event-stream; charset=utf-8", false);
+            let (first, second) = STREAM.as_bytes().split_at(split);
+            let mut out = Vec::new();
+            for piece in [first, second] {
+                out.extend(exchange.answer_piece(piece).unwrap_or_else(|| piece.to_vec()));
+            }
+            out.extend(exchange.answer_ends());
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "split at {split}");
+            let outcome = exchange.outcome();
+            assert_eq!(outcome.usage.unwrap().total(), 7);
+            assert_eq!((outcome.model.as_str(), outcome.provider_model.as_deref()), ("m", Some("m-1")));
+            assert!(outcome.streaming);
+        }
+    }
+}
+
+/// A client that leaves has cost what was told until then.
+#[test]
+fn a_stream_that_is_left_is_counted_as_far_as_it_came() {
+    let mut exchange = begin(anthropic(), None, RoutePolicy::default(), "/v1/messages");
+    exchange.watch_request(br#"{"model": "claude", "stream": true}"#);
+    exchange.answer_begins(200, "text/event-stream", false);
+    let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-1\",\
+                 \"usage\":{\"input_tokens\":25,\"output_tokens\":1}}}\n\nevent: content";
+    assert_eq!(exchange.answer_piece(start.as_bytes()), None, "it passes as it is");
+    let outcome = exchange.outcome();
+    assert_eq!((outcome.usage.unwrap().prompt, outcome.usage.unwrap().completion), (Some(25), Some(1)));
+    assert_eq!((outcome.model.as_str(), outcome.provider_model.as_deref()), ("claude", Some("claude-1")));
+}
+
+#[test]
+fn a_body_that_needs_no_change_is_not_changed() {
+    let body = b"{ \"model\":\"m\", \"messages\" : [],\"n\": 1e400 }";
+    let mut exchange = begin(Provider::OpenAi, None, RoutePolicy::default(), "/openai");
+    assert!(exchange.needs_body());
+    assert_eq!(exchange.request(body).unwrap(), None);
+    let mut exchange = begin(Provider::OpenAi, Some("mine"), RoutePolicy::default(), "/openai");
+    let changed = exchange.request(body).unwrap().unwrap();
+    assert_eq!(String::from_utf8(changed).unwrap(), "{ \"model\":\"mine\", \"messages\" : [],\"n\": 1e400 }");
+    assert_eq!(exchange.outcome().model, "mine");
+}
+
+#[test]
+fn defaults_keep_their_types_and_fill_what_is_absent() {
+    let default = |field: &str, value: &str, replace| FieldDefault {
+        field: field.into(),
+        value: value.into(),
+        replace,
+    };
+    let policy = RoutePolicy {
+        defaults: vec![
+            default("temperature", "0.5", false),
+            default("max_tokens", "100", true),
+            default("metadata", r#"{"team":"a \"b\""}"#, false),
+            default("flag", "true", false),
+        ],
+        ..RoutePolicy::default()
+    };
+    for (provider, path) in
+        [(Provider::OpenAi, "/a"), (anthropic(), "/a"), (gemini(), "/a"), (bedrock(), "/a")]
+    {
+        let mut exchange = begin(provider, Some("m"), policy.clone(), path);
+        let body = json!({"temperature": 0, "max_tokens": 7, "flag": null, "max_tokens_": 1});
+        let body = sent(&mut exchange, &body);
+        assert_eq!(
+            (&body["temperature"], &body["max_tokens"], &body["flag"]),
+            (&json!(0), &json!(100), &json!(null)),
+            "0 and null are values"
+        );
+        assert_eq!(body["metadata"], json!({"team": "a \"b\""}));
+    }
+}
+
+#[test]
+fn messages_are_added_in_every_schema() {
+    let message = |role: &str, content: &str| Message { role: role.to_owned(), content: content.to_owned() };
+    let policy = RoutePolicy {
+        prepend: vec![message("system", "quote \" and\nline"), message("assistant", "before")],
+        append: vec![message("user", "after")],
+        ..RoutePolicy::default()
+    };
+    let text = "quote \" and\nline";
+    let mut exchange = begin(Provider::OpenAi, None, policy.clone(), "/a");
+    let body = sent(&mut exchange, &json!({"messages": [{"role": "user", "content": "own"}]}));
+    let roles: Vec<_> =
+        body["messages"].as_array().unwrap().iter().map(|message| message["role"].clone()).collect();
+    assert_eq!(roles, ["system", "assistant", "user", "user"]);
+    assert_eq!(body["messages"][0]["content"], text);
+
+    let mut exchange = begin(Provider::OpenAi, None, policy.clone(), "/v1/responses");
+    let body = sent(&mut exchange, &json!({"input": "own"}));
+    assert_eq!(body["input"][2], json!({"role": "user", "content": "own"}));
+
+    let mut exchange = begin(anthropic(), None, policy.clone(), "/a");
+    let own = json!({"max_tokens": 1, "system": "own", "messages": [{"role": "user", "content": "x"}]});
+    let body = sent(&mut exchange, &own);
+    assert_eq!(body["system"], format!("{text}\nown"));
+    assert_eq!(body["messages"].as_array().unwrap().len(), 3);
+
+    let mut exchange = begin(gemini(), Some("m"), policy.clone(), "/a");
+    let body =
+        sent(&mut exchange, &json!({"system_instruction": {"parts": [{"text": "own"}]}, "contents": []}));
+    assert_eq!(body["system_instruction"]["parts"], json!([{"text": text}, {"text": "own"}]));
+    assert_eq!(body["contents"][0], json!({"role": "model", "parts": [{"text": "before"}]}));
+
+    let mut exchange = begin(bedrock(), Some("m"), policy.clone(), "/a");
+    let body = sent(&mut exchange, &json!({"messages": [{"role": "user", "content": [{"text": "own"}]}]}));
+    assert_eq!(body["system"], json!([{"text": text}]));
+    assert_eq!(body["messages"][2], json!({"role": "user", "content": [{"text": "after"}]}));
+
+    let mut exchange = begin(anthropic(), None, policy, "/a");
+    let refusal = exchange.request(br#"{"max_tokens": 1, "system": 7, "messages": []}"#).unwrap_err();
+    assert_eq!(refusal.status, 400);
+}
+
+#[test]
+fn a_route_for_streams_asks_each_provider_in_its_way() {
+    let policy = RoutePolicy { streaming: true, ..RoutePolicy::default() };
+    let mut exchange = begin(Provider::OpenAi, None, policy.clone(), "/a");
+    let body = sent(&mut exchange, &json!({"stream": false, "messages": []}));
+    assert_eq!((&body["stream"], &body["stream_options"]["include_usage"]), (&json!(true), &json!(true)));
+    let mut exchange = begin(gemini(), Some("m"), policy.clone(), "/a");
+    assert_eq!(sent(&mut exchange, &json!({"contents": []})), json!({"contents": []}));
+    assert_eq!(exchange.head().path, "/v1beta/models/m:streamGenerateContent?alt=sse");
+    let exchange = begin(bedrock(), Some("m"), policy, "/model/x/converse");
+    assert_eq!(exchange.head().path, "/model/m/converse-stream");
+}
+
+#[test]
+fn strict_translation_refuses_what_it_cannot_carry_in_the_clients_words() {
+    let body = json!({"model": "m", "logit_bias": {"1": 2}, "messages": [{"role": "user", "content": "x"}]});
+    let policy = |strict| RoutePolicy { translation: Some(Translation { strict }), ..RoutePolicy::default() };
+    let mut exchange = begin(gemini(), Some("g"), policy(true), "/v1/chat/completions");
+    let refusal = exchange.request(body.to_string().as_bytes()).unwrap_err();
+    let told: Value = serde_json::from_slice(&refusal.body).unwrap();
+    assert_eq!((refusal.status, &told["error"]["param"]), (400, &json!("logit_bias")));
+    let mut exchange = begin(gemini(), Some("g"), policy(false), "/v1/chat/completions");
+    assert!(sent(&mut exchange, &body)["contents"].is_array());
+    assert_eq!(exchange.outcome().lost, ["logit_bias"]);
+    assert_eq!(exchange.head().path, "/v1beta/models/g:generateContent");
+}
+
+#[test]
+fn what_a_provider_says_about_the_gateways_key_is_not_passed_on() {
+    for status in [401, 403] {
+        let mut exchange = begin(Provider::OpenAi, None, RoutePolicy::default(), "/a");
+        sent(&mut exchange, &json!({"messages": []}));
+        assert_eq!(exchange.answer_begins(status, "application/json", false), Passage::Replaced);
+        assert_eq!(exchange.answer_piece(b"the key sk-123 is wrong"), Some(Vec::new()));
+        let told: Value = serde_json::from_slice(&exchange.answer_ends()).unwrap();
+        assert_eq!(told["error"]["message"], "the provider refused the credential of the gateway");
+    }
+}
+
+#[test]
+fn a_provider_whose_path_holds_the_model_needs_one() {
+    let begun = Exchange::begin(cluster(gemini(), None), Arc::default(), &head("/v1/models"));
+    assert!(begun.is_ok(), "a list of models needs none");
+    let mut exchange = begin(gemini(), None, RoutePolicy::default(), "/a");
+    assert_eq!(exchange.request(b"{}").unwrap_err().status, 400);
+    let mut exchange = begin(gemini(), None, RoutePolicy::default(), "/v1/models/own:generateContent");
+    assert_eq!(sent(&mut exchange, &json!({"contents": []})), json!({"contents": []}));
+    assert_eq!(exchange.head().path, "/v1beta/models/own:generateContent");
+}
+
+/// Pieces of good requests, cut, joined and spoilt: an answer or a refusal, never a panic.
+#[test]
+fn no_request_and_no_answer_makes_it_panic() {
+    let count: u64 =
+        std::env::var("CHANCERY_AI_FUZZ").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
+    let seeds = [
+        r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}],"stream_options":{}}"#,
+        r#"{"contents":[{"parts":[{"text":"\u00e4"}]}],"systemInstruction":"s"}"#,
+        r#"{"max_tokens":1,"system":[{"type":"text","text":"s"}],"messages":[]}"#,
+        STREAM,
+    ];
+    let policy = RoutePolicy {
+        prepend: vec![Message { role: "system".into(), content: "s".into() }],
+        append: vec![Message { role: "user".into(), content: "u".into() }],
+        defaults: vec![FieldDefault { field: "x".into(), value: "1".into(), replace: false }],
+        streaming: true,
+        ..RoutePolicy::default()
+    };
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random % below.max(1) as u64).unwrap()
+    };
+    for _ in 0..count {
+        let mut text = seeds[next(seeds.len())].as_bytes().to_vec();
+        for _ in 0..next(6) {
+            let at = next(text.len());
+            match next(4) {
+                0 => text[at] = u8::try_from(next(256)).unwrap(),
+                1 => text.truncate(at),
+                2 => text.insert(at, b"{}[]\",:\\\n\r"[next(10)]),
+                _ => text.extend_from_within(at..),
+            }
+            if text.is_empty() {
+                text.push(b'{');
+            }
+        }
+        let provider = [Provider::OpenAi, anthropic(), gemini(), bedrock()][next(4)].clone();
+        let mut exchange =
+            begin(provider, Some("m"), policy.clone(), ["/a", "/v1/responses", "/v1/messages"][next(3)]);
+        drop(exchange.request(&text));
+        exchange.answer_begins(
+            200,
+            ["text/event-stream", "application/json", "application/vnd.amazon.eventstream"][next(3)],
+            false,
+        );
+        let (first, second) = text.split_at(next(text.len()));
+        exchange.answer_piece(first);
+        exchange.answer_piece(second);
+        exchange.answer_ends();
+        exchange.outcome();
+    }
+}
