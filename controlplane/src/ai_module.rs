@@ -1,8 +1,9 @@
 //! The module of the AI engine on this machine: where it is, and whether an Envoy loads it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use anyhow::{Context as _, Result, bail};
 use ir::ModuleSource;
@@ -19,6 +20,9 @@ const ABI_VERSION: &[u8] = b"v0.2.0\0";
 
 /// The first function that Envoy looks up in a module.
 const ENTRY_POINT: &[u8] = b"envoy_dynamic_module_on_program_init";
+
+/// An Envoy checks a configuration in a tenth of a second.
+const CHECK_LIMIT: Duration = Duration::from_secs(10);
 
 /// What `--ai-module` can say instead of a file.
 const OFF: &str = "off";
@@ -98,11 +102,12 @@ fn load(envoy: &Path, module: &Path, folder: &Path) -> Result<(), String> {
     let config = folder.join("ai-module-check.json");
     let text = probe(module).to_string();
     fs::write(&config, text).map_err(|error| format!("{}: {}", config.display(), io_message(&error)))?;
-    let output = Command::new(envoy)
+    let mut command = Command::new(envoy);
+    command
         .args(["--mode", "validate", "--disable-hot-restart", "--log-level", "error", "--log-format", "%v"])
         .arg("--config-path")
-        .arg(&config)
-        .output();
+        .arg(&config);
+    let output = output_within(command, CHECK_LIMIT);
     drop(fs::remove_file(&config));
     let output = output.map_err(|error| format!("{}: {}", envoy.display(), io_message(&error)))?;
     if output.status.success() {
@@ -111,6 +116,25 @@ fn load(envoy: &Path, module: &Path, folder: &Path) -> Result<(), String> {
     let told = String::from_utf8_lossy(&output.stderr);
     let told = told.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it does not say why");
     Err(format!("Envoy does not load {}: {told}", module.display()))
+}
+
+/// Runs a command; one that takes longer than `limit` is ended.
+fn output_within(mut command: Command, limit: Duration) -> io::Result<Output> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let deadline = Instant::now() + limit;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "it does not end when asked to check a configuration",
+            ));
+        }
+        // The standard library cannot wait for a child with a limit.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output()
 }
 
 /// A configuration with the module as a filter of a cluster that nobody uses.

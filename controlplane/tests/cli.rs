@@ -7,8 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 fn chancery() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chancery"));
-    // Nothing of the machine that the tests run on.
-    command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/");
+    // Nothing of the machine that the tests run on. The stand-ins for an Envoy check no configuration.
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("CHANCERY_AI_MODULE", "off").current_dir("/");
     command
 }
 
