@@ -108,38 +108,81 @@ pub struct UpstreamHost {
     pub sni_addr: Option<String>,
 }
 
-/// A provider of large language models. Exactly one.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("[has(self.openai), has(self.gemini), has(self.azureOpenai), has(self.anthropic), has(self.mistral), has(self.vertexAi), has(self.bedrock), has(self.multi)].filter(x, x).size() == 1")
-        .message("exactly one provider must be set")
-)]
-pub struct UpstreamAiSpec {
-    /// OpenAI, or another provider with its API.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub openai: Option<UpstreamOpenAiSpec>,
-    /// Google Gemini.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gemini: Option<UpstreamGeminiSpec>,
-    /// Azure OpenAI.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub azure_openai: Option<UpstreamAzureOpenAiSpec>,
-    /// Anthropic.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anthropic: Option<UpstreamAnthropicSpec>,
-    /// Mistral.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mistral: Option<UpstreamOpenAiSpec>,
-    /// Google Vertex AI.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vertex_ai: Option<UpstreamVertexAiSpec>,
-    /// Amazon Bedrock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bedrock: Option<UpstreamBedrockSpec>,
-    /// Pools of providers by priority.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub multi: Option<UpstreamMultiSpec>,
+/// A struct with a member for each provider, and its own ones behind them: what stands in a pool is what stands alone,
+/// but for pools.
+macro_rules! with_providers {
+    ($(#[$attribute:meta])* pub struct $name:ident { $($own:tt)* }) => {
+        $(#[$attribute])*
+        pub struct $name {
+            /// OpenAI, or another provider with its API.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub openai: Option<UpstreamOpenAiSpec>,
+            /// Google Gemini.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub gemini: Option<UpstreamGeminiSpec>,
+            /// Azure OpenAI.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub azure_openai: Option<UpstreamAzureOpenAiSpec>,
+            /// Anthropic.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub anthropic: Option<UpstreamAnthropicSpec>,
+            /// Mistral.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub mistral: Option<UpstreamOpenAiSpec>,
+            /// Google Vertex AI.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub vertex_ai: Option<UpstreamVertexAiSpec>,
+            /// Amazon Bedrock.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub bedrock: Option<UpstreamBedrockSpec>,
+            $($own)*
+        }
+
+        impl $name {
+            /// The members that name a provider, under their names.
+            pub(crate) fn providers(&self) -> [NamedProvider<'_>; 7] {
+                [
+                    ("openai", self.openai.as_ref().map(UpstreamProvider::OpenAi)),
+                    ("gemini", self.gemini.as_ref().map(UpstreamProvider::Gemini)),
+                    ("azureOpenai", self.azure_openai.as_ref().map(UpstreamProvider::AzureOpenAi)),
+                    ("anthropic", self.anthropic.as_ref().map(UpstreamProvider::Anthropic)),
+                    ("mistral", self.mistral.as_ref().map(UpstreamProvider::Mistral)),
+                    ("vertexAi", self.vertex_ai.as_ref().map(UpstreamProvider::VertexAi)),
+                    ("bedrock", self.bedrock.as_ref().map(UpstreamProvider::Bedrock)),
+                ]
+            }
+        }
+    };
+}
+
+/// A member that names a provider, under its name.
+pub(crate) type NamedProvider<'a> = (&'static str, Option<UpstreamProvider<'a>>);
+
+/// A member that names a provider.
+#[derive(Clone, Copy)]
+pub(crate) enum UpstreamProvider<'a> {
+    OpenAi(&'a UpstreamOpenAiSpec),
+    Gemini(&'a UpstreamGeminiSpec),
+    AzureOpenAi(&'a UpstreamAzureOpenAiSpec),
+    Anthropic(&'a UpstreamAnthropicSpec),
+    Mistral(&'a UpstreamOpenAiSpec),
+    VertexAi(&'a UpstreamVertexAiSpec),
+    Bedrock(&'a UpstreamBedrockSpec),
+}
+
+with_providers! {
+    /// A provider of large language models. Exactly one.
+    #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+    #[serde(rename_all = "camelCase")]
+    #[x_kube(
+        validation = Rule::new("[has(self.openai), has(self.gemini), has(self.azureOpenai), has(self.anthropic), has(self.mistral), has(self.vertexAi), has(self.bedrock), has(self.multi)].filter(x, x).size() == 1")
+            .message("exactly one provider must be set")
+    )]
+    pub struct UpstreamAiSpec {
+        /// Pools of providers by priority.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub multi: Option<UpstreamMultiSpec>,
+    }
 }
 
 /// Pools of providers by priority.
@@ -158,35 +201,15 @@ pub struct UpstreamPoolSpec {
     pub pool: Vec<UpstreamPoolMemberSpec>,
 }
 
-/// A provider of a pool. Exactly one.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("[has(self.openai), has(self.gemini), has(self.azureOpenai), has(self.anthropic), has(self.mistral), has(self.vertexAi), has(self.bedrock)].filter(x, x).size() == 1")
-        .message("exactly one provider must be set")
-)]
-pub struct UpstreamPoolMemberSpec {
-    /// OpenAI, or another provider with its API.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub openai: Option<UpstreamOpenAiSpec>,
-    /// Google Gemini.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gemini: Option<UpstreamGeminiSpec>,
-    /// Azure OpenAI.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub azure_openai: Option<UpstreamAzureOpenAiSpec>,
-    /// Anthropic.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anthropic: Option<UpstreamAnthropicSpec>,
-    /// Mistral.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mistral: Option<UpstreamOpenAiSpec>,
-    /// Google Vertex AI.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vertex_ai: Option<UpstreamVertexAiSpec>,
-    /// Amazon Bedrock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bedrock: Option<UpstreamBedrockSpec>,
+with_providers! {
+    /// A provider of a pool. Exactly one.
+    #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+    #[serde(rename_all = "camelCase")]
+    #[x_kube(
+        validation = Rule::new("[has(self.openai), has(self.gemini), has(self.azureOpenai), has(self.anthropic), has(self.mistral), has(self.vertexAi), has(self.bedrock)].filter(x, x).size() == 1")
+            .message("exactly one provider must be set")
+    )]
+    pub struct UpstreamPoolMemberSpec {}
 }
 
 /// Azure OpenAI.

@@ -10,10 +10,9 @@ use crate::{
     auth_token::AuthTokenSpec,
     backend_provider::{AzureOpenAiSpec, VertexAiSpec},
     upstream::{
-        AwsCredentialProvider, AwsInlineCredential, CustomHost, CustomPath, JsonBodySchema, UpstreamAiSpec,
-        UpstreamAnthropicSpec, UpstreamAzureOpenAiSpec, UpstreamBedrockSpec, UpstreamGeminiSpec,
-        UpstreamMultiSpec, UpstreamOpenAiSpec, UpstreamPoolMemberSpec, UpstreamPoolSpec, UpstreamSpec,
-        UpstreamStaticSpec, UpstreamVertexAiSpec,
+        AwsCredentialProvider, AwsInlineCredential, CustomHost, CustomPath, JsonBodySchema, NamedProvider,
+        UpstreamAiSpec, UpstreamMultiSpec, UpstreamPoolMemberSpec, UpstreamPoolSpec, UpstreamProvider,
+        UpstreamSpec, UpstreamStaticSpec,
     },
 };
 
@@ -45,9 +44,8 @@ pub(super) fn canonical(spec: &UpstreamSpec, namespace: &str) -> Result<Canonica
 }
 
 fn canonical_ai(spec: &UpstreamAiSpec, namespace: &str) -> Result<AiPool, SpecError> {
-    let UpstreamAiSpec { openai, gemini, azure_openai, anthropic, mistral, vertex_ai, bedrock, multi } = spec;
-    let members = members(openai, gemini, azure_openai, anthropic, mistral, vertex_ai, bedrock);
-    if let Some(multi) = multi {
+    let members = spec.providers();
+    if let Some(multi) = &spec.multi {
         if let Some((name, _)) = members.iter().find(|(_, member)| member.is_some()) {
             let message = "must not be set together with spec.ai.multi";
             return Err(SpecError::invalid(format!("spec.ai.{name}"), message));
@@ -68,67 +66,23 @@ fn pool(spec: &UpstreamMultiSpec, namespace: &str) -> Result<AiPool, SpecError> 
             return Err(SpecError::invalid(path, "must hold at least one provider"));
         }
         let member = |(index, member): (usize, &UpstreamPoolMemberSpec)| {
-            let UpstreamPoolMemberSpec {
-                openai,
-                gemini,
-                azure_openai,
-                anthropic,
-                mistral,
-                vertex_ai,
-                bedrock,
-            } = member;
-            let members = members(openai, gemini, azure_openai, anthropic, mistral, vertex_ai, bedrock);
-            destination(&format!("{path}[{index}]"), members, namespace)
+            destination(&format!("{path}[{index}]"), member.providers(), namespace)
         };
         Ok(AiGroup { destinations: pool.pool.iter().enumerate().map(member).collect::<Result<_, _>>()? })
     };
     Ok(AiPool { groups: spec.priorities.iter().enumerate().map(group).collect::<Result<_, _>>()? })
 }
 
-/// A member that names a provider.
-#[derive(Clone, Copy)]
-enum Member<'a> {
-    OpenAi(&'a UpstreamOpenAiSpec),
-    Gemini(&'a UpstreamGeminiSpec),
-    AzureOpenAi(&'a UpstreamAzureOpenAiSpec),
-    Anthropic(&'a UpstreamAnthropicSpec),
-    Mistral(&'a UpstreamOpenAiSpec),
-    VertexAi(&'a UpstreamVertexAiSpec),
-    Bedrock(&'a UpstreamBedrockSpec),
-}
-
-type NamedMember<'a> = (&'static str, Option<Member<'a>>);
-
-fn members<'a>(
-    openai: &'a Option<UpstreamOpenAiSpec>,
-    gemini: &'a Option<UpstreamGeminiSpec>,
-    azure_openai: &'a Option<UpstreamAzureOpenAiSpec>,
-    anthropic: &'a Option<UpstreamAnthropicSpec>,
-    mistral: &'a Option<UpstreamOpenAiSpec>,
-    vertex_ai: &'a Option<UpstreamVertexAiSpec>,
-    bedrock: &'a Option<UpstreamBedrockSpec>,
-) -> [NamedMember<'a>; 7] {
-    [
-        ("openai", openai.as_ref().map(Member::OpenAi)),
-        ("gemini", gemini.as_ref().map(Member::Gemini)),
-        ("azureOpenai", azure_openai.as_ref().map(Member::AzureOpenAi)),
-        ("anthropic", anthropic.as_ref().map(Member::Anthropic)),
-        ("mistral", mistral.as_ref().map(Member::Mistral)),
-        ("vertexAi", vertex_ai.as_ref().map(Member::VertexAi)),
-        ("bedrock", bedrock.as_ref().map(Member::Bedrock)),
-    ]
-}
-
 fn destination(
     parent: &str,
-    members: [NamedMember<'_>; 7],
+    members: [NamedProvider<'_>; 7],
     namespace: &str,
 ) -> Result<AiDestination, SpecError> {
     let (name, member) = exactly_one(parent, "provider", members)?;
     let path = format!("{parent}.{name}");
     let (token, custom_host) = member.token_and_host();
     let auth = match member {
-        Member::Bedrock(spec) => {
+        UpstreamProvider::Bedrock(spec) => {
             aws_auth(&format!("{path}.credentialProvider"), spec.credential_provider.as_ref(), namespace)?
         }
         _ => {
@@ -144,7 +98,7 @@ fn destination(
     Ok(AiDestination { name: None, provider: member.provider(&path)?, auth, overrides })
 }
 
-impl<'a> Member<'a> {
+impl<'a> UpstreamProvider<'a> {
     fn token_and_host(self) -> (Option<&'a AuthTokenSpec>, Option<&'a CustomHost>) {
         let (token, host) = match self {
             Self::OpenAi(spec) | Self::Mistral(spec) => (&spec.auth_token, &spec.custom_host),
