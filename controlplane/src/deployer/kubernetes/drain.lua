@@ -1,23 +1,27 @@
 -- What a proxy does before it ends, called by the kubelet (preStop). Tells Envoy to fail its readiness and
--- to close connections with their next response; answers when no request is open, and the kubelet ends
--- Envoy then.
+-- to close connections with their next response; answers when requests have stopped coming, and the kubelet
+-- ends Envoy then.
 local PATH, LEAST, MOST = "@PATH@", @LEAST@, @MOST@
+
+-- Seconds without a request after which no more are expected. That none is open says nothing: between two
+-- quick ones none is, and the next one would be cut off.
+local QUIET = 2
 
 local function call(handle, cluster, method, path)
   local headers = { [":method"] = method, [":path"] = path, [":authority"] = cluster }
   return handle:httpCall(cluster, headers, "", 5000)
 end
 
--- Requests that are open at listeners of the Gateway.
-local function open_requests(handle)
-  local _, stats = call(handle, "chancery_admin", "GET", "/stats?filter=downstream_rq_active")
-  local open = 0
-  for name, count in (stats or ""):gmatch("http%.([^\n]-)%.downstream_rq_active: (%d+)") do
-    if name ~= "admin" and name:sub(1, 8) ~= "chancery" then
-      open = open + tonumber(count)
+-- Requests at listeners of the Gateway: those that are open, and all that there have been.
+local function requests(handle)
+  local _, stats = call(handle, "chancery_admin", "GET", "/stats?filter=downstream_rq_")
+  local sums = { active = 0, total = 0 }
+  for name, what, count in (stats or ""):gmatch("http%.([^\n]-)%.downstream_rq_(%a+): (%d+)") do
+    if sums[what] and name ~= "admin" and name:sub(1, 8) ~= "chancery" then
+      sums[what] = sums[what] + tonumber(count)
     end
   end
-  return open
+  return sums.active, sums.total
 end
 
 function envoy_on_request(handle)
@@ -26,9 +30,13 @@ function envoy_on_request(handle)
     return
   end
   call(handle, "chancery_admin", "POST", "/healthcheck/fail")
+  local quiet, before = 0, nil
   for second = 1, MOST do
     call(handle, "chancery_pause", "GET", "/")
-    if second >= LEAST and open_requests(handle) == 0 then
+    local open, total = requests(handle)
+    quiet = (open == 0 and total == before) and quiet + 1 or 0
+    before = total
+    if second >= LEAST and quiet >= QUIET then
       break
     end
   end
