@@ -2,6 +2,7 @@
 //! experimental channel and our own.
 
 mod generate;
+mod refused;
 
 use std::env;
 use std::path::Path;
@@ -47,6 +48,8 @@ fn files_are_judged_as_a_real_api_server_judges() {
     let started = Instant::now();
     let server = ApiServer::of(&cluster).expect("the API server");
     let network = Network::of(&cluster);
+    let rows = network.spawn(refused::refused_with_a_message(server.clone()));
+    network.run(rows).expect("the rows of the guides");
     let workers: Vec<_> =
         (0..CONNECTIONS).map(|worker| network.spawn(compare(server.clone(), seed, worker, cases))).collect();
     let (mut accepted, mut refused, mut differences) = (0, 0, Vec::new());
