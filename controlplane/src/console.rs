@@ -17,10 +17,10 @@ use crate::admin::View;
 use crate::fleet::Heard;
 use crate::mailbox;
 use crate::overlay::Overlays;
-use crate::pipeline::{Listeners, ProxyChanges};
+use crate::pipeline::{ProxyChanges, Served};
 use crate::source::Finding;
 use crate::status::Style;
-use crate::table::render_table;
+use crate::table::{render_ai_routes, render_table};
 use crate::telemetry::Metrics;
 use crate::telling::Telling;
 
@@ -49,7 +49,7 @@ pub(crate) struct Followed {
     /// What the Envoys say.
     pub(crate) heard: watch::Receiver<Arc<Heard>>,
     /// What is served.
-    pub(crate) listeners: watch::Receiver<Arc<Listeners>>,
+    pub(crate) served: watch::Receiver<Arc<Served>>,
 }
 
 impl Console {
@@ -117,12 +117,16 @@ impl Console {
             let refused = refused.get(name).into_iter().flatten();
             refused.filter(|refusal| refusal.kind == "listener").map(|refusal| refusal.name.clone()).collect()
         };
-        let listeners = followed.listeners.borrow_and_update().clone();
+        let served = followed.served.borrow_and_update().clone();
         let table = (!is_patient || self.heard.len() == self.proxies.len()).then(|| {
-            let heard = listeners.iter().filter(|(name, _)| self.heard.contains(*name));
+            let heard = served.listeners.iter().filter(|(name, _)| self.heard.contains(*name));
             let heard = heard
                 .filter_map(|(name, listeners)| Some((name, &**self.proxies.get(name)?, &listeners[..])));
-            render_table(heard, is_listener)
+            let table = render_table(heard, is_listener);
+            // Where nothing is served, no route is.
+            let ai_routes =
+                if table.is_empty() { String::new() } else { render_ai_routes(&served.ai_routes) };
+            [table, ai_routes].into_iter().filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n")
         });
         let overlays = Overlays { refused, silent, ..Overlays::default() };
         self.telling.set_overlays(overlays);

@@ -22,7 +22,7 @@ use ir::GatewayName;
 use tokio::sync::{mpsc, watch};
 use translator::status::Report;
 use translator::xds::XdsKind;
-use translator::{Change, Delta, GatewayChange, Hold, Proxy, ServedListener, Settings, Translator};
+use translator::{AiRoute, Change, Delta, GatewayChange, Hold, Proxy, ServedListener, Settings, Translator};
 use xds::{ClientEvent, ResourceType, ResourceVersion};
 
 use crate::fleet::{Fleet, Heard};
@@ -40,7 +40,13 @@ pub type ReportChanges = BTreeMap<ObjectRef, Option<Arc<Report>>>;
 pub type ProxyChanges = BTreeMap<GatewayName, Option<Arc<Proxy>>>;
 
 /// What is served, in short.
-pub type Listeners = BTreeMap<GatewayName, Vec<ServedListener>>;
+#[derive(Debug, Default)]
+pub struct Served {
+    /// Where each Gateway listens.
+    pub listeners: BTreeMap<GatewayName, Vec<ServedListener>>,
+    /// Which providers the routes lead to.
+    pub ai_routes: Vec<AiRoute>,
+}
 
 /// Where what comes out goes.
 #[derive(Debug)]
@@ -54,7 +60,7 @@ pub struct Outlets {
     /// What the Envoys say.
     pub heard: watch::Sender<Arc<Heard>>,
     /// What is served, in short; `None` where nobody looks, since it is not kept but made anew.
-    pub listeners: Option<watch::Sender<Arc<Listeners>>>,
+    pub served: Option<watch::Sender<Arc<Served>>>,
     /// Whether the first update, which is everything that there is, has been published.
     pub is_published: watch::Sender<bool>,
 }
@@ -213,8 +219,9 @@ impl Pipeline {
             }
         }
         self.tell_heard(&affected);
-        if let Some(listeners) = &self.outlets.listeners {
-            listeners.send_replace(Arc::new(self.translator.listeners()));
+        if let Some(served) = &self.outlets.served {
+            let (listeners, ai_routes) = (self.translator.listeners(), self.translator.ai_routes());
+            served.send_replace(Arc::new(Served { listeners, ai_routes }));
         }
     }
 

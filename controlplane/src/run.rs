@@ -99,19 +99,19 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
     let (to_deployer, at_deployer) = mailbox();
     let (findings_sender, findings) = watch::channel(Arc::default());
     let (fleet_sender, fleet) = watch::channel(Arc::new(Heard::default()));
-    let (listeners_sender, listeners) = watch::channel(Arc::default());
+    let (served_sender, served) = watch::channel(Arc::default());
     let outlets = Outlets {
         reports: reports_sender,
         proxies: vec![to_deployer, to_console],
         findings: findings_sender,
         heard: fleet_sender,
-        listeners: Some(listeners_sender),
+        served: Some(served_sender),
         is_published: watch::Sender::new(false),
     };
     let initial = settings.borrow().clone();
     let pipeline = Pipeline::new(initial, publisher, outlets, metrics.clone(), vitals.clone());
     pipeline.start(source.start()?, settings_changes, heard)?;
-    let followed = Followed { reports, proxies: at_console, findings, heard: fleet, listeners };
+    let followed = Followed { reports, proxies: at_console, findings, heard: fleet, served };
     vitals.spawn("the console", Console::new(view_sender, metrics).run(followed));
     // After all that the first answer needs.
     tokio::task::spawn_blocking(move || check_version(&envoy));

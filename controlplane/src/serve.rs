@@ -196,7 +196,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
         proxies: vec![to_directory, to_reporter, to_deployer],
         findings: findings_sender,
         heard: fleet_sender,
-        listeners: None,
+        served: None,
         is_published,
     };
     let initial = settings.borrow().clone();

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crds::ObjectRef;
 use ir::{GatewayName, PathMatch};
-use translator::{Proxy, ServedHost, ServedListener};
+use translator::{AiProvider, AiRoute, Proxy, ServedHost, ServedListener};
 
 use crate::settings::authority;
 
@@ -11,6 +12,7 @@ use crate::settings::authority;
 const MAX_PATHS: usize = 4;
 
 const HEAD: [&str; 5] = ["GATEWAY", "LISTENER", "ADDRESS", "HOSTNAME", "PATHS"];
+const AI_HEAD: [&str; 6] = ["AI ROUTE", "BACKEND", "GROUP", "PROVIDER", "MODEL", "AI ENGINE"];
 
 /// Renders one row per hostname of each listener, with a line end at the end of each; empty if nothing
 /// is served. `refused` names the listeners that a Gateway's proxy does not take.
@@ -22,18 +24,50 @@ pub fn render_table<'a>(
         .into_iter()
         .flat_map(|(name, proxy, listeners)| rows(name, proxy, listeners, &refused(name)))
         .collect();
+    render(HEAD, &rows)
+}
+
+/// Renders one row per provider of each AI backend of each route; empty if there is none.
+pub fn render_ai_routes(routes: &[AiRoute]) -> String {
+    let rows: Vec<_> = routes.iter().flat_map(ai_rows).collect();
+    render(AI_HEAD, &rows)
+}
+
+/// Columns that are as wide as what stands in them; empty without a row.
+fn render<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let head = HEAD.map(str::to_owned);
-    let all = || std::iter::once(&head).chain(&rows);
+    let head = head.map(str::to_owned);
+    let all = || std::iter::once(&head).chain(rows);
     let width = |column: usize| all().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 5] = std::array::from_fn(width);
-    let line = |row: &[String; 5]| {
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |row: &[String; N]| {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("   ").trim_end().to_owned() + "\n"
     };
     all().map(line).collect()
+}
+
+/// The groups of a pool are numbered in the order of their use.
+fn ai_rows(route: &AiRoute) -> Vec<[String; 6]> {
+    let AiRoute { route, backend, groups, has_engine } = route;
+    let name = |object: &ObjectRef| match &object.namespace {
+        Some(namespace) => format!("{namespace}/{}", object.name),
+        None => object.name.clone(),
+    };
+    let members: Vec<_> = (1..)
+        .zip(groups)
+        .flat_map(|(order, group)| group.iter().map(move |provider| (order, provider)))
+        .collect();
+    let is_only = members.len() == 1;
+    let row = |(order, provider): (usize, &AiProvider)| {
+        let group = if is_only { "-".to_owned() } else { order.to_string() };
+        let model = provider.model.clone().unwrap_or_else(|| "the request's".to_owned());
+        let engine = if *has_engine { "in use" } else { "not in use" };
+        [name(route), name(backend), group, provider.name.to_owned(), model, engine.to_owned()]
+    };
+    members.into_iter().map(row).collect()
 }
 
 fn rows(
@@ -138,7 +172,58 @@ mod tests {
     }
 
     #[test]
+    fn every_provider_of_an_ai_route_has_a_row() {
+        let token = "authToken: {kind: Passthrough}";
+        let backend = |name: &str, ai: &str| {
+            format!(
+                "apiVersion: gateway.kgateway.dev/v1alpha1\nkind: Backend\nmetadata: {{name: {name}}}\n\
+                 spec: {{type: AI, ai: {ai}}}\n---\n"
+            )
+        };
+        let changes = changes(
+            &[
+                "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: web}\nspec:\n  \
+                 gatewayClassName: chancery\n  listeners: [{name: http, protocol: HTTP, port: 8080}]\n---\n"
+                    .to_owned(),
+                backend("one", &format!("{{llm: {{openai: {{{token}}}}}}}")),
+                backend(
+                    "pool",
+                    &format!(
+                        "{{priorityGroups: [{{providers: [{{name: a, openai: {{model: gpt-4o, {token}}}}}]}}, \
+                         {{providers: [{{name: b, anthropic: {{model: claude, {token}}}}}, \
+                         {{name: c, openai: {{{token}}}}}]}}]}}"
+                    ),
+                ),
+                "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: chat}\nspec:\n  \
+                 parentRefs: [{name: web}]\n  rules:\n  - backendRefs:\n    \
+                 - {group: gateway.kgateway.dev, kind: Backend, name: one}\n    \
+                 - {group: gateway.kgateway.dev, kind: Backend, name: pool}\n"
+                    .to_owned(),
+            ]
+            .concat(),
+        );
+        let module = ir::ModuleSource::File("/lib/libchancery_ai.so".to_owned());
+        let settings = Settings {
+            implied_classes: vec!["chancery".to_owned()],
+            addressing: translator::Addressing::Loopback,
+            ai_engine: translator::AiEngine::Available(module),
+            ..Settings::default()
+        };
+        let mut translator = Translator::new(settings);
+        translator.update(changes);
+        assert_eq!(
+            render_ai_routes(&translator.ai_routes()),
+            "AI ROUTE       BACKEND        GROUP   PROVIDER    MODEL           AI ENGINE\n\
+             default/chat   default/one    -       openai      the request's   in use\n\
+             default/chat   default/pool   1       openai      gpt-4o          in use\n\
+             default/chat   default/pool   2       anthropic   claude          in use\n\
+             default/chat   default/pool   2       openai      the request's   in use\n"
+        );
+    }
+
+    #[test]
     fn nothing_served_is_an_empty_table() {
+        assert_eq!(render_ai_routes(&[]), "");
         assert_eq!(render_table([], |_| BTreeSet::new()), "");
     }
 }

@@ -163,7 +163,7 @@ async fn edits_without_end_leave_nothing_behind() {
         proxies: Vec::new(),
         findings: watch::channel(Arc::default()).0,
         heard: to_heard,
-        listeners: None,
+        served: None,
         is_published: watch::Sender::new(false),
     };
     let publisher = Publisher::new();

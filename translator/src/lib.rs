@@ -30,7 +30,10 @@ use std::sync::Arc;
 use crds::gateway_parameters::KubeParameters;
 use ir::{GatewayName, ProxyInfra};
 
-pub use engine::{Change, Delta, GatewayChange, Hold, RouteChange, ServedHost, ServedListener, Translator};
+pub use engine::{
+    AiProvider, AiRoute, Change, Delta, GatewayChange, Hold, RouteChange, ServedHost, ServedListener,
+    Translator,
+};
 pub use gateway::facts::Proxy;
 pub use gateway::facts::RouteVersion;
 pub use resources::Resources;

@@ -36,7 +36,7 @@ fn start_with(settings: Settings) -> Running {
         proxies: vec![to_proxies],
         findings: to_findings,
         heard: to_heard,
-        listeners: None,
+        served: None,
         is_published: watch::Sender::new(false),
     };
     let (publisher, vitals) = (Publisher::new(), Vitals::default());

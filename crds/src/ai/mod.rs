@@ -148,6 +148,22 @@ pub enum Provider {
     },
 }
 
+impl Provider {
+    /// The model that requests get, whatever they name; `None` where they name it themselves, in the body or (Azure
+    /// OpenAI) by a deployment.
+    pub fn model(&self) -> Option<&str> {
+        match self {
+            Self::OpenAi { model } | Self::Anthropic { model, .. } | Self::Mistral { model } => {
+                model.as_deref()
+            }
+            Self::Gemini { model, .. } | Self::VertexAi { model, .. } | Self::Bedrock { model, .. } => {
+                Some(model)
+            }
+            Self::AzureOpenAi { .. } => None,
+        }
+    }
+}
+
 /// The schema of a model's bodies on Vertex AI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schema {

@@ -10,6 +10,7 @@
 //! known across units (which routes stand under a hostname, how many routes a listener has) is kept up as values
 //! change ([`effects`]). One owner, no threads, no locks: an update is atomic.
 
+mod ai_summary;
 mod delta;
 mod effects;
 mod failure;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use crds::{Kind, Object, ObjectKey};
 
+pub use ai_summary::{AiProvider, AiRoute};
 pub use delta::{Change, Delta, GatewayChange, RouteChange};
 pub use summary::{ServedHost, ServedListener};
 

@@ -1,6 +1,6 @@
 //! References to backends → clusters, or why not.
 
-mod ai;
+pub(crate) mod ai;
 mod service;
 mod static_hosts;
 

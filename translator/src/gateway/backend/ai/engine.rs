@@ -25,15 +25,6 @@ pub(super) fn need(pool: &AiPool) -> Option<&'static str> {
 
 /// The configuration for one provider.
 pub(super) fn config(backend: String, destination: &AiDestination, profile: &Profile) -> ClusterConfig {
-    let model = match &destination.provider {
-        Provider::OpenAi { model } | Provider::Anthropic { model, .. } | Provider::Mistral { model } => {
-            model.clone()
-        }
-        Provider::Gemini { model, .. }
-        | Provider::VertexAi { model, .. }
-        | Provider::Bedrock { model, .. } => Some(model.clone()),
-        Provider::AzureOpenAi { .. } => None,
-    };
     let passthrough = (destination.auth == AuthToken::Passthrough)
         .then(|| CredentialHeader { name: profile.auth_header.clone(), prefix: profile.auth_prefix.clone() });
     ClusterConfig {
@@ -42,7 +33,7 @@ pub(super) fn config(backend: String, destination: &AiDestination, profile: &Pro
         provider: profile.provider.clone(),
         authority: profile.place.authority.clone(),
         path: profile.path.clone(),
-        model,
+        model: destination.provider.model().map(str::to_owned),
         defaults: guardrail(&destination.provider).into_iter().collect(),
         passthrough,
         max_request_bytes: MAX_REQUEST_BYTES,

@@ -72,6 +72,11 @@ pub(super) fn resolve(
     })
 }
 
+/// A provider's name, as metrics have it.
+pub(crate) fn provider_name(destination: &AiDestination) -> &'static str {
+    ai::provider::facts(&provider::Profile::of(destination).provider).name
+}
+
 /// What the members of a pool add up to.
 #[derive(Default)]
 struct Parts {

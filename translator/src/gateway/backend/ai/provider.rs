@@ -21,7 +21,7 @@ pub(super) struct Profile {
     pub auth_header: String,
     /// What stands before the credential in that header.
     pub auth_prefix: String,
-    /// The model, where paths hold one.
+    /// The model, if the Backend names one.
     model: String,
 }
 
@@ -31,12 +31,6 @@ impl Profile {
         let facts = ai::provider::facts(&provider);
         let overrides = &destination.overrides;
         let header = overrides.auth_header_name.as_deref().unwrap_or(facts.auth_header);
-        let model = match &destination.provider {
-            Provider::Gemini { model, .. }
-            | Provider::VertexAi { model, .. }
-            | Provider::Bedrock { model, .. } => model.clone(),
-            _ => String::new(),
-        };
         Self {
             place: Place::of(destination, &provider),
             path: overrides.path.as_ref().map(|path| match path {
@@ -46,7 +40,7 @@ impl Profile {
             auth_header: header.to_ascii_lowercase(),
             auth_prefix: overrides.auth_header_prefix.clone().unwrap_or_else(|| facts.auth_prefix.to_owned()),
             provider,
-            model,
+            model: destination.provider.model().unwrap_or_default().to_owned(),
         }
     }
 
