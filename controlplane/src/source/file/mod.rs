@@ -8,6 +8,7 @@
 
 mod document;
 mod folder;
+mod implied;
 mod manifest;
 #[cfg(test)]
 mod tests;
@@ -131,6 +132,7 @@ impl FileSource {
             }
             manifests.insert(path, manifest);
         }
+        findings.extend(implied::attach(&mut objects, &places));
         Scan { manifests, objects, findings, folders: listing.folders }
     }
 

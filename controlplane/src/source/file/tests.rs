@@ -137,7 +137,7 @@ fn an_object_with_an_unknown_field_or_a_wrong_type_keeps_its_last_good_version()
 fn route(filter: &str) -> String {
     format!(
         "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: one}}\n\
-         spec:\n  hostnames: [a.test]\n  rules:\n  - filters: [{filter}]\n"
+         spec:\n  parentRefs: [{{name: web}}]\n  hostnames: [a.test]\n  rules:\n  - filters: [{filter}]\n"
     )
 }
 
@@ -343,4 +343,50 @@ fn what_stays_away_is_removed() {
     fs::write(folder.path("a.yaml"), "").unwrap();
     let scan = folder.source.confirmed_scan(|| {});
     assert_eq!(deleted(&folder.source.accept(scan)), ["Backend default/one"]);
+}
+
+#[test]
+fn a_route_without_a_parent_is_served_if_there_is_no_gateway_at_all() {
+    let route = |name: &str, parents: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}, namespace: a}}\n\
+             spec: {{{parents}}}\n"
+        )
+    };
+    let implied = "Gateway default/chancery";
+    let mut folder = Folder::new();
+    let update = folder.save("route.yaml", &route("lonely", ""));
+    let findings = folder.findings(&update);
+    assert!(
+        matches!(&findings[..], [only] if only.starts_with("route.yaml:1: document 1: HTTPRoute a/lonely: has no parentRefs")
+        && only.contains("served at port 8080 by the Gateway default/chancery")),
+        "{findings:?}"
+    );
+    assert!(folder.names().contains(&implied.to_owned()), "{:?}", folder.names());
+    let parents = |folder: &Folder| {
+        let routes = folder.source.objects.values().filter_map(|object| match object {
+            Object::HttpRoute(route) => Some(route.parent_refs.clone()),
+            _ => None,
+        });
+        routes.collect::<Vec<_>>().concat()
+    };
+    let parent = parents(&folder);
+    assert_eq!((parent[0].namespace.as_deref(), &*parent[0].name), (Some("default"), "chancery"));
+
+    // One that names its Gateway is left alone, and needs none of ours.
+    let named = route("lonely", "parentRefs: [{name: web}]");
+    let update = folder.save("route.yaml", &named);
+    assert_eq!(folder.findings(&update), [""; 0]);
+    assert_eq!(deleted(&update), [implied]);
+
+    // With a Gateway, whoever names none wants none.
+    folder.save("route.yaml", &route("lonely", ""));
+    let gateway = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: web}\nspec:\n  \
+                   gatewayClassName: chancery\n  listeners: [{name: http, protocol: HTTP, port: 8080}]\n";
+    let update = folder.save("gateway.yaml", gateway);
+    let said =
+        "route.yaml:1: document 1: HTTPRoute a/lonely: has no parentRefs, so that no Gateway serves it";
+    assert_eq!(folder.findings(&update), [said]);
+    assert_eq!(deleted(&update), [implied]);
+    assert_eq!(parents(&folder), []);
 }
