@@ -62,7 +62,7 @@ deny: ## licences, advisories and sources of every dependency
 	.tools/bin/cargo-deny check
 
 .PHONY: demo
-demo: envoy ## serve the two seeds with a stand-in for Gemini; Ctrl-C ends it
+demo: envoy ## the two seeds and a failover from OpenAI to Anthropic, with stand-ins for the providers; Ctrl-C ends it
 	$(CARGO) build --locked --bins
 	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) target/debug/demo
 

@@ -95,6 +95,9 @@ impl Fixture {
             command.extend(["--upstream-ca".into(), path_text(&authority_file)?]);
         }
         for name in PROVIDER_NAMES {
+            if arguments.iter().any(|argument| argument.starts_with(&format!("{name}:"))) {
+                continue;
+            }
             let address = provider.address();
             command
                 .extend(["--connect-to".into(), format!("{name}:443:{}:{}", address.ip(), address.port())]);

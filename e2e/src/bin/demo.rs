@@ -1,16 +1,39 @@
-//! `make demo`: the two seeds' documents through a real Envoy, with a stand-in for Gemini.
+//! `make demo`: the two seeds' documents through a real Envoy, with a stand-in for Gemini; and `examples/failover`, with
+//! stand-ins for OpenAI, which is at its limit, and for Anthropic.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use e2e::failover::{FailoverProviders, failover_documents};
 use e2e::fixture::Seed;
-use e2e::provider::{MockProvider, PROVIDER_NAMES, TestAuthority};
+use e2e::provider::{MockProvider, TestAuthority};
 use e2e::{envoy, scenario};
 use tempfile::TempDir;
 
 /// What stands in the seeds for `$GOOGLE_KEY`; the stand-in takes any key.
 const KEY: &str = "demo-key";
+
+/// What the stand-in for Gemini is there for.
+const GEMINI: &str = "generativelanguage.googleapis.com";
+
+/// Between two pieces of a stream, so that a person sees it arrive.
+const PIECE_DELAY_MS: u64 = 150;
+
+/// What a person can try.
+const INSTRUCTIONS: &str = r#"Try this in another terminal, and end with Ctrl-C. Each request is a line of JSON here; "ai" in it has the provider, the
+model and the tokens.
+
+Gemini (127.0.0.2 is the other seed's Gateway):
+
+  curl 127.0.0.1:8080/gemini -H content-type:application/json -d '{
+    "contents": [{"parts": [{"text": "Explain how AI works in a few words"}]}]}'
+
+OpenAI is at its limit (429) here: Anthropic answers, in OpenAI's form, as a stream:
+
+  curl -N 127.0.0.1:8081/v1/chat/completions -H content-type:application/json -d '{
+    "stream": true, "messages": [{"role": "user", "content": "Explain how AI works in a few words"}]}'
+"#;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -25,19 +48,25 @@ async fn main() -> Result<()> {
         copy(&seed.folder(), &folder.path().join("config").join(seed.namespace()))?;
     }
 
+    let failover = FailoverProviders::start(&authority).await?;
+    failover.anthropic.change_knobs(|knobs| knobs.piece_delay_ms = PIECE_DELAY_MS);
+    let examples = folder.path().join("config").join("failover");
+    std::fs::create_dir_all(&examples)?;
+    for (name, text) in failover_documents(KEY, KEY)? {
+        std::fs::write(examples.join(name), text)?;
+    }
+
     let mut command = Command::new(scenario::binary()?);
     command.arg("run").arg(folder.path().join("config")).env(envoy::ENVOY_VARIABLE, envoy::binary()?);
     command.arg("--upstream-ca").arg(folder.path().join("ca.pem"));
-    for name in PROVIDER_NAMES {
-        let address = provider.address();
-        command.arg("--connect-to").arg(format!("{name}:443:{}:{}", address.ip(), address.port()));
+    let address = provider.address();
+    command.arg("--connect-to").arg(format!("{GEMINI}:443:{}:{}", address.ip(), address.port()));
+    for connect_to in failover.connect_to() {
+        command.arg("--connect-to").arg(connect_to);
     }
+    command.args(["--access-log", "-"]);
     println!("The YAML is in {}: edit it and see.", folder.path().join("config").display());
-    println!("Try this in another terminal (127.0.0.2 is the other seed's Gateway), and end with Ctrl-C:\n");
-    println!("  curl 127.0.0.1:8080/gemini -H content-type:application/json -d '{{");
-    println!(
-        "    \"contents\": [{{\"parts\": [{{\"text\": \"Explain how AI works in a few words\"}}]}}]}}'\n"
-    );
+    println!("{INSTRUCTIONS}");
 
     // Ctrl-C in a terminal reaches Chancery too; a SIGTERM to us alone is passed on.
     let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().context("chancery")?;
