@@ -42,6 +42,9 @@ struct Arguments {
     /// Only rows whose name holds this (and the plain route).
     #[arg(long, default_value = "")]
     only: String,
+    /// Only sizes whose name holds this.
+    #[arg(long, default_value = "")]
+    size: String,
     /// Leaves the memory out.
     #[arg(long)]
     no_memory: bool,
@@ -81,7 +84,7 @@ fn raise_file_limit() {
 /// Processor time, throughput and latency.
 async fn speed(rows: &[&'static Row], arguments: &Arguments) -> Result<()> {
     let world = rows::World::start().await?;
-    for size in Size::ALL {
+    for size in Size::ALL.into_iter().filter(|size| size.name().contains(&arguments.size)) {
         let mut rounds: Vec<Vec<Cell>> = Vec::new();
         for round in 0..=arguments.rounds {
             let mut cells = vec![None; rows.len()];
