@@ -9,7 +9,6 @@ mod anthropic;
 mod bedrock;
 mod endpoint;
 mod error;
-pub mod fates;
 mod gemini;
 mod ids;
 mod json;
