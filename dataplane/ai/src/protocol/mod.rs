@@ -14,6 +14,7 @@ mod ids;
 mod json;
 mod lenient;
 mod lost;
+mod missing;
 mod model;
 mod openai;
 mod openai_chat;
