@@ -81,6 +81,12 @@ bench-scale: envoy ## what a change costs with 10 to 50,000 routes (release buil
 	$(CARGO) build --locked --release --package controlplane --bin bench-scale
 	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) target/release/bench-scale
 
+.PHONY: bench-ai
+bench-ai: envoy ## what the AI engine adds to a plain route: CPU, latency, memory (release build)
+	$(CARGO) build --locked --release --package controlplane --package module
+	$(CARGO) build --locked --release --package e2e --bin bench-ai
+	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) target/release/bench-ai
+
 include e2e/cluster/cluster.mk
 include helm.mk
 include e2e/sdk/sdk.mk

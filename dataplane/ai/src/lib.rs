@@ -10,6 +10,7 @@
 pub mod exchange;
 pub mod framing;
 pub mod json;
+pub mod metadata;
 pub mod operation;
 pub mod protocol;
 pub mod provider;

@@ -14,9 +14,12 @@
 //! A panic does not leave this file: see [`guarded`].
 
 use std::ffi::{CStr, c_char, c_void};
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
+
+use ai::metadata::Metadata;
 
 use crate::filter::{BodyStatus, Config, Filter, HeadersStatus};
 
@@ -32,6 +35,14 @@ type EnvoyConfig = *mut c_void;
 struct EnvoyBuffer {
     ptr: *const u8,
     length: usize,
+}
+
+/// A header that Envoy owns.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct EnvoyHeader {
+    key: EnvoyBuffer,
+    value: EnvoyBuffer,
 }
 
 /// Bytes that the module owns.
@@ -57,6 +68,12 @@ unsafe extern "C" {
         result: *mut EnvoyBuffer,
         index: usize,
         count: *mut usize,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_get_headers_size(filter: EnvoyFilter, map: u32) -> usize;
+    fn envoy_dynamic_module_callback_http_get_headers(
+        filter: EnvoyFilter,
+        map: u32,
+        result: *mut EnvoyHeader,
     ) -> bool;
     fn envoy_dynamic_module_callback_http_set_header(
         filter: EnvoyFilter,
@@ -92,23 +109,11 @@ unsafe extern "C" {
         key: ModuleBuffer,
         result: *mut EnvoyBuffer,
     ) -> bool;
-    fn envoy_dynamic_module_callback_http_set_dynamic_metadata_string(
+    // Merges a serialized `google.protobuf.Struct` into the namespace.
+    fn envoy_dynamic_module_callback_http_set_dynamic_metadata_struct(
         filter: EnvoyFilter,
         namespace: ModuleBuffer,
-        key: ModuleBuffer,
-        value: ModuleBuffer,
-    );
-    fn envoy_dynamic_module_callback_http_set_dynamic_metadata_number(
-        filter: EnvoyFilter,
-        namespace: ModuleBuffer,
-        key: ModuleBuffer,
-        value: f64,
-    );
-    fn envoy_dynamic_module_callback_http_set_dynamic_metadata_bool(
-        filter: EnvoyFilter,
-        namespace: ModuleBuffer,
-        key: ModuleBuffer,
-        value: bool,
+        serialized: ModuleBuffer,
     );
     fn envoy_dynamic_module_callback_http_get_filter_state_bytes(
         filter: EnvoyFilter,
@@ -202,6 +207,23 @@ impl Definer {
     }
 }
 
+/// All headers of a map, as they are until it changes. To look at several of them costs less than to ask for each one.
+pub(crate) struct Headers<'a> {
+    all: Vec<EnvoyHeader>,
+    stream: PhantomData<&'a Stream>,
+}
+
+impl<'a> Headers<'a> {
+    /// The first value of a header; lower-case `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<&'a [u8]> {
+        // SAFETY: names and values belong to the header map, which changes only through `&mut Stream`.
+        let text = |buffer| unsafe { bytes::<'a>(buffer) };
+        let is_wanted =
+            |header: &&EnvoyHeader| header.key.length == name.len() && text(header.key) == name.as_bytes();
+        self.all.iter().find(is_wanted).map(|header| text(header.value))
+    }
+}
+
 /// The stream that a filter belongs to, for the duration of one hook.
 pub(crate) struct Stream(EnvoyFilter);
 
@@ -222,6 +244,20 @@ impl Stream {
         };
         // SAFETY: the value belongs to the header map, which changes only through `&mut self`.
         found.then(|| unsafe { bytes(result) })
+    }
+
+    /// All headers of a map.
+    pub(crate) fn headers(&self, map: HeaderMap) -> Headers<'_> {
+        // SAFETY: the filter is alive during its hook.
+        let count = unsafe { envoy_dynamic_module_callback_http_get_headers_size(self.0, map as u32) };
+        let mut all = vec![EnvoyHeader { key: EMPTY, value: EMPTY }; count];
+        // SAFETY: there is room for as many headers as Envoy has just counted, and nothing changed since.
+        let found =
+            unsafe { envoy_dynamic_module_callback_http_get_headers(self.0, map as u32, all.as_mut_ptr()) };
+        if !found {
+            all.clear();
+        }
+        Headers { all, stream: PhantomData }
     }
 
     /// Sets a header to one value, whatever it held.
@@ -258,13 +294,21 @@ impl Stream {
         if count == 0 {
             return;
         }
-        let mut chunks = vec![EMPTY; count];
+        let mut few = [EMPTY; FEW];
+        let mut many = Vec::new();
+        let chunks = match few.get_mut(..count) {
+            Some(few) => few,
+            None => {
+                many.resize(count, EMPTY);
+                &mut many
+            }
+        };
         // SAFETY: there is room for as many pieces as Envoy has just counted, and nothing changed since.
         let found = unsafe {
             envoy_dynamic_module_callback_http_get_body_chunks(self.0, body as u32, chunks.as_mut_ptr())
         };
         if found {
-            for chunk in chunks {
+            for chunk in chunks.iter().copied() {
                 // SAFETY: the piece belongs to the buffer, which changes only through `&mut self`.
                 take(unsafe { bytes(chunk) });
             }
@@ -346,49 +390,21 @@ impl Stream {
         }
     }
 
-    /// Writes a string into the stream's dynamic metadata.
-    pub(crate) fn set_metadata_text(&mut self, namespace: &str, key: &str, value: &str) {
+    /// Merges values into the stream's dynamic metadata.
+    pub(crate) fn set_metadata(&mut self, namespace: &str, values: &Metadata) {
         // SAFETY: the filter is alive during its hook; Envoy copies everything.
         unsafe {
-            envoy_dynamic_module_callback_http_set_dynamic_metadata_string(
+            envoy_dynamic_module_callback_http_set_dynamic_metadata_struct(
                 self.0,
                 buffer(namespace.as_bytes()),
-                buffer(key.as_bytes()),
-                buffer(value.as_bytes()),
-            );
-        }
-    }
-
-    /// Writes a number into the stream's dynamic metadata.
-    #[allow(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-    pub(crate) fn set_metadata_number(&mut self, namespace: &str, key: &str, value: u64) {
-        // SAFETY: as for a string.
-        unsafe {
-            envoy_dynamic_module_callback_http_set_dynamic_metadata_number(
-                self.0,
-                buffer(namespace.as_bytes()),
-                buffer(key.as_bytes()),
-                value as f64,
-            );
-        }
-    }
-
-    /// Writes a truth value into the stream's dynamic metadata.
-    pub(crate) fn set_metadata_bool(&mut self, namespace: &str, key: &str, value: bool) {
-        // SAFETY: as for a string.
-        unsafe {
-            envoy_dynamic_module_callback_http_set_dynamic_metadata_bool(
-                self.0,
-                buffer(namespace.as_bytes()),
-                buffer(key.as_bytes()),
-                value,
+                buffer(values.as_bytes()),
             );
         }
     }
 
     /// Adds to a counter, with a value for each of its labels.
-    pub(crate) fn count(&mut self, counter: Counter, labels: &[&str], value: u64) {
-        let labels: Vec<ModuleBuffer> = labels.iter().map(|label| buffer(label.as_bytes())).collect();
+    pub(crate) fn count<const N: usize>(&mut self, counter: Counter, labels: [&str; N], value: u64) {
+        let labels = labels.map(|label| buffer(label.as_bytes()));
         // SAFETY: the counter is one of this filter's configuration; Envoy copies the labels.
         unsafe {
             envoy_dynamic_module_callback_http_filter_increment_counter(
@@ -407,6 +423,9 @@ pub(crate) fn log(level: LogLevel, message: &str) {
     // SAFETY: Envoy copies the message.
     unsafe { envoy_dynamic_module_callback_log(level as u32, buffer(message.as_bytes())) }
 }
+
+/// So many pieces of a body are told without an allocation.
+const FEW: usize = 16;
 
 const EMPTY: EnvoyBuffer = EnvoyBuffer { ptr: ptr::null(), length: 0 };
 

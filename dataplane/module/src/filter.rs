@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use ai::exchange::{Exchange, Passage, Refusal, RequestHead};
+use ai::exchange::{Exchange, Outcome, Passage, Refusal, RequestHead};
+use ai::metadata::Metadata;
 use ai_config::{ClusterConfig, CredentialHeader, METADATA_NAMESPACE, POLICY_KEY, RoutePolicy, VERSION};
 
 use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Stream};
@@ -39,6 +40,9 @@ const MAX_LOST: usize = 1024;
 
 /// The scheme of bearer tokens (RFC 6750).
 const BEARER: &[u8] = b"Bearer ";
+
+/// What is set aside for a body whose client says how long it is, at most: some say so and send nothing.
+const MAX_RESERVED: usize = 1024 * 1024;
 
 /// Policies of routes that are kept parsed. A route table that changes brings new ones, so there must be an end.
 const MAX_POLICIES: usize = 1024;
@@ -168,6 +172,7 @@ impl Filter {
         // Answers are read, so they must not be compressed.
         stream.remove_header(HeaderMap::Request, "accept-encoding");
         if exchange.needs_body() {
+            self.body = Vec::with_capacity(announced_length(stream).min(MAX_RESERVED));
             return HeadersStatus::Stop;
         }
         stream.set_header(HeaderMap::Request, ":path", exchange.head().path.as_bytes());
@@ -181,8 +186,8 @@ impl Filter {
             .config
             .policy(stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, POLICY_KEY))
             .ok_or_else(|| Refusal::misconfigured(schema, "the AI policy of this route cannot be read"))?;
-        let text =
-            |name| stream.header(HeaderMap::Request, name).and_then(|value| std::str::from_utf8(value).ok());
+        let headers = stream.headers(HeaderMap::Request);
+        let text = |name| headers.get(name).and_then(|value| std::str::from_utf8(value).ok());
         let head = RequestHead {
             method: text(":method").unwrap_or_default(),
             path: text(":path").unwrap_or_default(),
@@ -317,29 +322,36 @@ impl Filter {
         self.is_settled = true;
         let (outcome, facts) = (exchange.outcome(), *exchange.facts());
         self.config.metrics.settle(stream, &facts, &outcome);
-        stream.set_metadata_text(RESULT_NAMESPACE, "provider", facts.name);
-        stream.set_metadata_text(RESULT_NAMESPACE, "model", &outcome.model);
-        stream.set_metadata_text(RESULT_NAMESPACE, "backend", &self.config.cluster.backend);
-        stream.set_metadata_bool(RESULT_NAMESPACE, "streaming", outcome.streaming);
-        if let Some(model) = &outcome.provider_model {
-            stream.set_metadata_text(RESULT_NAMESPACE, "provider_model", model);
-        }
-        if let Some(usage) = &outcome.usage {
-            for (key, value) in [
-                ("prompt_tokens", usage.prompt),
-                ("completion_tokens", usage.completion),
-                ("total_tokens", Some(usage.total())),
-                ("rate_limited_tokens", Some(usage.total())),
-                ("cached_tokens", usage.cached),
-                ("cache_creation_tokens", usage.cache_creation),
-                ("reasoning_tokens", usage.reasoning),
-            ] {
-                if let Some(value) = value {
-                    stream.set_metadata_number(RESULT_NAMESPACE, key, value);
-                }
+        stream.set_metadata(RESULT_NAMESPACE, &result(&self.config.cluster.backend, facts.name, &outcome));
+    }
+}
+
+/// What an attempt has come to, for access logs and rate limits.
+fn result(backend: &str, provider: &str, outcome: &Outcome) -> Metadata {
+    let mut result = Metadata::new();
+    result.text("provider", provider);
+    result.text("model", &outcome.model);
+    result.text("backend", backend);
+    result.truth("streaming", outcome.streaming);
+    if let Some(model) = &outcome.provider_model {
+        result.text("provider_model", model);
+    }
+    if let Some(usage) = &outcome.usage {
+        for (key, value) in [
+            ("prompt_tokens", usage.prompt),
+            ("completion_tokens", usage.completion),
+            ("total_tokens", Some(usage.total())),
+            ("rate_limited_tokens", Some(usage.total())),
+            ("cached_tokens", usage.cached),
+            ("cache_creation_tokens", usage.cache_creation),
+            ("reasoning_tokens", usage.reasoning),
+        ] {
+            if let Some(value) = value {
+                result.number(key, value);
             }
         }
     }
+    result
 }
 
 /// Paths in one header value, as many as fit. They hold names that the client has chosen.
@@ -359,13 +371,20 @@ fn header_list(paths: &[String]) -> String {
     list
 }
 
+/// How long the client says that the body is.
+fn announced_length(stream: &Stream) -> usize {
+    let text = stream.header(HeaderMap::Request, "content-length").map(std::str::from_utf8);
+    text.and_then(|text| text.ok()?.parse().ok()).unwrap_or_default()
+}
+
 /// Brings the head of the request into the form that it had before the first attempt.
 fn restore(stream: &mut Stream) {
     let Some(original) = stream.state(ORIGINAL_KEY).map(<[u8]>::to_vec) else {
         // One line for each header: its value, or nothing at all if it is not there. No value holds a line feed.
-        let mut original = Vec::new();
+        let mut original = Vec::with_capacity(512);
+        let headers = stream.headers(HeaderMap::Request);
         for name in RESTORED {
-            if let Some(value) = stream.header(HeaderMap::Request, name) {
+            if let Some(value) = headers.get(name) {
                 original.push(b'=');
                 original.extend_from_slice(value);
             }

@@ -2,8 +2,7 @@
 //! OpenTelemetry's conventions for generative AI.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{PoisonError, RwLock};
 
 use ai::exchange::Outcome;
 use ai::provider::Facts;
@@ -23,7 +22,7 @@ pub(crate) struct Metrics {
     prompt: Counter,
     completion: Counter,
     rate_limited: Counter,
-    models: Mutex<BTreeSet<String>>,
+    models: RwLock<BTreeSet<String>>,
 }
 
 impl Metrics {
@@ -34,7 +33,7 @@ impl Metrics {
             prompt: definer.counter("prompt_tokens_total", &labels)?,
             completion: definer.counter("completion_tokens_total", &labels)?,
             rate_limited: definer.counter("rate_limited_tokens_total", &labels)?,
-            models: Mutex::default(),
+            models: RwLock::default(),
         })
     }
 
@@ -43,14 +42,17 @@ impl Metrics {
         let Some(usage) = &outcome.usage else { return };
         let model = self.label(&outcome.model);
         let labels = [facts.name, model];
-        stream.count(self.prompt, &labels, usage.prompt.unwrap_or_default());
-        stream.count(self.completion, &labels, usage.completion.unwrap_or_default());
-        stream.count(self.rate_limited, &labels, usage.total());
+        stream.count(self.prompt, labels, usage.prompt.unwrap_or_default());
+        stream.count(self.completion, labels, usage.completion.unwrap_or_default());
+        stream.count(self.rate_limited, labels, usage.total());
     }
 
     /// The model, if there are not too many already.
     fn label<'a>(&self, model: &'a str) -> &'a str {
-        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.models.read().unwrap_or_else(PoisonError::into_inner).contains(model) {
+            return model;
+        }
+        let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
         if models.contains(model) {
             return model;
         }

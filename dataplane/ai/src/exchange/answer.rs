@@ -6,7 +6,7 @@ use ai_config::Schema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::events::{RawEvents, RawPart, data};
+use super::events::{RawEvents, RawPart, data, is_without_usage};
 use super::{Exchange, refusal};
 use crate::framing::event_stream::EventStreamDecoder;
 use crate::json::Capture;
@@ -186,7 +186,7 @@ impl Exchange {
                 }
             }
             Some(Reader::Events(mut events)) => {
-                let mut out = self.hides_usage.then(Vec::new);
+                let mut out = self.hides_usage.then(|| Vec::with_capacity(piece.len() + events.held()));
                 events.push(piece, |part| {
                     let (bytes, is_hidden) = match part {
                         RawPart::Event(event) => (event, self.look_at_event(event)),
@@ -226,8 +226,7 @@ impl Exchange {
     /// Looks at an event; whether the client must not see it.
     fn look_at_event(&mut self, event: &[u8]) -> bool {
         // Nearly all events of a stream hold nothing but text.
-        let tells_usage = memchr::memmem::find(event, b"usage").is_some();
-        if !tells_usage && self.answer.model.is_some() {
+        if self.answer.model.is_some() && is_without_usage(event) {
             return false;
         }
         self.look_at(&data(event))

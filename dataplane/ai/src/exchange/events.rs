@@ -1,5 +1,10 @@
 //! Server-sent events as raw bytes: complete ones are told apart, and stay byte for byte.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 /// A longer event is not looked at.
 const MAX_EVENT: usize = 1024 * 1024;
 
@@ -27,25 +32,29 @@ pub(super) enum RawPart<'a> {
 impl RawEvents {
     /// Takes in the next piece of the stream.
     pub(super) fn push(&mut self, piece: &[u8], mut take: impl FnMut(RawPart<'_>)) {
-        let mut start = 0;
-        for (index, byte) in piece.iter().enumerate() {
+        let (mut start, mut at) = (0, 0);
+        while at < piece.len() {
+            let rest = piece.get(at..).unwrap_or_default();
+            let inside = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+            if inside > 0 {
+                (self.is_line_empty, self.after_return) = (false, false);
+            }
+            let Some(byte) = rest.get(inside) else { break };
+            at += inside + 1;
             let after_return = std::mem::replace(&mut self.after_return, *byte == b'\r');
-            match byte {
-                b'\n' if after_return => {
-                    // The event has ended with the carriage return, if it has.
-                    continue;
-                }
-                b'\n' | b'\r' => {
-                    if !std::mem::replace(&mut self.is_line_empty, true) {
-                        continue;
-                    }
-                    self.end(piece.get(start..=index).unwrap_or_default(), &mut take);
-                    start = index + 1;
-                }
-                _ => self.is_line_empty = false,
+            // An event that has ended has done so with the carriage return.
+            let is_same_end = *byte == b'\n' && after_return;
+            if !is_same_end && std::mem::replace(&mut self.is_line_empty, true) {
+                self.end(piece.get(start..at).unwrap_or_default(), &mut take);
+                start = at;
             }
         }
         self.hold(piece.get(start..).unwrap_or_default(), &mut take);
+    }
+
+    /// How many bytes are held.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
     }
 
     /// What is left at the end of the stream.
@@ -80,17 +89,39 @@ impl RawEvents {
 }
 
 /// The data of an event: its lines `data:`, joined by line feeds.
-pub(super) fn data(event: &[u8]) -> Vec<u8> {
-    let mut data = Vec::new();
-    for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
-        if let Some(value) = line.strip_prefix(b"data:") {
-            if !data.is_empty() {
-                data.push(b'\n');
+pub(super) fn data(event: &[u8]) -> Cow<'_, [u8]> {
+    let mut data: Option<Cow<'_, [u8]>> = None;
+    let mut rest = event;
+    while !rest.is_empty() {
+        let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        let (line, behind) = rest.split_at(end);
+        rest = behind.get(1..).unwrap_or_default();
+        let Some(value) = line.strip_prefix(b"data:") else { continue };
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        match &mut data {
+            // Nearly always the only one.
+            None => data = Some(Cow::Borrowed(value)),
+            Some(data) => {
+                let data = data.to_mut();
+                if !data.is_empty() {
+                    data.push(b'\n');
+                }
+                data.extend_from_slice(value);
             }
-            data.extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
         }
     }
-    data
+    data.unwrap_or_default()
+}
+
+/// Whether an event says nothing about the usage that is not null: most events of a stream whose client asks for the
+/// usage, since OpenAI writes `"usage":null` into them.
+pub(super) fn is_without_usage(event: &[u8]) -> bool {
+    static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"usage"));
+    USAGE.find_iter(event).all(|at| {
+        let behind = event.get(at + b"usage".len()..).unwrap_or_default();
+        let is_name = at > 0 && event.get(at - 1) == Some(&b'"');
+        is_name && (behind.starts_with(b"\":null") || behind.starts_with(b"\": null"))
+    })
 }
 
 #[cfg(test)]
@@ -148,6 +179,25 @@ mod tests {
 
     #[test]
     fn data_is_that_of_all_lines() {
-        assert_eq!(data(b"event: x\r\ndata: {\r\ndata:  }\r\ndatax: 1\r\n\r\n"), b"{\n }");
+        assert_eq!(&*data(b"event: x\r\ndata: {\r\ndata:  }\r\ndatax: 1\r\n\r\n"), b"{\n }");
+        assert_eq!(&*data(b"data:\ndata:1\ndata:\n"), b"1\n");
+        assert_eq!(&*data(b"data: 1"), b"1");
+        assert_eq!(&*data(b"event: x\n\n"), b"");
+    }
+
+    #[test]
+    fn usage_that_is_null_says_nothing() {
+        for (event, is_without) in [
+            (r#"data: {"choices":[],"usage":null}"#, true),
+            (r#"data: {"usage": null,"x":{"usage":null}}"#, true),
+            (r#"data: {"choices":[]}"#, true),
+            (r#"data: {"usage":null,"usage":{"total_tokens":1}}"#, false),
+            (r#"data: {"usageMetadata":{}}"#, false),
+            (r#"data: {"text":"\"usage\":null"}"#, false),
+            (r#"data: {"text":"usage"}"#, false),
+            ("usage", false),
+        ] {
+            assert_eq!(is_without_usage(event.as_bytes()), is_without, "{event}");
+        }
     }
 }

@@ -20,7 +20,7 @@ use ai_config::{ClusterConfig, Provider, RoutePolicy, Schema};
 pub use answer::Passage;
 pub use refusal::Refusal;
 
-use crate::json::{Capture, Object};
+use crate::json::{Capture, Edit, Object};
 use crate::operation::Operation;
 use crate::provider::{self, Facts, ModelIn, PathInput};
 use crate::usage::Usage;
@@ -213,14 +213,13 @@ impl Exchange {
                 return Err(Refusal::bad_request(schema, "model", message));
             }
             let edits = self.edits(&object)?;
-            return Ok((!edits.is_empty()).then(|| object.with(&edits)));
+            return Ok(edited(&object, &edits));
         };
         // Policies are about what the provider gets.
         let object = Object::parse(&translated)
             .map_err(|error| Refusal::misconfigured(schema, &format!("the translated request {error}")))?;
         let edits = self.edits(&object)?;
-        let edited = (!edits.is_empty()).then(|| object.with(&edits));
-        Ok(Some(edited.unwrap_or(translated)))
+        Ok(Some(edited(&object, &edits).unwrap_or(translated)))
     }
 
     /// What the head of the request becomes.
@@ -252,4 +251,9 @@ impl Exchange {
             lost: self.translation.as_ref().map(|translation| translation.lost.clone()).unwrap_or_default(),
         }
     }
+}
+
+/// The text with the edits; `None` if it says all of them already.
+fn edited(object: &Object<'_>, edits: &[Edit]) -> Option<Vec<u8>> {
+    edits.iter().any(|edit| !object.holds(edit)).then(|| object.with(edits))
 }

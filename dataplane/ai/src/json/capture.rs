@@ -70,6 +70,15 @@ impl Capture {
                 }
                 continue;
             }
+            if self.is_nothing_of_interest() {
+                // Numbers, and signs between them.
+                let next = piece.iter().position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'));
+                piece = piece.get(next.unwrap_or(piece.len())..).unwrap_or_default();
+                let Some((byte, rest)) = piece.split_first() else { return };
+                self.step(*byte);
+                piece = rest;
+                continue;
+            }
             piece = rest;
             match self.state {
                 State::Escaped => {
@@ -118,6 +127,11 @@ impl Capture {
             b' ' | b'\t' | b'\n' | b'\r' => {}
             _ => self.keep(&[byte]),
         }
+    }
+
+    /// Whether what comes next is inside of a value that is not kept.
+    fn is_nothing_of_interest(&self) -> bool {
+        self.state == State::Between && self.member.is_none() && self.level > 0 && self.depth > self.level
     }
 
     fn is_at_level(&self) -> bool {

@@ -119,6 +119,13 @@ impl<'a> Object<'a> {
         self.get(name) == Some(b"true")
     }
 
+    /// Whether the text says already what the edit wants, at each place where the member stands.
+    pub fn holds(&self, edit: &Edit) -> bool {
+        let mut places = self.fields.iter().filter(|field| field.name == edit.name).peekable();
+        places.peek().is_some()
+            && places.all(|field| self.text.get(field.value.clone()) == Some(edit.value.as_slice()))
+    }
+
     /// The text with these members: in place of what they were (at each place, if a name stands several times, so that
     /// no reader finds the old value), or at the end.
     pub fn with(&self, edits: &[Edit]) -> Vec<u8> {
@@ -306,6 +313,18 @@ mod tests {
         let text = r#"{"model":"a","m\u006fdel":"b"}"#;
         assert_eq!(edited(text, &[("model", "1")]), r#"{"model":1,"m\u006fdel":1}"#);
         assert_eq!(Object::parse(text.as_bytes()).unwrap().string("model").as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn what_a_text_holds_at_each_place_it_holds() {
+        let object = |text: &'static str| Object::parse(text.as_bytes()).unwrap();
+        let edit = Edit::new("model", "\"a\"");
+        assert!(object(r#"{"x":1,"model" : "a" }"#).holds(&edit));
+        assert!(object(r#"{"model":"a","model":"a"}"#).holds(&edit));
+        for text in ["{}", r#"{"model":"b"}"#, r#"{"model":"a","m\u006fdel":"b"}"#, r#"{"x":{"model":"a"}}"#]
+        {
+            assert!(!object(text).holds(&edit), "{text}");
+        }
     }
 
     #[test]

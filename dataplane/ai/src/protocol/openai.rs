@@ -4,7 +4,7 @@ use super::error::RequestError;
 use super::json::{Field, Fields, Located};
 use super::lost::Lost;
 use super::model::{
-    CacheMark, Extra, Family, Function, Media, MediaKind, OutputFormat, Request, Source, ToolChoice,
+    CacheMark, Extra, Family, Function, Media, MediaKind, OutputFormat, Request, Source, Tool, ToolChoice,
 };
 
 /// Whether OpenAI itself serves the model, whose API refuses fields that its imitators take.
@@ -57,6 +57,30 @@ pub(super) fn take_stream_options(
         lost.add_harmless(&field.path, "streams are not padded");
     }
     options.finish(lost);
+    Ok(())
+}
+
+/// `tools`, `tool_choice` and `parallel_tool_calls`; the forms of a tool and of a choice differ between the protocols.
+pub(super) fn tools(
+    fields: &mut Fields<'_>,
+    request: &mut Request,
+    lost: &mut Lost,
+    tool: impl Fn(Fields<'_>, &mut Lost) -> Result<Tool, RequestError>,
+    tool_choice: impl Fn(&Field<'_>, &mut Lost) -> Result<ToolChoice, RequestError>,
+) -> Result<(), RequestError> {
+    if let Some(list) = fields.take("tools") {
+        for field in list.array()? {
+            let mut inner = field.object()?;
+            let tag = inner.tag()?;
+            if tag == "function" {
+                request.tools.push(tool(inner, lost)?);
+            } else {
+                lost.add(&field.path, format!("tools of type {tag:?} are not carried"));
+            }
+        }
+    }
+    request.tool_choice = fields.located("tool_choice", |field| tool_choice(field, lost))?;
+    request.parallel_tools = fields.located("parallel_tool_calls", Field::boolean)?;
     Ok(())
 }
 

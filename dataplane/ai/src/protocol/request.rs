@@ -1,9 +1,11 @@
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::error::RequestError;
 use super::json::{Map, RawJson};
 use super::lost::{Lost, LostField};
 use super::model::Request;
 use super::{ClientProtocol, ProviderProtocol};
-use super::{anthropic, bedrock, gemini, ids, openai_chat, openai_responses, signature};
+use super::{anthropic, bedrock, gemini, openai_chat, openai_responses, signature};
 
 /// What the gateway knows about a request besides its body.
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +109,7 @@ pub fn translate_request(
         stream: request.stream,
         include_usage: request.include_usage,
         json_array: options.json_array,
-        id_seed: format!("{:016x}", ids::fnv1a(body)),
+        id_seed: format!("{:016x}", xxh3_64(body)),
         created: 0,
         echo: request.echo,
     };

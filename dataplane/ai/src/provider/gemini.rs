@@ -1,6 +1,6 @@
 //! Paths of Gemini and Vertex AI: a method of a model.
 
-use super::{PathInput, with_query};
+use super::{PathInput, path_element, with_query};
 use crate::operation::Operation;
 
 /// The path of an operation; `method` replaces those for chats.
@@ -18,7 +18,8 @@ pub(super) fn path(input: &PathInput<'_>, root: &str, method: Option<&str>) -> S
         (Some(named), _) => named,
         (None, _) => "generateContent",
     };
-    let path = format!("{root}/models/{}:{method}", input.model);
+    // `@` stands before the version of a model of Vertex AI.
+    let path = format!("{root}/models/{}:{method}", path_element(input.model, b"@"));
     // Without it a stream is a JSON array in pieces. A client that named the method itself knows which it wants.
     let is_ours = method == "streamGenerateContent" && named != Some("streamGenerateContent");
     let has_alt = input.query.split('&').any(|param| param.starts_with("alt="));

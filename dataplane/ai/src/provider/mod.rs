@@ -112,6 +112,23 @@ fn with_query(path: String, query: &str) -> String {
     if query.is_empty() { path } else { format!("{path}?{query}") }
 }
 
+/// A model as one element of a path, with these bytes as they are beside those that are always safe. A client names the
+/// model in its body: unescaped it could name another method, another query or another request of the provider's.
+fn path_element(model: &str, safe: &[u8]) -> String {
+    let mut element = String::with_capacity(model.len() + 8);
+    for (index, byte) in model.bytes().enumerate() {
+        let is_hex = |offset: usize| model.as_bytes().get(index + offset).is_some_and(u8::is_ascii_hexdigit);
+        let is_safe = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || safe.contains(&byte);
+        // What a client's path has escaped already.
+        if is_safe || (byte == b'%' && is_hex(1) && is_hex(2)) {
+            element.push(char::from(byte));
+        } else {
+            element.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    element
+}
+
 /// Query parameters in which clients may have put a credential of their own: none of them is the provider's business.
 pub const CREDENTIAL_PARAMS: [&str; 2] = ["key", "access_token"];
 
@@ -248,13 +265,20 @@ mod tests {
     }
 
     #[test]
-    fn bedrock_models_are_escaped() {
-        let operation = Operation::Unnamed;
-        let input =
-            PathInput { operation: &operation, query: "", model: "us.a.claude-v1:0", streaming: false };
-        assert_eq!(
-            path(&Provider::Bedrock { region: "r".into() }, None, &input),
-            "/model/us.a.claude-v1%3A0/converse"
-        );
+    fn a_model_is_one_element_of_the_path() {
+        let bedrock = Provider::Bedrock { region: "r".into() };
+        let gemini = Provider::Gemini { api_version: "v1".into() };
+        let rows = [
+            (&bedrock, "us.a.claude-v1:0", "/model/us.a.claude-v1%3A0/converse"),
+            (&bedrock, "us.a.claude-v1%3A0", "/model/us.a.claude-v1%3A0/converse"),
+            (&bedrock, "../x?", "/model/..%2Fx%3F/converse"),
+            (&gemini, "gemini-2.5@001", "/v1/models/gemini-2.5@001:generateContent"),
+            (&gemini, "m:countTokens?a=", "/v1/models/m%3AcountTokens%3Fa%3D:generateContent"),
+            (&gemini, "m HTTP/1.1\r\n\r\n%", "/v1/models/m%20HTTP%2F1.1%0D%0A%0D%0A%25:generateContent"),
+        ];
+        for (provider, model, expected) in rows {
+            let input = PathInput { operation: &Operation::Unnamed, query: "", model, streaming: false };
+            assert_eq!(path(provider, None, &input), expected, "{model}");
+        }
     }
 }

@@ -180,6 +180,12 @@ fn signatures_of_tool_calls_reach_every_client() {
     }
 }
 
+/// A client hears a stream of OpenAI chat.
+fn chat_stream(client: ClientProtocol, body: &str) -> Run {
+    let provider = ProviderProtocol::OpenAiChat;
+    run(client, provider, context(client, true), 200, "text/event-stream", &[body.as_bytes()])
+}
+
 #[test]
 fn fragments_of_two_calls_in_turns_are_an_error_not_a_mixture() {
     let chunk = |index: u32, rest: &str| {
@@ -191,14 +197,7 @@ fn fragments_of_two_calls_in_turns_are_an_error_not_a_mixture() {
         + &chunk(1, r#""id":"b","function":{"name":"g","arguments":"{"}"#)
         + &chunk(0, r#""function":{"arguments":"}"}"#);
     for client in ClientProtocol::ALL {
-        let run = run(
-            client,
-            ProviderProtocol::OpenAiChat,
-            context(client, true),
-            200,
-            "text/event-stream",
-            &[body.as_bytes()],
-        );
+        let run = chat_stream(client, &body);
         assert!(run.failed, "{client:?}: {}", run.text());
     }
 }
@@ -214,14 +213,7 @@ fn hosts_that_number_all_calls_zero_are_understood() {
         + &call("b", "g")
         + "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1.0,\"completion_tokens\":2}}\n\n";
     for client in ClientProtocol::ALL {
-        let run = run(
-            client,
-            ProviderProtocol::OpenAiChat,
-            context(client, true),
-            200,
-            "text/event-stream",
-            &[body.as_bytes()],
-        );
+        let run = chat_stream(client, &body);
         let said = read_stream(client, run.text());
         let names: Vec<&str> = said.calls.iter().map(|call| call.name.as_str()).collect();
         assert_eq!((names, said.stop), (vec!["f", "g"], "tool"), "{client:?}");

@@ -1,14 +1,18 @@
-//! The table of fates: each line is true, and `docs/ai-translation.md` says what the code says.
+//! The tables of fates: each line is true, and `docs/ai-translation.md` says what they say.
 //! `UPDATE_DOCS=1` rewrites the file.
+
+mod table;
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use ai::protocol::fates::{Fate, FieldFate, fates};
 use ai::protocol::{
     ClientProtocol, LostField, ProviderProtocol, RequestError, RequestOptions, translate_request,
 };
 use serde_json::Value;
+
+pub(crate) use table::fates;
+use table::{Fate, FieldFate};
 
 const INTRODUCTION: &str = "# Translation between AI protocols
 
@@ -158,7 +162,7 @@ fn every_line_is_true() {
     for client in ClientProtocol::ALL {
         for row in fates(client) {
             for (provider, fate) in ProviderProtocol::ALL.into_iter().zip(row.fates) {
-                check(client, provider, row, fate);
+                check(client, provider, &row, fate);
             }
         }
     }
@@ -186,7 +190,7 @@ fn document() -> String {
             let cells: Vec<String> = ProviderProtocol::ALL
                 .into_iter()
                 .zip(row.fates)
-                .map(|(provider, fate)| cell(client, provider, row, fate))
+                .map(|(provider, fate)| cell(client, provider, &row, fate))
                 .collect();
             let (path, remark) = match row.field.split_once(' ') {
                 Some((path, remark)) if !path.starts_with('(') => (format!("`{path}`"), format!(" {remark}")),

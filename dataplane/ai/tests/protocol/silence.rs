@@ -1,12 +1,11 @@
 //! Nothing is dropped silently: an unknown field in any object of a request is reported, refused, or
 //! found in what the provider gets.
 
-use ai::protocol::fates::fates;
 use ai::protocol::{ClientProtocol, ProviderProtocol, RequestOptions, translate_request};
 use serde_json::Value;
 
 use crate::conversations::conversation;
-use crate::fates::body;
+use crate::fates::{body, fates};
 
 /// Objects of the user's own, which are handed on as a whole.
 const OPAQUE: [&str; 9] = [
@@ -47,7 +46,7 @@ fn objects(value: &Value, pointer: &str, found: &mut Vec<String>) {
 fn unknown_fields_are_never_dropped_silently() {
     let mut silent = Vec::new();
     for client in ClientProtocol::ALL {
-        let samples = fates(client).iter().map(|row| body(client, row.sample));
+        let samples = fates(client).into_iter().map(|row| body(client, row.sample));
         for sample in samples.chain([conversation(client).to_owned()]) {
             let value: Value = serde_json::from_str(&sample).unwrap();
             let mut pointers = Vec::new();

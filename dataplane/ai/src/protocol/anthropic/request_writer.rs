@@ -1,11 +1,14 @@
 use crate::protocol::error::RequestError;
 use crate::protocol::json::{Json, Map, RawJson};
 use crate::protocol::lost::Lost;
-use crate::protocol::model::{Family, OutputFormat, Request, Tool, ToolChoice, ToolKind};
-use crate::protocol::{ClientProtocol, refuse_count, write_extras};
+use crate::protocol::model::{Family, Function, OutputFormat, Request, Tool, ToolChoice, ToolKind};
+use crate::protocol::{ClientProtocol, missing, refuse_count, write_extras};
 
 use super::block_writer::{cache_control, messages, system};
 use super::thinking::{Thinking, fixes_sampling, thinking};
+
+/// For reports.
+const PROVIDER: &str = "Anthropic";
 
 pub(in crate::protocol) fn write(
     request: &Request,
@@ -13,7 +16,7 @@ pub(in crate::protocol) fn write(
     default_max_tokens: u32,
     lost: &mut Lost,
 ) -> Result<Map, RequestError> {
-    refuse_count(request, "Anthropic")?;
+    refuse_count(request, PROVIDER)?;
     let thinking = thinking(request, client, default_max_tokens.into(), lost);
     let mut body = Map::new().with("model", request.model.as_str()).with("max_tokens", thinking.max_tokens);
     if request.stream {
@@ -33,23 +36,14 @@ pub(in crate::protocol) fn write(
     if let Some(user) = &request.user {
         body.set("metadata", Map::new().with("user_id", &user.value));
     }
-    report_missing(request, lost);
+    missing::seed_and_penalties(request, PROVIDER, lost);
+    missing::verbosity_and_names(request, PROVIDER, lost);
     write_extras(request, Family::Anthropic, &mut body, lost);
     Ok(body)
 }
 
 fn sampling(request: &Request, thinking: &Thinking, body: &mut Map, lost: &mut Lost) {
-    if let Some(temperature) = &request.temperature {
-        let value = temperature.value.as_f64().unwrap_or(1.0);
-        if thinking.on && value != 1.0 {
-            lost.add(&temperature.path, "Anthropic takes no temperature together with reasoning");
-        } else if value > 1.0 {
-            lost.add(&temperature.path, "Anthropic takes temperatures up to 1; 1 is sent");
-            body.set_some("temperature", RawJson::parse("1"));
-        } else {
-            body.set("temperature", &temperature.value);
-        }
-    }
+    temperature(request, PROVIDER, thinking.on, body, lost);
     body.set_some("top_p", request.top_p.as_ref().map(|field| &field.value));
     if let Some(top_k) = &request.top_k {
         if thinking.on {
@@ -60,28 +54,29 @@ fn sampling(request: &Request, thinking: &Thinking, body: &mut Map, lost: &mut L
     }
 }
 
-pub(in crate::protocol) fn report_sampling(request: &Request, lost: &mut Lost) {
-    for field in [&request.temperature, &request.top_p, &request.top_k].into_iter().flatten() {
-        lost.add(&field.path, "the model takes no sampling parameters");
+/// The temperature, which models of Anthropic and those on Bedrock take up to 1.
+pub(in crate::protocol) fn temperature(
+    request: &Request,
+    provider: &str,
+    thinks: bool,
+    body: &mut Map,
+    lost: &mut Lost,
+) {
+    let Some(temperature) = &request.temperature else { return };
+    let value = temperature.value.as_f64().unwrap_or(1.0);
+    if thinks && value != 1.0 {
+        lost.add(&temperature.path, "the model takes no temperature together with reasoning");
+    } else if value > 1.0 {
+        lost.add(&temperature.path, format!("{provider} takes temperatures up to 1; 1 is sent"));
+        body.set_some("temperature", RawJson::parse("1"));
+    } else {
+        body.set("temperature", &temperature.value);
     }
 }
 
-fn report_missing(request: &Request, lost: &mut Lost) {
-    let missing = [
-        (&request.seed, "seed"),
-        (&request.presence_penalty, "presence penalty"),
-        (&request.frequency_penalty, "frequency penalty"),
-    ];
-    for (field, name) in missing {
-        if let Some(field) = field {
-            lost.add(&field.path, format!("Anthropic has no {name}"));
-        }
-    }
-    if let Some(verbosity) = &request.verbosity {
-        lost.add(&verbosity.path, "Anthropic has no verbosity");
-    }
-    for name in request.messages.iter().filter_map(|message| message.name.as_ref()) {
-        lost.add(&name.path, "Anthropic has no names of participants");
+pub(in crate::protocol) fn report_sampling(request: &Request, lost: &mut Lost) {
+    for field in [&request.temperature, &request.top_p, &request.top_k].into_iter().flatten() {
+        lost.add(&field.path, "the model takes no sampling parameters");
     }
 }
 
@@ -118,17 +113,19 @@ fn write_tool(tool: &Tool, lost: &mut Lost) -> Option<Json> {
             return None;
         }
     };
-    let schema = function
-        .parameters
-        .as_ref()
-        .map_or_else(|| Map::tagged("object").with("properties", Map::new()).into(), Json::from);
     let map = Map::new()
         .with("name", function.name.as_str())
         .with_some("description", function.description.as_ref())
-        .with("input_schema", schema)
+        .with("input_schema", input_schema(function))
         .with_some("strict", function.strict.as_ref().filter(|strict| strict.value).map(|_| true))
         .with_some("cache_control", cache_control(tool.cache.as_ref()));
     Some(map.into())
+}
+
+/// The schema of a function's arguments, which Anthropic and Bedrock require also of a function that takes none.
+pub(in crate::protocol) fn input_schema(function: &Function) -> Json {
+    let none = || Map::tagged("object").with("properties", Map::new()).into();
+    function.parameters.as_ref().map_or_else(none, Json::from)
 }
 
 fn output(request: &Request, thinking: &Thinking, body: &mut Map, lost: &mut Lost) {

@@ -1,12 +1,15 @@
-use crate::protocol::anthropic::request_writer::report_sampling;
+use crate::protocol::anthropic::request_writer::{input_schema, report_sampling, temperature};
 use crate::protocol::anthropic::thinking::{fixes_sampling, thinking};
 use crate::protocol::error::RequestError;
-use crate::protocol::json::{Json, Map, RawJson};
+use crate::protocol::json::{Json, Map};
 use crate::protocol::lost::Lost;
 use crate::protocol::model::{OutputFormat, Request, Tool, ToolChoice, ToolKind};
-use crate::protocol::{ClientProtocol, refuse_count, write_no_extras};
+use crate::protocol::{ClientProtocol, missing, refuse_count, write_no_extras};
 
 use super::block_writer::{cache_point, messages, system};
+
+/// For reports.
+const PROVIDER: &str = "Bedrock";
 
 /// Families of models that take parameters of their own.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,7 +40,7 @@ pub(in crate::protocol) fn write(
     default_max_tokens: u32,
     lost: &mut Lost,
 ) -> Result<Map, RequestError> {
-    refuse_count(request, "Bedrock")?;
+    refuse_count(request, PROVIDER)?;
     let vendor = Vendor::of_model(&request.model);
     let mut body = Map::new();
     let system = system(request, lost)?;
@@ -51,7 +54,7 @@ pub(in crate::protocol) fn write(
     if client != ClientProtocol::AnthropicMessages && fixes_sampling(&request.model) {
         report_sampling(request, lost);
     } else {
-        temperature(request, &limits, &mut config, lost);
+        temperature(request, PROVIDER, limits.thinks, &mut config, lost);
         config.set_some("topP", request.top_p.as_ref().map(|field| &field.value));
         top_k(request, &limits, vendor, &mut additional, lost);
     }
@@ -60,8 +63,10 @@ pub(in crate::protocol) fn write(
     tools(request, &mut body, lost);
     output(request, &mut body, lost);
     body.set_filled("additionalModelRequestFields", additional);
-    report_missing(request, lost);
-    write_no_extras(request, "Bedrock", lost);
+    missing::seed_and_penalties(request, PROVIDER, lost);
+    missing::parallel_tools_and_user(request, PROVIDER, lost);
+    missing::verbosity_and_names(request, PROVIDER, lost);
+    write_no_extras(request, PROVIDER, lost);
     Ok(body)
 }
 
@@ -112,20 +117,6 @@ fn reasoning(
     }
 }
 
-fn temperature(request: &Request, limits: &Limits, config: &mut Map, lost: &mut Lost) {
-    if let Some(temperature) = &request.temperature {
-        let value = temperature.value.as_f64().unwrap_or(1.0);
-        if limits.thinks && value != 1.0 {
-            lost.add(&temperature.path, "the model takes no temperature together with reasoning");
-        } else if value > 1.0 {
-            lost.add(&temperature.path, "Bedrock takes temperatures up to 1; 1 is sent");
-            config.set_some("temperature", RawJson::parse("1"));
-        } else {
-            config.set("temperature", &temperature.value);
-        }
-    }
-}
-
 fn top_k(request: &Request, limits: &Limits, vendor: Vendor, additional: &mut Map, lost: &mut Lost) {
     let Some(top_k) = &request.top_k else { return };
     match vendor {
@@ -139,31 +130,6 @@ fn top_k(request: &Request, limits: &Limits, vendor: Vendor, additional: &mut Ma
             additional.set("inferenceConfig", Map::new().with("topK", &top_k.value));
         }
         Vendor::OpenAi | Vendor::Other => lost.add(&top_k.path, "how this model takes top_k is not known"),
-    }
-}
-
-fn report_missing(request: &Request, lost: &mut Lost) {
-    let missing = [
-        (&request.seed, "seed"),
-        (&request.presence_penalty, "presence penalty"),
-        (&request.frequency_penalty, "frequency penalty"),
-    ];
-    for (field, name) in missing {
-        if let Some(field) = field {
-            lost.add(&field.path, format!("Bedrock has no {name}"));
-        }
-    }
-    if let Some(parallel) = request.parallel_tools.as_ref().filter(|field| !field.value) {
-        lost.add(&parallel.path, "Bedrock cannot tell a model to call one tool at a time");
-    }
-    if let Some(user) = &request.user {
-        lost.add_harmless(&user.path, "Bedrock has no identifier of the user");
-    }
-    if let Some(verbosity) = &request.verbosity {
-        lost.add(&verbosity.path, "Bedrock has no verbosity");
-    }
-    for name in request.messages.iter().filter_map(|message| message.name.as_ref()) {
-        lost.add(&name.path, "Bedrock has no names of participants");
     }
 }
 
@@ -209,15 +175,11 @@ fn tool_spec(tool: &Tool, lost: &mut Lost) -> Option<Json> {
             return None;
         }
     };
-    let schema = function
-        .parameters
-        .as_ref()
-        .map_or_else(|| Map::tagged("object").with("properties", Map::new()).into(), Json::from);
     let description = function.description.as_ref().filter(|text| !text.is_empty());
     let spec = Map::new()
         .with("name", function.name.as_str())
         .with_some("description", description)
-        .with("inputSchema", Map::new().with("json", schema))
+        .with("inputSchema", Map::new().with("json", input_schema(function)))
         .with_some("strict", function.strict.as_ref().filter(|strict| strict.value).map(|_| true));
     Some(Map::new().with("toolSpec", spec).into())
 }

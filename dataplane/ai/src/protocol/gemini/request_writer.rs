@@ -4,7 +4,7 @@ use crate::protocol::lost::Lost;
 use crate::protocol::model::{
     Family, OutputFormat, Reasoning, ReasoningMode, Request, Tool, ToolChoice, ToolKind,
 };
-use crate::protocol::{ClientProtocol, write_extras};
+use crate::protocol::{ClientProtocol, missing, write_extras};
 
 use super::part_writer::{contents, system};
 
@@ -36,7 +36,8 @@ pub(in crate::protocol) fn write(
         config.set(extra.name.clone(), &extra.value);
     }
     body.set_filled("generationConfig", config);
-    report_missing(request, lost);
+    missing::parallel_tools_and_user(request, "Gemini", lost);
+    missing::verbosity_and_names(request, "Gemini", lost);
     write_extras(request, Family::Gemini, &mut body, lost);
     Ok(body)
 }
@@ -97,21 +98,6 @@ fn thinking(request: &Request, reasoning: &Reasoning, path: &str, own: bool, los
     let visible = if own { reasoning.visible } else { reasoning.visible.or((!off).then_some(true)) };
     config.set_some("includeThoughts", visible);
     config
-}
-
-fn report_missing(request: &Request, lost: &mut Lost) {
-    if let Some(parallel) = request.parallel_tools.as_ref().filter(|field| !field.value) {
-        lost.add(&parallel.path, "Gemini cannot be told to call one tool at a time");
-    }
-    if let Some(user) = &request.user {
-        lost.add_harmless(&user.path, "Gemini has no identifier of the user");
-    }
-    if let Some(verbosity) = &request.verbosity {
-        lost.add(&verbosity.path, "Gemini has no verbosity");
-    }
-    for name in request.messages.iter().filter_map(|message| message.name.as_ref()) {
-        lost.add(&name.path, "Gemini has no names of participants");
-    }
 }
 
 fn tools(request: &Request, body: &mut Map, lost: &mut Lost) {

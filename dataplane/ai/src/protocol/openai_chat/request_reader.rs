@@ -25,7 +25,7 @@ pub(in crate::protocol) fn read(body: &[u8], lost: &mut Lost) -> Result<Request,
     openai::take_stream_options(&mut fields, &mut request, lost)?;
     request.messages = messages(&fields.require("messages")?, lost)?;
     sampling(&mut fields, &mut request)?;
-    tools(&mut fields, &mut request, lost)?;
+    openai::tools(&mut fields, &mut request, lost, tool, tool_choice)?;
     output(&mut fields, &mut request, lost)?;
     request.reasoning = fields.located("reasoning_effort", |field| {
         Ok(Reasoning { effort: Some(field.text()?), ..Reasoning::default() })
@@ -70,30 +70,14 @@ fn sampling(fields: &mut Fields<'_>, request: &mut Request) -> Result<(), Reques
     Ok(())
 }
 
-fn tools(fields: &mut Fields<'_>, request: &mut Request, lost: &mut Lost) -> Result<(), RequestError> {
-    if let Some(list) = fields.take("tools") {
-        for field in list.array()? {
-            request.tools.extend(tool(&field, lost)?);
-        }
-    }
-    request.tool_choice = fields.located("tool_choice", |field| tool_choice(field, lost))?;
-    request.parallel_tools = fields.located("parallel_tool_calls", Field::boolean)?;
-    Ok(())
-}
-
-fn tool(field: &Field<'_>, lost: &mut Lost) -> Result<Option<Tool>, RequestError> {
-    let mut fields = field.object()?;
-    let tag = fields.tag()?;
-    if tag != "function" {
-        lost.add(&field.path, format!("tools of type {tag:?} are not carried"));
-        return Ok(None);
-    }
+fn tool(mut fields: Fields<'_>, lost: &mut Lost) -> Result<Tool, RequestError> {
+    let path = fields.path.clone();
     let mut inner = fields.require("function")?.object()?;
     let function = openai::function(&mut inner)?;
     let cache = openai::cache_mark(&mut fields, lost)?;
     inner.finish(lost);
     fields.finish(lost);
-    Ok(Some(Tool { kind: ToolKind::Function(function), cache, path: field.path.clone() }))
+    Ok(Tool { kind: ToolKind::Function(function), cache, path })
 }
 
 fn tool_choice(field: &Field<'_>, lost: &mut Lost) -> Result<ToolChoice, RequestError> {

@@ -46,7 +46,7 @@ pub(in crate::protocol) fn read(body: &[u8], lost: &mut Lost) -> Result<Request,
     }
     request.messages.extend(input(&fields.require("input")?, lost)?);
     sampling(&mut fields, &mut request, lost)?;
-    tools(&mut fields, &mut request, lost)?;
+    openai::tools(&mut fields, &mut request, lost, tool, tool_choice)?;
     output(&mut fields, &mut request, lost)?;
     request.user = fields.located("user", Field::text)?;
     openai::take_extras(&mut fields, &[], &mut request);
@@ -104,27 +104,11 @@ fn sampling(fields: &mut Fields<'_>, request: &mut Request, lost: &mut Lost) -> 
     Ok(())
 }
 
-fn tools(fields: &mut Fields<'_>, request: &mut Request, lost: &mut Lost) -> Result<(), RequestError> {
-    if let Some(list) = fields.take("tools") {
-        for field in list.array()? {
-            request.tools.extend(tool(&field, lost)?);
-        }
-    }
-    request.tool_choice = fields.located("tool_choice", |field| tool_choice(field, lost))?;
-    request.parallel_tools = fields.located("parallel_tool_calls", Field::boolean)?;
-    Ok(())
-}
-
-fn tool(field: &Field<'_>, lost: &mut Lost) -> Result<Option<Tool>, RequestError> {
-    let mut fields = field.object()?;
-    let tag = fields.tag()?;
-    if tag != "function" {
-        lost.add(&field.path, format!("tools of type {tag:?} are not carried"));
-        return Ok(None);
-    }
+fn tool(mut fields: Fields<'_>, lost: &mut Lost) -> Result<Tool, RequestError> {
+    let path = fields.path.clone();
     let function = openai::function(&mut fields)?;
     fields.finish(lost);
-    Ok(Some(Tool { kind: ToolKind::Function(function), cache: None, path: field.path.clone() }))
+    Ok(Tool { kind: ToolKind::Function(function), cache: None, path })
 }
 
 fn tool_choice(field: &Field<'_>, lost: &mut Lost) -> Result<ToolChoice, RequestError> {

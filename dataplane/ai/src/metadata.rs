@@ -1,0 +1,123 @@
+//! Dynamic metadata as Envoy takes it in one call: a serialized `google.protobuf.Struct`.
+//!
+//! One call for each value would cost Envoy more than the rest of what is done to a metered request. What is written is four of
+//! protobuf's rules, which do not change: `Struct.fields` is field 1, a map, so each entry is a message with the name
+//! in field 1 and the value in field 2; a `Value` has a number in field 2, a text in field 3, a truth value in field 4.
+
+/// The tag of a field that is a message, a text or a map's entry.
+const fn bytes_tag(field: u8) -> u8 {
+    field << 3 | 2
+}
+
+/// The tag of `Value.number_value`: field 2, eight bytes.
+const NUMBER_TAG: u8 = 2 << 3 | 1;
+
+/// The tag of `Value.bool_value`: field 4, a varint.
+const BOOL_TAG: u8 = 4 << 3;
+
+/// Values under their names, serialized.
+#[derive(Debug, Default)]
+pub struct Metadata(Vec<u8>);
+
+impl Metadata {
+    /// With room for what an attempt usually comes to.
+    pub fn new() -> Self {
+        Self(Vec::with_capacity(512))
+    }
+
+    /// The serialized `Struct`.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Adds a text.
+    pub fn text(&mut self, name: &str, value: &str) {
+        self.entry(name, 1 + varint_length(value.len()) + value.len());
+        self.0.push(bytes_tag(3));
+        self.varint(value.len());
+        self.0.extend_from_slice(value.as_bytes());
+    }
+
+    /// Adds a number.
+    #[allow(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+    pub fn number(&mut self, name: &str, value: u64) {
+        self.entry(name, 9);
+        self.0.push(NUMBER_TAG);
+        self.0.extend_from_slice(&(value as f64).to_le_bytes());
+    }
+
+    /// Adds a truth value.
+    pub fn truth(&mut self, name: &str, value: bool) {
+        self.entry(name, 2);
+        self.0.extend_from_slice(&[BOOL_TAG, u8::from(value)]);
+    }
+
+    /// The beginning of an entry whose value is a message of this length, which comes next.
+    fn entry(&mut self, name: &str, value: usize) {
+        let name_part = 1 + varint_length(name.len()) + name.len();
+        self.0.push(bytes_tag(1));
+        self.varint(name_part + 1 + varint_length(value) + value);
+        self.0.push(bytes_tag(1));
+        self.varint(name.len());
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.push(bytes_tag(2));
+        self.varint(value);
+    }
+
+    fn varint(&mut self, mut value: usize) {
+        while value >= 0x80 {
+            self.0.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+}
+
+fn varint_length(value: usize) -> usize {
+    let bits = (usize::BITS - value.leading_zeros()).max(1);
+    bits.div_ceil(7) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_what_protobuf_writes() {
+        let mut metadata = Metadata::new();
+        metadata.text("a", "xy");
+        metadata.number("n", 3);
+        metadata.truth("b", true);
+        let expected: &[&[u8]] = &[
+            b"\x0a\x09\x0a\x01a\x12\x04\x1a\x02xy",
+            b"\x0a\x0e\x0a\x01n\x12\x09\x11\0\0\0\0\0\0\x08\x40",
+            b"\x0a\x07\x0a\x01b\x12\x02\x20\x01",
+        ];
+        assert_eq!(metadata.as_bytes(), expected.concat());
+    }
+
+    /// Lengths of more than one byte, at both places where there may be one.
+    #[test]
+    fn lengths_are_varints() {
+        for length in [0, 1, 120, 127, 128, 300, 16_383, 16_384, 100_000] {
+            let mut metadata = Metadata::new();
+            metadata.text("name", &"x".repeat(length));
+            let (entry, rest) = message(metadata.as_bytes(), 0x0a);
+            assert!(rest.is_empty(), "{length}");
+            let (name, rest) = message(entry, 0x0a);
+            assert_eq!(name, b"name");
+            let (value, rest) = message(rest, 0x12);
+            assert!(rest.is_empty(), "{length}");
+            let (text, rest) = message(value, 0x1a);
+            assert_eq!((text.len(), rest.len()), (length, 0));
+        }
+    }
+
+    /// The content of a field with this tag, and what is behind it.
+    fn message(bytes: &[u8], tag: u8) -> (&[u8], &[u8]) {
+        assert_eq!(bytes[0], tag);
+        let end = 1 + bytes[1..].iter().position(|byte| byte & 0x80 == 0).unwrap();
+        let length = bytes[1..=end].iter().rev().fold(0, |sum, byte| sum << 7 | usize::from(byte & 0x7f));
+        bytes[end + 1..].split_at(length)
+    }
+}
