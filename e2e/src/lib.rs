@@ -15,6 +15,7 @@ pub mod envoy;
 pub mod failover;
 pub mod fixture;
 pub mod http;
+pub mod leaks;
 pub mod load;
 pub mod manifests;
 pub mod process;

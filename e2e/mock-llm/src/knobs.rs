@@ -12,6 +12,8 @@ pub struct Knobs {
     pub status: Option<u16>,
     /// For how many requests `status` holds; for all when absent. Counts down as they arrive.
     pub status_requests: Option<u64>,
+    /// Repeat the request's credentials in the message of a forced status, as no provider should.
+    pub echo_credentials: bool,
     /// Seconds for the header `retry-after` of a forced status.
     pub retry_after: Option<u64>,
     /// How long to wait before the headers.

@@ -36,7 +36,11 @@ pub(crate) fn reply(request: &Request<'_>, knobs: &Knobs) -> Reply {
             .reply(Provider::OpenAi);
     };
     if let Some(status) = knobs.status {
-        let reply = refuse(&error::forced(status), &route, request);
+        let mut fault = error::forced(status);
+        if knobs.echo_credentials {
+            fault.message += &format!(" You sent: {}", credential::all(&request.head.headers));
+        }
+        let reply = refuse(&fault, &route, request);
         return match knobs.retry_after {
             Some(seconds) => reply.with("retry-after", seconds.to_string()),
             None => reply,

@@ -88,3 +88,10 @@ fn bedrock(request: &Request<'_>, knobs: &Knobs, is_let_in: impl Fn(&str) -> boo
         Fault::coded(403, code, refusal.to_string())
     })
 }
+
+/// All credentials of a request, as they came.
+pub(super) fn all(headers: &http::HeaderMap) -> String {
+    let names = ["authorization", "api-key", "x-api-key", "x-goog-api-key", "x-amz-security-token"];
+    let values = names.iter().flat_map(|name| headers.get_all(*name));
+    values.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(" ")
+}
