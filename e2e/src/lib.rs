@@ -23,4 +23,4 @@ pub mod random;
 pub mod recording;
 pub mod scenario;
 mod server;
-mod workspace;
+pub mod workspace;
