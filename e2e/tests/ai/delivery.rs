@@ -1,6 +1,9 @@
 //! How the module reaches the proxies of a cluster, and what holds while it does not.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -54,6 +57,24 @@ fn loaded(envoy: &mut Envoy) -> Result<Vec<String>> {
         paths.filter(|path| path.contains("envoy_dynamic_module_")).map(str::to_owned).collect();
     paths.dedup();
     Ok(paths)
+}
+
+/// The shared libraries that a file needs, by name.
+fn libraries(file: &Path) -> Result<BTreeSet<String>> {
+    let output = Command::new("ldd").arg(file).output()?;
+    ensure!(output.status.success(), "ldd {}", file.display());
+    let text = String::from_utf8(output.stdout)?;
+    let names = text.lines().filter_map(|line| line.split_whitespace().next());
+    Ok(names.filter_map(|name| name.rsplit('/').next()).map(str::to_owned).collect())
+}
+
+/// Envoy's distroless image has no more.
+#[test]
+fn the_module_needs_no_library_that_envoy_does_not_need() -> Result<()> {
+    let (module, envoy) = (libraries(&e2e::scenario::ai_module()?)?, libraries(&e2e::envoy::binary()?)?);
+    assert!(module.contains("libc.so.6"), "{module:?}");
+    assert!(module.is_subset(&envoy), "{module:?}, {envoy:?}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
