@@ -158,7 +158,7 @@ impl Replica {
             proxies: Vec::new(),
             findings: watch::channel(Arc::default()).0,
             heard: to_heard,
-            listeners: None,
+            served: None,
             is_published: watch::Sender::new(false),
         };
         let mut published = outlets.is_published.subscribe();
@@ -218,7 +218,7 @@ impl Replica {
 
 fn changes(text: &str) -> Result<Vec<Change>> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text)?;
-    let decode = |document| Ok(Change::Apply(Object::decode(document)?.object.into()));
+    let decode = |document| Ok(Change::Apply(Object::decode(document)?.object));
     documents.into_iter().filter(|document| !document.is_null()).map(decode).collect()
 }
 
