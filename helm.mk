@@ -7,13 +7,22 @@ IMAGE_TARBALL := dist/chancery-image.tar
 # Public certificate authorities, in the form and place of Debian.
 CERTIFICATES ?= /etc/ssl/certs/ca-certificates.crt
 
+# The processors of this machine, as images call them.
+ARCHITECTURE := $(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(shell uname -m)))
+MODULE_FOLDER := /usr/local/lib/chancery
+# The AI engine's modules for Envoys, as SOURCE:TARGET. One for other processors is added by naming it, too:
+# make image EXTRA_MODULES=FILE:/usr/local/lib/chancery/libchancery_ai.arm64.so
+EXTRA_MODULES ?=
+MODULES := target/release/libchancery_ai.so:$(MODULE_FOLDER)/libchancery_ai.$(ARCHITECTURE).so $(EXTRA_MODULES)
+
 .PHONY: image
 image: ## write dist/chancery-image.tar (chancery:dev) without a container engine
 	@[ -f $(CERTIFICATES) ] || { echo 'certificates are missing: install ca-certificates, or set CERTIFICATES' >&2; exit 1; }
 	$(CARGO) build --locked --release --package controlplane --bin chancery
+	$(CARGO) build --locked --release --package module
 	$(CARGO) build --locked --package cluster
 	target/debug/cluster image --name $(IMAGE) --output $(IMAGE_TARBALL) \
-		--file $(CERTIFICATES):/etc/ssl/certs/ca-certificates.crt target/release/chancery
+		--file $(CERTIFICATES):/etc/ssl/certs/ca-certificates.crt $(addprefix --file ,$(MODULES)) target/release/chancery
 	@echo 'To use it: ctr images import, docker load --input, or kind load image-archive, with $(IMAGE_TARBALL)'
 
 .PHONY: helm-test

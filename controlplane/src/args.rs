@@ -165,6 +165,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = parse_seconds)]
     pub stream_idle_timeout: Duration,
 
+    /// The module that Envoys fetch from the xDS port to change and count AI requests, or `off` [default:
+    /// the one of this program's architecture in ../lib/chancery].
+    #[arg(long, env = "CHANCERY_AI_MODULE", value_name = "FILE|off")]
+    pub ai_module: Option<PathBuf>,
+
     /// For tests.
     #[command(flatten)]
     pub test: TestArgs,

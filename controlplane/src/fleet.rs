@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crds::{NamespacedName, ObjectRef, gateway_api};
 use ir::GatewayName;
-use xds::{Client, ClientEvent, Rejection, ResourceType, ResourceVersion, Snapshot, SnapshotCache};
+use xds::{Cause, Client, ClientEvent, Rejection, ResourceType, ResourceVersion, Snapshot, SnapshotCache};
 
 use crate::isolation::{Culprit, Isolation, Served};
 use crate::publish::{gateway_name, node_group};
@@ -180,7 +180,7 @@ impl Stream {
 
 /// A resource that is refused. Envoy's own words follow, but for secrets, of which they might quote a part.
 fn refusal(rejection: &Rejection, name: &str, objects_of: impl Fn(&str) -> BTreeSet<ObjectRef>) -> Refusal {
-    let Rejection { resource_type, message, .. } = rejection;
+    let Rejection { resource_type, message, cause, .. } = rejection;
     let words = message.lines().collect::<Vec<_>>().join(" ");
     let (objects, message) = match resource_type {
         ResourceType::Secret => {
@@ -194,7 +194,15 @@ fn refusal(rejection: &Rejection, name: &str, objects_of: impl Fn(&str) -> BTree
             (BTreeSet::new(), format!("{resource_type} {name}: {words}"))
         }
     };
-    let message = format!("the proxy keeps what it had; it refused {message}");
+    let message = match cause {
+        Cause::Refused => format!("the proxy keeps what it had; it refused {message}"),
+        Cause::NotReady => format!(
+            "the proxy does not get the module of the AI engine from the control plane, and tries again: the fetch fails, \
+             or brings another file than the one with this SHA-256; the proxy's log says which. Until it succeeds, the \
+             proxy keeps what it had of this backend, and answers 500 if it had nothing; no request passes unprocessed: \
+             {message}"
+        ),
+    };
     Refusal { kind: resource_type.to_string(), name: name.to_owned(), objects, message }
 }
 
@@ -251,6 +259,7 @@ mod tests {
             message: "no\ngood sk-canary".to_owned(),
             resources: Vec::new(),
             culprits: vec!["a".to_owned()],
+            cause: Cause::Refused,
         };
         ClientEvent::Nack { client: client(stream), rejection }
     }
@@ -318,6 +327,18 @@ mod tests {
             names,
         });
         assert_eq!(refused(&fleet), told[1..]);
+    }
+
+    #[test]
+    fn a_module_that_does_not_arrive_is_told_in_plain_words() {
+        let mut fleet = fleet();
+        let ClientEvent::Nack { client, rejection } = nack(1, ResourceType::Cluster) else { panic!() };
+        let message = "a: Remote module not cached; SHA256: 0a".to_owned();
+        let rejection = Rejection { cause: Cause::NotReady, message, ..rejection };
+        fleet.on_event(ClientEvent::Nack { client, rejection });
+        let told = refused(&fleet).concat();
+        assert!(told.contains("does not get the module of the AI engine from the control plane"), "{told}");
+        assert!(told.contains("answers 500") && told.ends_with("SHA256: 0a"), "{told}");
     }
 
     #[test]

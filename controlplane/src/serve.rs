@@ -22,9 +22,11 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use translator::{CONTROLLER_NAME, Proxy};
+use translator::{AiEngine, CONTROLLER_NAME, Proxy};
 
 use crate::admin::{self, Admin, View};
+use crate::ai_module;
+use crate::ai_module::delivery::{Module, WithModule};
 use crate::api_client;
 use crate::args::{AdminAddress, ServeArgs};
 use crate::deployer::kubernetes::{DeployFailures, DeploySettings, KubernetesDeployer, ProxyHealth};
@@ -78,10 +80,14 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
         kubeconfig,
         upstream_ca,
         stream_idle_timeout,
+        ai_module,
         test,
     } = args;
     let mut signals = Signals::new()?;
-    let settings = cluster(upstream_ca.as_deref(), stream_idle_timeout, &test)?;
+    let xds_host = format!("{xds_service}.{namespace}.svc");
+    let (ai_engine, module) =
+        ai_engine(ai_module.as_deref(), &format!("{xds_host}:{port}", port = xds_bind.port()))?;
+    let settings = cluster(upstream_ca.as_deref(), stream_idle_timeout, ai_engine, &test)?;
     let xds_listener = bind_xds(xds_bind).await?;
     let admin_listener = match admin {
         AdminAddress::At(address) => Some(admin::bind(address).await?),
@@ -171,7 +177,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     vitals.spawn("writing statuses", writer.run(reports, observations));
 
     let deploy = DeploySettings {
-        xds_host: format!("{xds_service}.{namespace}.svc"),
+        xds_host,
         xds_port: xds_bind.port(),
         token_audience: XDS_AUDIENCE.to_owned(),
         image: proxy_image,
@@ -183,7 +189,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let authenticator =
         Authenticator::new(reviewer, XDS_AUDIENCE, directory, Patience::default(), trust_metrics);
     let service = XdsService { cache, metrics: xds_metrics, events };
-    let xds_port = XdsPort { listener: xds_listener, tls, authenticator, service };
+    let xds_port = XdsPort { listener: xds_listener, tls, authenticator, service, module };
     let serving = tokio::spawn(xds_port.serve(bundle, published, stopped));
     vitals.spawn("the directory of proxies", Directory::new(directory_sender).follow(at_directory));
 
@@ -212,6 +218,18 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     shut_down(election, serving, &mut signals).await;
     // Started anew, it may be well again; as it is, it would say that it leads and do nothing.
     failed.map_or(Ok(Outcome::Success), |failed| bail!("{failed} has failed for good: see the log"))
+}
+
+/// The AI engine of the proxies, and the module that they fetch from the xDS port at `authority`.
+fn ai_engine(given: Option<&Path>, authority: &str) -> Result<(AiEngine, Option<Arc<Module>>)> {
+    let found = std::env::current_exe().ok().and_then(|program| ai_module::beside(&program));
+    Ok(match ai_module::for_cluster(given, found.as_deref())? {
+        Ok(module) => (AiEngine::Available(module.source(authority)), Some(Arc::new(module))),
+        Err(reason) => {
+            tracing::warn!("no AI engine: {reason}");
+            (AiEngine::Unavailable(reason), None)
+        }
+    })
 }
 
 /// Waits until the lease is given back and all streams have ended, but not long.
@@ -274,6 +292,7 @@ struct XdsPort {
     tls: Arc<rustls::ServerConfig>,
     authenticator: Authenticator,
     service: XdsService,
+    module: Option<Arc<Module>>,
 }
 
 impl XdsPort {
@@ -285,7 +304,7 @@ impl XdsPort {
         mut published: watch::Receiver<bool>,
         mut stopped: watch::Receiver<bool>,
     ) {
-        let Self { listener, tls, authenticator, service } = self;
+        let Self { listener, tls, authenticator, service, module } = self;
         let ready = async {
             let _ = bundle.wait_for(Option::is_some).await;
             let _ = published.wait_for(|published| *published).await;
@@ -301,9 +320,8 @@ impl XdsPort {
             closing.close();
         };
         tracing::info!("serving xDS");
-        if let Err(error) =
-            serve_tls(listener, tls, Authenticated::new(authenticator, server), shutdown).await
-        {
+        let service = Authenticated::new(authenticator, WithModule::new(module, server));
+        if let Err(error) = serve_tls(listener, tls, service, shutdown).await {
             tracing::error!(%error, "the xDS port has failed");
         }
     }

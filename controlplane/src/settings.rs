@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use ir::Trust;
-use translator::{Addressing, CONTROLLER_NAME, Settings};
+use translator::{Addressing, AiEngine, CONTROLLER_NAME, Settings};
 
 use crate::ai_module;
 use crate::args::{TestArgs, TranslationArgs};
@@ -63,9 +63,11 @@ pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings>
 pub fn cluster(
     upstream_ca: Option<&Path>,
     stream_idle_timeout: Duration,
+    ai_engine: AiEngine,
     test: &TestArgs,
 ) -> Result<Settings> {
-    let settings = Settings { stream_idle_timeout, test_hooks: test.hooks(), ..Settings::default() };
+    let settings =
+        Settings { stream_idle_timeout, ai_engine, test_hooks: test.hooks(), ..Settings::default() };
     match upstream_ca {
         Some(file) => Ok(Settings { trust: read_trust(file)?, ..settings }),
         None => Ok(settings),

@@ -118,6 +118,21 @@ impl Envoy {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_with<A: AsRef<OsStr>>(bootstrap_json: &str, arguments: &[A]) -> Result<Self> {
+        Self::launch(bootstrap_json, |command| command.args(arguments)).await
+    }
+
+    /// As [`start`](Self::start), with a folder of its own for temporary files.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with_temporary_files(bootstrap_json: &str, folder: &Path) -> Result<Self> {
+        Self::launch(bootstrap_json, |command| command.env("TMPDIR", folder)).await
+    }
+
+    async fn launch(
+        bootstrap_json: &str,
+        prepare: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Result<Self> {
         let mut bootstrap: Value =
             serde_json::from_str(bootstrap_json).context("the bootstrap is not JSON")?;
         if bootstrap["admin"].is_null() {
@@ -131,7 +146,7 @@ impl Envoy {
         let mut command = Command::new(binary()?);
         command.args(["--disable-hot-restart", "--log-level", "warning", "--concurrency", "2"]);
         command.arg("--admin-address-path").arg(&address_file).arg("--config-path").arg(&config);
-        command.args(arguments);
+        prepare(&mut command);
         let mut process = Process::spawn("envoy", command, folder.path())?;
         match wait_until_live(&mut process, &address_file, &bootstrap).await {
             Ok(admin) => Ok(Self { process, admin, _folder: folder }),

@@ -235,7 +235,10 @@ pub async fn ask_gemini(address: SocketAddr, headers: &[(&str, &str)]) -> Result
 /// A loopback address with two ports that nobody else uses: one for listeners, one for the admin server.
 ///
 /// Chosen below the kernel's range for outgoing connections, which under load would take them.
-fn own_place() -> Result<(IpAddr, u16, u16)> {
+///
+/// # Errors
+/// There are none.
+pub fn own_place() -> Result<(IpAddr, u16, u16)> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (std::process::id() % 4_000) as u16;
     for _ in 0..8_000 {

@@ -24,4 +24,4 @@ pub mod random;
 pub mod recording;
 pub mod scenario;
 mod server;
-mod workspace;
+pub mod workspace;

@@ -55,6 +55,21 @@ impl Load {
     /// A host or path that HTTP does not allow.
     pub fn start(self) -> Result<RunningLoad> {
         let template = request(Method::GET, &self.host, &self.path, &[], Bytes::new())?;
+        Ok(self.send(template))
+    }
+
+    /// Starts to send POST requests with this JSON, until [`RunningLoad::stop`].
+    ///
+    /// # Errors
+    /// A host or path that HTTP does not allow.
+    pub fn start_posting(self, body: &serde_json::Value) -> Result<RunningLoad> {
+        let headers = [("content-type", "application/json")];
+        let body = Bytes::from(body.to_string());
+        let template = request(Method::POST, &self.host, &self.path, &headers, body)?;
+        Ok(self.send(template))
+    }
+
+    fn send(self, template: Request<Full<Bytes>>) -> RunningLoad {
         let shared = Arc::new(Shared {
             address: self.address,
             template,
@@ -65,7 +80,7 @@ impl Load {
         let (stop, stopped) = oneshot::channel();
         let period = Duration::from_secs(1) / self.rate.get();
         let task = tokio::spawn(drive(Arc::clone(&shared), period, stopped));
-        Ok(RunningLoad { shared, stop, task })
+        RunningLoad { shared, stop, task }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The folder of the workspace's `Cargo.toml`: the one above this crate's.
-pub(crate) fn workspace_root() -> PathBuf {
+pub fn workspace_root() -> PathBuf {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     crate_folder.parent().unwrap_or(crate_folder).to_owned()
 }

@@ -108,7 +108,7 @@ impl Default for Settings {
             trust: Trust::File("/etc/ssl/certs/ca-certificates.crt".to_owned()),
             stream_idle_timeout: DEFAULT_STREAM_IDLE_TIMEOUT,
             access_log: Some("/dev/stdout".to_owned()),
-            ai_engine: AiEngine::Unavailable("it is not delivered to proxies in a cluster yet".to_owned()),
+            ai_engine: AiEngine::Unavailable("the control plane has no module for them".to_owned()),
             test_hooks: TestHooks::default(),
         }
     }

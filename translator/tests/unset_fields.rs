@@ -37,7 +37,9 @@ fn every_field_that_is_left_unset_is_in_the_table() {
 #[test]
 fn a_row_that_is_taken_out_is_missed() {
     let emitted = emitted();
-    let rows = TABLE.lines().enumerate().filter(|(_, line)| line.starts_with("| `"));
+    // Where a row about one place is taken out, one about all the others may take its part.
+    let is_general = |line: &str| line.starts_with("| `") && !line.contains("` in `");
+    let rows = TABLE.lines().enumerate().filter(|(_, line)| is_general(line));
     // Each tenth, to be quick.
     let rows: Vec<_> = rows.step_by(10).collect();
     assert!(rows.len() > 10);

@@ -107,6 +107,7 @@ impl Running {
                             message,
                             resources,
                             culprits,
+                            cause: xds::Cause::Refused,
                         },
                     }
                 }

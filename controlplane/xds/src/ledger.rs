@@ -1,6 +1,7 @@
 //! What one stream wants, holds, was sent and refused, of one resource type.
 
 mod answer;
+mod deferral;
 mod retirement;
 mod scan;
 
@@ -9,12 +10,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::answer::InFlight;
-pub(crate) use self::answer::Verdict;
+pub(crate) use self::answer::{Settled, Verdict};
+use self::deferral::Deferrals;
+pub(crate) use self::deferral::{NotReady, words_about};
 pub(crate) use self::retirement::Retirements;
 pub(crate) use self::scan::{Names, Revived, version_of};
 use crate::resource::Resource;
 use crate::resource_type::ResourceType;
 use crate::response::Response;
+use crate::session::Settings;
 use crate::snapshot::ResourceSet;
 use crate::subscription::{Change, Subscription};
 use crate::version::ResourceVersion;
@@ -34,6 +38,8 @@ pub(crate) struct Ledger {
     pub(crate) held: BTreeMap<Arc<str>, Held>,
     /// The refused version of a resource, while the snapshot still has that version.
     pub(crate) rejected: BTreeMap<Arc<str>, ResourceVersion>,
+    /// Those of `rejected` that the client cannot use yet, and that are sent again.
+    deferrals: Deferrals,
     /// Names whose rejection was reported, until it is overcome.
     reported: BTreeSet<Arc<str>>,
     /// Those of `reported` of which something changed since it was looked whether they are overcome.
@@ -139,9 +145,10 @@ pub(crate) struct Changes {
 }
 
 impl Ledger {
-    pub(crate) fn new(kind: ResourceType, lists_in_full: bool) -> Self {
+    pub(crate) fn new(kind: ResourceType, lists_in_full: bool, settings: Settings) -> Self {
         Self {
             kind,
+            deferrals: Deferrals::new(settings),
             lists_in_full,
             subscription: Subscription::new(kind),
             opened: false,
@@ -222,6 +229,7 @@ impl Ledger {
     fn forget(&mut self, name: &Arc<str>) {
         self.held.remove(name);
         self.rejected.remove(name);
+        self.deferrals.end(name);
         self.outstanding.remove(name);
         self.owed.remove(name);
         self.apart.remove(name);

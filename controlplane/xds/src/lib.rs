@@ -44,7 +44,7 @@ pub use delta::{Delta, DeltaConnection};
 pub use event::{Client, ClientEvent};
 pub use identity::{FixedGroup, Identify};
 pub use metrics::Metrics;
-pub use observation::{Observation, Rejection};
+pub use observation::{Cause, Observation, Rejection};
 pub use resource::Resource;
 pub use resource_type::ResourceType;
 pub use response::Response;

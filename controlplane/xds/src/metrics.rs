@@ -28,6 +28,7 @@ struct Families {
     bytes: Family<TypeLabel, Counter>,
     acks: Family<TypeLabel, Counter>,
     nacks: Family<TypeLabel, Counter>,
+    not_ready: Family<TypeLabel, Counter>,
     ack_latency: Family<TypeLabel, Histogram>,
     gate_timeouts: Counter,
 }
@@ -55,6 +56,7 @@ impl Default for Families {
             bytes: Family::default(),
             acks: Family::default(),
             nacks: Family::default(),
+            not_ready: Family::default(),
             ack_latency: Family::new_with_constructor(|| Histogram::new(LATENCY_BUCKETS)),
             gate_timeouts: Counter::default(),
         }
@@ -73,6 +75,9 @@ impl Metrics {
         xds.register_with_unit("response", "Size of responses sent", Unit::Bytes, all.bytes.clone());
         xds.register("acks", "Responses accepted by clients", all.acks.clone());
         xds.register("nacks", "Responses rejected by clients", all.nacks.clone());
+        let not_ready =
+            "Responses rejected because clients could not use a resource yet, which is sent again";
+        xds.register("not_ready", not_ready, all.not_ready.clone());
         let latency = all.ack_latency.clone();
         xds.register_with_unit("ack", "Time from a response to its acceptance", Unit::Seconds, latency);
         let timeouts = all.gate_timeouts.clone();
@@ -106,6 +111,9 @@ impl Metrics {
             }
             Observation::Nacked(rejection) | Observation::Split(rejection) => {
                 self.families.nacks.get_or_create(&label(rejection.resource_type)).inc();
+            }
+            Observation::NotReady { resource_type, .. } => {
+                self.families.not_ready.get_or_create(&label(*resource_type)).inc();
             }
             Observation::GateTimeout { .. } => {
                 self.families.gate_timeouts.inc();

@@ -25,6 +25,13 @@ pub enum Observation {
     },
     /// A response was rejected; the client keeps what it had.
     Nacked(Rejection),
+    /// A response was rejected because the client cannot use some resources yet; they are sent again.
+    NotReady {
+        /// Their type.
+        resource_type: ResourceType,
+        /// Their names.
+        names: Vec<String>,
+    },
     /// A response with several resources was rejected, and it was not said which of them is to blame. They are
     /// sent again one by one, and what the client says to these counts; there are no culprits yet.
     Split(Rejection),
@@ -66,4 +73,16 @@ pub struct Rejection {
     pub resources: Vec<(String, ResourceVersion)>,
     /// Those of them that the message names, or all if it names none (none if that is to be found out).
     pub culprits: Vec<String>,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why a client refuses a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It finds fault with it.
+    Refused,
+    /// It could not use the resource yet, each time that it was sent: the dynamic module that the resource needs has
+    /// not been fetched. It is sent again and again all the same.
+    NotReady,
 }

@@ -24,13 +24,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::warming::Warmings;
-use crate::ledger::{Extent, Ledger, MAX_IN_FLIGHT, Verdict, version_of};
-use crate::observation::{Observation, Rejection};
+use crate::ledger::{Extent, Ledger, MAX_IN_FLIGHT, NotReady, Settled, Verdict, version_of, words_about};
+use crate::observation::{Cause, Observation, Rejection};
 use crate::resource::Resource;
 use crate::resource_type::{PerType, ResourceType};
 use crate::response::Response;
 use crate::snapshot::Snapshot;
 use crate::subscription::Change;
+use crate::version::ResourceVersion;
 use crate::words::words;
 
 /// How patient a stream is.
@@ -41,12 +42,25 @@ pub struct Settings {
     pub gate_timeout: Duration,
     /// How long a resource that is gone from the snapshot stays at the client after its last reference.
     pub drain_delay: Duration,
+    /// How long to wait before a cluster that the client cannot use yet is sent again, at first; each time twice as
+    /// long. Envoy says so of a cluster whose dynamic module it is still fetching.
+    pub resend_delay: Duration,
+    /// The longest of these waits.
+    pub max_resend_delay: Duration,
+    /// When a cluster that the client still cannot use is reported as rejected.
+    pub not_ready_patience: Duration,
 }
 
 impl Default for Settings {
-    /// 5 s and 2 s.
+    /// 5 s and 2 s; 0.1 s to 5 s, and 30 s.
     fn default() -> Self {
-        Self { gate_timeout: Duration::from_secs(5), drain_delay: Duration::from_secs(2) }
+        Self {
+            gate_timeout: Duration::from_secs(5),
+            drain_delay: Duration::from_secs(2),
+            resend_delay: Duration::from_millis(100),
+            max_resend_delay: Duration::from_secs(5),
+            not_ready_patience: Duration::from_secs(30),
+        }
     }
 }
 
@@ -90,7 +104,9 @@ impl Session {
             form,
             settings,
             snapshot: None,
-            ledgers: PerType::new(|kind| Ledger::new(kind, form == Form::Sotw && kind.is_listed_in_full())),
+            ledgers: PerType::new(|kind| {
+                Ledger::new(kind, form == Form::Sotw && kind.is_listed_in_full(), settings)
+            }),
             warmings: Warmings::new(),
             held_since: None,
             last_serial: 0,
@@ -143,29 +159,51 @@ impl Session {
         if matches!(verdict, Verdict::Rejected(_)) && kind.is_traffic() {
             self.revoke_replacement();
         }
-        let named = |resources: &[Arc<Resource>]| {
-            resources.iter().map(|r| (r.name().to_string(), r.version())).collect()
-        };
-        self.observations.push(match verdict {
-            Verdict::Accepted => Observation::Acked { resource_type: kind, latency: settled.latency },
-            Verdict::Rejected(message) => {
-                let rejection = Rejection {
-                    resource_type: kind,
-                    version: settled.version,
-                    nonce: settled.serial,
-                    message: words(kind, message),
-                    resources: named(&settled.news),
-                    culprits: settled.culprits.iter().map(ToString::to_string).collect(),
-                };
-                match settled.is_split {
-                    true => Observation::Split(rejection),
-                    false => Observation::Nacked(rejection),
-                }
+        match verdict {
+            Verdict::Accepted => {
+                let acked = Observation::Acked { resource_type: kind, latency: settled.latency };
+                self.observations.push(acked);
             }
-        });
+            Verdict::Rejected(message) => self.observe_rejection(kind, &settled, message),
+        }
         if !settled.accepted.is_empty() {
-            let resources = named(&settled.accepted);
+            let resources = versions(&settled.accepted);
             self.observations.push(Observation::Accepted { resource_type: kind, resources });
+        }
+    }
+
+    /// Tells what the client refused, and what it cannot use yet.
+    fn observe_rejection(&mut self, kind: ResourceType, settled: &Settled, message: &str) {
+        let NotReady { names: not_ready, overdue } = &settled.not_ready;
+        let rejection = |culprits: &BTreeSet<Arc<str>>, message: &str, cause: Cause| Rejection {
+            resource_type: kind,
+            version: settled.version,
+            nonce: settled.serial,
+            message: words(kind, message),
+            resources: versions(&settled.news),
+            culprits: strings(culprits),
+            cause,
+        };
+        if settled.is_split {
+            let split = rejection(&settled.culprits, message, Cause::Refused);
+            self.observations.push(Observation::Split(split));
+            return;
+        }
+        let all = settled.culprits.union(not_ready).cloned().collect();
+        if not_ready.is_empty() {
+            self.observations.push(Observation::Nacked(rejection(
+                &settled.culprits,
+                message,
+                Cause::Refused,
+            )));
+        } else {
+            let names = strings(not_ready);
+            self.observations.push(Observation::NotReady { resource_type: kind, names });
+            let told = [(&settled.culprits, Cause::Refused), (overdue, Cause::NotReady)];
+            for (culprits, cause) in told.into_iter().filter(|(culprits, _)| !culprits.is_empty()) {
+                let about = words_about(message, culprits, &all);
+                self.observations.push(Observation::Nacked(rejection(culprits, &about, cause)));
+            }
         }
     }
 
@@ -204,6 +242,7 @@ impl Session {
     /// full of the state of the world.
     pub(crate) fn advance(&mut self, now: Instant) {
         let Some(snapshot) = self.snapshot.clone() else { return };
+        self.ledgers.get_mut(ResourceType::Cluster).resume_deferred(now);
         for kind in ResourceType::ALL {
             let revived = self.ledgers.get_mut(kind).scan(&snapshot);
             if kind == ResourceType::Cluster {
@@ -231,7 +270,8 @@ impl Session {
     /// When [`advance`](Self::advance) has something to do even if nothing happens.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let busy = ResourceType::ALL.into_iter().filter_map(|kind| self.unblocked_at(kind));
-        let deadlines = self.drained_at().into_iter().chain(self.gate_opens_at()).chain(busy);
+        let again = self.ledgers.get(ResourceType::Cluster).deferred_until();
+        let deadlines = self.drained_at().into_iter().chain(self.gate_opens_at()).chain(busy).chain(again);
         // What was due when `advance` last ran waits for something else than time.
         deadlines.filter(|at| self.advanced_at.is_some_and(|last| last < *at)).min()
     }
@@ -360,4 +400,13 @@ impl Session {
             }
         }
     }
+}
+
+fn strings(names: &BTreeSet<Arc<str>>) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+/// Names and versions.
+fn versions(resources: &[Arc<Resource>]) -> Vec<(String, ResourceVersion)> {
+    resources.iter().map(|resource| (resource.name().to_string(), resource.version())).collect()
 }

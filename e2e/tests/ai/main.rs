@@ -1,10 +1,12 @@
 //! AI backends through a real Envoy with the AI engine, with mock providers: which request reaches the provider, what the
 //! client gets, and what is counted.
 
+mod delivery;
 mod example;
 mod failover;
 mod keys;
 mod providers;
+mod replica;
 mod sdk;
 mod without_module;
 mod world;

@@ -69,7 +69,8 @@ impl World {
     }
 }
 
-const GATEWAY: &str = "
+/// The Gateway of every test here.
+pub(crate) const GATEWAY: &str = "
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: gw, namespace: default}

@@ -155,6 +155,19 @@ pub struct Engine {
 pub enum ModuleSource {
     /// From a file, as the proxy sees it.
     File(String),
+    /// From a server; the proxy keeps what it has fetched.
+    Remote(RemoteModule),
+}
+
+/// A module that proxies fetch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteModule {
+    /// Where it is, with `https:`.
+    pub uri: String,
+    /// The cluster of the proxy's bootstrap that leads there.
+    pub cluster: String,
+    /// The SHA-256 of the file, in lower-case hexadecimal digits. A proxy loads nothing else.
+    pub sha256: String,
 }
 
 /// Who may have signed a backend's certificate.

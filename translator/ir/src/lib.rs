@@ -22,8 +22,8 @@ mod route;
 mod secret;
 
 pub use cluster::{
-    AwsSigning, ClusterIr, Credential, Discovery, Endpoint, Engine, HostPort, ModuleSource, Trust,
-    UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    AwsSigning, ClusterIr, Credential, Discovery, Endpoint, Engine, HostPort, ModuleSource, RemoteModule,
+    Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
 pub use gateway::{Bind, EscapedSlashes, FilterChainIr, HttpChain, ListenerIr, Protocol};

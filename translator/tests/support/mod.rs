@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crds::Object;
-use ir::ModuleSource;
+use ir::{ModuleSource, RemoteModule};
 use serde_json::Value;
 use translator::{Addressing, AiEngine, ConnectTo, Resources, Settings};
 
@@ -113,6 +113,13 @@ fn settings(text: &str) -> Settings {
             "soleController" => settings.sole_controller = value == true,
             "impliedClass" => settings.implied_classes = vec![text.to_owned()],
             "accessLog" => settings.access_log = value.as_str().map(str::to_owned),
+            "aiModuleUri" => {
+                settings.ai_engine = AiEngine::Available(ModuleSource::Remote(RemoteModule {
+                    uri: text.to_owned(),
+                    cluster: "xds_cluster".to_owned(),
+                    sha256: "5ca1ab1e".repeat(8),
+                }));
+            }
             "aiModule" => settings.ai_engine = AiEngine::Available(ModuleSource::File(text.to_owned())),
             "connectTo" => settings.connect_to = vec![connect_to(text)],
             other => panic!("unknown setting {other}"),

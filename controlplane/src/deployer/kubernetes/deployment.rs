@@ -34,6 +34,15 @@ const LEAST_DRAIN_SECONDS: i64 = 5;
 /// Seconds of the grace that are left for Envoy's own end.
 const END_SECONDS: i64 = 5;
 
+/// The variable that says where temporary files go.
+const TEMPORARY_FILES: &str = "TMPDIR";
+
+/// Where Envoy keeps the modules that it has fetched.
+const MODULE_DIR: &str = "/var/cache/chancery";
+
+/// Room for many versions of the module, each of some MiB: Envoy removes none while the pod lives.
+const MODULE_SPACE: &str = "256Mi";
+
 /// Seconds in which connections of a listener that is gone are closed.
 const LISTENER_DRAIN_SECONDS: i64 = 60;
 
@@ -172,7 +181,12 @@ fn container(common: &Common<'_>, pod: &PodParameters) -> Value {
     if metrics(common.parameters).is_some() {
         ports.push(json!({ "name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP" }));
     }
-    let mounts = [("config", CONFIG_DIR, true), ("xds-token", TOKEN_DIR, true), ("run", RUN_DIR, false)];
+    let mounts = [
+        ("config", CONFIG_DIR, true),
+        ("xds-token", TOKEN_DIR, true),
+        ("run", RUN_DIR, false),
+        ("modules", MODULE_DIR, false),
+    ];
     let mounts = mounts
         .map(|(name, path, read_only)| json!({ "name": name, "mountPath": path, "readOnly": read_only }));
     let extra = parameters.extra_volume_mounts.iter().flatten().map(|mount| json!(mount));
@@ -192,7 +206,7 @@ fn container(common: &Common<'_>, pod: &PodParameters) -> Value {
         [
             ("imagePullPolicy", json!(pull_policy)),
             ("securityContext", container_security_context(common.parameters, parameters)),
-            ("env", json!(parameters.env)),
+            ("env", json!(environment(parameters))),
             ("livenessProbe", json!(pod.liveness_probe)),
             (
                 "lifecycle",
@@ -204,6 +218,17 @@ fn container(common: &Common<'_>, pod: &PodParameters) -> Value {
         ],
     );
     container
+}
+
+/// Envoy keeps the modules that it fetches in the folder for temporary files, from where it loads them again when its
+/// container starts anew. The root file system cannot be written.
+fn environment(parameters: &ContainerParameters) -> Vec<Value> {
+    let given = parameters.env.iter().flatten().map(|variable| json!(variable));
+    let mut all: Vec<Value> = given.collect();
+    if !all.iter().any(|variable| variable["name"] == TEMPORARY_FILES) {
+        all.push(json!({ "name": TEMPORARY_FILES, "value": MODULE_DIR }));
+    }
+    all
 }
 
 /// The image and its pull policy. A tag or digest alone keeps the name of the default image.
@@ -273,6 +298,7 @@ fn volumes(common: &Common<'_>, pod: &PodParameters) -> Value {
         json!({ "name": "config", "configMap": { "name": common.infra.name } }),
         json!({ "name": "xds-token", "projected": { "sources": [{ "serviceAccountToken": token }] } }),
         json!({ "name": "run", "emptyDir": { "medium": "Memory", "sizeLimit": "1Mi" } }),
+        json!({ "name": "modules", "emptyDir": { "sizeLimit": MODULE_SPACE } }),
     ];
     ours.into_iter().chain(pod.extra_volumes.iter().flatten().map(|volume| json!(volume))).collect()
 }

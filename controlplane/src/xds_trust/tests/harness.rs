@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2::SendRequest;
@@ -27,6 +27,8 @@ use tonic::Code;
 use xds::{AdsServer, NodeGroup, Resource, ResourceType, SnapshotWriter};
 
 use super::super::*;
+use crate::ai_module::delivery::tests::module;
+use crate::ai_module::delivery::{Module, WithModule};
 use crate::lease::Leadership;
 use crate::mock_api::MockApi;
 
@@ -36,6 +38,9 @@ pub(super) const DELTA: &str =
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
 pub(super) const SOTW: &str =
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+
+/// The end of the module that the port serves.
+pub(super) const MODULE: &[u8] = b"canary-module";
 
 /// Longer than anything here takes; only a bug waits for it.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -116,6 +121,7 @@ pub(super) struct Port {
     pub(super) directory: watch::Sender<Arc<ProxyDirectory>>,
     pub(super) writer: SnapshotWriter,
     pub(super) keeper: AuthorityKeeper,
+    pub(super) module: Arc<Module>,
     _leads: watch::Sender<Leadership>,
     _stop: oneshot::Sender<()>,
 }
@@ -162,10 +168,12 @@ impl Port {
         let address = listener.local_addr().unwrap();
         let tls = server_config(keeper.certificate());
         let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(serve_tls(listener, tls, Authenticated::new(authenticator, ads), async {
+        let module = Arc::new(module(MODULE));
+        let service = WithModule::new(Some(module.clone()), ads);
+        tokio::spawn(serve_tls(listener, tls, Authenticated::new(authenticator, service), async {
             let _ = stopped.await;
         }));
-        Self { address, reviewer, directory, writer, keeper, _leads: leads, _stop: stop }
+        Self { address, reviewer, directory, writer, keeper, module, _leads: leads, _stop: stop }
     }
 
     /// Connects as a proxy does that trusts the present bundle.
@@ -237,6 +245,25 @@ impl Client {
         let body = StreamBody::new(UnboundedReceiverStream::new(receiver));
         let response = soon(self.requests.send_request(request.body(body).unwrap())).await.unwrap();
         Call { response, _requests: sender }
+    }
+
+    /// Asks for a page as any HTTP client does: the status, headers and body of the answer.
+    pub(super) async fn fetch(
+        &mut self,
+        method: Method,
+        path: &str,
+        token: Option<&BearerToken>,
+    ) -> (http::response::Parts, Vec<u8>) {
+        let mut request = Request::builder().method(method).uri(format!("https://{SERVER}{path}"));
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
+        }
+        // The end of the request, which has no body.
+        let (_, receiver) = mpsc::unbounded_channel();
+        let body = StreamBody::new(UnboundedReceiverStream::new(receiver));
+        let response = soon(self.requests.send_request(request.body(body).unwrap())).await.unwrap();
+        let (parts, body) = response.into_parts();
+        (parts, soon(body.collect()).await.unwrap().to_bytes().to_vec())
     }
 
     /// Waits until the server has closed the connection.

@@ -3,4 +3,5 @@
 mod harness;
 mod lifetime;
 mod matrix;
+mod module;
 mod rotation;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::deferral::NotReady;
 use super::{Held, Ledger, Revision};
 use crate::resource::Resource;
 use crate::response::Response;
@@ -66,6 +67,8 @@ pub(crate) struct Settled {
     pub(crate) accepted: Vec<Arc<Resource>>,
     /// What a rejection is about.
     pub(crate) culprits: BTreeSet<Arc<str>>,
+    /// What the client cannot use yet, and is sent again; none of it is among the culprits.
+    pub(crate) not_ready: NotReady,
     /// Whether that is to be found out: nothing is refused yet, and all of `news` is to be sent again.
     pub(crate) is_split: bool,
 }
@@ -73,8 +76,8 @@ pub(crate) struct Settled {
 /// What is to be made of a response.
 enum Outcome {
     Accepted,
-    /// But for these.
-    Refused(BTreeSet<Arc<str>>),
+    /// But for the culprits, and for what the client cannot use yet.
+    Refused(BTreeSet<Arc<str>>, NotReady),
     /// All of it is to be sent again, one by one.
     Split,
 }
@@ -92,7 +95,7 @@ impl Ledger {
             let is_last = response.serial == serial;
             response.news.iter().for_each(|resource| self.note(resource.name()));
             let outcome = match verdict {
-                Verdict::Rejected(message) if is_last => self.reject(&response, message),
+                Verdict::Rejected(message) if is_last => self.reject(&response, message, now),
                 Verdict::Accepted | Verdict::Rejected(_) => {
                     for resource in &response.shown {
                         self.accept(resource, response.serial);
@@ -100,12 +103,15 @@ impl Ledger {
                     Outcome::Accepted
                 }
             };
-            let (culprits, is_split) = match outcome {
-                Outcome::Accepted => (BTreeSet::new(), false),
-                Outcome::Refused(culprits) => (culprits, false),
-                Outcome::Split => (BTreeSet::new(), true),
+            let is_split = matches!(outcome, Outcome::Split);
+            let (culprits, not_ready) = match outcome {
+                Outcome::Accepted | Outcome::Split => Default::default(),
+                Outcome::Refused(culprits, not_ready) => (culprits, not_ready),
             };
-            let is_good = |resource: &&Arc<Resource>| !is_split && !culprits.contains(resource.name());
+            let is_good = |resource: &&Arc<Resource>| {
+                let name = resource.name();
+                !is_split && !culprits.contains(name) && !not_ready.names.contains(name)
+            };
             accepted.extend(response.news.iter().filter(is_good).cloned());
             if is_last {
                 if matches!(verdict, Verdict::Accepted) {
@@ -114,7 +120,16 @@ impl Ledger {
                 }
                 let latency = now.saturating_duration_since(response.sent_at);
                 let InFlight { version, news, .. } = response;
-                return Some(Settled { serial, version, latency, news, accepted, culprits, is_split });
+                return Some(Settled {
+                    serial,
+                    version,
+                    latency,
+                    news,
+                    accepted,
+                    culprits,
+                    not_ready,
+                    is_split,
+                });
             }
         }
         None
@@ -126,6 +141,10 @@ impl Ledger {
             self.rejected.remove(resource.name()); // It was on its way twice, and the client thought better.
             self.is_list_doubtful = true;
             self.touch(resource.name());
+        }
+        if !self.rejected.contains_key(resource.name()) {
+            // Else this is the version that the client goes on with meanwhile.
+            self.deferrals.end(resource.name());
         }
         if self.departs(resource.name()) {
             return; // And then it is not what the client falls back to.
@@ -160,7 +179,7 @@ impl Ledger {
 
     /// The client refused `response`: it keeps its last good version of the culprits. What the message does
     /// not blame has been applied, if it blames anything at all.
-    fn reject(&mut self, response: &InFlight, message: &str) -> Outcome {
+    fn reject(&mut self, response: &InFlight, message: &str, now: Instant) -> Outcome {
         self.is_list_doubtful = true;
         self.announced = None;
         let mut culprits = named(&response.shown, message);
@@ -171,19 +190,28 @@ impl Ledger {
             }
             culprits = response.news.iter().map(|resource| resource.name().clone()).collect();
         }
+        let mut not_ready = NotReady { names: self.not_ready(&culprits, message), ..NotReady::default() };
+        culprits.retain(|name| !not_ready.names.contains(name));
         for resource in &response.news {
-            if !culprits.contains(resource.name()) {
+            let is_deferred = not_ready.names.contains(resource.name());
+            if !is_deferred && !culprits.contains(resource.name()) {
                 self.accept(resource, response.serial);
                 continue;
             }
             // What is noted already is about the present version; this may be about an older one: the
             // snapshot may have moved on meanwhile, and then the rejection is history.
             self.rejected.entry(resource.name().clone()).or_insert(resource.version());
-            self.reported.insert(resource.name().clone());
+            if !is_deferred {
+                self.deferrals.end(resource.name());
+                self.reported.insert(resource.name().clone());
+            } else if self.deferrals.defer(resource.name(), now) {
+                not_ready.overdue.insert(resource.name().clone());
+                self.reported.insert(resource.name().clone());
+            }
             self.touch(resource.name());
             self.fall_back(resource.name(), response.serial);
         }
-        Outcome::Refused(culprits)
+        Outcome::Refused(culprits, not_ready)
     }
 
     /// Has everything new in `response` sent again, one by one: the client refused it, and what it would have
@@ -223,14 +251,19 @@ fn named(shown: &[Arc<Resource>], message: &str) -> BTreeSet<Arc<str>> {
 
 /// Whether `name` stands in `message` as a word of its own, not as part of a longer name.
 fn mentions(message: &str, name: &str) -> bool {
+    places(message, name).next().is_some()
+}
+
+/// Where `name` stands in `message` as a word of its own.
+pub(super) fn places<'a>(message: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
     let in_a_name = |c: char| c.is_alphanumeric() || "-_/|".contains(c);
-    !name.is_empty()
-        && message.match_indices(name).any(|(at, _)| {
-            let before = message.get(..at).and_then(|text| text.trim_end_matches('.').chars().next_back());
-            let after =
-                message.get(at + name.len()..).and_then(|text| text.trim_start_matches('.').chars().next());
-            !before.is_some_and(in_a_name) && !after.is_some_and(in_a_name)
-        })
+    let is_word = move |at: &usize| {
+        let before = message.get(..*at).and_then(|text| text.trim_end_matches('.').chars().next_back());
+        let after =
+            message.get(*at + name.len()..).and_then(|text| text.trim_start_matches('.').chars().next());
+        !name.is_empty() && !before.is_some_and(in_a_name) && !after.is_some_and(in_a_name)
+    };
+    message.match_indices(name).map(|(at, _)| at).filter(is_word)
 }
 
 #[cfg(test)]

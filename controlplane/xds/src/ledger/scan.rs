@@ -76,6 +76,7 @@ impl Ledger {
         let resource = set.get(name);
         if self.rejected.get(name).is_some_and(|refused| resource.is_none_or(|r| r.version() != *refused)) {
             self.rejected.remove(name);
+            self.deferrals.end(name);
         }
         let Some(resource) = resource else {
             self.outstanding.remove(name);

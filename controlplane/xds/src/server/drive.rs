@@ -118,6 +118,15 @@ impl<P: Protocol> Stream<P> {
                 );
                 self.tell(ClientEvent::Nack { client, rejection });
             }
+            Observation::NotReady { resource_type, names } => {
+                tracing::debug!(
+                    group = %client.group,
+                    node = client.node,
+                    %resource_type,
+                    ?names,
+                    "client cannot use these yet; they are sent again"
+                );
+            }
             Observation::Split(rejection) => {
                 tracing::info!(
                     group = %client.group,

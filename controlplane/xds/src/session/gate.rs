@@ -18,7 +18,12 @@ impl Session {
     /// once (Envoy issues 13009, 28877; go-control-plane issues 526, 583).
     pub(super) fn begin_warming(&mut self, clusters: &[Arc<Resource>], now: Instant) {
         for cluster in clusters {
-            self.warmings.begin(cluster, self.last_serial, now);
+            let again = self.ledgers.get(ResourceType::Cluster).awaits_again(cluster.name());
+            match again {
+                // The client could not use it for so long that nothing may wait for it any more.
+                Some(false) => self.warmings.end(cluster.name()),
+                Some(true) | None => self.warmings.begin(cluster, self.last_serial, now),
+            }
             self.owe_endpoints(cluster);
         }
     }

@@ -117,7 +117,8 @@ impl Warmings {
         }
     }
 
-    fn end(&mut self, name: &Arc<str>) {
+    /// Ends the wait for a cluster, if there is one.
+    pub(super) fn end(&mut self, name: &Arc<str>) {
         let Some(Warming { since, cluster, is_awaited, .. }) = self.clusters.remove(name) else { return };
         self.by_age.remove(&(since, name.clone()));
         self.awaited -= usize::from(is_awaited);
@@ -137,6 +138,10 @@ impl Warming {
     fn goes_on(&self, ledgers: &PerType<Ledger>, snapshot: &Snapshot) -> bool {
         let clusters = ledgers.get(ResourceType::Cluster);
         let name = self.cluster.name();
+        if clusters.awaits_again(name) == Some(true) {
+            // The client cannot use it yet, and gets it again.
+            return true;
+        }
         // One that was refused or given up is not worth waiting for.
         let is_expected = clusters.held.contains_key(name) && !clusters.rejected.contains_key(name);
         if !self.is_awaited {

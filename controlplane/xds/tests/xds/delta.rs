@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use xds::ResourceType::{Cluster, Endpoint, Listener, Route, Secret};
-use xds::{DeltaConnection, Observation, Resource, ResourceType, ResourceVersion, Response};
+use xds::{Cause, DeltaConnection, Observation, Resource, ResourceType, ResourceVersion, Response};
 
 use crate::support::*;
 
@@ -635,4 +635,111 @@ impl<const N: usize> ConcatWith for [Vec<Resource>; N] {
         all.push(replacement);
         all
     }
+}
+
+/// What is reported as a rejection: the culprits, and why.
+type Reported = (Vec<String>, Cause, String);
+
+/// The names that observations of clusters which the client cannot use tell, and what is reported as a rejection.
+fn of_not_ready(stream: &mut Stream) -> (Vec<Vec<String>>, Vec<Reported>) {
+    let (mut not_ready, mut rejected) = (Vec::new(), Vec::new());
+    for observation in stream.connection.take_observations() {
+        match observation {
+            Observation::NotReady { names, .. } => not_ready.push(names),
+            Observation::Nacked(rejection) => {
+                rejected.push((rejection.culprits, rejection.cause, rejection.message));
+            }
+            _ => {}
+        }
+    }
+    (not_ready, rejected)
+}
+
+fn ai(body: &str) -> Vec<Resource> {
+    let mut all = base();
+    all.extend([cluster("ai", body), endpoint("ai", "1"), cluster("plain", body), route("s", "ai")]);
+    all
+}
+
+#[test]
+fn a_cluster_whose_module_is_being_fetched_is_sent_again_and_its_neighbour_is_used() {
+    let mut stream = Stream::holding(base());
+    stream.request(Route, &["s"], &[]);
+    assert_eq!(stream.publish(ai("1")), [sent(Cluster, &["ai", "plain"], &[])]);
+    assert_eq!(stream.nack_last(&not_ready(&["ai"])), [], "routes wait for it");
+    assert_eq!(of_not_ready(&mut stream), (vec![vec!["ai".to_owned()]], vec![]), "no rejection");
+    assert_eq!(stream.connection.next_deadline(), Some(after(stream.now(), 100)));
+    assert_eq!(stream.wait(99), []);
+    assert_eq!(stream.wait(1), [sent(Cluster, &["ai"], &[])], "it alone");
+    assert_eq!(stream.nack_last(&not_ready(&["ai"])), []);
+    assert_eq!(stream.wait(199), []);
+    assert_eq!(stream.wait(1), [sent(Cluster, &["ai"], &[])]);
+    assert_eq!(stream.ack_last(), []);
+    assert_eq!(stream.request(Endpoint, &["ai"], &[]), [sent(Endpoint, &["ai"], &[])]);
+    assert_eq!(stream.request(Endpoint, &["plain"], &[]), []);
+    assert_eq!(stream.ack_last(), [sent(Route, &["s"], &[])]);
+    stream.ack_last();
+    assert_eq!(stream.connection.next_deadline(), None);
+}
+
+#[test]
+fn a_module_that_never_comes_holds_others_up_once_and_is_reported() {
+    let mut stream = Stream::holding(base());
+    stream.request(Route, &["s"], &[]);
+    stream.publish(ai("1"));
+    let (mut reported, mut waited) = (Vec::new(), 0);
+    let mut routes_at = None;
+    while waited < 60_000 {
+        if let Some(cluster) = stream.last.iter().find(|response| response.resource_type == Cluster).cloned()
+        {
+            stream.last = vec![cluster];
+            stream.nack_last(&not_ready(&["ai"]));
+        }
+        let (_, rejected) = of_not_ready(&mut stream);
+        reported.extend(rejected.into_iter().map(|rejection| (waited, rejection)));
+        if stream.wait(100).iter().any(|sent| sent.0 == Route) {
+            routes_at.get_or_insert(waited);
+        }
+        waited += 100;
+    }
+    assert!(matches!(routes_at, Some(4_000..=5_200)), "{routes_at:?}");
+    let [(at, (culprits, Cause::NotReady, message))] = &reported[..] else { panic!("{reported:?}") };
+    assert!((30_000..36_000).contains(at), "{at}");
+    assert_eq!(culprits, &["ai"]);
+    assert!(message.starts_with("ai: Remote module not cached"), "{message}");
+
+    // What is new later does not wait for it any more.
+    stream.settle();
+    let mut newer = ai("1");
+    newer.push(listener("new", "1"));
+    let sent_now = stream.publish(newer);
+    assert!(sent_now.contains(&sent(Listener, &["new"], &[])), "{sent_now:?}");
+}
+
+#[test]
+fn a_cluster_that_is_refused_beside_one_that_is_not_ready_is_reported_alone() {
+    let mut stream = Stream::holding(base());
+    stream.publish(ai("1"));
+    stream.nack_last(&format!("{}, plain: no such filter", not_ready(&["ai"])));
+    let (not_ready_names, rejected) = of_not_ready(&mut stream);
+    assert_eq!(not_ready_names, [["ai"]]);
+    assert_eq!(rejected, [(vec!["plain".to_owned()], Cause::Refused, "plain: no such filter".to_owned())]);
+    assert_eq!(stream.wait(100), [sent(Cluster, &["ai"], &[])], "the other one is not sent again");
+}
+
+#[test]
+fn a_new_version_is_sent_at_once_while_the_old_one_is_not_ready_and_serves_until_it_is() {
+    let mut stream = Stream::holding(ai("1"));
+    assert_eq!(stream.publish(ai("2")), [sent(Cluster, &["ai", "plain"], &[]), sent(Endpoint, &["ai"], &[])]);
+    stream.last.retain(|response| response.resource_type == Cluster);
+    stream.nack_last(&not_ready(&["ai"]));
+    assert_eq!(stream.publish(ai("3")), [sent(Cluster, &["ai", "plain"], &[]), sent(Endpoint, &["ai"], &[])]);
+    stream.settle();
+    assert_eq!(stream.wait(60_000), [], "the older one is history");
+    // Back to a version that is not ready, and back again before it is due.
+    stream.publish(ai("2"));
+    stream.last.retain(|response| response.resource_type == Cluster);
+    stream.nack_last(&not_ready(&["ai"]));
+    let sent_now = stream.publish(ai("3"));
+    assert_eq!(sent_now[0], sent(Cluster, &["plain"], &[]), "it has that already");
 }

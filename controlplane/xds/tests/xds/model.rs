@@ -17,7 +17,7 @@ use xds::{
     Response, Snapshot, SnapshotWriter, SotwConnection,
 };
 
-use crate::support::{SETTINGS, delta_request, error, sotw_request};
+use crate::support::{SETTINGS, delta_request, error, not_ready, sotw_request};
 
 // --- The walk ---
 
@@ -61,6 +61,8 @@ enum Verdict {
     Accept,
     RejectAll,
     RejectFirst,
+    /// Of clusters: the first cannot be used yet. Others are accepted.
+    NotReady,
 }
 
 /// What exists: bodies by index, where 0 is "does not exist".
@@ -119,7 +121,8 @@ fn walks() -> impl Strategy<Value = Walk> {
     let verdict = prop_oneof![
         8 => Just(Verdict::Accept),
         1 => Just(Verdict::RejectAll),
-        1 => Just(Verdict::RejectFirst)
+        1 => Just(Verdict::RejectFirst),
+        2 => Just(Verdict::NotReady)
     ];
     let extra = || prop_oneof![(Just(Endpoint), 0..4usize), (Just(Route), 0..2usize)];
     let step = prop_oneof![
@@ -183,6 +186,8 @@ struct Client {
     opened: BTreeSet<ResourceType>,
     /// State of the world: the last accepted version.
     accepted: BTreeMap<ResourceType, ResourceVersion>,
+    /// Since when it cannot use a cluster.
+    not_ready: BTreeMap<String, Instant>,
     /// Versions it refused and that are still published.
     refused: BTreeSet<(Key, ResourceVersion)>,
 
@@ -216,6 +221,7 @@ impl Client {
             told: BTreeMap::new(),
             opened: BTreeSet::new(),
             accepted: BTreeMap::new(),
+            not_ready: BTreeMap::new(),
             refused: BTreeSet::new(),
             sent: BTreeMap::new(),
             may_repeat: BTreeSet::new(),
@@ -304,6 +310,7 @@ impl Client {
         self.told.clear();
         self.opened.clear();
         self.refused.clear();
+        self.not_ready.clear();
         self.sent.clear();
         self.may_repeat.clear();
         self.listed.clear();
@@ -381,6 +388,10 @@ impl Client {
         let kind = response.resource_type;
         let (refused, message) = match (verdict, news.first()) {
             (Verdict::Accept, _) | (_, None) => (vec![], None),
+            (Verdict::NotReady, Some(first)) => match kind == Cluster {
+                true => (vec![first.clone()], Some(not_ready(&[&**first.name()]))),
+                false => (vec![], None),
+            },
             (Verdict::RejectAll, _) => (news.clone(), Some("no".to_owned())),
             (Verdict::RejectFirst, Some(first)) => {
                 (vec![first.clone()], Some(format!("bad: {}", first.name())))
@@ -399,9 +410,10 @@ impl Client {
         for resource in response.resources {
             let key = (kind, resource.name().to_string());
             if refused.iter().any(|r| r.name() == resource.name()) {
-                match is_split {
-                    true => self.may_repeat.extend([key]),
-                    false => self.refuse(key, &resource),
+                match verdict {
+                    _ if is_split => self.may_repeat.extend([key]),
+                    Verdict::NotReady => self.cannot_use(key),
+                    _ => self.refuse(key, &resource),
                 }
                 continue;
             }
@@ -409,6 +421,9 @@ impl Client {
                 continue;
             }
             self.refused.remove(&(key.clone(), resource.version()));
+            if kind == Cluster {
+                self.not_ready.remove(&key.1);
+            }
             self.good.insert(key.clone(), resource.version());
             let exists = self.snapshot.as_ref().unwrap().get(kind, &key.1).is_some();
             if kind == Route && (exists || self.is_delta) {
@@ -436,11 +451,32 @@ impl Client {
         self.state_wants();
     }
 
-    fn refuse(&mut self, key: Key, resource: &Resource) {
-        match self.good.get(&key) {
+    /// It comes again.
+    fn cannot_use(&mut self, key: Key) {
+        self.fall_back(&key);
+        let since = *self.not_ready.entry(key.1.clone()).or_insert(self.now);
+        if self.now >= since + SETTINGS.gate_timeout {
+            self.excused.insert(key.1.clone());
+        }
+        let is_refused = self.refused.iter().any(|(refused, _)| *refused == key);
+        if is_refused && !self.is_delta {
+            // It was listed all the same, lest it be taken for deleted.
+            return;
+        }
+        // It was sent twice, and refused the first time: the last word counts.
+        self.refused.retain(|(refused, _)| *refused != key);
+        self.may_repeat.insert(key);
+    }
+
+    fn fall_back(&mut self, key: &Key) {
+        match self.good.get(key) {
             Some(good) => self.listed.insert(key.clone(), *good),
-            None => self.listed.remove(&key),
+            None => self.listed.remove(key),
         };
+    }
+
+    fn refuse(&mut self, key: Key, resource: &Resource) {
+        self.fall_back(&key);
         if matches!(key.0, Cluster | Endpoint) {
             self.excused.insert(key.1.clone());
         }

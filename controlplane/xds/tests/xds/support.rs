@@ -7,8 +7,21 @@ use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, Disc
 use envoy_types::pb::google::rpc::Status;
 use xds::{Resource, ResourceType, Response, Settings, Snapshot};
 
-pub(crate) const SETTINGS: Settings =
-    Settings { gate_timeout: Duration::from_secs(5), drain_delay: Duration::from_secs(2) };
+pub(crate) const SETTINGS: Settings = Settings {
+    gate_timeout: Duration::from_secs(5),
+    drain_delay: Duration::from_secs(2),
+    resend_delay: Duration::from_millis(100),
+    max_resend_delay: Duration::from_secs(5),
+    not_ready_patience: Duration::from_secs(30),
+};
+
+/// What Envoy 1.40 says of a cluster whose module it has begun to fetch.
+pub(crate) fn not_ready(clusters: &[&str]) -> String {
+    let said = clusters
+        .iter()
+        .map(|name| format!("{name}: Remote module not cached; background fetch in progress. SHA256: 0a"));
+    format!("Error adding/updating cluster(s) {}", said.collect::<Vec<_>>().join(", "))
+}
 
 pub(crate) fn resource(kind: ResourceType, name: &str, body: &str) -> Resource {
     Resource::new(name, kind, body.as_bytes(), vec![])

@@ -103,7 +103,12 @@ fn what_envoy_is_started_with_rolls_the_deployment_out_and_touches_nothing_else(
             "/args",
             json!(["--log-level", "warning", "--component-log-level", "upstream:error"]),
         ),
-        ("env", json!({"env": [{"name": "A", "value": "b"}]}), "/env", json!([{"name": "A", "value": "b"}])),
+        (
+            "env",
+            json!({"env": [{"name": "A", "value": "b"}]}),
+            "/env",
+            json!([{"name": "A", "value": "b"}, {"name": "TMPDIR", "value": "/var/cache/chancery"}]),
+        ),
         (
             "resources",
             json!({"resources": {"requests": {"cpu": "50m"}, "limits": {"memory": "256Mi"}}}),

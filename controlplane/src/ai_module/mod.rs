@@ -1,4 +1,7 @@
-//! The module of the AI engine on this machine: where it is, and whether an Envoy loads it.
+//! The module of the AI engine: where it is on this machine, whether an Envoy loads it, and how proxies in a cluster
+//! get it.
+
+pub mod delivery;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -10,6 +13,7 @@ use ir::ModuleSource;
 use serde_json::{Value, json};
 use translator::AiEngine;
 
+use self::delivery::Module;
 use crate::source::file::io_message;
 
 /// The file's name, as Cargo builds it.
@@ -28,35 +32,63 @@ const CHECK_LIMIT: Duration = Duration::from_secs(10);
 const OFF: &str = "off";
 
 /// Where the module stands beside this program: in the same folder, as Cargo builds it, and in `lib/chancery` beside
-/// `bin`, as packages are laid out.
+/// `bin`, as packages are laid out. Images have there a file for each architecture (`libchancery_ai.amd64.so`,
+/// `libchancery_ai.arm64.so`), of which this program's own counts.
 pub fn beside(program: &Path) -> Option<PathBuf> {
     let folder = program.parent()?;
-    let installed = folder.parent().map(|prefix| prefix.join("lib/chancery").join(FILE_NAME));
-    let candidates = std::iter::once(folder.join(FILE_NAME)).chain(installed);
-    candidates.into_iter().find(|candidate| candidate.is_file())
+    let installed = folder.parent().map(|prefix| prefix.join("lib/chancery"));
+    let of_architecture = format!("libchancery_ai.{}.so", architecture());
+    let names = [FILE_NAME, &of_architecture];
+    let installed = installed.iter().flat_map(|folder| names.map(|name| folder.join(name)));
+    std::iter::once(folder.join(FILE_NAME)).chain(installed).find(|candidate| candidate.is_file())
 }
 
-/// The engine that `--ai-module` names, or else the one that was found.
+/// This program's architecture, as images call it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// The engine of proxies on this machine: the one that `--ai-module` names, or else the one that was found.
 ///
 /// # Errors
 /// The file that is named cannot be read, or is no such module.
 pub fn engine(given: Option<&Path>, found: Option<&Path>) -> Result<AiEngine> {
-    let unavailable = |reason: &str| Ok(AiEngine::Unavailable(reason.to_owned()));
+    let read = |path: &Path| check(path).map(|_| available(path));
+    Ok(choose(given, found, read)?.unwrap_or_else(AiEngine::Unavailable))
+}
+
+/// The module for proxies in a cluster, by the same rules. Without one, the reason why: a part of a sentence.
+///
+/// # Errors
+/// The file that is named cannot be read, or is no such module.
+pub fn for_cluster(given: Option<&Path>, found: Option<&Path>) -> Result<Result<Module, String>> {
+    choose(given, found, Module::read)
+}
+
+/// What `read` makes of the file that `--ai-module` names, or else of the one that was found.
+fn choose<T>(
+    given: Option<&Path>,
+    found: Option<&Path>,
+    read: impl FnOnce(&Path) -> Result<T, String>,
+) -> Result<Result<T, String>> {
     match (given, found) {
-        (Some(given), _) if given == Path::new(OFF) => unavailable("--ai-module off has turned it off"),
+        (Some(given), _) if given == Path::new(OFF) => {
+            Ok(Err("--ai-module off has turned it off".to_owned()))
+        }
         (Some(given), _) => {
             let path = std::path::absolute(given).context("--ai-module")?;
-            match check(&path) {
-                Ok(()) => Ok(available(&path)),
+            match read(&path) {
+                Ok(read) => Ok(Ok(read)),
                 Err(reason) => bail!("--ai-module: {reason}"),
             }
         }
-        (None, Some(found)) => Ok(match check(found) {
-            Ok(()) => available(found),
-            Err(reason) => AiEngine::Unavailable(reason),
-        }),
+        (None, Some(found)) => Ok(read(found)),
         (None, None) => {
-            unavailable(&format!("no {FILE_NAME} stands beside this program, and --ai-module names none"))
+            Ok(Err(format!("no {FILE_NAME} stands beside this program, and --ai-module names none")))
         }
     }
 }
@@ -65,8 +97,8 @@ fn available(path: &Path) -> AiEngine {
     AiEngine::Available(ModuleSource::File(path.display().to_string()))
 }
 
-/// Whether the file is a module for the Envoy that this program is made for.
-fn check(path: &Path) -> Result<(), String> {
+/// Reads a file, if it is a module for the Envoy that this program is made for.
+fn check(path: &Path) -> Result<Vec<u8>, String> {
     let bytes = fs::read(path).map_err(|error| format!("{}: {}", path.display(), io_message(&error)))?;
     let holds = |text: &[u8]| memchr::memmem::find(&bytes, text).is_some();
     if !holds(ENTRY_POINT) {
@@ -76,7 +108,7 @@ fn check(path: &Path) -> Result<(), String> {
         let version = crate::envoy::PINNED_VERSION;
         return Err(format!("{} is built for another Envoy than {version}", path.display()));
     }
-    Ok(())
+    Ok(bytes)
 }
 
 /// Copies the module into a folder of this process, and has an Envoy load it from there: a file that is replaced or
@@ -202,6 +234,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("bin/chancery");
         assert_eq!(beside(&program), None);
+        let in_image = format!("lib/chancery/libchancery_ai.{}.so", architecture());
+        file(folder.path(), "lib/chancery/libchancery_ai.other.so", b"");
+        assert_eq!(beside(&program), None, "the one of another architecture");
+        let in_image = file(folder.path(), &in_image, b"");
+        assert_eq!(beside(&program), Some(in_image));
         let packaged = file(folder.path(), "lib/chancery/libchancery_ai.so", b"");
         assert_eq!(beside(&program), Some(packaged));
         let built = file(folder.path(), "bin/libchancery_ai.so", b"");
