@@ -9,6 +9,8 @@ use serde_json::Value;
 use crate::descriptors::{self, DescribeError};
 use crate::deterministic;
 
+mod empty_any;
+
 /// What stands in JSON for the value of a field that holds a secret.
 pub const REDACTED: &str = "[redacted]";
 
@@ -82,8 +84,20 @@ pub fn message_from_json<M: prost::Name + Default>(json: &Value) -> Result<M, De
 
 fn serialize(message: &DynamicMessage) -> Result<Value, DescribeError> {
     let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(true);
-    message.serialize_with_options(serde_json::value::Serializer, &options).map_err(|source| {
-        DescribeError::ToJson { message: message.descriptor().full_name().to_owned(), source }
+    let write = |message: &DynamicMessage| {
+        message.serialize_with_options(serde_json::value::Serializer, &options).map_err(|source| {
+            DescribeError::ToJson { message: message.descriptor().full_name().to_owned(), source }
+        })
+    };
+    // Few messages have an empty `Any`, which the serialiser does not know.
+    write(message).or_else(|error| {
+        let mut message = message.clone();
+        if !empty_any::fill(&mut message) {
+            return Err(error);
+        }
+        let mut json = write(&message)?;
+        empty_any::clear(&mut json);
+        Ok(json)
     })
 }
 

@@ -164,3 +164,17 @@ fn a_field_set_to_its_default_inside_a_wrapper_is_shown() {
     };
     assert_eq!(message_to_json(&action).unwrap(), json!({"auto_host_rewrite": false}));
 }
+
+#[test]
+fn an_any_without_a_type_is_an_empty_object() {
+    let enabled = route::FilterConfig { config: Some(wkt::Any::default()), ..Default::default() };
+    let routes = vec![route::Route {
+        typed_per_filter_config: [("f".to_owned(), pack(&enabled))].into(),
+        ..Default::default()
+    }];
+    let host = route::VirtualHost { name: "h".to_owned(), routes, ..Default::default() };
+    let json = message_to_json(&host).unwrap();
+    let config = &json["routes"][0]["typed_per_filter_config"]["f"];
+    assert_eq!(config["config"], json!({}));
+    assert_eq!(json["name"], "h");
+}
