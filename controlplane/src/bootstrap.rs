@@ -35,6 +35,7 @@ pub fn render_bootstrap(bootstrap: &Bootstrap<'_>) -> Value {
         "admin": { "address": { "pipe": { "path": admin_socket, "mode": 0o600 } } },
         "dynamic_resources": dynamic_resources(),
         "static_resources": { "clusters": [xds_cluster(xds_socket)] },
+        "stats_config": stats_config(),
         "overload_manager": overload_manager(),
         "layered_runtime": { "layers": [{ "name": "static", "static_layer": runtime() }] },
     })
@@ -92,6 +93,21 @@ fn xds_cluster(socket: &Path) -> Value {
     })
 }
 
+/// Boundaries of the AI engine's histograms: those that OpenTelemetry recommends, with times in milliseconds.
+pub(crate) fn stats_config() -> Value {
+    let buckets =
+        |name: &str, boundaries: Vec<f64>| json!({ "match": { "contains": name }, "buckets": boundaries });
+    let powers = |base: f64, factor: f64| (0..14).map(move |exponent| base * factor.powi(exponent)).collect();
+    let first_token = [1, 5, 10, 20, 40, 60, 80, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000];
+    json!({
+        "histogram_bucket_settings": [
+            buckets("gen_ai_client_token_usage", powers(1.0, 4.0)),
+            buckets("gen_ai_server_request_duration", powers(10.0, 2.0)),
+            buckets("gen_ai_server_time_to_first_token", first_token.map(f64::from).into()),
+        ],
+    })
+}
+
 pub(crate) fn overload_manager() -> Value {
     json!({
         "resource_monitors": [{
@@ -109,6 +125,8 @@ pub(crate) fn runtime() -> Value {
     json!({
         // The translator admits no larger one; Envoy would refuse the whole route table.
         "re2.max_program_size.error_level": ir::MAX_REGEX_PROGRAM_SIZE,
+        // The AI engine's metrics have the names that users know, without `envoy_` before them.
+        "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": true,
         // HTTP/2 rapid reset: a connection that resets most of its streams early is closed.
         "overload.premature_reset_total_stream_count": 500,
         "overload.premature_reset_min_stream_lifetime_seconds": 1,

@@ -190,7 +190,7 @@ fn refusal(rejection: &Rejection, name: &str, objects_of: impl Fn(&str) -> BTree
         ResourceType::Cluster | ResourceType::Endpoint => {
             (objects_of(name), format!("{resource_type} {name}: {words}"))
         }
-        ResourceType::Listener | ResourceType::Route => {
+        ResourceType::Extension | ResourceType::Listener | ResourceType::Route => {
             (BTreeSet::new(), format!("{resource_type} {name}: {words}"))
         }
     };

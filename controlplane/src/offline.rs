@@ -99,6 +99,7 @@ fn kind_name(kind: XdsKind) -> &'static str {
         XdsKind::Cluster => "clusters",
         XdsKind::Endpoint => "endpoints",
         XdsKind::Secret => "secrets",
+        XdsKind::Extension => "extensions",
         XdsKind::Listener => "listeners",
         XdsKind::Route => "routes",
     }

@@ -84,6 +84,7 @@ pub fn resource_type(kind: XdsKind) -> ResourceType {
         XdsKind::Cluster => ResourceType::Cluster,
         XdsKind::Endpoint => ResourceType::Endpoint,
         XdsKind::Secret => ResourceType::Secret,
+        XdsKind::Extension => ResourceType::Extension,
         XdsKind::Listener => ResourceType::Listener,
         XdsKind::Route => ResourceType::Route,
     }
@@ -95,8 +96,8 @@ mod tests {
 
     #[test]
     fn both_crates_mean_the_same_types() {
-        use XdsKind::{Cluster, Endpoint, Listener, Route, Secret};
-        for kind in [Cluster, Endpoint, Secret, Listener, Route] {
+        use XdsKind::{Cluster, Endpoint, Extension, Listener, Route, Secret};
+        for kind in [Cluster, Endpoint, Secret, Extension, Listener, Route] {
             assert_eq!(resource_type(kind).type_url(), kind.type_url());
         }
     }

@@ -17,6 +17,8 @@ pub enum ResourceType {
     Endpoint,
     /// `envoy.extensions.transport_sockets.tls.v3.Secret` (SDS).
     Secret,
+    /// `envoy.config.core.v3.TypedExtensionConfig` (ECDS): filters that listeners name.
+    Extension,
     /// `envoy.config.listener.v3.Listener` (LDS).
     Listener,
     /// `envoy.config.route.v3.RouteConfiguration` (RDS).
@@ -42,6 +44,8 @@ struct Row {
     is_referenced: bool,
     /// See [`ResourceType::belongs_to_cluster`].
     belongs_to_cluster: bool,
+    /// See [`ResourceType::may_be_early`].
+    may_be_early: bool,
 }
 
 /// The row of a kind to which nothing special applies.
@@ -55,13 +59,15 @@ const PLAIN: Row = Row {
     is_traffic: false,
     is_referenced: true,
     belongs_to_cluster: false,
+    may_be_early: false,
 };
 
-const ROWS: [Row; 5] = [
+const ROWS: [Row; 6] = [
     Row {
         kind: ResourceType::Cluster,
         type_url: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
         name: "cluster",
+        may_be_early: true,
         is_wildcard: true,
         ..PLAIN
     },
@@ -79,6 +85,14 @@ const ROWS: [Row; 5] = [
         name: "secret",
         travels_alone: true,
         belongs_to_cluster: true,
+        ..PLAIN
+    },
+    Row {
+        kind: ResourceType::Extension,
+        type_url: "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+        name: "extension",
+        may_be_early: true,
+        travels_alone: true,
         ..PLAIN
     },
     Row {
@@ -186,6 +200,11 @@ impl ResourceType {
         self.row().is_referenced
     }
 
+    /// Whether a client may have to fetch something of its own before it can use it, and gets it again until then.
+    pub(crate) const fn may_be_early(self) -> bool {
+        self.row().may_be_early
+    }
+
     /// Whether it leaves after the clusters that use it.
     pub(crate) const fn belongs_to_cluster(self) -> bool {
         self.row().belongs_to_cluster
@@ -235,6 +254,6 @@ mod tests {
         let mut names = PerType::new(|kind| kind.as_str().to_owned());
         names.get_mut(ResourceType::Secret).push('!');
         let all = ResourceType::ALL.map(|kind| names.get(kind).as_str());
-        assert_eq!(all, ["cluster", "endpoint", "secret!", "listener", "route"]);
+        assert_eq!(all, ["cluster", "endpoint", "secret!", "extension", "listener", "route"]);
     }
 }

@@ -242,8 +242,8 @@ impl Session {
     /// full of the state of the world.
     pub(crate) fn advance(&mut self, now: Instant) {
         let Some(snapshot) = self.snapshot.clone() else { return };
-        self.ledgers.get_mut(ResourceType::Cluster).resume_deferred(now);
         for kind in ResourceType::ALL {
+            self.ledgers.get_mut(kind).resume_deferred(now);
             let revived = self.ledgers.get_mut(kind).scan(&snapshot);
             if kind == ResourceType::Cluster {
                 self.resume_warming(revived, now);
@@ -270,7 +270,7 @@ impl Session {
     /// When [`advance`](Self::advance) has something to do even if nothing happens.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let busy = ResourceType::ALL.into_iter().filter_map(|kind| self.unblocked_at(kind));
-        let again = self.ledgers.get(ResourceType::Cluster).deferred_until();
+        let again = ResourceType::ALL.into_iter().filter_map(|kind| self.ledgers.get(kind).deferred_until());
         let deadlines = self.drained_at().into_iter().chain(self.gate_opens_at()).chain(busy).chain(again);
         // What was due when `advance` last ran waits for something else than time.
         deadlines.filter(|at| self.advanced_at.is_some_and(|last| last < *at)).min()

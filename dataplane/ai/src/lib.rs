@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod framing;
 pub mod json;
 pub mod metadata;
+pub mod model_routing;
 pub mod operation;
 pub mod protocol;
 pub mod provider;

@@ -51,6 +51,20 @@ impl Operation {
         }
     }
 
+    /// Its name in OpenTelemetry's conventions for generative AI (`gen_ai.operation.name`). One of a few: it is a label of
+    /// metrics.
+    pub fn otel_name(&self) -> &'static str {
+        match self {
+            Self::Unnamed | Self::ChatCompletions | Self::Responses | Self::Messages => "chat",
+            Self::ModelMethod { method, .. } if method.ends_with("enerateContent") => "generate_content",
+            Self::ModelMethod { method, .. } if method.to_ascii_lowercase().contains("embed") => "embeddings",
+            Self::BedrockModel { .. } if self.is_chat() => "chat",
+            Self::Other(path) if path.contains("/embeddings") => "embeddings",
+            Self::Other(path) if path.contains("/completions") => "text_completion",
+            Self::ModelMethod { .. } | Self::BedrockModel { .. } | Self::Other(_) => "other",
+        }
+    }
+
     /// Whether it asks a model for text, so that a route's policies are about it and a full path replaces its own.
     pub fn is_chat(&self) -> bool {
         match self {
@@ -135,6 +149,24 @@ fn bedrock_method(path: &str) -> Option<Operation> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operations_have_names_of_the_conventions() {
+        for (path, expected) in [
+            ("/gemini", "chat"),
+            ("/v1/responses", "chat"),
+            ("/v1beta/models/m:streamGenerateContent", "generate_content"),
+            ("/v1beta/models/m:batchEmbedContents", "embeddings"),
+            ("/v1beta/models/m:countTokens", "other"),
+            ("/model/m/converse-stream", "chat"),
+            ("/model/m/invoke", "other"),
+            ("/v1/embeddings", "embeddings"),
+            ("/v1/completions", "text_completion"),
+            ("/v1/files", "other"),
+        ] {
+            assert_eq!(Operation::of(path).otel_name(), expected, "{path}");
+        }
+    }
 
     #[test]
     fn paths_name_operations_wherever_the_route_is() {

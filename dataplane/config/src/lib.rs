@@ -9,11 +9,42 @@ use serde::{Deserialize, Serialize};
 /// The version of all of it. Goes up when an older module would misread a newer configuration.
 pub const VERSION: u32 = 1;
 
+/// The largest request body in bytes that is read. Prompts with images and documents in base64 reach some 20 MiB.
+pub const MAX_REQUEST_BYTES: u32 = 32 * 1024 * 1024;
+
 /// The namespace of route metadata under which a route's [`RoutePolicy`] stands.
 pub const METADATA_NAMESPACE: &str = "chancery.ai";
 
 /// The key of route metadata whose value is a [`RoutePolicy`] as JSON text.
 pub const POLICY_KEY: &str = "policy";
+
+/// The key of route metadata whose value is a list of models as JSON text: the module answers requests of such a route
+/// with that list, in the form of the client's API.
+pub const MODELS_KEY: &str = "models";
+
+/// The header in which the model of a request stands while a route is chosen: that of the Gateway API Inference
+/// Extension's body-based routing.
+pub const MODEL_HEADER: &str = "x-gateway-model-name";
+
+/// The key of dynamic metadata, under [`METADATA_NAMESPACE`], that is there as soon as [`MODEL_HEADER`] is what the module
+/// has read, and not what the client has sent.
+pub const MODEL_READ_KEY: &str = "model_read";
+
+/// The name of the filter that stands in clusters: it takes a [`ClusterConfig`].
+pub const PROVIDER_FILTER: &str = "provider";
+
+/// The name of the filter that stands in listeners: it takes a [`GatewayConfig`].
+pub const GATEWAY_FILTER: &str = "gateway";
+
+/// What the module does for all listeners of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The largest request body in bytes that is read for its model; a larger one is answered with 413.
+    pub max_request_bytes: u32,
+}
 
 /// What the module does for one cluster, that is, for one provider of one backend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

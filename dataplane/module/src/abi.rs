@@ -17,11 +17,10 @@ use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::Arc;
 
 use ai::metadata::Metadata;
 
-use crate::filter::{BodyStatus, Config, Filter, HeadersStatus};
+use crate::placement::{BodyStatus, Config, Filter, HeadersStatus};
 
 /// The ABI that this module is built for. Envoy warns where its own is another.
 const ABI_VERSION: &CStr = c"v0.2.0";
@@ -132,6 +131,13 @@ unsafe extern "C" {
         label_count: usize,
         id: *mut usize,
     ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_config_define_histogram(
+        config: EnvoyConfig,
+        name: ModuleBuffer,
+        label_names: *const ModuleBuffer,
+        label_count: usize,
+        id: *mut usize,
+    ) -> u32;
     fn envoy_dynamic_module_callback_http_filter_increment_counter(
         filter: EnvoyFilter,
         id: usize,
@@ -139,6 +145,28 @@ unsafe extern "C" {
         label_count: usize,
         value: u64,
     ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_record_histogram_value(
+        filter: EnvoyFilter,
+        id: usize,
+        label_values: *const ModuleBuffer,
+        label_count: usize,
+        value: u64,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_config_increment_counter(
+        config: EnvoyConfig,
+        id: usize,
+        label_values: *const ModuleBuffer,
+        label_count: usize,
+        value: u64,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_config_record_histogram_value(
+        config: EnvoyConfig,
+        id: usize,
+        label_values: *const ModuleBuffer,
+        label_count: usize,
+        value: u64,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_clear_route_cache(filter: EnvoyFilter);
     fn envoy_dynamic_module_callback_log(level: u32, message: ModuleBuffer);
 }
 
@@ -185,25 +213,109 @@ pub(crate) enum LogLevel {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counter(usize);
 
+/// A histogram of a configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Histogram(usize);
+
+/// A callback that defines a metric.
+type Define = unsafe extern "C" fn(EnvoyConfig, ModuleBuffer, *const ModuleBuffer, usize, *mut usize) -> u32;
+
 /// What a new configuration can define.
 pub(crate) struct Definer(EnvoyConfig);
 
 impl Definer {
     /// Defines a counter with these labels; `None` if Envoy refuses.
     pub(crate) fn counter(&mut self, name: &str, labels: &[&str]) -> Option<Counter> {
+        self.define(envoy_dynamic_module_callback_http_filter_config_define_counter, name, labels)
+            .map(Counter)
+    }
+
+    /// Defines a histogram with these labels; `None` if Envoy refuses.
+    pub(crate) fn histogram(&mut self, name: &str, labels: &[&str]) -> Option<Histogram> {
+        self.define(envoy_dynamic_module_callback_http_filter_config_define_histogram, name, labels)
+            .map(Histogram)
+    }
+
+    fn define(&mut self, define: Define, name: &str, labels: &[&str]) -> Option<usize> {
         let labels: Vec<ModuleBuffer> = labels.iter().map(|label| buffer(label.as_bytes())).collect();
         let mut id = 0;
         // SAFETY: the configuration is being created; the names live until the call returns, and Envoy copies them.
-        let result = unsafe {
-            envoy_dynamic_module_callback_http_filter_config_define_counter(
+        let result =
+            unsafe { define(self.0, buffer(name.as_bytes()), labels.as_ptr(), labels.len(), &raw mut id) };
+        (result == 0).then_some(id)
+    }
+
+    /// The configuration, for filters of other configurations that count by its metrics.
+    pub(crate) fn scope(&self) -> Scope {
+        Scope(self.0)
+    }
+}
+
+/// A configuration whose metrics filters of other configurations use. Whoever has one must use it no more once
+/// `on_http_filter_config_destroy` has returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scope(EnvoyConfig);
+
+// SAFETY: it is used for Envoy's callbacks that count, which look up what was defined while the configuration was created,
+// and change counters that any thread may change: Envoy calls the same code on every worker for filters.
+unsafe impl Send for Scope {}
+// SAFETY: as above.
+unsafe impl Sync for Scope {}
+
+/// By what metrics are counted: the stream of a filter, for those of its own configuration, or another configuration.
+pub(crate) trait Recorder {
+    /// Adds to a counter, with a value for each of its labels.
+    fn count<const N: usize>(&self, counter: Counter, labels: [&str; N], value: u64);
+
+    /// Adds a value to a histogram, with a value for each of its labels.
+    fn record<const N: usize>(&self, histogram: Histogram, labels: [&str; N], value: u64);
+}
+
+/// A callback that changes a metric.
+type Change = unsafe extern "C" fn(*mut c_void, usize, *const ModuleBuffer, usize, u64) -> u32;
+
+/// Calls it.
+///
+/// # Safety
+/// The filter or configuration is alive, and the callback is one for it.
+unsafe fn change<const N: usize>(change: Change, of: *mut c_void, id: usize, labels: [&str; N], value: u64) {
+    let labels = labels.map(|label| buffer(label.as_bytes()));
+    // SAFETY: the caller vouches for the pointer; Envoy copies the labels, and refuses an id that it does not know.
+    unsafe { change(of, id, labels.as_ptr(), labels.len(), value) };
+}
+
+impl Recorder for Stream {
+    fn count<const N: usize>(&self, counter: Counter, labels: [&str; N], value: u64) {
+        // SAFETY: the filter is alive during its hook.
+        unsafe {
+            change(
+                envoy_dynamic_module_callback_http_filter_increment_counter,
                 self.0,
-                buffer(name.as_bytes()),
-                labels.as_ptr(),
-                labels.len(),
-                &raw mut id,
-            )
-        };
-        (result == 0).then_some(Counter(id))
+                counter.0,
+                labels,
+                value,
+            );
+        }
+    }
+
+    fn record<const N: usize>(&self, histogram: Histogram, labels: [&str; N], value: u64) {
+        let callback = envoy_dynamic_module_callback_http_filter_record_histogram_value;
+        // SAFETY: the filter is alive during its hook.
+        unsafe { change(callback, self.0, histogram.0, labels, value) };
+    }
+}
+
+impl Recorder for Scope {
+    fn count<const N: usize>(&self, counter: Counter, labels: [&str; N], value: u64) {
+        let callback = envoy_dynamic_module_callback_http_filter_config_increment_counter;
+        // SAFETY: the configuration is alive, since whoever has it does not use it after its end.
+        unsafe { change(callback, self.0, counter.0, labels, value) };
+    }
+
+    fn record<const N: usize>(&self, histogram: Histogram, labels: [&str; N], value: u64) {
+        let callback = envoy_dynamic_module_callback_http_filter_config_record_histogram_value;
+        // SAFETY: as above.
+        unsafe { change(callback, self.0, histogram.0, labels, value) };
     }
 }
 
@@ -402,19 +514,10 @@ impl Stream {
         }
     }
 
-    /// Adds to a counter, with a value for each of its labels.
-    pub(crate) fn count<const N: usize>(&mut self, counter: Counter, labels: [&str; N], value: u64) {
-        let labels = labels.map(|label| buffer(label.as_bytes()));
-        // SAFETY: the counter is one of this filter's configuration; Envoy copies the labels.
-        unsafe {
-            envoy_dynamic_module_callback_http_filter_increment_counter(
-                self.0,
-                counter.0,
-                labels.as_ptr(),
-                labels.len(),
-                value,
-            );
-        }
+    /// Has the route chosen again, when it is asked for next.
+    pub(crate) fn clear_route_cache(&mut self) {
+        // SAFETY: the filter is alive during its hook.
+        unsafe { envoy_dynamic_module_callback_http_clear_route_cache(self.0) }
     }
 }
 
@@ -488,12 +591,12 @@ hook!(envoy_dynamic_module_on_program_init() -> *const c_char {
     ABI_VERSION.as_ptr()
 });
 
-hook!(envoy_dynamic_module_on_http_filter_config_new(config: EnvoyConfig, _name: EnvoyBuffer, settings: EnvoyBuffer) -> *const c_void {
-    // SAFETY: the settings live until the hook returns.
-    let settings = unsafe { bytes(settings) };
-    let parsed = catch_unwind(AssertUnwindSafe(|| Config::new(settings, &mut Definer(config))));
+hook!(envoy_dynamic_module_on_http_filter_config_new(config: EnvoyConfig, name: EnvoyBuffer, settings: EnvoyBuffer) -> *const c_void {
+    // SAFETY: both live until the hook returns.
+    let (name, settings) = unsafe { (bytes(name), bytes(settings)) };
+    let parsed = catch_unwind(AssertUnwindSafe(|| Config::new(name, settings, &mut Definer(config))));
     match parsed {
-        Ok(Ok(parsed)) => Arc::into_raw(Arc::new(parsed)).cast(),
+        Ok(Ok(parsed)) => Box::into_raw(Box::new(parsed)).cast_const().cast(),
         Ok(Err(message)) => {
             log(LogLevel::Error, &format!("chancery: the configuration of the AI engine is not valid: {message}"));
             // By the ABI, Envoy refuses the configuration then.
@@ -506,7 +609,8 @@ hook!(envoy_dynamic_module_on_http_filter_config_new(config: EnvoyConfig, _name:
 hook!(envoy_dynamic_module_on_http_filter_config_destroy(config: *const c_void) {
     if !config.is_null() {
         // SAFETY: it is what `on_http_filter_config_new` returned, and Envoy gives it back once.
-        drop(unsafe { Arc::from_raw(config.cast::<Config>()) });
+        let config = unsafe { Box::from_raw(config.cast_mut().cast::<Config>()) };
+        drop(catch_unwind(AssertUnwindSafe(|| config.end())));
     }
 });
 
@@ -518,13 +622,8 @@ hook!(envoy_dynamic_module_on_http_filter_per_route_config_new(_name: EnvoyBuffe
 hook!(envoy_dynamic_module_on_http_filter_per_route_config_destroy(_config: *const c_void) {});
 
 hook!(envoy_dynamic_module_on_http_filter_new(config: *const c_void, _envoy: EnvoyFilter) -> *const c_void {
-    let config = config.cast::<Config>();
-    // SAFETY: it is what `on_http_filter_config_new` returned; Envoy keeps it while it makes filters of it, and this
-    // filter holds a count of its own.
-    let config = unsafe {
-        Arc::increment_strong_count(config);
-        Arc::from_raw(config)
-    };
+    // SAFETY: it is what `on_http_filter_config_new` returned; Envoy keeps it while it makes filters of it.
+    let Some(config) = (unsafe { config.cast::<Config>().as_ref() }) else { return ptr::null() };
     match catch_unwind(AssertUnwindSafe(|| Box::new(Filter::new(config)))) {
         Ok(filter) => Box::into_raw(filter).cast_const().cast(),
         Err(_) => ptr::null(),
@@ -534,8 +633,8 @@ hook!(envoy_dynamic_module_on_http_filter_new(config: *const c_void, _envoy: Env
 hook!(envoy_dynamic_module_on_http_filter_destroy(module: *const c_void) {
     if !module.is_null() {
         // SAFETY: it is what `on_http_filter_new` returned, and Envoy gives it back once.
-        let filter = unsafe { Box::from_raw(module.cast_mut().cast::<Filter>()) };
-        drop(catch_unwind(AssertUnwindSafe(|| drop(filter))));
+        let mut filter = unsafe { Box::from_raw(module.cast_mut().cast::<Filter>()) };
+        drop(catch_unwind(AssertUnwindSafe(move || filter.on_destroy())));
     }
 });
 

@@ -1,65 +1,174 @@
 //! The module's metrics, under the names that users of kgateway's AI gateway script against, and those of
 //! OpenTelemetry's conventions for generative AI.
+//!
+//! An attempt is counted by the filter of its cluster, when it ends, whatever ends it. The metrics of such a filter stand
+//! in the scope of the cluster, so that Envoy puts the cluster's name before each. Those of a filter of a listener have no
+//! prefix. So attempts are counted by the metrics of a listener's configuration, which shares them.
 
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use ai::exchange::Outcome;
 use ai::provider::Facts;
 
-use crate::abi::{Counter, Definer, Stream};
+use crate::abi::{Counter, Definer, Histogram, Recorder, Scope, Stream};
 
-/// Different models in the labels of one configuration's metrics; Envoy keeps every label for ever, and a client may
-/// name any model.
-const MAX_MODELS: usize = 64;
+/// Different models in the labels of all metrics; Envoy keeps every label for ever, and a client may name any model.
+const MAX_MODELS: usize = 256;
 
-/// In place of further models.
+/// In place of further models, and of models that nobody was served by.
 const OTHER_MODELS: &str = "other";
 
+/// The models that stand in labels.
+static MODELS: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
+
+/// The metrics of each listener's configuration that Envoy has. They are the same metrics under different numbers.
+static SHARED: RwLock<Vec<(Scope, Metrics)>> = RwLock::new(Vec::new());
+
 /// The metrics of one configuration.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Metrics {
     prompt: Counter,
     completion: Counter,
     rate_limited: Counter,
-    models: RwLock<BTreeSet<String>>,
+    token_usage: Histogram,
+    duration: Histogram,
+    first_token: Histogram,
+}
+
+/// An attempt that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt<'a> {
+    /// The facts about the provider.
+    pub facts: &'a Facts,
+    /// What was asked for (`gen_ai.operation.name`).
+    pub operation: &'static str,
+    /// What it has come to.
+    pub outcome: &'a Outcome,
+    /// How it has ended.
+    pub ending: Ending,
+    /// From its beginning to its end.
+    pub duration: Duration,
+    /// From its beginning to the first piece of the answer's body.
+    pub first_piece: Option<Duration>,
+}
+
+/// How an attempt has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// With a whole answer.
+    Whole,
+    /// With an answer of this status, from 400 on.
+    Error(u16),
+    /// In the middle of an answer: the provider broke off, or the client went away.
+    Cut,
+    /// Without an answer.
+    NoAnswer,
 }
 
 impl Metrics {
     /// Defines them; `None` if Envoy refuses.
     pub(crate) fn define(definer: &mut Definer) -> Option<Self> {
+        // https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/, as Prometheus spells it. Envoy's histograms
+        // hold whole numbers, so that times are in milliseconds, and say so.
         let labels = ["llm", "model"];
+        let gen_ai = [
+            "gen_ai_operation_name",
+            "gen_ai_provider_name",
+            "gen_ai_request_model",
+            "gen_ai_response_model",
+        ];
+        let [operation, provider, request, response] = gen_ai;
         Some(Self {
-            prompt: definer.counter("prompt_tokens_total", &labels)?,
-            completion: definer.counter("completion_tokens_total", &labels)?,
-            rate_limited: definer.counter("rate_limited_tokens_total", &labels)?,
-            models: RwLock::default(),
+            prompt: definer.counter("ai_prompt_tokens_total", &labels)?,
+            completion: definer.counter("ai_completion_tokens_total", &labels)?,
+            rate_limited: definer.counter("ai_rate_limited_tokens_total", &labels)?,
+            token_usage: definer.histogram(
+                "gen_ai_client_token_usage",
+                &[operation, provider, request, response, "gen_ai_token_type"],
+            )?,
+            duration: definer.histogram(
+                "gen_ai_server_request_duration_milliseconds",
+                &[operation, provider, request, response, "error_type"],
+            )?,
+            first_token: definer.histogram("gen_ai_server_time_to_first_token_milliseconds", &gen_ai)?,
         })
     }
 
-    /// Counts what an attempt has cost.
-    pub(crate) fn settle(&self, stream: &mut Stream, facts: &Facts, outcome: &Outcome) {
-        let Some(usage) = &outcome.usage else { return };
-        let model = self.label(&outcome.model);
-        let labels = [facts.name, model];
-        stream.count(self.prompt, labels, usage.prompt.unwrap_or_default());
-        stream.count(self.completion, labels, usage.completion.unwrap_or_default());
-        stream.count(self.rate_limited, labels, usage.total());
+    /// Counts an attempt: by the metrics that are shared, or, if there are none, by these, as long as there is a stream.
+    pub(crate) fn settle(&self, stream: Option<&Stream>, attempt: &Attempt<'_>) {
+        // The lock is held until all is counted: so long the configuration stays.
+        let shared = SHARED.read().unwrap_or_else(PoisonError::into_inner);
+        match (shared.last(), stream) {
+            (Some((scope, metrics)), _) => metrics.count(scope, attempt),
+            (None, Some(stream)) => self.count(stream, attempt),
+            (None, None) => {}
+        }
     }
 
-    /// The model, if there are not too many already.
-    fn label<'a>(&self, model: &'a str) -> &'a str {
-        if self.models.read().unwrap_or_else(PoisonError::into_inner).contains(model) {
-            return model;
+    fn count(&self, recorder: &impl Recorder, attempt: &Attempt<'_>) {
+        let Attempt { facts, operation, outcome, ending, duration, first_piece } = attempt;
+        let is_served = outcome.usage.is_some();
+        let model = label(&outcome.model, is_served);
+        let answered = outcome.provider_model.as_deref().map_or(model, |model| label(model, is_served));
+        if let Some(usage) = &outcome.usage {
+            let (prompt, completion) =
+                (usage.prompt.unwrap_or_default(), usage.completion.unwrap_or_default());
+            let labels = [facts.name, model];
+            recorder.count(self.prompt, labels, prompt);
+            recorder.count(self.completion, labels, completion);
+            recorder.count(self.rate_limited, labels, usage.total());
+            for (kind, tokens) in [("input", prompt), ("output", completion)] {
+                let labels = [*operation, facts.otel_name, model, answered, kind];
+                recorder.record(self.token_usage, labels, tokens);
+            }
         }
-        let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
-        if models.contains(model) {
-            return model;
+        let status;
+        let error = match ending {
+            Ending::Whole => "",
+            Ending::Error(code) => {
+                status = code.to_string();
+                &status
+            }
+            Ending::Cut => "cut",
+            Ending::NoAnswer => "no_answer",
+        };
+        let labels = [*operation, facts.otel_name, model, answered, error];
+        recorder.record(self.duration, labels, milliseconds(*duration));
+        if let (Some(first), true, Ending::Whole | Ending::Cut) = (first_piece, outcome.streaming, ending) {
+            let labels = [*operation, facts.otel_name, model, answered];
+            recorder.record(self.first_token, labels, milliseconds(*first));
         }
-        if models.len() >= MAX_MODELS {
-            return OTHER_MODELS;
-        }
-        models.insert(model.to_owned());
-        model
     }
+}
+
+/// Has attempts counted by the metrics of this configuration.
+pub(crate) fn share(scope: Scope, metrics: Metrics) {
+    SHARED.write().unwrap_or_else(PoisonError::into_inner).push((scope, metrics));
+}
+
+/// Has no attempt counted by the metrics of this configuration any more, once this has returned.
+pub(crate) fn end_sharing(scope: Scope) {
+    SHARED.write().unwrap_or_else(PoisonError::into_inner).retain(|(shared, _)| *shared != scope);
+}
+
+/// The model as a label. Only models that have served a request take up a place.
+fn label(model: &str, is_served: bool) -> &str {
+    if MODELS.read().unwrap_or_else(PoisonError::into_inner).contains(model) {
+        return model;
+    }
+    if !is_served {
+        return OTHER_MODELS;
+    }
+    let mut models = MODELS.write().unwrap_or_else(PoisonError::into_inner);
+    if models.len() >= MAX_MODELS && !models.contains(model) {
+        return OTHER_MODELS;
+    }
+    models.insert(model.to_owned());
+    model
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,6 +5,8 @@ mod delivery;
 mod example;
 mod failover;
 mod keys;
+mod metrics;
+mod models;
 mod providers;
 mod replica;
 mod sdk;

@@ -19,6 +19,18 @@ fn objects() -> String {
             ),
         )
         + &route("pool")
+        + "---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: by-model, namespace: default}
+spec:
+  parentRefs: [{name: gw}]
+  rules:
+  - matches: [{path: {value: /by-model}, headers: [{name: x-gateway-model-name, value: m}]}]
+    backendRefs: [{name: plain, group: gateway.kgateway.dev, kind: Backend}]
+  - matches: [{path: {value: /by-model/other}}]
+    backendRefs: [{name: plain, group: gateway.kgateway.dev, kind: Backend}]
+"
 }
 
 async fn assert_degraded(world: &World, words: &str) -> Result<()> {
@@ -34,11 +46,23 @@ async fn assert_degraded(world: &World, words: &str) -> Result<()> {
         );
         assert!(condition["message"].as_str().unwrap().contains(words), "{condition}");
     }
+    // A rule for a model takes the requests that it may mean, whatever the client says of the model.
+    let forged = [("x-gateway-model-name", "m")];
+    for headers in [&[][..], &forged] {
+        assert_eq!(world.post("/by-model", headers, &chat("hello")).await?.status, 500);
+    }
+    let status = world.fixture.status("HTTPRoute default/by-model").await?;
+    let conditions = status["parents"][0]["conditions"].as_array().unwrap();
+    let partial = conditions.iter().find(|condition| condition["type"] == "PartiallyInvalid").unwrap();
+    assert_eq!(partial["reason"], "AiEngineUnavailable");
+    assert!(partial["message"].as_str().unwrap().contains(words), "{partial}");
     assert_eq!(
         (world.a.recording().take().len(), world.b.recording().take().len()),
         (0, 0),
         "nothing passed"
     );
+    assert_eq!(world.post("/by-model/other", &[], &chat("hello")).await?.status, 200);
+    world.a.recording().take();
     Ok(())
 }
 

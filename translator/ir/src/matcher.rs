@@ -110,6 +110,19 @@ impl Precedence {
 }
 
 impl RouteMatch {
+    /// What a header's value must look like, if the match says so; lower-case `name`.
+    pub fn header(&self, name: &str) -> Option<&StringMatch> {
+        self.headers.iter().find(|header| header.name == name).map(|header| &header.value)
+    }
+
+    /// The same match, whatever value a header has.
+    #[must_use]
+    pub fn without_header(&self, name: &str) -> Self {
+        let mut matches = self.clone();
+        matches.headers.retain(|header| header.name != name);
+        matches
+    }
+
     /// The specification's precedence alone.
     pub fn precedence(&self) -> Precedence {
         Precedence {

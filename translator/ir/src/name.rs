@@ -119,6 +119,17 @@ impl RouteName {
         Self(format!("httproute/{namespace}/{name}/{rule}/{rule_match}"))
     }
 
+    /// The route under which an HTTPRoute tells its models.
+    pub fn models(namespace: &str, name: &str, index: usize) -> Self {
+        Self(format!("httproute/{namespace}/{name}/models/{index}"))
+    }
+
+    /// The route before this one that has the model of its requests read.
+    #[must_use]
+    pub fn model_guard(&self) -> Self {
+        Self(format!("{}/model", self.0))
+    }
+
     /// The same route for one share of its traffic (see `Destination`).
     #[must_use]
     pub fn share(&self, index: usize) -> Self {

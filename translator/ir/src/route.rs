@@ -30,6 +30,8 @@ pub enum RouteAction {
     Redirect(Redirect),
     /// It is answered here.
     Respond(DirectResponse),
+    /// It is answered by the AI engine with these models.
+    ListModels(Vec<String>),
 }
 
 /// An answer from the gateway itself, without contacting a backend.

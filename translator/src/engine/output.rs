@@ -270,6 +270,7 @@ impl Output {
         if settings.addressing == Addressing::Service {
             all.push(Arc::new(xds::encode_readiness_listener()));
         }
+        all.extend(xds::encode_engine(settings).map(Arc::new));
         let (first, last) = ((gateway.clone(), 0), (gateway.clone(), u16::MAX));
         for ((_, port), table) in tables.range_mut(first..=last) {
             all.extend(listener(graph, gateway, *port));

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use ai_config::MODEL_HEADER;
 use crds::gateway_api::{HttpMatch as Match, HttpMethod as Method, PathMatchType as PathType};
 use crds::header;
 use ir::{HeaderMatch, PathMatch, Precedence, QueryParamMatch, RouteMatch, StringMatch};
 
 use super::{path, validate};
+use crate::AiEngine;
+use crate::status::Reason;
 
 /// Headers of a request that the listener's connection manager takes away, or answers itself, before it
 /// looks for a route (tried on Envoy 1.40 with the settings of `xds/hcm.rs`).
@@ -36,6 +39,7 @@ const NEVER_SEEN: [&str; 20] = [
 /// Why a match is not carried out as written.
 #[derive(Debug)]
 pub(crate) struct BadMatch {
+    pub reason: Reason,
     /// Names the field.
     pub message: String,
     /// The part of the match that is understood, if requests may have been meant that it takes.
@@ -55,26 +59,34 @@ pub(crate) struct Guard {
 enum Problem {
     /// It is not understood.
     Unknown(String),
+    /// It needs the AI engine, which is not there.
+    NoEngine(String),
     /// No request has it.
     Never(String),
 }
 
-/// Whether expressions are checked before Envoy gets them; off in tests of what Envoy refuses.
+/// What matches are held to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Checks {
+pub(crate) struct Checks<'a> {
+    /// Whether expressions are checked before Envoy gets them; off in tests of what Envoy refuses.
     pub are_on: bool,
+    /// Reads the models of requests.
+    pub ai_engine: &'a AiEngine,
 }
 
-impl Checks {
+impl Checks<'_> {
     fn regex(self, text: &str) -> Result<(), String> {
         if self.are_on { validate::regex(text) } else { Ok(()) }
     }
 }
 
 /// Reads one match.
-pub(crate) fn read(spec: &Match, field: &str, checks: Checks) -> Result<RouteMatch, BadMatch> {
-    let path =
-        path(spec, &format!("{field}.path"), checks).map_err(|message| BadMatch { message, guard: None })?;
+pub(crate) fn read(spec: &Match, field: &str, checks: Checks<'_>) -> Result<RouteMatch, BadMatch> {
+    let path = path(spec, &format!("{field}.path"), checks).map_err(|message| BadMatch {
+        reason: Reason::UnsupportedValue,
+        message,
+        guard: None,
+    })?;
     let mut problems = Vec::new();
     let method = spec.method.as_ref().map(method_name);
     if spec.method == Some(Method::Connect) {
@@ -107,18 +119,20 @@ pub(crate) fn read(spec: &Match, field: &str, checks: Checks) -> Result<RouteMat
 
 fn bad_match(spec: &Match, matches: RouteMatch, problems: Vec<Problem>) -> BadMatch {
     let is_never = problems.iter().any(|problem| matches!(problem, Problem::Never(_)));
+    let lacks_engine = problems.iter().any(|problem| matches!(problem, Problem::NoEngine(_)));
+    let reason = if lacks_engine { Reason::AiEngineUnavailable } else { Reason::UnsupportedValue };
     let messages = problems.into_iter().map(|problem| match problem {
-        Problem::Unknown(message) | Problem::Never(message) => message,
+        Problem::Unknown(message) | Problem::NoEngine(message) | Problem::Never(message) => message,
     });
     let message = messages.collect::<Vec<_>>().join("; ");
     let guard = (!is_never).then(|| {
         let precedence = matches.precedence().with_counts(spec.headers.len(), spec.query_params.len());
         Box::new(Guard { matches, precedence })
     });
-    BadMatch { message, guard }
+    BadMatch { reason, message, guard }
 }
 
-fn path(spec: &Match, field: &str, checks: Checks) -> Result<PathMatch, String> {
+fn path(spec: &Match, field: &str, checks: Checks<'_>) -> Result<PathMatch, String> {
     let value = &*spec.path;
     let read = match spec.path_type {
         PathType::Exact => path::matched(value).map(PathMatch::Exact),
@@ -141,11 +155,17 @@ fn read_header(
     value: &str,
     is_regex: bool,
     field: &str,
-    checks: Checks,
+    checks: Checks<'_>,
 ) -> Result<(String, StringMatch), Problem> {
     let name =
         header::name_token(name).map_err(|error| Problem::Unknown(format!("{field}.name: {error}")))?;
     let never = |message: String| Err(Problem::Never(format!("{field}.{message}")));
+    if let (MODEL_HEADER, AiEngine::Unavailable(reason)) = (name.as_str(), checks.ai_engine) {
+        return Err(Problem::NoEngine(format!(
+            "{field}: to choose a route by the model of a request needs the AI engine, which the proxies do not have: \
+             {reason}"
+        )));
+    }
     if name.contains('_') {
         return never(format!(
             "name: a request with a header like {name:?} is refused, because of its underscore"
@@ -170,7 +190,7 @@ fn read_param(
     value: &str,
     is_regex: bool,
     field: &str,
-    checks: Checks,
+    checks: Checks<'_>,
 ) -> Result<StringMatch, Problem> {
     // The API writes them like names of headers, but with case.
     if header::name_token(name).is_err() {
@@ -192,7 +212,12 @@ fn read_param(
     string_match(is_regex, value, field, checks)
 }
 
-fn string_match(is_regex: bool, value: &str, field: &str, checks: Checks) -> Result<StringMatch, Problem> {
+fn string_match(
+    is_regex: bool,
+    value: &str,
+    field: &str,
+    checks: Checks<'_>,
+) -> Result<StringMatch, Problem> {
     if is_regex {
         checks.regex(value).map_err(|error| Problem::Unknown(format!("{field}.value: {error}")))?;
         return Ok(StringMatch::Regex(value.to_owned()));

@@ -7,6 +7,7 @@ use ir::{Forward, Hostname, Precedence, RouteAction, RouteIr, RouteMatch, RouteN
 use super::destinations::{Destinations, RuleTranslator, is_error, with_rewrite};
 use super::filter::{self, Filters};
 use super::http_match::{self, BadMatch, Checks, Guard};
+use super::model_list::ModelLists;
 use super::time_limits::{self, Limits};
 use super::validate;
 use crate::gateway::facts::{OrderedRoute, RULE_BROKEN, RouteContent, TranslatedRoute};
@@ -56,13 +57,13 @@ fn translate_as(
     let default_rule = [Rule::default()];
     let rules = if route.rules.is_empty() { default_rule.as_slice() } else { &route.rules };
     let mut broken_rules = 0;
+    let mut models = ModelLists::default();
     for (index, rule) in rules.iter().enumerate() {
         let translator = RuleTranslator { view, key, field: format!("spec.rules[{index}]") };
         let mut is_broken = true;
         for (rule_match, read, action) in translator.translate(rule, &mut translated) {
             let action = what(action);
             is_broken &= action.is_broken;
-            let path = read.matches.path.clone();
             let route = RouteIr {
                 name: RouteName::http_route(&key.namespace, &key.name, index, rule_match),
                 matches: read.matches,
@@ -70,18 +71,34 @@ fn translate_as(
                 response_headers: action.response_headers,
                 action: action.action,
             };
-            let precedence = read.precedence;
-            let content = xds::encode_everywhere(&route).map_or_else(
-                || RouteContent::ByHost(Box::new(route)),
-                |bytes| RouteContent::Everywhere(bytes.into()),
-            );
-            translated.routes.push(OrderedRoute { rule: index, rule_match, precedence, path, content });
+            models.add(&route);
+            translated.routes.push(ordered(route, index, rule_match, read.precedence));
         }
         broken_rules += usize::from(is_broken);
+    }
+    for (index, list) in models.into_lists().into_iter().enumerate() {
+        let route = RouteIr {
+            name: RouteName::models(&key.namespace, &key.name, index),
+            matches: list.matches,
+            request_headers: ir::HeaderModifier::default(),
+            response_headers: ir::HeaderModifier::default(),
+            action: RouteAction::ListModels(list.models),
+        };
+        translated.routes.push(ordered(route, rules.len(), index, list.precedence));
     }
     translated.all_broken = broken_rules == rules.len();
     translated.tidy();
     translated
+}
+
+/// A route with its place.
+fn ordered(route: RouteIr, rule: usize, rule_match: usize, precedence: Precedence) -> OrderedRoute {
+    let path = route.matches.path.clone();
+    let content = xds::encode_everywhere(&route).map_or_else(
+        || RouteContent::ByHost(Box::new(route)),
+        |bytes| RouteContent::Everywhere(bytes.into()),
+    );
+    OrderedRoute { rule, rule_match, precedence, path, content }
 }
 
 /// What a route does, with the header edits that go with it.
@@ -155,12 +172,13 @@ impl<V: View> RuleTranslator<'_, V> {
         if rule.matches.is_empty() {
             return vec![(0, ReadMatch::whole(RouteMatch::default()))];
         }
-        let checks = Checks { are_on: !self.view.settings().test_hooks.unchecked_values };
+        let settings = self.view.settings();
+        let checks = Checks { are_on: !settings.test_hooks.unchecked_values, ai_engine: &settings.ai_engine };
         let read = rule.matches.iter().enumerate().filter_map(|(index, spec)| {
             match http_match::read(spec, &format!("{}.matches[{index}]", self.field), checks) {
                 Ok(matches) => Some((index, ReadMatch::whole(matches))),
-                Err(BadMatch { message, guard }) => {
-                    out.broken.push(Rejection::new(Reason::UnsupportedValue, message));
+                Err(BadMatch { reason, message, guard }) => {
+                    out.broken.push(Rejection::new(reason, message));
                     guard.map(|guard| {
                         let Guard { matches, precedence } = *guard;
                         (index, ReadMatch { matches, precedence, is_guard: true })

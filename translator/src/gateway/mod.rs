@@ -20,6 +20,7 @@ mod http_match;
 pub(crate) mod http_route;
 mod infra;
 pub(crate) mod listener;
+mod model_list;
 pub(crate) mod parameters;
 mod path;
 pub(crate) mod port;

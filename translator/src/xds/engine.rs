@@ -1,40 +1,117 @@
-//! The AI engine: a dynamic module of ours that Envoy loads as a filter of a cluster.
+//! The AI engine: a dynamic module of ours that Envoy loads as a filter of clusters, and as one of listeners.
+//!
+//! Listeners only name their filter, and get it apart (ECDS): a proxy that refuses it answers 500 where a route needs it,
+//! and all other routes are served.
 
+use std::collections::HashMap;
+
+use ai_config::{
+    GATEWAY_FILTER, GatewayConfig, MAX_REQUEST_BYTES, METADATA_NAMESPACE, PROVIDER_FILTER, VERSION,
+};
 use ir::{Engine, ModuleSource, RemoteModule};
 use proto::core::async_data_source::Specifier as AsyncSpecifier;
 use proto::core::data_source::Specifier;
 use proto::core::http_uri::HttpUpstreamType;
-use proto::core::{AsyncDataSource, DataSource, HttpUri, RemoteDataSource};
+use proto::core::{
+    AsyncDataSource, DataSource, ExtensionConfigSource, HttpUri, Metadata, RemoteDataSource,
+    TypedExtensionConfig,
+};
 use proto::dynamic_module_filter::DynamicModuleFilter;
 use proto::dynamic_modules::DynamicModuleConfig;
-use proto::hcm::HttpFilter;
-use proto::pack;
-use proto::wkt::{Duration, StringValue};
+use proto::fault::{FaultAbort, HttpFault, fault_abort};
+use proto::hcm::{HttpFilter, http_filter};
+use proto::route::FilterConfig;
+use proto::types::FractionalPercent;
+use proto::types::fractional_percent::DenominatorType;
+use proto::wkt::{Any, Duration, StringValue, Struct, Value, value};
+use proto::{pack, type_url};
 
+use super::config_source::ads;
 use super::upstream_filter::filter as http_filter;
+use crate::{AiEngine, Settings};
 
 /// The name of the filter.
-const NAME: &str = "chancery.ai";
+pub(super) const NAME: &str = "chancery.ai";
 
-/// The prefix of the engine's metrics, which makes the names that users of kgateway know: `ai_prompt_tokens_total`.
-const METRICS_NAMESPACE: &str = "ai";
+/// What stands before the metrics' names in Envoy, which takes it off again where Prometheus reads them.
+const METRICS_NAMESPACE: &str = "chancery";
+
+/// Where proxies get the engine, if they have it.
+pub(super) fn of(settings: &Settings) -> Option<&ModuleSource> {
+    match &settings.ai_engine {
+        AiEngine::Available(module) => Some(module),
+        AiEngine::Unavailable(_) => None,
+    }
+}
 
 /// How long a fetch of the module may take. The next one begins when the cluster is sent again after that.
 const FETCH_TIMEOUT: Duration = Duration { seconds: 10, nanos: 0 };
 
 /// The filter of a cluster.
 pub(super) fn filter(ir: &Engine) -> HttpFilter {
-    let config = StringValue { value: ir.config.clone() };
-    let filter = DynamicModuleFilter {
-        dynamic_module_config: Some(module(&ir.module)),
-        filter_name: "provider".to_owned(),
-        filter_config: Some(pack(&config)),
-        ..DynamicModuleFilter::default()
-    };
-    http_filter(NAME, &filter)
+    http_filter(NAME, &module_filter(&ir.module, PROVIDER_FILTER, ir.config.clone()))
 }
 
-fn module(source: &ModuleSource) -> DynamicModuleConfig {
+/// The filter of a listener, which is disabled but for the routes that enable it.
+pub(super) fn listener_filter() -> HttpFilter {
+    let discovery = ExtensionConfigSource {
+        config_source: Some(ads()),
+        // In place of a filter that does not come or is refused: never does a request pass that it should have seen.
+        default_config: Some(pack(&answer_500())),
+        type_urls: vec![type_url::<DynamicModuleFilter>(), type_url::<HttpFault>()],
+        ..ExtensionConfigSource::default()
+    };
+    HttpFilter {
+        name: NAME.to_owned(),
+        disabled: true,
+        config_type: Some(http_filter::ConfigType::ConfigDiscovery(discovery)),
+        ..HttpFilter::default()
+    }
+}
+
+fn answer_500() -> HttpFault {
+    let everything = FractionalPercent { numerator: 100, denominator: DenominatorType::Hundred.into() };
+    let abort = FaultAbort {
+        error_type: Some(fault_abort::ErrorType::HttpStatus(500)),
+        percentage: Some(everything),
+        ..FaultAbort::default()
+    };
+    HttpFault { abort: Some(abort), ..HttpFault::default() }
+}
+
+/// The filter that listeners name.
+pub(super) fn extension(module: &ModuleSource) -> TypedExtensionConfig {
+    let config = GatewayConfig { version: VERSION, max_request_bytes: MAX_REQUEST_BYTES };
+    let config = serde_json::to_string(&config).unwrap_or_default();
+    let filter = module_filter(module, GATEWAY_FILTER, config);
+    TypedExtensionConfig { name: NAME.to_owned(), typed_config: Some(pack(&filter)) }
+}
+
+/// A route's configuration that enables these filters, as they are.
+pub(super) fn enabled(names: &[&str]) -> HashMap<String, Any> {
+    let enabled = FilterConfig { config: Some(Any::default()), ..FilterConfig::default() };
+    names.iter().map(|name| ((*name).to_owned(), pack(&enabled))).collect()
+}
+
+/// Metadata of a route for the engine. What a route asks of it stands in metadata and not in a configuration of its
+/// filter, so that Envoy takes a route table whether it can load the engine or not.
+pub(super) fn metadata(key: &str, text: String) -> Metadata {
+    let value = Value { kind: Some(value::Kind::StringValue(text)) };
+    let fields = [(key.to_owned(), value)].into();
+    let filter_metadata = [(METADATA_NAMESPACE.to_owned(), Struct { fields })].into();
+    Metadata { filter_metadata, ..Metadata::default() }
+}
+
+fn module_filter(module: &ModuleSource, name: &str, config: String) -> DynamicModuleFilter {
+    DynamicModuleFilter {
+        dynamic_module_config: Some(module_config(module)),
+        filter_name: name.to_owned(),
+        filter_config: Some(pack(&StringValue { value: config })),
+        ..DynamicModuleFilter::default()
+    }
+}
+
+fn module_config(source: &ModuleSource) -> DynamicModuleConfig {
     let specifier = match source {
         ModuleSource::File(path) => AsyncSpecifier::Local(DataSource {
             specifier: Some(Specifier::Filename(path.clone())),

@@ -21,18 +21,16 @@ use proto::core::Metadata;
 use proto::route::route_action::{ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier};
 use proto::route::weighted_cluster::ClusterWeight;
 use proto::route::{Route, RouteAction, RouteMatch, WeightedCluster, route};
-use proto::wkt::{Any, Struct, Value, value};
+use proto::wkt::Any;
 use proto::{duration, u32_value, u64_value};
 
+use super::engine;
 use super::header::HeaderEdits;
 use super::local_route::direct_response;
 use super::matcher::{FRACTION_DENOMINATOR, below_fraction, build_match};
 use super::priority_groups;
 use super::rewrite::{self, EnvoyRewrite};
 use super::target_filter;
-
-/// The largest body that an attempt can send again: as large as the AI engine reads.
-const MAX_REPEATED_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The Envoy routes of a forwarding rule.
 pub(super) fn build_routes(ir: &RouteIr, forward: &Forward) -> Vec<Route> {
@@ -117,8 +115,9 @@ impl<'a> Share<'a> {
                 Route {
                     typed_per_filter_config: target_filter_config(target),
                     metadata: ai_metadata(forward),
-                    // What the next attempt sends again.
-                    request_body_buffer_limit: is_repeated.then(|| u64_value(MAX_REPEATED_BYTES)),
+                    // What the next attempt sends again: as much as the engine reads.
+                    request_body_buffer_limit: is_repeated
+                        .then(|| u64_value(ai_config::MAX_REQUEST_BYTES.into())),
                     ..route(name, matches, route::Action::Route(action), request.clone(), response.clone())
                 }
             }
@@ -270,11 +269,7 @@ fn envoy_rewrite(ir: &PathRewrite) -> Option<EnvoyRewrite> {
 /// What the route asks of the AI engine, where the engine finds it: it stands in metadata and not in a configuration of
 /// its filter, so that Envoy takes a route table whether it can load the engine or not.
 fn ai_metadata(forward: &Forward) -> Option<Metadata> {
-    let policy = forward.ai_policy.clone()?;
-    let value = Value { kind: Some(value::Kind::StringValue(policy)) };
-    let fields = [(ai_config::POLICY_KEY.to_owned(), value)].into();
-    let filter_metadata = [(ai_config::METADATA_NAMESPACE.to_owned(), Struct { fields })].into();
-    Some(Metadata { filter_metadata, ..Metadata::default() })
+    Some(engine::metadata(ai_config::POLICY_KEY, forward.ai_policy.clone()?))
 }
 
 /// The limit of a request. Without retries there is one attempt, so its limit is the request's too.

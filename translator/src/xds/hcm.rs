@@ -22,7 +22,7 @@ use proto::{bool_value, duration, pack, u32_value};
 
 use super::access_log::build_access_log;
 use super::config_source::ads;
-use super::target_filter;
+use super::{engine, target_filter};
 use crate::Settings;
 
 /// From a request's first byte to the end of its headers (slow clients, on purpose or not).
@@ -41,6 +41,9 @@ const MAX_CONCURRENT_STREAMS: u32 = 100;
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
+/// The names of the filters that routes enable.
+pub(super) const OPTIONAL_FILTERS: [&str; 2] = [engine::NAME, target_filter::NAME];
+
 /// The connection manager of a listener.
 pub(super) fn build_connection_manager(
     ir: &ListenerIr,
@@ -55,7 +58,7 @@ pub(super) fn build_connection_manager(
             config_source: Some(ads()),
             route_config_name: chain.route_config.to_string(),
         })),
-        http_filters: vec![target_filter::build_target_filter(), router()],
+        http_filters: http_filters(settings),
         access_log: settings.access_log.iter().map(|path| build_access_log(path)).collect(),
         common_http_protocol_options: Some(connection_limits()),
         // At the end of a connection's time, HTTP/1 clients are told with a response instead of being
@@ -85,6 +88,14 @@ pub(super) fn build_connection_manager(
         server_header_transformation: ServerHeaderTransformation::PassThrough.into(),
         ..HttpConnectionManager::default()
     }
+}
+
+/// The filters, in the order in which a request passes them. All but the last are disabled, but for the routes that
+/// enable them: [`OPTIONAL_FILTERS`].
+fn http_filters(settings: &Settings) -> Vec<HttpFilter> {
+    // The engine chooses the route, on which the others depend.
+    let engine = engine::of(settings).map(|_| engine::listener_filter());
+    engine.into_iter().chain([target_filter::build_target_filter(), router()]).collect()
 }
 
 fn escaped_slashes_action(ir: EscapedSlashes) -> PathWithEscapedSlashesAction {

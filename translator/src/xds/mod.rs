@@ -9,6 +9,7 @@
 //! ClusterIr  ──► Cluster ─── upstream filters, TLS
 //!        └─────► ClusterLoadAssignment
 //! SecretIr   ──► Secret
+//! Settings   ──► TypedExtensionConfig (the AI engine in listeners)
 //! ```
 //!
 //! A field of Envoy's that is left unset is a default of Envoy's, not "none". `unset_fields.md`, beside this
@@ -27,6 +28,7 @@ mod keepalive;
 mod listener;
 mod local_route;
 mod matcher;
+mod model_guard;
 mod pack;
 mod priority_groups;
 mod readiness;
@@ -60,12 +62,20 @@ pub(crate) use pack::Table;
 
 /// The listener, which names its route tables.
 pub(crate) fn encode_listener(listener: &ListenerIr, settings: &Settings) -> EncodedResource {
-    let needs = listener.route_configs().map(|table| (XdsKind::Route, table.to_string())).collect();
+    let tables = listener.route_configs().map(|table| (XdsKind::Route, table.to_string()));
+    let engine = engine::of(settings).map(|_| (XdsKind::Extension, engine::NAME.to_owned()));
+    let needs = tables.chain(engine).collect();
     let mut message = listener::build_listener(listener, settings);
     if settings.test_hooks.unchecked_values {
         spoil::listener(listener, &mut message);
     }
     EncodedResource::new(XdsKind::Listener, &message, needs)
+}
+
+/// The filter of the AI engine that listeners name; `None` if proxies do not have the engine.
+pub(crate) fn encode_engine(settings: &Settings) -> Option<EncodedResource> {
+    let config = engine::extension(engine::of(settings)?);
+    Some(EncodedResource::new(XdsKind::Extension, &config, Vec::new()))
 }
 
 /// The listener at which a proxy in a cluster says whether it has its configuration.

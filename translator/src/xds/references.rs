@@ -50,7 +50,7 @@ pub(super) fn of(resources: &XdsResources, kind: XdsKind, name: &str) -> Vec<Ref
         XdsKind::Cluster => resources.clusters.get(name).map_or_else(Vec::new, of_cluster),
         XdsKind::Listener => resources.listeners.get(name).map_or_else(Vec::new, of_listener),
         XdsKind::Route => resources.routes.get(name).map_or_else(Vec::new, of_route_configuration),
-        XdsKind::Endpoint | XdsKind::Secret => Vec::new(),
+        XdsKind::Endpoint | XdsKind::Secret | XdsKind::Extension => Vec::new(),
     }
 }
 
@@ -68,17 +68,23 @@ fn of_cluster(cluster: &Cluster) -> Vec<Reference> {
     sorted(endpoints.chain(credentials).chain(trust))
 }
 
-/// The route tables of a listener.
+/// The route tables of a listener, and the filters that it only names.
 fn of_listener(listener: &Listener) -> Vec<Reference> {
     let filters = listener.filter_chains.iter().flat_map(|chain| &chain.filters);
-    let route_table = |filter: &proto::listener::Filter| {
-        let Some(filter::ConfigType::TypedConfig(any)) = &filter.config_type else { return None };
-        match unpack::<HttpConnectionManager>(any).ok()?.route_specifier? {
-            RouteSpecifier::Rds(rds) => Some((XdsKind::Route, rds.route_config_name)),
+    let of_filter = |filter: &proto::listener::Filter| {
+        let Some(filter::ConfigType::TypedConfig(any)) = &filter.config_type else { return Vec::new() };
+        let Ok(manager) = unpack::<HttpConnectionManager>(any) else { return Vec::new() };
+        let table = match manager.route_specifier {
+            Some(RouteSpecifier::Rds(rds)) => Some((XdsKind::Route, rds.route_config_name)),
             _ => None,
-        }
+        };
+        let is_named = |filter: &HttpFilter| {
+            matches!(filter.config_type, Some(http_filter::ConfigType::ConfigDiscovery(_)))
+        };
+        let named = manager.http_filters.into_iter().filter(is_named);
+        named.map(|filter| (XdsKind::Extension, filter.name)).chain(table).collect()
     };
-    sorted(filters.filter_map(route_table))
+    sorted(filters.flat_map(of_filter))
 }
 
 /// The clusters of a route table.

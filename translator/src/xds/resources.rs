@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use proto::cluster::Cluster;
+use proto::core::TypedExtensionConfig;
 use proto::endpoint::ClusterLoadAssignment;
 use proto::listener::Listener;
 use proto::route::RouteConfiguration;
@@ -26,6 +27,8 @@ pub struct XdsResources {
     pub endpoints: BTreeMap<String, ClusterLoadAssignment>,
     /// Secrets (SDS).
     pub secrets: BTreeMap<String, Secret>,
+    /// Filters that listeners name (ECDS).
+    pub extensions: BTreeMap<String, TypedExtensionConfig>,
 }
 
 /// The kinds of resources. The order is that in which a change is pushed: what is named before what
@@ -38,6 +41,8 @@ pub enum XdsKind {
     Endpoint,
     /// `envoy.extensions.transport_sockets.tls.v3.Secret`
     Secret,
+    /// `envoy.config.core.v3.TypedExtensionConfig`
+    Extension,
     /// `envoy.config.listener.v3.Listener`
     Listener,
     /// `envoy.config.route.v3.RouteConfiguration`
@@ -90,6 +95,7 @@ named! {
     Cluster: name;
     ClusterLoadAssignment: cluster_name;
     Secret: name;
+    TypedExtensionConfig: name;
     Listener: name;
     RouteConfiguration: name;
 }
@@ -101,6 +107,7 @@ impl XdsKind {
             Self::Cluster => proto::type_url::<Cluster>(),
             Self::Endpoint => proto::type_url::<ClusterLoadAssignment>(),
             Self::Secret => proto::type_url::<Secret>(),
+            Self::Extension => proto::type_url::<TypedExtensionConfig>(),
             Self::Listener => proto::type_url::<Listener>(),
             Self::Route => proto::type_url::<RouteConfiguration>(),
         }
@@ -117,6 +124,7 @@ impl XdsResources {
                 XdsKind::Cluster => decode_into(&mut all.clusters, name, bytes),
                 XdsKind::Endpoint => decode_into(&mut all.endpoints, name, bytes),
                 XdsKind::Secret => decode_into(&mut all.secrets, name, bytes),
+                XdsKind::Extension => decode_into(&mut all.extensions, name, bytes),
                 XdsKind::Listener => decode_into(&mut all.listeners, name, bytes),
                 XdsKind::Route => decode_into(&mut all.routes, name, bytes),
             }
@@ -130,6 +138,7 @@ impl XdsResources {
             XdsKind::Cluster => self.clusters.contains_key(name),
             XdsKind::Endpoint => self.endpoints.contains_key(name),
             XdsKind::Secret => self.secrets.contains_key(name),
+            XdsKind::Extension => self.extensions.contains_key(name),
             XdsKind::Listener => self.listeners.contains_key(name),
             XdsKind::Route => self.routes.contains_key(name),
         }
@@ -150,6 +159,7 @@ impl fmt::Debug for XdsResources {
             .field("clusters", &self.clusters.keys())
             .field("endpoints", &self.endpoints.keys())
             .field("secrets", &self.secrets.keys())
+            .field("extensions", &self.extensions.keys())
             .finish()
     }
 }

@@ -6,7 +6,7 @@ use proto::route::{Route, RouteConfiguration, VirtualHost};
 
 use super::local_route::{Origin, direct_response, local_route};
 use super::matcher::unless_host_is_plain;
-use super::{forward, redirect};
+use super::{forward, model_guard, redirect};
 
 /// A route table without virtual hosts.
 pub(super) fn build_route_configuration() -> RouteConfiguration {
@@ -48,16 +48,22 @@ fn refuse_malformed_host(hostname: &Hostname) -> Option<Route> {
 /// The Envoy routes of one match of one rule: one, where Envoy can say it all in one.
 pub(super) fn build_routes(ir: &RouteIr, hostname: &Hostname, origin: &Origin) -> Vec<Route> {
     match &ir.action {
-        RouteAction::Redirect(redirect) => vec![redirect::build_route(ir, redirect, hostname, origin)],
-        RouteAction::Forward(_) | RouteAction::Respond(_) => build_everywhere(ir).unwrap_or_default(),
+        RouteAction::Redirect(redirect) => {
+            model_guard::guarded(ir, vec![redirect::build_route(ir, redirect, hostname, origin)])
+        }
+        RouteAction::Forward(_) | RouteAction::Respond(_) | RouteAction::ListModels(_) => {
+            build_everywhere(ir).unwrap_or_default()
+        }
     }
 }
 
 /// The same where host and listener make no difference; `None` where they do.
 pub(super) fn build_everywhere(ir: &RouteIr) -> Option<Vec<Route>> {
-    match &ir.action {
-        RouteAction::Forward(forward) => Some(forward::build_routes(ir, forward)),
-        RouteAction::Redirect(_) => None,
-        RouteAction::Respond(response) => Some(vec![local_route(ir, direct_response(response))]),
-    }
+    let routes = match &ir.action {
+        RouteAction::Forward(forward) => forward::build_routes(ir, forward),
+        RouteAction::Redirect(_) => return None,
+        RouteAction::Respond(response) => vec![local_route(ir, direct_response(response))],
+        RouteAction::ListModels(models) => vec![model_guard::list_route(ir, models)],
+    };
+    Some(model_guard::guarded(ir, routes))
 }

@@ -18,34 +18,41 @@ use proto::{pack, unpack};
 
 use super::XdsResources;
 
-/// A bootstrap that holds all resources itself: route tables stand in their listeners, endpoints in
+/// A bootstrap that holds all resources itself: route tables and filters stand in their listeners, endpoints in
 /// their clusters, and secrets are found by name.
 ///
 /// The secrets' values are in it.
 pub fn to_static_bootstrap(resources: &XdsResources) -> Bootstrap {
     let static_resources = StaticResources {
-        listeners: resources.listeners.values().map(|listener| inline_routes(listener, resources)).collect(),
+        listeners: resources.listeners.values().map(|listener| inline_named(listener, resources)).collect(),
         clusters: resources.clusters.values().map(|cluster| inline_endpoints(cluster, resources)).collect(),
         secrets: resources.secrets.values().cloned().collect(),
     };
     Bootstrap { static_resources: Some(static_resources), ..Bootstrap::default() }
 }
 
-fn inline_routes(listener: &Listener, resources: &XdsResources) -> Listener {
+fn inline_named(listener: &Listener, resources: &XdsResources) -> Listener {
     let mut listener = listener.clone();
     for filter in listener.filter_chains.iter_mut().flat_map(|chain| &mut chain.filters) {
-        inline_route_table(filter, resources);
+        inline_in_filter(filter, resources);
     }
     listener
 }
 
-fn inline_route_table(filter: &mut Filter, resources: &XdsResources) {
+fn inline_in_filter(filter: &mut Filter, resources: &XdsResources) {
     let Some(filter::ConfigType::TypedConfig(any)) = &mut filter.config_type else { return };
     edit(any, |manager: &mut HttpConnectionManager| {
         if let Some(RouteSpecifier::Rds(rds)) = &manager.route_specifier
             && let Some(table) = resources.routes.get(&rds.route_config_name)
         {
             manager.route_specifier = Some(RouteSpecifier::RouteConfig(table.clone()));
+        }
+        for filter in &mut manager.http_filters {
+            if let Some(http_filter::ConfigType::ConfigDiscovery(_)) = filter.config_type
+                && let Some(config) = resources.extensions.get(&filter.name)
+            {
+                filter.config_type = config.typed_config.clone().map(http_filter::ConfigType::TypedConfig);
+            }
         }
     });
 }

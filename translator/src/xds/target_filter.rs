@@ -17,7 +17,7 @@ use proto::{bool_value, pack};
 const SCRIPT: &str = include_str!("target_filter.lua");
 
 /// The name by which routes configure it.
-const NAME: &str = "chancery.target";
+pub(super) const NAME: &str = "chancery.target";
 
 /// The filter as it stands in a listener.
 pub(super) fn build_target_filter() -> HttpFilter {

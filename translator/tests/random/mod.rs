@@ -8,13 +8,15 @@ mod route;
 use std::collections::BTreeMap;
 
 use crds::{Object, ObjectRef};
+use ir::ModuleSource;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
-use translator::{Addressing, ConnectTo, Resources, Settings};
+use translator::{Addressing, AiEngine, ConnectTo, Resources, Settings};
 
+#[allow(unused_imports, reason = "not every test uses all of it")]
 pub(crate) use nasty::{nasty_text, spoil};
 #[allow(unused_imports, reason = "not every test uses all of it")]
 pub(crate) use route::{http_route, related_matches};
@@ -122,13 +124,15 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
             to_port: None,
         })
     });
-    (addressing, select(vec![1_u16, 1024]), connect_to).prop_map(|(addressing, lowest_port, connect_to)| {
-        Settings {
-            addressing,
-            lowest_port,
-            connect_to: connect_to.into_iter().collect(),
-            ..Settings::default()
-        }
+    let defaults = Settings::default().ai_engine;
+    let ai_engine = select(vec![defaults, AiEngine::Available(ModuleSource::File("/m.so".to_owned()))]);
+    let parts = (addressing, select(vec![1_u16, 1024]), connect_to, ai_engine);
+    parts.prop_map(|(addressing, lowest_port, connect_to, ai_engine)| Settings {
+        ai_engine,
+        addressing,
+        lowest_port,
+        connect_to: connect_to.into_iter().collect(),
+        ..Settings::default()
     })
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use ir::{DRAIN_PORT, GatewayName, METRICS_PORT};
 
-use crate::bootstrap::{XDS_CLUSTER, dynamic_resources, overload_manager, runtime};
+use crate::bootstrap::{XDS_CLUSTER, dynamic_resources, overload_manager, runtime, stats_config};
 
 /// Where the ConfigMap is mounted.
 pub(super) const CONFIG_DIR: &str = "/etc/chancery";
@@ -88,6 +88,7 @@ fn render_bootstrap(bootstrap: &ClusterBootstrap<'_>) -> Value {
         "admin": { "address": { "pipe": { "path": admin_socket(), "mode": 0o600 } } },
         "dynamic_resources": dynamic_resources(),
         "static_resources": { "clusters": clusters, "listeners": listeners },
+        "stats_config": stats_config(),
         "overload_manager": overload_manager(),
         "layered_runtime": { "layers": [{ "name": "static", "static_layer": runtime() }] },
     })

@@ -1,9 +1,9 @@
-//! Clusters that the client cannot use yet, and that are sent again until it can.
+//! Resources that the client cannot use yet, and that are sent again until it can.
 //!
-//! A cluster may have a filter that is a dynamic module which Envoy has to fetch first. With `nack_on_cache_miss`
-//! Envoy refuses such a cluster, fetches the module in the background, and takes the cluster when it is sent once more
+//! A cluster may have a filter, and a listener may name one, that is a dynamic module which Envoy has to fetch first. With `nack_on_cache_miss`
+//! Envoy refuses such a resource, fetches the module in the background, and takes the resource when it is sent once more
 //! after that. (Without it, requests would pass without the filter until the module is there, or for good.) So this
-//! refusal is no fault of the cluster: it counts as refused only until it is due again, and is reported only if that
+//! refusal is no fault of the resource: it counts as refused only until it is due again, and is reported only if that
 //! goes on for longer than [`Settings::not_ready_patience`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,6 @@ use std::time::Instant;
 
 use super::Ledger;
 use super::answer::places;
-use crate::resource_type::ResourceType;
 use crate::session::Settings;
 
 /// What Envoy says of a cluster whose module it is fetching.
@@ -87,7 +86,7 @@ impl Deferrals {
 impl Ledger {
     /// Those of the culprits of which `message` says that the client cannot use them yet.
     pub(super) fn not_ready(&self, culprits: &BTreeSet<Arc<str>>, message: &str) -> BTreeSet<Arc<str>> {
-        if self.kind != ResourceType::Cluster || !message.contains(NOT_READY) {
+        if !self.kind.may_be_early() || !message.contains(NOT_READY) {
             return BTreeSet::new();
         }
         let parts = parts(message, culprits);
@@ -139,6 +138,7 @@ pub(crate) fn words_about(message: &str, names: &BTreeSet<Arc<str>>, all: &BTree
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource_type::ResourceType;
 
     fn names(names: &[&str]) -> BTreeSet<Arc<str>> {
         names.iter().map(|name| Arc::from(*name)).collect()
@@ -155,8 +155,10 @@ mod tests {
         assert_eq!(words_about(message, &names(&["a-b"]), &all), "a-b: no such filter");
         assert!(
             ledger(ResourceType::Listener).not_ready(&all, message).is_empty(),
-            "only clusters are sent again"
+            "a listener holds no module"
         );
+        let extension = ledger(ResourceType::Extension).not_ready(&names(&["f"]), "Remote module not cached");
+        assert_eq!(extension, names(&["f"]), "a filter that listeners name is sent again");
         let unnamed = ledger(ResourceType::Cluster).not_ready(&all, "Remote module not cached");
         assert_eq!(unnamed, all, "a message that names none is about all");
     }

@@ -163,6 +163,11 @@ impl Exchange {
         &self.facts
     }
 
+    /// What the client asks for.
+    pub fn operation(&self) -> &Operation {
+        &self.operation
+    }
+
     /// Whether the whole body is needed before the request can go on.
     pub fn needs_body(&self) -> bool {
         if !self.is_post || !self.operation.is_chat() {

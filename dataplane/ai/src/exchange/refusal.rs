@@ -37,6 +37,12 @@ impl Refusal {
         Self::new(schema, 413, "", &message, "chancery_ai_request_too_large")
     }
 
+    /// The body has a content encoding, under which it cannot be read.
+    pub fn encoded(schema: Schema) -> Self {
+        let message = "the route is chosen by the model in the request body, which has a content-encoding";
+        Self::new(schema, 415, "model", message, "chancery_ai_request_encoded")
+    }
+
     /// The gateway's configuration is at fault.
     pub fn misconfigured(schema: Schema, message: &str) -> Self {
         Self::new(schema, 500, "", message, "chancery_ai_misconfigured")

@@ -1,13 +1,10 @@
 //! What the AI engine is told about a provider, and whether a backend can do without it.
 
-use ai_config::{ClusterConfig, CredentialHeader, FieldDefault, VERSION};
+use ai_config::{ClusterConfig, CredentialHeader, FieldDefault, MAX_REQUEST_BYTES, VERSION};
 use crds::ai::{AiDestination, AiPool, AuthToken, Provider};
 use serde_json::json;
 
 use super::provider::Profile;
-
-/// The largest request that is read. Prompts with images and documents in base64 reach some 20 MiB.
-pub(crate) const MAX_REQUEST_BYTES: u32 = 32 * 1024 * 1024;
 
 /// What of a backend cannot be done without the engine, if anything.
 pub(super) fn need(pool: &AiPool) -> Option<&'static str> {

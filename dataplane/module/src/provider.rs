@@ -1,15 +1,19 @@
-//! The HTTP filter: calls the crate `ai` at each step of a stream, and does to the stream what it says.
+//! The filter of a cluster: one attempt at one provider. It calls the crate `ai` at each step of the attempt's stream, and
+//! does to the stream what it says.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use ai::exchange::{Exchange, Outcome, Passage, Refusal, RequestHead};
 use ai::metadata::Metadata;
-use ai_config::{ClusterConfig, CredentialHeader, METADATA_NAMESPACE, POLICY_KEY, RoutePolicy, VERSION};
+use ai_config::{
+    ClusterConfig, CredentialHeader, METADATA_NAMESPACE, MODEL_HEADER, POLICY_KEY, RoutePolicy, VERSION,
+};
 
 use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Stream};
-use crate::metrics::Metrics;
+use crate::metrics::{Attempt, Ending, Metrics};
+use crate::placement::{self, BodyStatus, HeadersStatus};
 
 /// Under this namespace of dynamic metadata stands what an attempt has come to, for access logs and rate limits (the
 /// name that users of kgateway's AI gateway know).
@@ -41,31 +45,8 @@ const MAX_LOST: usize = 1024;
 /// The scheme of bearer tokens (RFC 6750).
 const BEARER: &[u8] = b"Bearer ";
 
-/// What is set aside for a body whose client says how long it is, at most: some say so and send nothing.
-const MAX_RESERVED: usize = 1024 * 1024;
-
 /// Policies of routes that are kept parsed. A route table that changes brings new ones, so there must be an end.
 const MAX_POLICIES: usize = 1024;
-
-/// What Envoy does after a hook of headers or trailers (`FilterHeadersStatus`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum HeadersStatus {
-    /// Goes on.
-    Continue = 0,
-    /// Waits for the body.
-    Stop = 1,
-}
-
-/// What Envoy does after a hook of a body (`FilterDataStatus`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum BodyStatus {
-    /// Goes on.
-    Continue = 0,
-    /// Waits, and keeps nothing.
-    Stop = 3,
-}
 
 /// A configuration: what is done for one cluster.
 #[derive(Debug)]
@@ -83,12 +64,7 @@ impl Config {
     /// It is not one that this module understands.
     pub(crate) fn new(settings: &[u8], definer: &mut Definer) -> Result<Self, String> {
         let cluster: ClusterConfig = serde_json::from_slice(settings).map_err(|error| error.to_string())?;
-        if cluster.version != VERSION {
-            return Err(format!(
-                "it has version {}, and this module reads version {VERSION}",
-                cluster.version
-            ));
-        }
+        placement::check_version(cluster.version)?;
         let metrics = Metrics::define(definer).ok_or("Envoy does not define its metrics")?;
         Ok(Self {
             cluster: Arc::new(cluster),
@@ -126,6 +102,13 @@ pub(crate) struct Filter {
     /// The request's body, as far as it is held back.
     body: Vec<u8>,
     passage: Passage,
+    began: Instant,
+    /// The status of the answer, once it is there.
+    status: Option<u16>,
+    /// When the first piece of the answer's body came.
+    first_piece: Option<Duration>,
+    /// Whether the answer was whole.
+    is_whole: bool,
     is_settled: bool,
     /// Whether the stream was answered here, so that nothing of it is ours any more.
     is_given_up: bool,
@@ -138,6 +121,10 @@ impl Filter {
             exchange: None,
             body: Vec::new(),
             passage: Passage::AsItIs,
+            began: Instant::now(),
+            status: None,
+            first_piece: None,
+            is_whole: false,
             is_settled: false,
             is_given_up: false,
         }
@@ -169,10 +156,12 @@ impl Filter {
         if let Some(header) = &self.config.cluster.passthrough {
             pass_credential(stream, header);
         }
+        // The route is chosen; the header has done its work.
+        stream.remove_header(HeaderMap::Request, MODEL_HEADER);
         // Answers are read, so they must not be compressed.
         stream.remove_header(HeaderMap::Request, "accept-encoding");
         if exchange.needs_body() {
-            self.body = Vec::with_capacity(announced_length(stream).min(MAX_RESERVED));
+            self.body = placement::room_for_body(stream);
             return HeadersStatus::Stop;
         }
         stream.set_header(HeaderMap::Request, ":path", exchange.head().path.as_bytes());
@@ -258,9 +247,11 @@ impl Filter {
         let status = text(":status").and_then(|status| status.parse().ok()).unwrap_or_default();
         let is_encoded = text("content-encoding").is_some_and(|encoding| encoding != "identity");
         let content_type = text("content-type").unwrap_or_default().to_owned();
+        self.status = Some(status);
         self.passage = exchange.answer_begins(status, &content_type, is_encoded);
         if end {
             self.passage = Passage::AsItIs;
+            self.is_whole = true;
         }
         match self.passage {
             Passage::AsItIs => {}
@@ -283,6 +274,7 @@ impl Filter {
 
     pub(crate) fn on_response_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
         let Some(exchange) = self.exchange.as_mut() else { return BodyStatus::Continue };
+        self.first_piece.get_or_insert_with(|| self.began.elapsed());
         let mut instead = None::<Vec<u8>>;
         stream.body(Body::Response, |piece| {
             if let Some(mut bytes) = exchange.answer_piece(piece) {
@@ -299,7 +291,8 @@ impl Filter {
             stream.replace_body(Body::Response, &instead.unwrap_or_default());
         }
         if end {
-            self.settle(stream);
+            self.is_whole = true;
+            self.settle(Some(stream));
         }
         BodyStatus::Continue
     }
@@ -308,20 +301,42 @@ impl Filter {
         if let Some(exchange) = self.exchange.as_mut() {
             exchange.answer_ends();
         }
-        self.settle(stream);
+        self.is_whole = true;
+        self.settle(Some(stream));
         HeadersStatus::Continue
     }
 
+    /// The filter ends. Envoy does not tell a filter of a cluster that its stream is complete when the attempt was given
+    /// up: for the next one, or since the client has left.
+    pub(crate) fn on_destroy(&mut self) {
+        self.settle(None);
+    }
+
     pub(crate) fn on_stream_complete(&mut self, stream: &mut Stream) {
-        self.settle(stream);
+        self.settle(Some(stream));
     }
 
     /// Counts what the attempt has cost, once, whatever ended it.
-    fn settle(&mut self, stream: &mut Stream) {
+    fn settle(&mut self, stream: Option<&mut Stream>) {
         let Some(exchange) = self.exchange.as_ref().filter(|_| !self.is_settled) else { return };
         self.is_settled = true;
         let (outcome, facts) = (exchange.outcome(), *exchange.facts());
-        self.config.metrics.settle(stream, &facts, &outcome);
+        let ending = match self.status {
+            None => Ending::NoAnswer,
+            Some(status) if status >= 400 => Ending::Error(status),
+            Some(_) if !self.is_whole => Ending::Cut,
+            Some(_) => Ending::Whole,
+        };
+        let attempt = Attempt {
+            facts: &facts,
+            operation: exchange.operation().otel_name(),
+            outcome: &outcome,
+            ending,
+            duration: self.began.elapsed(),
+            first_piece: self.first_piece,
+        };
+        self.config.metrics.settle(stream.as_deref(), &attempt);
+        let Some(stream) = stream else { return };
         stream.set_metadata(RESULT_NAMESPACE, &result(&self.config.cluster.backend, facts.name, &outcome));
     }
 }
@@ -369,12 +384,6 @@ fn header_list(paths: &[String]) -> String {
         list.push_str(path);
     }
     list
-}
-
-/// How long the client says that the body is.
-fn announced_length(stream: &Stream) -> usize {
-    let text = stream.header(HeaderMap::Request, "content-length").map(std::str::from_utf8);
-    text.and_then(|text| text.ok()?.parse().ok()).unwrap_or_default()
 }
 
 /// Brings the head of the request into the form that it had before the first attempt.

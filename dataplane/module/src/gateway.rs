@@ -1,0 +1,168 @@
+//! The filter of a listener. Routes enable it that are chosen by the model of a request: it reads the model, puts it into a
+//! header, and has the route chosen again. It also answers requests for a route's list of models.
+
+use std::sync::Arc;
+
+use ai::exchange::Refusal;
+use ai::metadata::Metadata;
+use ai::model_routing::{self, Named};
+use ai_config::{GatewayConfig, METADATA_NAMESPACE, MODEL_HEADER, MODEL_READ_KEY, MODELS_KEY, Schema};
+
+use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Scope, Stream};
+use crate::metrics::{self, Metrics};
+use crate::placement::{self, BodyStatus, HeadersStatus};
+
+/// A configuration: what is done for a gateway.
+#[derive(Debug)]
+pub(crate) struct Config {
+    gateway: GatewayConfig,
+    scope: Scope,
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// It is not one that this module understands.
+    pub(crate) fn new(settings: &[u8], definer: &mut Definer) -> Result<Self, String> {
+        let gateway: GatewayConfig = serde_json::from_slice(settings).map_err(|error| error.to_string())?;
+        placement::check_version(gateway.version)?;
+        let metrics = Metrics::define(definer).ok_or("Envoy does not define its metrics")?;
+        let scope = definer.scope();
+        metrics::share(scope, metrics);
+        Ok(Self { gateway, scope })
+    }
+
+    /// Envoy is about to forget it.
+    pub(crate) fn end(&self) {
+        metrics::end_sharing(self.scope);
+    }
+}
+
+/// One request.
+#[derive(Debug)]
+pub(crate) struct Filter {
+    config: Arc<Config>,
+    /// The request's body, as far as it is held back.
+    body: Vec<u8>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The body is read for its model; a refusal has this schema.
+    Reads(Schema),
+    /// Everything passes.
+    Passes,
+    /// The request was answered here.
+    Answered,
+}
+
+impl Filter {
+    pub(crate) fn new(config: Arc<Config>) -> Self {
+        Self { config, body: Vec::new(), state: State::Passes }
+    }
+
+    /// Nothing is done to the stream any more.
+    pub(crate) fn give_up(&mut self) {
+        self.state = State::Answered;
+        self.body = Vec::new();
+    }
+
+    pub(crate) fn on_request_headers(&mut self, stream: &mut Stream, end: bool) -> HeadersStatus {
+        if let Some(models) = stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, MODELS_KEY) {
+            let models = serde_json::from_slice::<Vec<String>>(models).unwrap_or_default();
+            let body = model_routing::list(&models, text(stream, ":path"));
+            self.give_up();
+            stream.respond(200, "application/json", &body, "chancery_ai_models");
+            return HeadersStatus::Stop;
+        }
+        // Whatever the client says there is not what it asks for.
+        stream.remove_header(HeaderMap::Request, MODEL_HEADER);
+        let has_version = stream.header(HeaderMap::Request, "anthropic-version").is_some();
+        let schema = model_routing::schema(text(stream, ":path"), has_version);
+        let has_body = !end && !matches!(text(stream, ":method"), "GET" | "HEAD" | "OPTIONS");
+        match model_routing::named(text(stream, ":path")) {
+            Ok(Named::ByPath(model)) => choose(stream, Some(&model)),
+            Ok(Named::ByBody) if !has_body => choose(stream, None),
+            Ok(Named::ByBody) => {
+                let encoding = text(stream, "content-encoding");
+                if !encoding.is_empty() && encoding != "identity" {
+                    return self.refuse(stream, &Refusal::encoded(schema));
+                }
+                self.body = placement::room_for_body(stream);
+                self.state = State::Reads(schema);
+                return HeadersStatus::Stop;
+            }
+            Err(refusal) => return self.refuse(stream, &refusal),
+        }
+        HeadersStatus::Continue
+    }
+
+    fn refuse(&mut self, stream: &mut Stream, refusal: &Refusal) -> HeadersStatus {
+        self.give_up();
+        stream.respond(refusal.status, "application/json", &refusal.body, refusal.details);
+        HeadersStatus::Stop
+    }
+
+    pub(crate) fn on_request_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
+        let schema = match self.state {
+            State::Reads(schema) => schema,
+            State::Passes => return BodyStatus::Continue,
+            State::Answered => return BodyStatus::Stop,
+        };
+        let body = &mut self.body;
+        stream.body(Body::Request, |piece| body.extend_from_slice(piece));
+        let limit = self.config.gateway.max_request_bytes;
+        if body.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
+            self.refuse(stream, &Refusal::too_large(schema, limit));
+            return BodyStatus::Stop;
+        }
+        if !end {
+            stream.replace_body(Body::Request, b"");
+            return BodyStatus::Stop;
+        }
+        let body = std::mem::take(&mut self.body);
+        match model_routing::named_by(&body, schema) {
+            Ok(model) => choose(stream, model.as_deref()),
+            Err(refusal) => {
+                self.refuse(stream, &refusal);
+                return BodyStatus::Stop;
+            }
+        }
+        self.state = State::Passes;
+        stream.replace_body(Body::Request, &body);
+        BodyStatus::Continue
+    }
+
+    pub(crate) fn on_request_trailers(&mut self, stream: &mut Stream) -> HeadersStatus {
+        match self.state {
+            State::Passes => HeadersStatus::Continue,
+            State::Answered => HeadersStatus::Stop,
+            // The body has ended before the trailers; there is no piece of it any more to put all of it into.
+            State::Reads(schema) => self.refuse(
+                stream,
+                &Refusal::bad_request(schema, "", "requests with trailers are not supported"),
+            ),
+        }
+    }
+}
+
+/// Has the route chosen by the model.
+fn choose(stream: &mut Stream, model: Option<&str>) {
+    if let Some(model) = model {
+        stream.set_header(HeaderMap::Request, MODEL_HEADER, model.as_bytes());
+    }
+    let mut read = Metadata::new();
+    read.text(MODEL_READ_KEY, "true");
+    stream.set_metadata(METADATA_NAMESPACE, &read);
+    stream.clear_route_cache();
+}
+
+/// A header of the request; empty if it is not there or is no text.
+fn text<'a>(stream: &'a Stream, name: &str) -> &'a str {
+    stream
+        .header(HeaderMap::Request, name)
+        .and_then(|value| std::str::from_utf8(value).ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,161 @@
+//! The two places of the module in Envoy: in clusters, where it handles attempts at providers, and in listeners, where it
+//! handles requests before their route is settled. Envoy names the place when it makes a configuration.
+
+use std::sync::Arc;
+
+use ai_config::{GATEWAY_FILTER, PROVIDER_FILTER, VERSION};
+
+use crate::abi::{Definer, HeaderMap, Stream};
+use crate::{gateway, provider};
+
+/// What is set aside for a body whose client says how long it is, at most: some say so and send nothing.
+const MAX_RESERVED: usize = 1024 * 1024;
+
+/// What Envoy does after a hook of headers or trailers (`FilterHeadersStatus`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum HeadersStatus {
+    /// Goes on.
+    Continue = 0,
+    /// Waits for the body.
+    Stop = 1,
+}
+
+/// What Envoy does after a hook of a body (`FilterDataStatus`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum BodyStatus {
+    /// Goes on.
+    Continue = 0,
+    /// Waits, and keeps nothing.
+    Stop = 3,
+}
+
+/// A configuration.
+#[derive(Debug)]
+pub(crate) enum Config {
+    /// Of a cluster.
+    Provider(Arc<provider::Config>),
+    /// Of a listener.
+    Gateway(Arc<gateway::Config>),
+}
+
+impl Config {
+    /// Reads the configuration of the filter of this name.
+    ///
+    /// # Errors
+    /// It is not one that this module understands.
+    pub(crate) fn new(name: &[u8], settings: &[u8], definer: &mut Definer) -> Result<Self, String> {
+        if name == PROVIDER_FILTER.as_bytes() {
+            Ok(Self::Provider(Arc::new(provider::Config::new(settings, definer)?)))
+        } else if name == GATEWAY_FILTER.as_bytes() {
+            Ok(Self::Gateway(Arc::new(gateway::Config::new(settings, definer)?)))
+        } else {
+            Err("there is no filter of this name".to_owned())
+        }
+    }
+
+    /// Envoy is about to forget the configuration.
+    pub(crate) fn end(&self) {
+        match self {
+            Self::Provider(_) => {}
+            Self::Gateway(config) => config.end(),
+        }
+    }
+}
+
+/// A filter: the part of a configuration in one stream.
+#[derive(Debug)]
+pub(crate) enum Filter {
+    /// Of an attempt at a provider.
+    Provider(Box<provider::Filter>),
+    /// Of a request.
+    Gateway(gateway::Filter),
+}
+
+/// Calls the method of the same name.
+macro_rules! either {
+    ($self:ident, $filter:ident => $call:expr) => {
+        match $self {
+            Self::Provider($filter) => $call,
+            Self::Gateway($filter) => $call,
+        }
+    };
+}
+
+impl Filter {
+    pub(crate) fn new(config: &Config) -> Self {
+        match config {
+            Config::Provider(config) => Self::Provider(Box::new(provider::Filter::new(config.clone()))),
+            Config::Gateway(config) => Self::Gateway(gateway::Filter::new(config.clone())),
+        }
+    }
+
+    /// Nothing is done to the stream any more.
+    pub(crate) fn give_up(&mut self) {
+        either!(self, filter => filter.give_up());
+    }
+
+    pub(crate) fn on_request_headers(&mut self, stream: &mut Stream, end: bool) -> HeadersStatus {
+        either!(self, filter => filter.on_request_headers(stream, end))
+    }
+
+    pub(crate) fn on_request_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
+        either!(self, filter => filter.on_request_body(stream, end))
+    }
+
+    pub(crate) fn on_request_trailers(&mut self, stream: &mut Stream) -> HeadersStatus {
+        either!(self, filter => filter.on_request_trailers(stream))
+    }
+
+    pub(crate) fn on_response_headers(&mut self, stream: &mut Stream, end: bool) -> HeadersStatus {
+        match self {
+            Self::Provider(filter) => filter.on_response_headers(stream, end),
+            Self::Gateway(_) => HeadersStatus::Continue,
+        }
+    }
+
+    pub(crate) fn on_response_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
+        match self {
+            Self::Provider(filter) => filter.on_response_body(stream, end),
+            Self::Gateway(_) => BodyStatus::Continue,
+        }
+    }
+
+    pub(crate) fn on_response_trailers(&mut self, stream: &mut Stream) -> HeadersStatus {
+        match self {
+            Self::Provider(filter) => filter.on_response_trailers(stream),
+            Self::Gateway(_) => HeadersStatus::Continue,
+        }
+    }
+
+    pub(crate) fn on_destroy(&mut self) {
+        if let Self::Provider(filter) = self {
+            filter.on_destroy();
+        }
+    }
+
+    pub(crate) fn on_stream_complete(&mut self, stream: &mut Stream) {
+        if let Self::Provider(filter) = self {
+            filter.on_stream_complete(stream);
+        }
+    }
+}
+
+/// Whether a configuration is of the version that this module reads.
+///
+/// # Errors
+/// It is not.
+pub(crate) fn check_version(version: u32) -> Result<(), String> {
+    match version {
+        VERSION => Ok(()),
+        _ => Err(format!("it has version {version}, and this module reads version {VERSION}")),
+    }
+}
+
+/// Room for the body of a request: as much as the client says that it has.
+pub(crate) fn room_for_body(stream: &Stream) -> Vec<u8> {
+    let text = stream.header(HeaderMap::Request, "content-length").map(std::str::from_utf8);
+    let length: usize = text.and_then(|text| text.ok()?.parse().ok()).unwrap_or_default();
+    Vec::with_capacity(length.min(MAX_RESERVED))
+}
