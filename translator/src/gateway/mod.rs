@@ -22,6 +22,7 @@ mod infra;
 pub(crate) mod listener;
 pub(crate) mod parameters;
 mod path;
+pub(crate) mod policy;
 pub(crate) mod port;
 pub(crate) mod report;
 mod target_address;
