@@ -3,6 +3,7 @@
 
 mod example;
 mod failover;
+mod policies;
 mod providers;
 mod sdk;
 mod without_module;
