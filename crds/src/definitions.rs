@@ -9,6 +9,8 @@ use serde_json::Value;
 use crate::{
     backend::Backend,
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
+    route_option::RouteOption,
+    traffic_policy::TrafficPolicy,
     upstream::Upstream,
 };
 
@@ -29,7 +31,9 @@ type Definition = (&'static str, &'static str, fn() -> CustomResourceDefinition)
 const OURS: &[Definition] = &[
     ("gateway.kgateway.dev", "Backend", Backend::crd),
     ("gateway.kgateway.dev", "GatewayParameters", GatewayParameters::crd),
+    ("gateway.kgateway.dev", "TrafficPolicy", TrafficPolicy::crd),
     ("gateway.gloo.solo.io", "GatewayParameters", GlooGatewayParameters::crd),
+    ("gateway.solo.io", "RouteOption", RouteOption::crd),
     ("gloo.solo.io", "Upstream", Upstream::crd),
 ];
 

@@ -14,6 +14,9 @@ pub mod gateway_parameters;
 pub mod header;
 pub mod object;
 pub mod object_ref;
+pub mod policy;
+pub mod route_option;
+pub mod traffic_policy;
 pub mod upstream;
 
 mod definitions;

@@ -6,6 +6,9 @@ use crds::{Object, ai, custom_resource_definitions, manifests};
 use kube::core::cel;
 use serde_json::{Value, json};
 
+/// API group of Gateway API.
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+
 /// The schema of each CRD, by kind.
 fn schemas() -> Vec<(String, Value)> {
     custom_resource_definitions()
@@ -33,7 +36,7 @@ fn committed_crds_are_current() {
         let hint = "run `cargo run -p crds --bin crd-yaml -- --out helm/files/crds`";
         assert!(committed == manifest.yaml, "{} is out of date: {hint}", manifest.file_name);
     }
-    for group in ["gateway.kgateway.dev", "gateway.gloo.solo.io", "gloo.solo.io"] {
+    for group in ["gateway.kgateway.dev", "gateway.gloo.solo.io", "gateway.solo.io", "gloo.solo.io"] {
         let of_group =
             fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
         for name in of_group.filter(|name| name.ends_with(&format!("{group}.yaml"))) {
@@ -185,7 +188,8 @@ fn refusals(path: &str, schema: &Value, value: &Value) -> Vec<String> {
     match (schema["type"].as_str().unwrap(), value) {
         ("object", Value::Object(members)) => {
             for (name, member) in members {
-                match schema["properties"].get(name) {
+                let known = schema["properties"].get(name).or(schema.get("additionalProperties"));
+                match known {
                     Some(property) => found.extend(refusals(&format!("{path}.{name}"), property, member)),
                     None if preserves => {}
                     None => found.push(at(&format!("unknown field {name}"))),
@@ -238,7 +242,8 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
     let schema = schema_of(kind);
     let mut found = refusals("spec", &schema["properties"]["spec"], spec);
     let object = match kind {
-        "Backend" => json!({"apiVersion": "gateway.kgateway.dev/v1alpha1"}),
+        "Backend" | "TrafficPolicy" => json!({"apiVersion": "gateway.kgateway.dev/v1alpha1"}),
+        "RouteOption" => json!({"apiVersion": "gateway.solo.io/v1"}),
         _ => json!({"apiVersion": "gloo.solo.io/v1"}),
     };
     let mut object = object;
@@ -252,6 +257,8 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
     let rules = match decoded.object {
         Object::Backend(backend) => cel::validate_cel(&*backend),
         Object::Upstream(upstream) => cel::validate_cel(&*upstream),
+        Object::TrafficPolicy(policy) => cel::validate_cel(&*policy),
+        Object::RouteOption(option) => cel::validate_cel(&*option),
         other => panic!("{other:?} is not ours"),
     };
     found.extend(rules.err().map(|errors| errors.to_string()));
@@ -347,6 +354,26 @@ fn the_api_server_accepts_every_shape() {
             "Upstream",
             json!({"ai": {"vertexAi": {"model": "m", "jsonSchema": "ANTHROPIC", "authToken": token}}}),
         ),
+        ("TrafficPolicy", json!({})),
+        (
+            "TrafficPolicy",
+            json!({"targetRefs": [{"group": GATEWAY_API, "kind": "Gateway", "name": "g", "sectionName": "l"}, {"group": "gateway.networking.x-k8s.io", "kind": "XListenerSet", "name": "x"}, {"group": "gateway.kgateway.dev", "kind": "Backend", "name": "b"}],
+                "targetSelectors": [{"group": GATEWAY_API, "kind": "HTTPRoute", "matchLabels": {"a": "b"}}]}),
+        ),
+        (
+            "TrafficPolicy",
+            json!({"ai": {"promptEnrichment": {"prepend": [{"role": "SYSTEM", "content": "a\n\"b\""}], "append": []},
+                "defaults": [{"field": "temperature", "value": "0.5", "override": true}], "routeType": "CHAT_STREAMING",
+                "promptGuard": {"request": {"regex": {"builtins": ["SSN"]}}}}}),
+        ),
+        ("TrafficPolicy", json!({"extAuth": {"disable": {}}, "autoHostRewrite": true, "statPrefix": "x"})),
+        (
+            "RouteOption",
+            json!({"targetRefs": [{"group": GATEWAY_API, "kind": "HTTPRoute", "name": "r", "namespace": "default"}],
+                "options": {"ai": {"defaults": [{"field": "a", "value": {"b": [1, null]}}, {"field": "c", "value": false}], "routeType": 1},
+                    "timeout": "3s", "rbac": {"disable": true}}}),
+        ),
+        ("RouteOption", json!({"options": {"ai": {"routeType": "CHAT", "semanticCache": {}}}})),
     ];
     for (kind, spec) in rows {
         assert_eq!(refused(kind, &spec), [] as [&str; 0], "{kind} {spec}");
@@ -411,6 +438,34 @@ fn the_api_server_refuses_what_makes_no_sense() {
             "secretRef must be set",
         ),
         ("Backend", llm(json!({"azureopenai": {"endpoint": "e"}})), "no deploymentName"),
+        (
+            "TrafficPolicy",
+            json!({"targetRefs": [{"group": "", "kind": "Service", "name": "s"}]}),
+            "targetRefs may name",
+        ),
+        (
+            "TrafficPolicy",
+            json!({"targetSelectors": [{"group": "gateway.kgateway.dev", "kind": "Backend", "matchLabels": {"a": "b"}}]}),
+            "targetSelectors may select",
+        ),
+        ("TrafficPolicy", json!({"targetSelectors": [{"group": "", "kind": "Gateway"}]}), "no matchLabels"),
+        ("TrafficPolicy", json!({"ai": {"routeType": "STREAM"}}), "not in the enum"),
+        ("TrafficPolicy", json!({"ai": {"defaults": [{"field": "a", "value": 1}]}}), "is no string"),
+        ("TrafficPolicy", json!({"ai": {"defaults": [{"field": "", "value": "1"}]}}), "too short"),
+        (
+            "TrafficPolicy",
+            json!({"ai": {"promptEnrichment": {"prepend": [{"role": "system"}]}}}),
+            "no content",
+        ),
+        ("TrafficPolicy", json!({"extauth": {}}), "unknown field extauth"),
+        (
+            "RouteOption",
+            json!({"targetRefs": [{"group": GATEWAY_API, "kind": "Gateway", "name": "g"}]}),
+            "targetRefs may name HTTPRoutes",
+        ),
+        ("RouteOption", json!({"options": {"ai": {"defaults": [{"field": "a"}]}}}), "no value"),
+        ("RouteOption", json!({"options": {"ai": {"routeType": 7}}}), "does not decode"),
+        ("RouteOption", json!({"options": {"extAuth": {}}}), "unknown field extAuth"),
     ];
     for (kind, spec, expected) in rows {
         let found = refused(kind, &spec).join("\n");

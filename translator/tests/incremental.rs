@@ -222,6 +222,48 @@ fn a_route_stays_under_a_hostname_while_one_of_several_reasons_does() {
     }
 }
 
+fn policy(name: &str, targets: &Value, temperature: &str) -> Value {
+    json!({"apiVersion": "gateway.kgateway.dev/v1alpha1", "kind": "TrafficPolicy",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"targetRefs": targets, "ai": {"defaults": [{"field": "temperature", "value": temperature}]}}})
+}
+
+fn target(kind: &str, name: &str) -> Value {
+    json!({"group": "gateway.networking.k8s.io", "kind": kind, "name": name})
+}
+
+/// A policy costs the routes that it applies to, however many others there are, and those have nothing more to remember.
+#[test]
+fn a_policy_costs_the_routes_that_it_applies_to() {
+    for routes in [20, 200] {
+        let mut translator = cluster(routes);
+        let remembered = translator.remembered();
+        let at = |target: Value, temperature: &str| policy("p", &json!([target]), temperature);
+        let evaluated = |delta: &Delta, unit: &str| delta.evaluations.get(unit).copied().unwrap_or_default();
+        let nobodys = apply_all(&mut translator, &[at(target("HTTPRoute", "absent"), "0")]);
+        assert_eq!(evaluated(&nobodys, "route"), 0, "{:?}", nobodys.evaluations);
+        // The policy as an object, what it says, whether its target is there, its status, and whose policies they are.
+        assert!(translator.remembered() <= remembered + 5, "{} → {}", remembered, translator.remembered());
+        let new = apply_all(&mut translator, &[at(target("HTTPRoute", "r3"), "1")]);
+        assert_eq!(evaluated(&new, "route"), 1, "{:?}", new.evaluations);
+        let edit = apply_all(&mut translator, &[at(target("HTTPRoute", "r3"), "2")]);
+        let units = ["policy", "route", "attachment", "policy_report"].map(|unit| evaluated(&edit, unit));
+        assert_eq!((units[0], units[1], units[3]), (1, 1, 1), "{:?}", edit.evaluations);
+        let moved = apply_all(&mut translator, &[at(target("HTTPRoute", "r4"), "2")]);
+        assert_eq!(evaluated(&moved, "route"), 2, "{:?}", moved.evaluations);
+        let whole = apply_all(&mut translator, &[at(target("Gateway", "web"), "2")]);
+        assert_eq!(evaluated(&whole, "route"), routes, "{:?}", whole.evaluations);
+        // A route of that many tells what others tell, too: the status of the policy is not looked at again.
+        let own = apply_all(&mut translator, &[route("r5", &hostname(5), "/other", "s0")]);
+        assert_eq!(evaluated(&own, "policy_report"), 0, "{:?}", own.evaluations);
+        assert_eq!(evaluated(&own, "route"), 1, "{:?}", own.evaluations);
+        let gone =
+            translator.update([Change::Delete(object(&at(target("Gateway", "web"), "2")).object_ref())]);
+        assert_eq!(evaluated(&gone, "route"), routes, "{:?}", gone.evaluations);
+        assert_eq!(translator.remembered(), remembered);
+    }
+}
+
 #[test]
 fn a_slice_edit_sends_one_load_assignment() {
     let mut translator = cluster(40);

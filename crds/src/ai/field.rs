@@ -33,11 +33,11 @@ pub enum ErrorKind {
 }
 
 impl SpecError {
-    pub(super) fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Invalid, path: path.into(), message: message.into() }
     }
 
-    pub(super) fn unsupported(path: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn unsupported(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Unsupported, path: path.into(), message: message.into() }
     }
 }

@@ -4,8 +4,9 @@ use gateway_api::experimental::httproutes::{self as generated, *};
 use serde::Deserialize;
 
 use super::part::{
-    BackendRef, Filter, FilterMember, FilterType, Header, HeaderModifier, Metadata, NamedMatch, ParentRef,
-    PathModifier, PathModifierType, RequestRedirect, Scheme, Timeouts, UrlRewrite, filters, list, text,
+    BackendRef, ExtensionRef, Filter, FilterMember, FilterType, Header, HeaderModifier, Metadata, NamedMatch,
+    ParentRef, PathModifier, PathModifierType, RequestRedirect, Scheme, Timeouts, UrlRewrite, filters, list,
+    text,
 };
 
 pub use gateway_api::experimental::httproutes::{
@@ -157,7 +158,8 @@ impl From<HttpRouteRulesBackendRefs> for BackendRef {
 mod rule {
     use super::*;
     use gateway_api::experimental::httproutes::{
-        HttpRouteRulesFilters as F, HttpRouteRulesFiltersRequestHeaderModifier as RequestHeaders,
+        HttpRouteRulesFilters as F, HttpRouteRulesFiltersExtensionRef as Extension,
+        HttpRouteRulesFiltersRequestHeaderModifier as RequestHeaders,
         HttpRouteRulesFiltersRequestHeaderModifierAdd as RequestAdd,
         HttpRouteRulesFiltersRequestHeaderModifierSet as RequestSet,
         HttpRouteRulesFiltersRequestRedirect as Redirect,
@@ -177,13 +179,14 @@ mod rule {
         response_headers = ResponseHeaders { ResponseSet ResponseAdd }
         rewrite = Rewrite { RewritePath RewritePathType }
         redirect = Redirect { RedirectPath RedirectPathType RedirectScheme }
+        extension = Extension
     }
 }
 
 mod backend_ref {
     use super::*;
     use gateway_api::experimental::httproutes::{
-        HttpRouteRulesBackendRefsFilters as F,
+        HttpRouteRulesBackendRefsFilters as F, HttpRouteRulesBackendRefsFiltersExtensionRef as Extension,
         HttpRouteRulesBackendRefsFiltersRequestHeaderModifier as RequestHeaders,
         HttpRouteRulesBackendRefsFiltersRequestHeaderModifierAdd as RequestAdd,
         HttpRouteRulesBackendRefsFiltersRequestHeaderModifierSet as RequestSet,
@@ -205,5 +208,6 @@ mod backend_ref {
         response_headers = ResponseHeaders { ResponseSet ResponseAdd }
         rewrite = Rewrite { RewritePath RewritePathType }
         redirect = Redirect { RedirectPath RedirectPathType RedirectScheme }
+        extension = Extension
     }
 }

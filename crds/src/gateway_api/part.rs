@@ -3,8 +3,13 @@
 //! The generated types are taken apart member by member where they become these, so that a member that a newer version
 //! of Gateway API adds is an error of the compiler, not a field that goes unseen.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Serialize;
+
+/// What the names of our annotations begin with.
+const OUR_PREFIX: &str = "chancery.dev/";
 
 /// The metadata of a route, as far as it is read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +22,10 @@ pub struct Metadata {
     pub generation: Option<i64>,
     /// When the object was made. Absent outside a cluster.
     pub creation_timestamp: Option<Time>,
+    /// The labels; absent if there are none.
+    pub labels: Option<Box<BTreeMap<String, String>>>,
+    /// The annotations of ours; absent if there are none.
+    pub annotations: Option<Box<BTreeMap<String, String>>>,
 }
 
 /// A reference to the Gateway (or another parent) that a route wants to attach to. Serializes as the route writes it.
@@ -128,7 +137,7 @@ pub enum FilterMember {
     RequestMirror,
     RequestRedirect(Box<RequestRedirect>),
     UrlRewrite(UrlRewrite),
-    ExtensionRef,
+    ExtensionRef(Box<ExtensionRef>),
     Cors,
     ExternalAuth,
 }
@@ -142,11 +151,22 @@ impl FilterMember {
             Self::RequestMirror => FilterType::RequestMirror,
             Self::RequestRedirect(_) => FilterType::RequestRedirect,
             Self::UrlRewrite(_) => FilterType::UrlRewrite,
-            Self::ExtensionRef => FilterType::ExtensionRef,
+            Self::ExtensionRef(_) => FilterType::ExtensionRef,
             Self::Cors => FilterType::Cors,
             Self::ExternalAuth => FilterType::ExternalAuth,
         }
     }
+}
+
+/// A reference to an object of another kind, in the namespace of the route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtensionRef {
+    /// API group.
+    pub group: Box<str>,
+    /// Kind.
+    pub kind: Box<str>,
+    /// Name.
+    pub name: Box<str>,
 }
 
 /// Edits of headers.
@@ -247,8 +267,16 @@ impl From<ObjectMeta> for Metadata {
             namespace: text(metadata.namespace),
             generation: metadata.generation,
             creation_timestamp: metadata.creation_timestamp,
+            labels: metadata.labels.filter(|labels| !labels.is_empty()).map(Box::new),
+            annotations: metadata.annotations.and_then(annotations_of_ours),
         }
     }
+}
+
+#[expect(clippy::box_collection, reason = "nearly every object has none, which costs 8 bytes so")]
+fn annotations_of_ours(mut annotations: BTreeMap<String, String>) -> Option<Box<BTreeMap<String, String>>> {
+    annotations.retain(|name, _| name.starts_with(OUR_PREFIX));
+    (!annotations.is_empty()).then(|| Box::new(annotations))
 }
 
 /// A text that does not grow any more.
@@ -270,7 +298,14 @@ macro_rules! filters {
         response_headers = $response_headers:ident { $response_set:ident $response_add:ident }
         rewrite = $rewrite:ident { $rewrite_path:ident $rewrite_kind:ident }
         redirect = $redirect:ident { $redirect_path:ident $redirect_kind:ident $scheme:ident }
+        extension = $extension:ident
     ) => {
+        impl From<$extension> for ExtensionRef {
+            fn from($extension { group, kind, name }: $extension) -> Self {
+                Self { group: group.into(), kind: kind.into(), name: name.into() }
+            }
+        }
+
         $crate::gateway_api::part::header_modifier!($request_headers $request_set $request_add);
         $crate::gateway_api::part::header_modifier!($response_headers $response_set $response_add);
         $crate::gateway_api::part::path_modifier!($rewrite_path $rewrite_kind);
@@ -321,7 +356,7 @@ macro_rules! filters {
                 let rewrite = url_rewrite.map(UrlRewrite::from);
                 let members = [
                     cors.map(|_| FilterMember::Cors),
-                    extension_ref.map(|_| FilterMember::ExtensionRef),
+                    extension_ref.map(|extension| FilterMember::ExtensionRef(Box::new(extension.into()))),
                     external_auth.map(|_| FilterMember::ExternalAuth),
                     request_headers.map(FilterMember::RequestHeaderModifier),
                     request_mirror.map(|_| FilterMember::RequestMirror),

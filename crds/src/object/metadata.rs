@@ -16,7 +16,7 @@ pub trait Metadata {
     /// `metadata.generation`.
     fn generation(&self) -> Option<i64>;
 
-    /// `metadata.labels`; `None` also where the kind's labels are not kept.
+    /// `metadata.labels`.
     fn labels(&self) -> Option<&BTreeMap<String, String>>;
 }
 
@@ -52,6 +52,6 @@ impl Metadata for part::Metadata {
     }
 
     fn labels(&self) -> Option<&BTreeMap<String, String>> {
-        None
+        self.labels.as_deref()
     }
 }

@@ -14,6 +14,8 @@ use crate::{
     gateway_api::{Gateway, GatewayClass, HttpRoute, ReferenceGrant},
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
     object_ref::{GroupKind, NamespacedName, ObjectRef},
+    route_option::RouteOption,
+    traffic_policy::TrafficPolicy,
     upstream::Upstream,
 };
 
@@ -194,6 +196,8 @@ kinds! {
     Backend(Backend): "gateway.kgateway.dev" ["v1alpha1"] "Backend" "backends" namespaced=true;
     GatewayParameters(GatewayParameters): "gateway.kgateway.dev" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;
     GlooGatewayParameters(GlooGatewayParameters): "gateway.gloo.solo.io" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;
+    RouteOption(RouteOption): "gateway.solo.io" ["v1"] "RouteOption" "routeoptions" namespaced=true;
+    TrafficPolicy(TrafficPolicy): "gateway.kgateway.dev" ["v1alpha1"] "TrafficPolicy" "trafficpolicies" namespaced=true;
     Upstream(Upstream): "gloo.solo.io" ["v1"] "Upstream" "upstreams" namespaced=true;
 }
 

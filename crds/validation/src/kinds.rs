@@ -50,7 +50,7 @@ const GATEWAYS: &str = include_str!("../gateway-api/gateways.json");
 const HTTP_ROUTES: &str = include_str!("../gateway-api/httproutes.json");
 const REFERENCE_GRANTS: &str = include_str!("../gateway-api/referencegrants.json");
 
-static ALL: [Known; 12] = [
+static ALL: [Known; 14] = [
     gateway_api("GatewayClass", "v1", GATEWAY_CLASSES),
     gateway_api("GatewayClass", "v1beta1", GATEWAY_CLASSES),
     gateway_api("Gateway", "v1", GATEWAYS),
@@ -62,6 +62,8 @@ static ALL: [Known; 12] = [
     known("gateway.kgateway.dev", "Backend", "v1alpha1", Source::Ours),
     known("gateway.kgateway.dev", "GatewayParameters", "v1alpha1", Source::Ours),
     known("gateway.gloo.solo.io", "GatewayParameters", "v1alpha1", Source::Ours),
+    known("gateway.kgateway.dev", "TrafficPolicy", "v1alpha1", Source::Ours),
+    known("gateway.solo.io", "RouteOption", "v1", Source::Ours),
     known("gloo.solo.io", "Upstream", "v1", Source::Ours),
 ];
 

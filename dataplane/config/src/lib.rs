@@ -173,7 +173,7 @@ pub struct RoutePolicy {
     /// Fields that the body gets, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub defaults: Vec<FieldDefault>,
-    /// Set where clients speak a protocol of their own choice, whatever the provider's is.
+    /// Set where the route says something about translation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translation: Option<Translation>,
 }
@@ -206,4 +206,7 @@ pub struct FieldDefault {
 pub struct Translation {
     /// Whether a request with something that cannot be carried over is refused with 400.
     pub strict: bool,
+    /// Whether requests are translated also where the provider might know the client's protocol itself.
+    #[serde(default)]
+    pub always: bool,
 }

@@ -7,6 +7,7 @@ mod failover;
 mod keys;
 mod metrics;
 mod models;
+mod policies;
 mod providers;
 mod replica;
 mod sdk;

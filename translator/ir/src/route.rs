@@ -50,8 +50,6 @@ pub struct Forward {
     pub rewrite: Rewrite,
     /// How long it may take.
     pub timeouts: Timeouts,
-    /// What the route asks of the AI engine (`ai_config::RoutePolicy` as JSON).
-    pub ai_policy: Option<String>,
 }
 
 /// A share of a rule's traffic.
@@ -77,6 +75,8 @@ pub enum Target {
         response_headers: HeaderModifier,
         /// What this destination needs, whatever the rule says (an AI provider's host and path).
         rewrite: Rewrite,
+        /// What the AI engine is asked for the requests that go here (`ai_config::RoutePolicy` as JSON).
+        ai_policy: Option<Box<str>>,
     },
     /// Nowhere: the reference did not resolve, and this share is answered with an error.
     Respond(DirectResponse),

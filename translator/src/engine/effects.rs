@@ -14,7 +14,7 @@ use super::{Translator, Update};
 use crate::gateway::address::AddressPlan;
 use crate::gateway::facts::{
     Attachment, BackendKey, BackendValue, ClassFace, Entries, GatewayFace, GatewayKey, HostKey, Placed,
-    RouteKey, RouteVersion, Row, TranslatedRoute,
+    PolicyFact, RouteKey, RouteVersion, Row, TranslatedRoute,
 };
 use crate::xds::Table;
 
@@ -201,6 +201,15 @@ impl Translator {
             if let BackendKey::Object(object) = backend {
                 self.graph.schedule(Key::BackendReport(object));
             }
+        }
+        let told = |route: Option<&Arc<TranslatedRoute>>| -> BTreeSet<PolicyFact> {
+            route.into_iter().flat_map(|route| route.policies.iter().cloned()).collect()
+        };
+        let (lost, new) = changes(told(before), told(after));
+        let lost: Vec<_> = lost.into_iter().filter(|fact| self.index.policy_facts.remove(fact)).collect();
+        let new: Vec<_> = new.into_iter().filter(|fact| self.index.policy_facts.add(fact)).collect();
+        for fact in lost.into_iter().chain(new) {
+            self.graph.schedule(Key::PolicyReport(fact.policy));
         }
     }
 

@@ -60,6 +60,7 @@ fn facts_of(object: &Object) -> Facts {
             listeners: Vec::new(),
         }),
         Object::HttpRoute(route) => Facts::Route(attach::parents_without_conditions(route)),
+        Object::TrafficPolicy(_) | Object::RouteOption(_) => Facts::Policy(Vec::new()),
         _ => Facts::Conditions(Vec::new()),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crds::ObjectKey;
 use ir::Hostname;
 
-use crate::gateway::facts::{BackendKey, GatewayKey, RouteKey, Row};
+use crate::gateway::facts::{BackendKey, GatewayKey, PolicyEffect, PolicyFact, RouteKey, Row};
 
 /// A port of a Gateway.
 pub(crate) type PortKey = (GatewayKey, u16);
@@ -26,6 +26,8 @@ pub(crate) struct Index {
     pub users: BTreeMap<BackendKey, Counts<GatewayKey>>,
     /// How many routes count as attached to a listener.
     pub attached: BTreeMap<GatewayKey, Counts<Arc<str>>>,
+    /// How many routes tell what about a policy.
+    pub policy_facts: Counts<PolicyFact>,
     ports: BTreeMap<PortKey, PortIndex>,
 }
 
@@ -114,15 +116,27 @@ impl Index {
         }
     }
 
+    /// What routes tell about a policy.
+    pub(crate) fn policy_facts(&self, policy: &ObjectKey) -> Vec<(GatewayKey, PolicyEffect)> {
+        let first = PolicyFact {
+            policy: policy.clone(),
+            gateway: GatewayKey::new("", ""),
+            what: PolicyEffect::Applies,
+        };
+        let facts = self.policy_facts.from(first).take_while(|fact| fact.policy == *policy);
+        facts.map(|fact| (fact.gateway.clone(), fact.what.clone())).collect()
+    }
+
     /// Whether nothing is known.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { classes, gateways, parameters, named, users, attached, ports } = self;
+        let Self { classes, gateways, parameters, named, users, attached, policy_facts, ports } = self;
         classes.is_empty()
             && gateways.is_empty()
             && parameters.is_empty()
             && named.is_empty()
             && users.is_empty()
             && attached.is_empty()
+            && policy_facts.is_empty()
             && ports.is_empty()
     }
 
@@ -176,6 +190,11 @@ impl<K: Ord + Clone> Counts<K> {
     /// How often it is there.
     pub(crate) fn get(&self, key: &K) -> usize {
         self.counts.get(key).copied().unwrap_or_default()
+    }
+
+    /// All that is there from some place in their order on.
+    pub(crate) fn from(&self, first: K) -> impl Iterator<Item = &K> {
+        self.counts.range(first..).map(|(key, _)| key)
     }
 
     /// All that is there.

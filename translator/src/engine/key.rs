@@ -50,6 +50,8 @@ pub(crate) enum Key {
     BackendFace(BackendKey),
     /// The endpoints of a backend. Nothing reads them; they go to the proxies as they are.
     Endpoints(BackendKey),
+    /// What of a policy a route may know.
+    Policy(ObjectKey),
     /// A route, the same for every parent and port.
     Route(RouteKey),
     /// Where a route attaches, and its status.
@@ -66,6 +68,8 @@ pub(crate) enum Key {
     BackendReport(ObjectKey),
     /// The status of a Gateway.
     GatewayReport(GatewayKey),
+    /// The status of a policy.
+    PolicyReport(ObjectKey),
 }
 
 impl Key {
@@ -88,14 +92,16 @@ impl Key {
             Self::Backend(_) => 8,
             Self::BackendFace(_) => 9,
             Self::Endpoints(_) => 10,
-            Self::Route(_) => 11,
-            Self::Attachment(_) => 12,
-            Self::Served(_) => 13,
-            Self::Port(..) => 14,
-            Self::Host(..) => 15,
-            Self::Entry(..) => 16,
-            Self::BackendReport(_) => 17,
-            Self::GatewayReport(_) => 18,
+            Self::Policy(_) => 11,
+            Self::Route(_) => 12,
+            Self::Attachment(_) => 13,
+            Self::Served(_) => 14,
+            Self::Port(..) => 15,
+            Self::Host(..) => 16,
+            Self::Entry(..) => 17,
+            Self::BackendReport(_) => 18,
+            Self::GatewayReport(_) => 19,
+            Self::PolicyReport(_) => 20,
         }
     }
 
@@ -108,7 +114,11 @@ impl Key {
     pub(crate) fn is_on_demand(&self) -> bool {
         matches!(
             self,
-            Self::IsOurs(_) | Self::BackendFace(_) | Self::Backend(BackendKey::Service(..)) | Self::Classes
+            Self::IsOurs(_)
+                | Self::BackendFace(_)
+                | Self::Backend(BackendKey::Service(..))
+                | Self::Classes
+                | Self::Policy(_)
         )
     }
 
@@ -122,6 +132,7 @@ impl Key {
             Kind::Backend | Kind::Upstream => {
                 vec![Self::Backend(BackendKey::Object(object.clone())), Self::BackendReport(object.clone())]
             }
+            Kind::RouteOption | Kind::TrafficPolicy => vec![Self::PolicyReport(object.clone())],
             Kind::Namespace
             | Kind::Secret
             | Kind::Service
@@ -140,6 +151,7 @@ impl Key {
             Kind::Gateway => Some(Self::GatewayReport(name)),
             Kind::HttpRoute => Some(Self::Attachment(name)),
             Kind::Backend | Kind::Upstream => Some(Self::BackendReport(object.clone())),
+            Kind::RouteOption | Kind::TrafficPolicy => Some(Self::PolicyReport(object.clone())),
             Kind::GatewayParameters | Kind::GlooGatewayParameters => {
                 Some(Self::ParametersReport(object.clone()))
             }
@@ -164,6 +176,7 @@ impl Key {
             Self::Backend(_) => "backend",
             Self::BackendFace(_) => "backend_face",
             Self::Endpoints(_) => "endpoints",
+            Self::Policy(_) => "policy",
             Self::Route(_) => "route",
             Self::Attachment(_) => "attachment",
             Self::Served(_) => "served",
@@ -172,6 +185,7 @@ impl Key {
             Self::Entry(..) => "entry",
             Self::BackendReport(_) => "backend_report",
             Self::GatewayReport(_) => "gateway_report",
+            Self::PolicyReport(_) => "policy_report",
         }
     }
 
@@ -198,6 +212,8 @@ impl Key {
             | Self::Endpoints(BackendKey::Object(key))
             | Self::BackendReport(key)
             | Self::ParametersReport(key)
+            | Self::Policy(key)
+            | Self::PolicyReport(key)
             | Self::Object(key) => Some(key.clone()),
             Self::Group(_)
             | Self::Labels(_)

@@ -18,6 +18,7 @@ mod graph;
 mod index;
 mod key;
 mod output;
+mod policies;
 mod stage;
 mod summary;
 mod value;
@@ -177,10 +178,12 @@ impl Translator {
         let after = groups(&object);
         let before = self.resources.put(&key, object);
         self.schedule_readers_of(&key, before.as_ref(), self.resources.object(&key).cloned().as_ref());
-        let before = before.as_ref().map(groups).unwrap_or_default();
+        let before_object = before;
+        let before = before_object.as_ref().map(groups).unwrap_or_default();
         for group in before.into_iter().chain(after) {
             self.graph.schedule_readers(&Key::Group(group));
         }
+        self.schedule_policies(&key, before_object.as_ref(), self.resources.object(&key).cloned().as_ref());
         if is_new {
             Key::rooted_in(&key).into_iter().for_each(|unit| self.graph.schedule(unit));
         }
@@ -192,6 +195,7 @@ impl Translator {
         for group in groups(&before) {
             self.graph.schedule_readers(&Key::Group(group));
         }
+        self.schedule_policies(key, Some(&before), None);
         Key::rooted_in(key).into_iter().for_each(|unit| self.graph.schedule(unit));
     }
 
@@ -295,6 +299,7 @@ fn is_possible(key: &Key, resources: &Resources, index: &Index) -> bool {
             resources.object(object).is_some()
         }
         Key::Route(route) | Key::Attachment(route) | Key::Served(route) => exists(Kind::HttpRoute, route),
+        Key::PolicyReport(object) => resources.object(object).is_some(),
         Key::Host(host) => {
             index.routes_at(&(host.gateway.clone(), host.port), &host.hostname).next().is_some()
         }

@@ -14,7 +14,7 @@ use crate::gateway::facts::{
     TranslatedRoute,
 };
 use crate::gateway::view::View;
-use crate::gateway::{attach, backend, class, face, host, http_route, parameters, port, report};
+use crate::gateway::{attach, backend, class, face, host, http_route, parameters, policy, port, report};
 use crate::xds;
 
 /// Evaluates a unit; `None` if there is no such thing.
@@ -36,6 +36,7 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         Key::Backend(key) => backend_value(view, key)?.into_value(),
         Key::BackendFace(key) => backend::face(view, key).into_value(),
         Key::Endpoints(key) => endpoints(view, key)?,
+        Key::Policy(key) => policy::face(view, key)?.into_value(),
         Key::Route(key) => route(view, key)?.into_value(),
         Key::Attachment(key) => attach::attach(view, key)?.into_value(),
         Key::Served(key) => served(view, key)?.into_value(),
@@ -47,6 +48,7 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         Key::Host(key) => host::host(view, key)?.into_value(),
         Key::Entry(host, route) => host::entries(view, host, route)?.into_value(),
         Key::BackendReport(key) => backend::report(view, key)?.into_value(),
+        Key::PolicyReport(key) => policy::report(view, key)?.into_value(),
         Key::GatewayReport(key) => report::report(view, key)?.into_value(),
     })
 }

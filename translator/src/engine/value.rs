@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::gateway::address::AddressPlan;
 use crate::gateway::facts::RouteVersion;
 use crate::gateway::facts::{
-    Attachment, BackendFace, BackendValue, ClassFace, Entries, GatewayFace, HostFace, Placed, PortValue,
-    Proxy, TranslatedRoute,
+    Attachment, BackendFace, BackendValue, ClassFace, Entries, GatewayFace, HostFace, Placed, PolicyFace,
+    PortValue, Proxy, TranslatedRoute,
 };
 use crate::status::{Rejection, Report};
 use crate::xds::EncodedResource;
@@ -58,6 +58,7 @@ values! {
     Backend(BackendValue);
     BackendFace(Result<BackendFace, Rejection>);
     Endpoints(EncodedResource);
+    Policy(PolicyFace);
     Route(TranslatedRoute);
     Attachment(Attachment);
     Served(RouteVersion);

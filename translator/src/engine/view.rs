@@ -1,7 +1,7 @@
 //! What a stage looks things up in: it notes what was looked at.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::core::{EndpointSlice, Namespace};
@@ -18,11 +18,11 @@ use crate::gateway::address::AddressPlan;
 use crate::gateway::class::{self};
 use crate::gateway::facts::{
     Attachment, BackendFace, BackendKey, BackendValue, ClassFace, GatewayFace, GatewayKey, HostFace, HostKey,
-    Placed, PortValue, RouteKey, RouteVersion, TranslatedRoute,
+    Placed, PolicyEffect, PolicyFace, PortValue, RouteKey, RouteVersion, TranslatedRoute,
 };
 use crate::gateway::view::View;
 use crate::reference_grant::{self, Party};
-use crate::resources::Group;
+use crate::resources::{Group, PolicyAt};
 use crate::status::{Reason, Rejection};
 use crate::{Resources, Settings};
 
@@ -47,11 +47,6 @@ impl<'a> Reading<'a> {
     /// Where a route attaches.
     pub(super) fn attachment(&self, key: &RouteKey) -> Option<Arc<Attachment>> {
         self.unit(Key::Attachment(key.clone()))
-    }
-
-    /// Whether a Gateway is ours.
-    pub(super) fn is_ours(&self, key: &GatewayKey) -> bool {
-        self.unit::<IsOurs>(Key::IsOurs(key.clone())).is_some()
     }
 
     fn unit<T: OfValue>(&self, key: Key) -> Option<Arc<T>> {
@@ -167,6 +162,14 @@ impl View for Reading<'_> {
         self.unit(Key::Host(key.clone()))
     }
 
+    fn is_ours(&self, key: &GatewayKey) -> bool {
+        self.unit::<IsOurs>(Key::IsOurs(key.clone())).is_some()
+    }
+
+    fn policy(&self, key: &ObjectKey) -> Option<Arc<PolicyFace>> {
+        self.unit(Key::Policy(key.clone()))
+    }
+
     // --- What is known across units; whoever asks is told by the engine when it changes ---
 
     fn routes_at(
@@ -185,6 +188,18 @@ impl View for Reading<'_> {
 
     fn are_parameters_named(&self, key: &ObjectKey) -> bool {
         self.index.parameters.get(key) > 0
+    }
+
+    fn policies_at(&self, target: &ObjectKey) -> BTreeSet<PolicyAt> {
+        self.resources.policies_at(target)
+    }
+
+    fn targets_of(&self, policy: &ObjectKey) -> BTreeSet<ObjectKey> {
+        self.resources.object(policy).map(|object| self.resources.targets_of(object)).unwrap_or_default()
+    }
+
+    fn policy_facts(&self, policy: &ObjectKey) -> Vec<(GatewayKey, PolicyEffect)> {
+        self.index.policy_facts(policy)
     }
 
     fn is_named(&self, key: &BackendKey) -> bool {

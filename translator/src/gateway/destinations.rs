@@ -1,31 +1,47 @@
 //! Backend references of a rule → destinations of the IR.
 
-use crds::NamespacedName;
 use crds::gateway_api::{self as api, HttpRule as Rule};
+use crds::{NamespacedName, ObjectKey};
 use ir::{Destination, RouteMatch, Target};
 
 use super::backend::{self, BackendRef};
 use super::filter::{self, Filters};
-use crate::gateway::facts::{BackendFace, BackendKey, RULE_BROKEN, TranslatedRoute};
+use super::policy::{self, Applied, Level, RoutePolicies, Variant, Wanted};
+use crate::gateway::facts::{
+    BackendFace, BackendKey, PolicyEffect, PolicyFact, RULE_BROKEN, TranslatedRoute,
+};
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
-use crate::status::Rejection;
+use crate::status::{Reason, Rejection};
 
 /// One rule on its way into the IR.
 pub(super) struct RuleTranslator<'a, V> {
     pub(super) view: &'a V,
     pub(super) key: &'a NamespacedName,
     pub(super) field: String,
+    /// The policies of the route.
+    pub(super) policies: &'a RoutePolicies,
+    /// Where it is translated for.
+    pub(super) variant: &'a Variant,
 }
 
 impl<V: View> RuleTranslator<'_, V> {
-    /// Where the requests of a rule go.
-    pub(super) fn destinations(&self, rule: &Rule, out: &mut TranslatedRoute) -> Destinations {
+    /// Where the requests of a rule go, to which these policies apply.
+    pub(super) fn destinations(
+        &self,
+        rule: &Rule,
+        chain: &[Applied],
+        out: &mut TranslatedRoute,
+    ) -> Destinations {
         let mut destinations = Destinations::default();
         for (index, backend_ref) in rule.backend_refs.iter().enumerate() {
             let field = format!("{}.backendRefs[{index}]", self.field);
             let weight = u32::try_from(backend_ref.weight.unwrap_or(1)).unwrap_or_default();
             let filters = filter::read_backend(&backend_ref.filters, &format!("{field}.filters"));
+            let filters = filters.and_then(|filters| {
+                let chain = self.chain_of(&filters, chain, &field, out)?;
+                Ok((filters, chain))
+            });
             let reference = BackendRef {
                 group: backend_ref.group.as_deref().unwrap_or_default(),
                 kind: backend_ref.kind.as_deref().unwrap_or("Service"),
@@ -35,33 +51,132 @@ impl<V: View> RuleTranslator<'_, V> {
             };
             let referrer = Party::new(api::GROUP, "HTTPRoute", &self.key.namespace);
             let resolved = self.resolve(&referrer, &reference, out);
-            let (target, filters) = match (resolved, filters) {
-                (Ok(face), Ok(filters)) => {
-                    let BackendFace { key: backend, clusters, rewrite, is_ai, has_engine: _ } = face;
-                    destinations.any_ai |= is_ai;
-                    let target = Target::Cluster {
-                        clusters,
-                        request_headers: filters.request_headers.clone(),
-                        response_headers: filters.response_headers.clone(),
-                        rewrite,
-                    };
-                    if weight > 0 {
-                        destinations.backends.push(backend);
-                    }
-                    (target, filters)
+            // Also where the other is wrong: everything that is wrong is told.
+            let (face, filters) = (
+                resolved.map_err(|error| out.ref_errors.push(error.within(&field))).ok(),
+                filters.map_err(|error| out.broken.push(error)).ok(),
+            );
+            let made = face.zip(filters).and_then(|(face, (filters, chain))| {
+                let ai_policy = self.ai_policy(&chain, &face, out);
+                let ai_policy = ai_policy.map_err(|error| out.broken.push(error.within(&field))).ok()?;
+                destinations.any_ai |= face.is_ai;
+                if weight > 0 {
+                    destinations.backends.push(face.key);
                 }
-                // This share alone is answered with an error: the others are as they should be.
-                (resolved, filters) => {
-                    out.ref_errors.extend(resolved.err().map(|error| error.within(&field)));
-                    out.broken.extend(filters.err());
-                    (Target::Respond(RULE_BROKEN), Filters::default())
-                }
-            };
+                let target = Target::Cluster {
+                    clusters: face.clusters,
+                    request_headers: filters.request_headers.clone(),
+                    response_headers: filters.response_headers.clone(),
+                    rewrite: face.rewrite,
+                    ai_policy,
+                };
+                Some((target, filters))
+            });
+            // This share alone is answered with an error: the others are as they should be.
+            let (target, filters) = made.unwrap_or((Target::Respond(RULE_BROKEN), Filters::default()));
             if weight > 0 {
                 destinations.list.push((Destination { weight, target }, filters));
             }
         }
         destinations
+    }
+
+    /// The policies that filters refer to.
+    pub(super) fn of_filters(
+        &self,
+        filters: &Filters,
+        level: Level,
+        out: &mut TranslatedRoute,
+    ) -> Result<Vec<Applied>, Rejection> {
+        let mut found = Vec::new();
+        for (field, reference) in &filters.extensions {
+            let face = policy::of_filter(self.view, &self.key.namespace, reference).map_err(|rejection| {
+                let rejection = rejection.within(field);
+                out.ref_errors.push(rejection.clone());
+                rejection
+            })?;
+            found.push(Applied { level, face });
+        }
+        Ok(found)
+    }
+
+    /// Policies in their order, which are told that they apply.
+    pub(super) fn told(&self, chain: Vec<Applied>, out: &mut TranslatedRoute) -> Vec<Applied> {
+        let chain = policy::sorted(chain);
+        for applied in &chain {
+            self.tell(&applied.face.key, PolicyEffect::Applies, out);
+        }
+        chain
+    }
+
+    /// The policies of a destination: those of its own filters, then those of the rule.
+    fn chain_of(
+        &self,
+        filters: &Filters,
+        chain: &[Applied],
+        field: &str,
+        out: &mut TranslatedRoute,
+    ) -> Result<Vec<Applied>, Rejection> {
+        let own = self.of_filters(filters, Level::BackendRef, out)?;
+        let own = self.told(own, out);
+        self.unless_blocked(&own, field, out)?;
+        Ok(policy::sorted(own.into_iter().chain(chain.iter().cloned()).collect()))
+    }
+
+    /// Refuses what cannot be served because of a policy, and tells the others so.
+    pub(super) fn unless_blocked(
+        &self,
+        chain: &[Applied],
+        field: &str,
+        out: &mut TranslatedRoute,
+    ) -> Result<(), Rejection> {
+        let Err((by, rejection)) = policy::blocked(chain) else { return Ok(()) };
+        for applied in chain.iter().filter(|applied| applied.face.key != *by) {
+            self.tell(&applied.face.key, PolicyEffect::BlockedBy(by.clone()), out);
+        }
+        Err(rejection.within(field))
+    }
+
+    /// What the AI engine is asked for the requests to a backend.
+    fn ai_policy(
+        &self,
+        chain: &[Applied],
+        backend: &BackendFace,
+        out: &mut TranslatedRoute,
+    ) -> Result<Option<Box<str>>, Rejection> {
+        let translation = self.policies.translation.as_ref().ok().copied().flatten();
+        if chain.is_empty() && translation.is_none() {
+            return Ok(None);
+        }
+        if !backend.is_ai {
+            // A Gateway's policy is not meant for each of its backends.
+            for applied in chain.iter().filter(|applied| applied.level < Level::Listener) {
+                let effect = PolicyEffect::NoAiBackend(describe(&backend.key).into());
+                self.tell(&applied.face.key, effect, out);
+            }
+            return Ok(None);
+        }
+        let Wanted { policy, effects } = policy::wanted(chain, translation)?;
+        if policy.is_some() && !backend.has_engine {
+            for (policy, _) in &effects {
+                self.tell(policy, PolicyEffect::NoEngine, out);
+            }
+            let message = "its policies need the AI engine, which the proxies do not have";
+            return Err(Rejection::new(Reason::AiEngineUnavailable, message));
+        }
+        effects.into_iter().for_each(|(policy, effect)| self.tell(&policy, effect, out));
+        Ok(policy)
+    }
+
+    /// Notes something about a policy at the Gateways at hand, as far as they are ours.
+    fn tell(&self, policy: &ObjectKey, what: PolicyEffect, out: &mut TranslatedRoute) {
+        let gateways = self.variant.gateways.iter().filter(|gateway| self.view.is_ours(gateway));
+        let facts = gateways.map(|gateway| PolicyFact {
+            policy: policy.clone(),
+            gateway: gateway.clone(),
+            what: what.clone(),
+        });
+        out.policies.extend(facts);
     }
 
     fn resolve(
@@ -74,6 +189,14 @@ impl<V: View> RuleTranslator<'_, V> {
         let face = self.view.backend_face(&backend);
         out.named.push(face.as_ref().map_or(backend, |face| face.key.clone()));
         face
+    }
+}
+
+/// A backend, for a message.
+fn describe(backend: &BackendKey) -> String {
+    match backend {
+        BackendKey::Service(name, _) => format!("Service {name}"),
+        BackendKey::Object(object) => object.to_ref().to_string(),
     }
 }
 

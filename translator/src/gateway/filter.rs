@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crds::gateway_api::part::{
-    Filter, FilterMember as Member, PathModifier, PathModifierType, RequestRedirect, Scheme as SchemeSpec,
-    UrlRewrite,
+    ExtensionRef, Filter, FilterMember as Member, FilterType, PathModifier, PathModifierType,
+    RequestRedirect, Scheme as SchemeSpec, UrlRewrite,
 };
 use ir::{HeaderModifier, HostRewrite, PathMatch, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
 
@@ -21,6 +21,8 @@ pub(crate) struct Filters {
     host: Option<HostRewrite>,
     path: Option<PathChange>,
     redirect: Option<RedirectFilter>,
+    /// References to objects that say what is done, each with its field.
+    pub extensions: Vec<(String, ExtensionRef)>,
 }
 
 /// A change of the path; what a prefix is, is known with the match only.
@@ -46,7 +48,7 @@ pub(crate) fn read(filters: &[Filter], field: &str) -> Result<Filters, Rejection
     for (index, filter) in filters.iter().enumerate() {
         let field = format!("{field}[{index}]");
         let name = filter.kind.as_str();
-        if !seen.insert(filter.kind) {
+        if !seen.insert(filter.kind) && filter.kind != FilterType::ExtensionRef {
             let message = format!("{field}: {name} stands more than once");
             return Err(Rejection::new(Reason::IncompatibleFilters, message));
         }
@@ -88,7 +90,11 @@ impl Filters {
                 self.redirect = Some(redirect(spec, &field)?);
                 Ok(())
             }
-            Member::RequestMirror | Member::ExtensionRef | Member::Cors | Member::ExternalAuth => {
+            Member::ExtensionRef(reference) => {
+                self.extensions.push((field, ExtensionRef::clone(reference)));
+                Ok(())
+            }
+            Member::RequestMirror | Member::Cors | Member::ExternalAuth => {
                 let message = format!("{place}: {} is not supported yet", filter.kind.as_str());
                 Err(Rejection::new(Reason::UnsupportedValue, message))
             }

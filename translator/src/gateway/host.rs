@@ -3,7 +3,9 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::gateway::facts::{Entries, HostFace, HostKey, OrderKey, OrderedRoute, RouteContent, RouteKey};
+use crate::gateway::facts::{
+    Entries, HostFace, HostKey, OrderKey, OrderedRoute, RouteContent, RouteKey, Varying,
+};
 use crate::gateway::view::View;
 use crate::xds::{self};
 
@@ -43,9 +45,13 @@ pub(crate) fn entries(view: &impl View, key: &Arc<HostKey>, route: &RouteKey) ->
             rule: ordered.rule,
             rule_match: ordered.rule_match,
         };
-        let bytes = match &ordered.content {
+        let bytes = match ordered.content.at(gateway, &host.listener) {
             RouteContent::Everywhere(bytes) => bytes.clone(),
-            RouteContent::ByHost(route) => xds::encode_route(route, hostname, &value.face.listener).into(),
+            RouteContent::Varying(varying) => match &**varying {
+                Varying::ByHost(route) => xds::encode_route(route, hostname, &value.face.listener).into(),
+                // Contents of places do not depend on places.
+                Varying::ByPlace(_) => Vec::new().into(),
+            },
         };
         (key, bytes)
     };

@@ -1,6 +1,7 @@
 //! HTTPRoute → routes of the IR.
 
 use crds::NamespacedName;
+use crds::core::Time;
 use crds::gateway_api::{HttpRoute, HttpRule as Rule};
 use ir::{Forward, Hostname, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
 
@@ -8,9 +9,12 @@ use super::destinations::{Destinations, RuleTranslator, is_error, with_rewrite};
 use super::filter::{self, Filters};
 use super::http_match::{self, BadMatch, Checks, Guard};
 use super::model_list::ModelLists;
+use super::policy::{Applied, Level, RoutePolicies, Variant};
 use super::time_limits::{self, Limits};
 use super::validate;
-use crate::gateway::facts::{OrderedRoute, RULE_BROKEN, RouteContent, TranslatedRoute};
+use crate::gateway::facts::{
+    ByPlace, OrderedRoute, Place, RULE_BROKEN, RouteContent, TranslatedRoute, Varying,
+};
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
 use crate::xds;
@@ -28,9 +32,10 @@ fn hostnames(route: &HttpRoute) -> (Vec<Hostname>, Vec<String>) {
     (good.into_iter().flatten().collect(), bad.into_iter().filter_map(Result::err).collect())
 }
 
-/// Nanoseconds fit in until the year 2262.
-fn saturated(nanoseconds: i128) -> i64 {
-    i64::try_from(nanoseconds).unwrap_or(if nanoseconds < 0 { i64::MIN } else { i64::MAX })
+/// When an object was made, in nanoseconds since 1970, which fit in until the year 2262.
+pub(super) fn creation(time: Option<&Time>) -> Option<i64> {
+    let nanoseconds = time?.0.as_nanosecond();
+    Some(i64::try_from(nanoseconds).unwrap_or(if nanoseconds < 0 { i64::MIN } else { i64::MAX }))
 }
 
 /// Translates every rule.
@@ -51,29 +56,37 @@ fn translate_as(
     what: impl Fn(Action) -> Action,
 ) -> TranslatedRoute {
     let (hostnames, hostname_errors) = hostnames(route);
-    let created = route.metadata.creation_timestamp.as_ref().map(|time| saturated(time.0.as_nanosecond()));
+    let created = creation(route.metadata.creation_timestamp.as_ref());
     let mut translated =
         TranslatedRoute { hostnames, hostname_errors, created, ..TranslatedRoute::default() };
     let default_rule = [Rule::default()];
     let rules = if route.rules.is_empty() { default_rule.as_slice() } else { &route.rules };
+    let policies = RoutePolicies::of(view, key, route);
     let mut broken_rules = 0;
     let mut models = ModelLists::default();
     for (index, rule) in rules.iter().enumerate() {
-        let translator = RuleTranslator { view, key, field: format!("spec.rules[{index}]") };
         let mut is_broken = true;
-        for (rule_match, read, action) in translator.translate(rule, &mut translated) {
-            let action = what(action);
-            is_broken &= action.is_broken;
-            let route = RouteIr {
-                name: RouteName::http_route(&key.namespace, &key.name, index, rule_match),
-                matches: read.matches,
-                request_headers: action.request_headers,
-                response_headers: action.response_headers,
-                action: action.action,
-            };
-            models.add(&route);
-            translated.routes.push(ordered(route, index, rule_match, read.precedence));
-        }
+        let of_variant = |variant: &Variant| {
+            let field = format!("spec.rules[{index}]");
+            let translator = RuleTranslator { view, key, field, policies: &policies, variant };
+            let actions = translator.translate(rule, &mut translated).into_iter();
+            let routes = actions.map(|(rule_match, read, action)| {
+                let action = what(action);
+                is_broken &= action.is_broken;
+                let route = RouteIr {
+                    name: RouteName::http_route(&key.namespace, &key.name, index, rule_match),
+                    matches: read.matches,
+                    request_headers: action.request_headers,
+                    response_headers: action.response_headers,
+                    action: action.action,
+                };
+                models.add(&route);
+                ordered(route, (index, rule_match), read.precedence)
+            });
+            (variant.place.clone(), routes.collect())
+        };
+        let variants = policies.variants.iter().map(of_variant).collect();
+        translated.routes.extend(combined(variants));
         broken_rules += usize::from(is_broken);
     }
     for (index, list) in models.into_lists().into_iter().enumerate() {
@@ -84,21 +97,41 @@ fn translate_as(
             response_headers: ir::HeaderModifier::default(),
             action: RouteAction::ListModels(list.models),
         };
-        translated.routes.push(ordered(route, rules.len(), index, list.precedence));
+        translated.routes.push(ordered(route, (rules.len(), index), list.precedence));
     }
     translated.all_broken = broken_rules == rules.len();
     translated.tidy();
     translated
 }
 
-/// A route with its place.
-fn ordered(route: RouteIr, rule: usize, rule_match: usize, precedence: Precedence) -> OrderedRoute {
+/// A route with its place, which is made of the number of the rule and of the match.
+fn ordered(route: RouteIr, place: (usize, usize), precedence: Precedence) -> OrderedRoute {
     let path = route.matches.path.clone();
     let content = xds::encode_everywhere(&route).map_or_else(
-        || RouteContent::ByHost(Box::new(route)),
+        || RouteContent::Varying(Box::new(Varying::ByHost(route))),
         |bytes| RouteContent::Everywhere(bytes.into()),
     );
+    let (rule, rule_match) = place;
     OrderedRoute { rule, rule_match, precedence, path, content }
+}
+
+/// The routes of a rule, from what they are at each place; the last place is everywhere else, if that is a place.
+fn combined(mut variants: Vec<(Option<Place>, Vec<OrderedRoute>)>) -> Vec<OrderedRoute> {
+    let Some((last, mut routes)) = variants.pop() else { return Vec::new() };
+    for (index, route) in routes.iter_mut().enumerate() {
+        let at = variants.iter().filter_map(|(place, routes)| {
+            let content = routes.get(index)?.content.clone();
+            Some((place.clone()?, content))
+        });
+        let mut at: Vec<_> = at.collect();
+        if at.iter().all(|(_, content)| *content == route.content) {
+            continue;
+        }
+        let elsewhere = route.content.clone();
+        at.extend(last.clone().map(|place| (place, elsewhere.clone())));
+        route.content = RouteContent::Varying(Box::new(Varying::ByPlace(ByPlace { at, elsewhere })));
+    }
+    routes
 }
 
 /// What a route does, with the header edits that go with it.
@@ -147,8 +180,8 @@ impl<V: View> RuleTranslator<'_, V> {
     /// it would do what nobody asked for.
     fn translate(&self, rule: &Rule, out: &mut TranslatedRoute) -> Vec<(usize, ReadMatch, Action)> {
         let matches = self.matches(rule, out);
-        let prepared = self.prepare(rule);
-        let destinations = self.destinations(rule, out);
+        let (chain, prepared) = self.prepare(rule, out);
+        let destinations = self.destinations(rule, &chain, out);
         let mut actions = Vec::new();
         for (index, read) in matches {
             let action = match &prepared {
@@ -189,8 +222,27 @@ impl<V: View> RuleTranslator<'_, V> {
         read.collect()
     }
 
-    /// What does not depend on the match.
-    fn prepare(&self, rule: &Rule) -> Result<(Filters, Limits), Rejection> {
+    /// What does not depend on the match, and the policies of the rule as far as they are known.
+    fn prepare(
+        &self,
+        rule: &Rule,
+        out: &mut TranslatedRoute,
+    ) -> (Vec<Applied>, Result<(Filters, Limits), Rejection>) {
+        let mut chain: Vec<_> = self.policies.of_rule(self.variant, rule.name.as_deref()).collect();
+        let prepared = self.filters_and_limits(rule).and_then(|prepared| {
+            chain.extend(self.of_filters(&prepared.0, Level::RuleFilter, out)?);
+            Ok(prepared)
+        });
+        let chain = self.told(chain, out);
+        let prepared = prepared.and_then(|prepared| {
+            self.unless_blocked(&chain, &self.field, out)?;
+            self.policies.translation.as_ref().map_err(Rejection::clone)?;
+            Ok(prepared)
+        });
+        (chain, prepared)
+    }
+
+    fn filters_and_limits(&self, rule: &Rule) -> Result<(Filters, Limits), Rejection> {
         let field = &self.field;
         let unsupported =
             [("retry", rule.retry.is_some()), ("sessionPersistence", rule.session_persistence.is_some())];
@@ -241,7 +293,6 @@ impl<V: View> RuleTranslator<'_, V> {
                 destinations: list,
                 rewrite: filters.rewrite(&matched.path).map_err(at_rule)?,
                 timeouts,
-                ai_policy: None,
             })
         };
         Ok(Action {

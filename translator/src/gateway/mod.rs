@@ -23,6 +23,7 @@ pub(crate) mod listener;
 mod model_list;
 pub(crate) mod parameters;
 mod path;
+pub(crate) mod policy;
 pub(crate) mod port;
 pub(crate) mod report;
 mod target_address;

@@ -1,7 +1,7 @@
 //! What stages look things up in. The engine, which implements it, notes what was looked at and evaluates a stage anew
 //! when that changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::core::EndpointSlice;
@@ -10,12 +10,13 @@ use ir::{Hostname, Trust};
 
 use super::address::AddressPlan;
 use super::facts::{
-    BackendFace, BackendValue, ClassFace, GatewayFace, HostFace, Placed, PortValue, RouteVersion,
-    TranslatedRoute,
+    BackendFace, BackendValue, ClassFace, GatewayFace, HostFace, Placed, PolicyEffect, PolicyFace, PortValue,
+    RouteVersion, TranslatedRoute,
 };
 use crate::Settings;
 use crate::gateway::facts::{BackendKey, GatewayKey, HostKey, RouteKey};
 use crate::reference_grant::Party;
+use crate::resources::PolicyAt;
 use crate::status::Rejection;
 
 /// The inputs, and what other stages have come to.
@@ -82,6 +83,12 @@ pub(crate) trait View {
     /// A virtual host, if it exists.
     fn host(&self, key: &Arc<HostKey>) -> Option<Arc<HostFace>>;
 
+    /// Whether a Gateway is ours.
+    fn is_ours(&self, key: &GatewayKey) -> bool;
+
+    /// What of a policy a route may know; `None` if there is no such object.
+    fn policy(&self, key: &ObjectKey) -> Option<Arc<PolicyFace>>;
+
     // --- What is known across stages; whoever asks is told by the engine when it changes ---
 
     /// The routes that are served under exactly this hostname, each with its listener; one may stand there several
@@ -98,6 +105,15 @@ pub(crate) trait View {
 
     /// Whether a class or a Gateway of ours names parameters.
     fn are_parameters_named(&self, key: &ObjectKey) -> bool;
+
+    /// The policies that name a Gateway or an HTTPRoute, or a part of it, or select it.
+    fn policies_at(&self, target: &ObjectKey) -> BTreeSet<PolicyAt>;
+
+    /// The objects that a policy names or selects, as far as they exist.
+    fn targets_of(&self, policy: &ObjectKey) -> BTreeSet<ObjectKey>;
+
+    /// What routes tell about a policy.
+    fn policy_facts(&self, policy: &ObjectKey) -> Vec<(GatewayKey, PolicyEffect)>;
 
     /// Whether a route of ours names a backend.
     fn is_named(&self, key: &BackendKey) -> bool;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crds::{NamespacedName, Object, ObjectKey};
+use crds::policy::{Policy, TargetName};
+use crds::{Kind, NamespacedName, Object, ObjectKey};
 
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -14,6 +15,10 @@ pub(crate) enum Group {
     SlicesOf(NamespacedName),
     /// The ReferenceGrants in a namespace.
     GrantsIn(String),
+    /// The policies that name an object as their target.
+    PoliciesOf(ObjectKey),
+    /// The policies in a namespace that select objects of a kind by their labels.
+    PoliciesSelecting(Kind, Box<str>),
 }
 
 /// The groups that an object belongs to.
@@ -27,8 +32,28 @@ pub(crate) fn groups(object: &Object) -> Vec<Group> {
         Object::ReferenceGrant(grant) => {
             vec![Group::GrantsIn(grant.metadata.namespace.clone().unwrap_or_default())]
         }
-        _ => Vec::new(),
+        _ => as_policy(object).map_or_else(Vec::new, |policy| groups_of_policy(&object.key(), policy)),
     }
+}
+
+/// The object, if it is a policy.
+pub(crate) fn as_policy(object: &Object) -> Option<&dyn Policy> {
+    match object {
+        Object::TrafficPolicy(policy) => Some(&**policy),
+        Object::RouteOption(option) => Some(&**option),
+        _ => None,
+    }
+}
+
+fn groups_of_policy(key: &ObjectKey, policy: &dyn Policy) -> Vec<Group> {
+    let namespace = &key.name.namespace;
+    let targets = policy.targets().into_iter().flatten().map(|target| match target.name {
+        TargetName::Name(name) => {
+            Group::PoliciesOf(ObjectKey { kind: target.kind, name: NamespacedName::new(namespace, name) })
+        }
+        TargetName::Labels(_) => Group::PoliciesSelecting(target.kind, (&**namespace).into()),
+    });
+    targets.collect()
 }
 
 /// The members of every group.

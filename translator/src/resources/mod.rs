@@ -2,6 +2,7 @@
 //! up in. Looks up, never fetches.
 
 mod index;
+mod policies;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use crds::{NamespacedName, Object, ObjectKey, ObjectRef, Typed};
 
 use index::Index;
 
-pub(crate) use index::{Group, groups};
+pub(crate) use index::{Group, as_policy, groups};
+pub(crate) use policies::PolicyAt;
 
 /// A set of objects.
 ///

@@ -36,6 +36,8 @@ names!(
         ResolvedRefs,
         /// The proxies have it.
         Programmed,
+        /// A policy has an effect.
+        Attached,
         /// It stands in conflict with another one (a bad sign when true).
         Conflicted,
         /// A part of it is not used (a bad sign when true).
@@ -54,6 +56,10 @@ names!(
         Programmed,
         /// Good: no conflict.
         NoConflicts,
+        /// Good: a policy has an effect.
+        Attached,
+        /// Good: a policy has an effect together with others, or in part.
+        Merged,
         /// The proxies cannot do what needs the AI engine.
         AiEngineUnavailable,
         /// No address has been given yet.
@@ -62,6 +68,8 @@ names!(
         AddressNotUsable,
         /// A referenced backend does not exist.
         BackendNotFound,
+        /// A filter of a route refers to an object that does not exist.
+        FilterNotFound,
         /// Two listeners want the same hosts on one port.
         HostnameConflict,
         /// Filters that exclude each other.
@@ -80,6 +88,8 @@ names!(
         InvalidRouteKinds,
         /// At least one listener is not valid.
         ListenersNotValid,
+        /// None of the backends that a policy applies to is one that it has an effect on.
+        NoAffectedBackend,
         /// No proxy is ready to serve.
         NoResources,
         /// No listener of the parent allows this route.
@@ -88,6 +98,8 @@ names!(
         NoMatchingListenerHostname,
         /// The parent has no such listener.
         NoMatchingParent,
+        /// All that a policy says is said by policies that go before it.
+        Overridden,
         /// Not on any proxy yet.
         Pending,
         /// The proxy cannot bind the port.
@@ -102,6 +114,8 @@ names!(
         SecretNotFound,
         /// A referenced Secret does not hold what is needed.
         SecretInvalid,
+        /// A target of a policy does not exist.
+        TargetNotFound,
         /// An address of a type that cannot be served.
         UnsupportedAddress,
         /// A protocol that cannot be served.
@@ -128,7 +142,7 @@ impl ConditionType {
     /// The value that this condition has when all is well.
     pub fn good(self) -> bool {
         match self {
-            Self::Accepted | Self::ResolvedRefs | Self::Programmed => true,
+            Self::Accepted | Self::ResolvedRefs | Self::Programmed | Self::Attached => true,
             Self::Conflicted | Self::PartiallyInvalid => false,
         }
     }

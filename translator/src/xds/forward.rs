@@ -64,23 +64,27 @@ enum Outcome<'a> {
     Respond { response: &'a DirectResponse, edits: HeaderEdits },
 }
 
-/// The request's target as it goes upstream: what destinations of one Envoy route must agree in.
+/// The request's target as it goes upstream, and what becomes of it there: what destinations of one Envoy route must
+/// agree in.
 #[derive(Clone, PartialEq)]
 struct RequestTarget<'a> {
     host: Option<String>,
     path: Option<&'a PathRewrite>,
+    /// Metadata belong to a route, so that destinations with different policies have routes of their own.
+    ai_policy: Option<&'a str>,
 }
 
 impl<'a> Share<'a> {
     fn new(index: usize, destination: &'a Destination, ir: &'a RouteIr, forward: &'a Forward) -> Self {
         let outcome = match &destination.target {
-            Target::Cluster { clusters, request_headers, response_headers, rewrite } => {
+            Target::Cluster { clusters, request_headers, response_headers, rewrite, ai_policy } => {
                 let mut request = HeaderEdits::compose([&ir.request_headers, request_headers]);
                 let rewritten = rewrite.host.as_ref().or(forward.rewrite.host.as_ref());
                 let edited = request.host.take();
                 let target = RequestTarget {
                     host: rewritten.map(|HostRewrite::Literal(host)| host.clone()).or(edited),
                     path: rewrite.path.as_ref().or(forward.rewrite.path.as_ref()),
+                    ai_policy: ai_policy.as_deref(),
                 };
                 let response = HeaderEdits::compose([response_headers, &ir.response_headers]);
                 Outcome::Cluster { clusters, request, response, target }
@@ -114,7 +118,7 @@ impl<'a> Share<'a> {
                 let is_repeated = matches!(clusters, Clusters::Groups(_));
                 Route {
                     typed_per_filter_config: target_filter_config(target),
-                    metadata: ai_metadata(forward),
+                    metadata: ai_metadata(target),
                     // What the next attempt sends again: as much as the engine reads.
                     request_body_buffer_limit: is_repeated
                         .then(|| u64_value(ai_config::MAX_REQUEST_BYTES.into())),
@@ -164,7 +168,7 @@ fn weighted_route(
     let none = HeaderEdits::default;
     Some(Route {
         typed_per_filter_config: target_filter_config(target),
-        metadata: ai_metadata(forward),
+        metadata: ai_metadata(target),
         ..route(ir.name.to_string(), matches.clone(), route::Action::Route(action), none(), none())
     })
 }
@@ -268,8 +272,8 @@ fn envoy_rewrite(ir: &PathRewrite) -> Option<EnvoyRewrite> {
 
 /// What the route asks of the AI engine, where the engine finds it: it stands in metadata and not in a configuration of
 /// its filter, so that Envoy takes a route table whether it can load the engine or not.
-fn ai_metadata(forward: &Forward) -> Option<Metadata> {
-    Some(engine::metadata(ai_config::POLICY_KEY, forward.ai_policy.clone()?))
+fn ai_metadata(target: &RequestTarget<'_>) -> Option<Metadata> {
+    Some(engine::metadata(ai_config::POLICY_KEY, target.ai_policy?.to_owned()))
 }
 
 /// The limit of a request. Without retries there is one attempt, so its limit is the request's too.

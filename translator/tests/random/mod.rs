@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "not every test uses all of it")]
 
 mod nasty;
+mod policy;
 mod route;
 
 use std::collections::BTreeMap;
@@ -42,9 +43,12 @@ fn object(document: &Value) -> Object {
 pub(crate) fn world() -> impl Strategy<Value = World> {
     let routing = (vec(gateway(), 1..4), vec(http_route(), 0..6), vec(grant(), 0..4));
     let plain = (vec(service(), 0..8), vec(slice(), 0..5), vec(secret(), 0..4), vec(namespace(), 0..3));
-    let backends = (vec(backend(), 0..8), vec(upstream(), 0..6));
+    let backends = (vec(backend(), 0..8), vec(upstream(), 0..6), vec(policy::policy(), 0..6));
     (routing, plain, backends).prop_map(|(routing, plain, backends)| {
-        let parts = [routing.0, routing.1, routing.2, plain.0, plain.1, plain.2, plain.3, backends.0, backends.1];
+        let (plain_backends, upstreams, policies) = backends;
+        let parts = [
+            routing.0, routing.1, routing.2, plain.0, plain.1, plain.2, plain.3, plain_backends, upstreams, policies,
+        ];
         let class = json!({"apiVersion": GATEWAY_API, "kind": "GatewayClass", "metadata": {"name": "chancery"},
             "spec": {"controllerName": translator::CONTROLLER_NAME}});
         distinct(parts.into_iter().flatten().chain([class]))
@@ -176,12 +180,18 @@ fn document(api: &str, kind: &str, metadata: Value, spec: Value) -> Value {
 }
 
 fn gateway() -> impl Strategy<Value = Value> {
-    (a_gateway(), a_namespace(), vec(listener(), 1..4)).prop_map(|(name, namespace, mut listeners)| {
+    let parts = (a_gateway(), a_namespace(), vec(listener(), 1..4), policy::labels());
+    parts.prop_map(|(name, namespace, mut listeners, labels)| {
         for (index, listener) in listeners.iter_mut().enumerate() {
             listener["name"] = json!(format!("l{index}"));
         }
         let spec = json!({"gatewayClassName": "chancery", "listeners": listeners});
-        document(GATEWAY_API, "Gateway", json!({"name": name, "namespace": namespace, "generation": 2}), spec)
+        document(
+            GATEWAY_API,
+            "Gateway",
+            json!({"name": name, "namespace": namespace, "generation": 2, "labels": labels}),
+            spec,
+        )
     })
 }
 

@@ -7,15 +7,19 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
+use super::policy::{annotations, extension_ref, labels};
 use super::{GATEWAY_API, a_backend, a_gateway, a_namespace, document, hostname, mostly, text};
 
 /// A route with everything that a route can have.
 pub(crate) fn http_route() -> impl Strategy<Value = Value> {
     let name = text(&["r0", "r1", "r2", "r3"]);
     let created = option::of(text(&["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]));
-    let metadata = (name, a_namespace(), created).prop_map(|(name, namespace, created)| {
-        json!({"name": name, "namespace": namespace, "creationTimestamp": created, "generation": 3})
-    });
+    let metadata = (name, a_namespace(), created, labels(), annotations()).prop_map(
+        |(name, namespace, created, labels, annotations)| {
+            json!({"name": name, "namespace": namespace, "creationTimestamp": created, "generation": 3,
+                "labels": labels, "annotations": annotations})
+        },
+    );
     let spec = (vec(parent(), 1..3), vec(hostname(), 0..3), vec(rule(), 0..4));
     (metadata, spec).prop_map(|(metadata, (parents, hostnames, rules))| {
         let spec = json!({"parentRefs": parents, "hostnames": hostnames, "rules": rules});
@@ -33,13 +37,15 @@ fn parent() -> impl Strategy<Value = Value> {
 
 fn rule() -> impl Strategy<Value = Value> {
     let timeout = || option::weighted(0.3, text(&["0s", "500ms", "10s"]));
-    let parts = (vec(api_match(), 0..3), optional_filter(), vec(backend_ref(), 1..3), timeout(), timeout());
-    parts.prop_map(|(matches, filters, mut backend_refs, request, backend_request)| {
+    let name = option::weighted(0.3, text(&["a", "b"]));
+    let parts =
+        (vec(api_match(), 0..3), optional_filter(), vec(backend_ref(), 1..3), timeout(), timeout(), name);
+    parts.prop_map(|(matches, filters, mut backend_refs, request, backend_request, name)| {
         if filters.iter().any(|filter| filter["type"] == "RequestRedirect") {
             backend_refs.clear();
         }
         let timeouts = json!({"request": request, "backendRequest": backend_request});
-        json!({"matches": matches, "filters": filters, "backendRefs": backend_refs, "timeouts": timeouts})
+        json!({"name": name, "matches": matches, "filters": filters, "backendRefs": backend_refs, "timeouts": timeouts})
     })
 }
 
@@ -94,7 +100,7 @@ fn filter() -> impl Strategy<Value = Value> {
         }), 3 => redirect.prop_map(|(hostname, path, status)| {
             let redirect = json!({"hostname": hostname, "path": path, "statusCode": status});
             json!({"type": "RequestRedirect", "requestRedirect": redirect})
-        }), 1 => Just(json!({"type": "CORS", "cors": {}})),
+        }), 1 => Just(json!({"type": "CORS", "cors": {}})), 4 => extension_ref(),
     ]
 }
 

@@ -192,6 +192,8 @@ mod tests {
             "GatewayParameters.gateway.gloo.solo.io",
             "GatewayParameters.gateway.kgateway.dev",
             "HTTPRoute.gateway.networking.k8s.io",
+            "RouteOption.gateway.solo.io",
+            "TrafficPolicy.gateway.kgateway.dev",
             "Upstream.gloo.solo.io",
         ];
         assert_eq!(names, expected);

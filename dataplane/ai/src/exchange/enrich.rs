@@ -1,6 +1,8 @@
 //! Messages that a route adds to a conversation, in each schema.
 
 use ai_config::Message;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::json::{Edit, Object};
@@ -87,6 +89,11 @@ fn conversation(
         (Some(b'{'), _, Layout::Gemini) => text.to_vec(),
         _ => return Err((name, "the conversation is not a list")),
     };
+    if layout == Layout::Bedrock
+        && let Some(turns) = alternating(before, text, after)
+    {
+        return Ok(Edit::new(name, turns));
+    }
     let mut out = vec![b'['];
     let own = (!inner.trim_ascii().is_empty()).then_some(inner);
     let parts = before.iter().map(|value| value.to_string().into_bytes());
@@ -99,6 +106,46 @@ fn conversation(
     }
     out.push(b']');
     Ok(Edit::new(name, out))
+}
+
+/// A message of Converse. It has no other members.
+#[derive(Serialize, Deserialize)]
+struct Turn<'a> {
+    role: String,
+    #[serde(borrow)]
+    content: Vec<&'a RawValue>,
+}
+
+/// The list of messages for Converse, which refuses two of the same role in a row: a message that is added becomes a part of
+/// its neighbour then. `None` if the request's own messages are no list.
+fn alternating(before: &[Value], own: &[u8], after: &[Value]) -> Option<Vec<u8>> {
+    let own: Vec<&RawValue> = serde_json::from_slice(own).ok()?;
+    let added = |list: &[Value]| list.iter().map(|value| (true, value.to_string())).collect::<Vec<_>>();
+    let own = own.into_iter().map(|message| (false, message.get().to_owned()));
+    let mut messages: Vec<(bool, String)> = Vec::new();
+    for (is_added, message) in added(before).into_iter().chain(own).chain(added(after)) {
+        if let Some((was_added, last)) = messages.last_mut()
+            && (*was_added || is_added)
+            && let Some(both) = one_turn(last, &message)
+        {
+            (*was_added, *last) = (is_added, both);
+        } else {
+            messages.push((is_added, message));
+        }
+    }
+    let messages: Vec<_> = messages.into_iter().map(|(_, message)| message).collect();
+    Some(format!("[{}]", messages.join(",")).into_bytes())
+}
+
+/// Two messages as one, if they have the same role.
+fn one_turn(first: &str, second: &str) -> Option<String> {
+    let mut both: Turn<'_> = serde_json::from_str(first).ok()?;
+    let second: Turn<'_> = serde_json::from_str(second).ok()?;
+    if both.role != second.role {
+        return None;
+    }
+    both.content.extend(second.content);
+    serde_json::to_string(&both).ok()
 }
 
 /// The system prompt with others before and after it.

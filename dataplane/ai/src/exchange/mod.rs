@@ -119,7 +119,7 @@ impl Exchange {
             Provider::AzureOpenAi { deployment, .. } => Some(deployment.clone()),
             _ => cluster.model.clone(),
         };
-        let forces = policy.translation.is_some();
+        let forces = policy.translation.is_some_and(|translation| translation.always);
         let spoken = translation::spoken(&operation, &cluster.provider, facts.schema, forces);
         let exchange = Self {
             facts,

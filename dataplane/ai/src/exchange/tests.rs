@@ -172,7 +172,15 @@ fn messages_are_added_in_every_schema() {
     let mut exchange = begin(bedrock(), Some("m"), policy.clone(), "/a");
     let body = sent(&mut exchange, &json!({"messages": [{"role": "user", "content": [{"text": "own"}]}]}));
     assert_eq!(body["system"], json!([{"text": text}]));
-    assert_eq!(body["messages"][2], json!({"role": "user", "content": [{"text": "after"}]}));
+    // Converse refuses two messages of the same role in a row.
+    assert_eq!(body["messages"].as_array().unwrap().len(), 2);
+    assert_eq!(body["messages"][1], json!({"role": "user", "content": [{"text": "own"}, {"text": "after"}]}));
+    let own =
+        br#"{"messages": [{"role": "assistant", "content": [{"toolUse": {"input": {"z": 1.10, "a": 1}}}]}]}"#;
+    let mut exchange = begin(bedrock(), Some("m"), policy.clone(), "/a");
+    let body = String::from_utf8(exchange.request(own).unwrap().unwrap()).unwrap();
+    // The client's own text stays as it is.
+    assert!(body.contains(r#"{"text":"before"},{"toolUse": {"input": {"z": 1.10, "a": 1}}}]}"#), "{body}");
 
     let mut exchange = begin(anthropic(), None, policy, "/a");
     let refusal = exchange.request(br#"{"max_tokens": 1, "system": 7, "messages": []}"#).unwrap_err();
@@ -195,7 +203,10 @@ fn a_route_for_streams_asks_each_provider_in_its_way() {
 #[test]
 fn strict_translation_refuses_what_it_cannot_carry_in_the_clients_words() {
     let body = json!({"model": "m", "logit_bias": {"1": 2}, "messages": [{"role": "user", "content": "x"}]});
-    let policy = |strict| RoutePolicy { translation: Some(Translation { strict }), ..RoutePolicy::default() };
+    let policy = |strict| RoutePolicy {
+        translation: Some(Translation { strict, always: true }),
+        ..RoutePolicy::default()
+    };
     let mut exchange = begin(gemini(), Some("g"), policy(true), "/v1/chat/completions");
     let refusal = exchange.request(body.to_string().as_bytes()).unwrap_err();
     let told: Value = serde_json::from_slice(&refusal.body).unwrap();

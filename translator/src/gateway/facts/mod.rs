@@ -4,6 +4,7 @@ mod backend;
 mod gateway;
 mod host;
 mod key;
+mod policy;
 mod route;
 
 pub(crate) use backend::{BackendFace, BackendValue, EncodedBackend, ResolvedBackend};
@@ -11,5 +12,8 @@ pub use gateway::Proxy;
 pub(crate) use gateway::{ClassFace, GatewayFace, Parameters, Placed};
 pub(crate) use host::{Entries, HostFace, OrderKey, PortFace, PortValue};
 pub(crate) use key::{BackendKey, GatewayKey, HostKey, RouteKey, gateway_name};
+pub(crate) use policy::{PolicyEffect, PolicyFace, PolicyFact};
 pub use route::RouteVersion;
-pub(crate) use route::{Attachment, OrderedRoute, RULE_BROKEN, RouteContent, Row, TranslatedRoute};
+pub(crate) use route::{
+    Attachment, ByPlace, OrderedRoute, Place, RULE_BROKEN, RouteContent, Row, TranslatedRoute, Varying,
+};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ir::{DirectResponse, Hostname, PathMatch, Precedence, RouteIr};
 
 use super::key::{BackendKey, GatewayKey};
+use super::policy::PolicyFact;
 use crate::status::{Condition, ConditionType, Reason, Rejection, Report};
 
 /// What a request is answered with whose rule cannot be carried out.
@@ -33,6 +34,8 @@ pub(crate) struct TranslatedRoute {
     pub broken: Vec<Rejection>,
     /// Whether nothing of any rule is carried out as written.
     pub all_broken: bool,
+    /// What there is to tell about the policies that apply to it; sorted, each once.
+    pub policies: Vec<PolicyFact>,
 }
 
 /// A route with its place among the others of its HTTPRoute.
@@ -52,8 +55,47 @@ pub(crate) struct OrderedRoute {
 pub(crate) enum RouteContent {
     /// The same in every virtual host: encoded once, and shared by all.
     Everywhere(Arc<[u8]>),
+    /// Not the same.
+    Varying(Box<Varying>),
+}
+
+/// What is not the same in every virtual host.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "it stands in a box")]
+pub(crate) enum Varying {
     /// To be encoded for each: a redirect names the host and the port.
-    ByHost(Box<RouteIr>),
+    ByHost(RouteIr),
+    /// Gateways, or listeners, have policies.
+    ByPlace(ByPlace),
+}
+
+/// What depends on the Gateway or the listener.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ByPlace {
+    /// Where it is another.
+    pub at: Vec<(Place, RouteContent)>,
+    pub elsewhere: RouteContent,
+}
+
+/// A Gateway, or a listener of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub gateway: GatewayKey,
+    /// The whole Gateway if absent.
+    pub listener: Option<Box<str>>,
+}
+
+impl RouteContent {
+    /// The content in the virtual hosts of a listener.
+    pub(crate) fn at(&self, gateway: &GatewayKey, listener: &str) -> &Self {
+        let Self::Varying(varying) = self else { return self };
+        let Varying::ByPlace(ByPlace { at, elsewhere }) = &**varying else { return self };
+        let of = |listener: Option<&str>| {
+            let mut places = at.iter();
+            places.find(|(place, _)| place.gateway == *gateway && place.listener.as_deref() == listener)
+        };
+        of(Some(listener)).or_else(|| of(None)).map_or(elsewhere, |(_, content)| content)
+    }
 }
 
 impl TranslatedRoute {
@@ -70,6 +112,12 @@ impl TranslatedRoute {
             keys.dedup();
             keys.shrink_to_fit();
         }
+        // The same thing may be found wrong at several Gateways.
+        let mut seen = BTreeSet::new();
+        self.broken.retain(|rejection| seen.insert(rejection.message.clone()));
+        self.policies.sort();
+        self.policies.dedup();
+        self.policies.shrink_to_fit();
         self.hostnames.shrink_to_fit();
         self.routes.shrink_to_fit();
     }

@@ -129,7 +129,6 @@ fn a_destinations_rewrite_wins_over_the_rules_part_by_part() {
         (path_only, "a host rule.com path /own"),
     ] {
         let action = Forward {
-            ai_policy: None,
             destinations: vec![to_rewritten(1, service("a"), own)],
             rewrite: rule.clone(),
             timeouts: Timeouts::default(),
@@ -188,7 +187,6 @@ fn no_timeout_is_zero_and_the_shorter_one_holds() {
         let timeouts =
             Timeouts { request: millis(request), backend_request: millis(backend_request), idle: None };
         let action = Forward {
-            ai_policy: None,
             destinations: vec![to_cluster(1, service("a"))],
             rewrite: Rewrite::default(),
             timeouts,

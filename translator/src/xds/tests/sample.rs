@@ -29,6 +29,7 @@ pub(super) fn to_rewritten(weight: u32, name: ClusterName, rewrite: Rewrite) -> 
         request_headers: HeaderModifier::default(),
         response_headers: HeaderModifier::default(),
         rewrite,
+        ai_policy: None,
     };
     Destination { weight, target }
 }
@@ -45,12 +46,7 @@ pub(super) fn provider_rewrite(host: &str, path: &str) -> Rewrite {
 }
 
 pub(super) fn forward(destinations: Vec<Destination>) -> RouteAction {
-    RouteAction::Forward(Forward {
-        destinations,
-        rewrite: Rewrite::default(),
-        timeouts: Timeouts::default(),
-        ai_policy: None,
-    })
+    RouteAction::Forward(Forward { destinations, rewrite: Rewrite::default(), timeouts: Timeouts::default() })
 }
 
 pub(super) fn set(name: &str, value: &str) -> HeaderModifier {
@@ -239,7 +235,6 @@ fn forwards() -> Vec<RouteIr> {
             backend_request: Some(Duration::from_millis(500)),
             idle: Some(Duration::from_secs(60)),
         },
-        ai_policy: None,
     });
     let google = provider_rewrite("generativelanguage.googleapis.com", "/v1beta/models/m:generateContent");
     vec![

@@ -95,8 +95,9 @@ fn policy(random: &mut Random) -> RoutePolicy {
         defaults: defaults(random),
         translation: *random.pick(&[
             None,
-            Some(Translation { strict: false }),
-            Some(Translation { strict: true }),
+            Some(Translation { strict: false, always: true }),
+            Some(Translation { strict: true, always: false }),
+            Some(Translation { strict: true, always: true }),
         ]),
     }
 }

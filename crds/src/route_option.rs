@@ -1,0 +1,218 @@
+//! `gateway.solo.io/v1` RouteOption: what is done with the requests of routes.
+//!
+//! Of its options, `ai` is carried out but for `promptGuard`, `rag` and `semanticCache`. The others are kept, so that its
+//! status can name them.
+#![allow(unreachable_pub, reason = "the KubeSchema derive makes a hidden copy of the struct")]
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ai::SpecError;
+use crate::policy::{
+    self, AiContent, BodyDefault, Content, Policy, PolicyStatus, PromptEnrichment, RouteType, Target,
+    TargetName, UnusableTarget, with_opaque_members,
+};
+use crate::sensitive::Opaque;
+use crate::traffic_policy::is_false;
+
+/// API group of RouteOption.
+pub const GROUP: &str = "gateway.solo.io";
+
+/// Kind of RouteOption.
+pub const KIND: &str = "RouteOption";
+
+/// What is done with the requests of routes.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "gateway.solo.io",
+    version = "v1",
+    kind = "RouteOption",
+    plural = "routeoptions",
+    shortname = "rto",
+    namespaced,
+    status = "PolicyStatus",
+    derive = "PartialEq",
+    category = "gloo",
+    doc = "What is done with the requests of routes.",
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        json_path = ".status.ancestors[*].conditions[?(@.type=='Accepted')].status",
+        description = "Whether the options are in effect, at each Gateway"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.targetRefs) || self.targetRefs.all(r, r.group == 'gateway.networking.k8s.io' && r.kind == 'HTTPRoute')")
+        .message("targetRefs may name HTTPRoutes")
+)]
+pub struct RouteOptionSpec {
+    /// The routes that it applies to, in its own namespace. It may also be named by filters of HTTPRoutes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub target_refs: Vec<OptionTargetRef>,
+    /// The options.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Box<RouteOptions>>,
+}
+
+/// A route that options apply to.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+pub struct OptionTargetRef {
+    /// API group.
+    #[schemars(length(max = 253))]
+    pub group: String,
+    /// Kind.
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// Name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Namespace; must be that of the RouteOption, which it is if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
+}
+
+with_opaque_members! {
+    /// Options of routes.
+    #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+    #[serde(rename_all = "camelCase")]
+    pub struct RouteOptions {
+        /// What is done with the requests to AI backends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub ai: Option<AiOptions>,
+    }
+    refused {
+        append_x_forwarded_host "appendXForwardedHost",
+        auto_host_rewrite "autoHostRewrite",
+        buffer_per_route "bufferPerRoute",
+        cors "cors",
+        csrf "csrf",
+        dlp "dlp",
+        ext_proc "extProc",
+        extauth "extauth",
+        extensions "extensions",
+        faults "faults",
+        header_manipulation "headerManipulation",
+        host_rewrite "hostRewrite",
+        host_rewrite_header "hostRewriteHeader",
+        host_rewrite_path_regex "hostRewritePathRegex",
+        jwt "jwt",
+        jwt_providers_staged "jwtProvidersStaged",
+        jwt_staged "jwtStaged",
+        prefix_rewrite "prefixRewrite",
+        rate_limit_configs "rateLimitConfigs",
+        rate_limit_early_configs "rateLimitEarlyConfigs",
+        rate_limit_regular_configs "rateLimitRegularConfigs",
+        ratelimit "ratelimit",
+        ratelimit_basic "ratelimitBasic",
+        ratelimit_early "ratelimitEarly",
+        ratelimit_regular "ratelimitRegular",
+        rbac "rbac",
+        regex_rewrite "regexRewrite",
+        shadowing "shadowing",
+        staged_transformations "stagedTransformations",
+        transformations "transformations",
+        waf "waf",
+    }
+    ignored {
+        envoy_metadata "envoyMetadata",
+        idle_timeout "idleTimeout",
+        lb_hash "lbHash",
+        max_stream_duration "maxStreamDuration",
+        retries "retries",
+        timeout "timeout",
+        tracing "tracing",
+        upgrades "upgrades",
+    }
+}
+
+/// What is done with the requests to AI backends.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.routeType) || self.routeType == 'CHAT' || self.routeType == 'CHAT_STREAMING' || self.routeType == 0 || self.routeType == 1")
+        .message("routeType must be CHAT (0) or CHAT_STREAMING (1)")
+)]
+pub struct AiOptions {
+    /// Messages that are put around those of a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_enrichment: Option<PromptEnrichment>,
+    /// What is looked for in requests and answers. Not carried out yet: what it applies to is answered with 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_guard: Option<Box<Opaque>>,
+    /// Documents that are added to prompts. Not carried out yet: what it applies to is answered with 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rag: Option<Box<Opaque>>,
+    /// Answers that are kept for like requests. Not carried out yet: what it applies to is answered with 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub semantic_cache: Option<Box<Opaque>>,
+    /// Members that the body of a chat request gets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defaults: Vec<OptionDefault>,
+    /// Whether every chat request asks for a stream: CHAT (0, if absent) or CHAT_STREAMING (1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "policy::route_type")]
+    pub route_type: Option<RouteType>,
+}
+
+/// A member that the body of a chat request gets.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct OptionDefault {
+    /// Its name, at the top of the provider's body.
+    #[schemars(length(min = 1))]
+    pub field: String,
+    /// Its value, of any type.
+    #[schemars(schema_with = "crate::schema::any")]
+    pub value: Value,
+    /// Whether it replaces what the request says.
+    #[serde(default, rename = "override", skip_serializing_if = "is_false")]
+    pub replace: bool,
+}
+
+impl Policy for RouteOption {
+    fn targets(&self) -> Vec<Result<Target, UnusableTarget>> {
+        let own = self.metadata.namespace.as_ref();
+        let targets = self.spec.target_refs.iter().enumerate().map(|(index, target)| {
+            let OptionTargetRef { group, kind, name, namespace } = target;
+            let (field, name) = (format!("spec.targetRefs[{index}]"), TargetName::Name(name.clone()));
+            if namespace.as_ref().is_some_and(|namespace| Some(namespace) != own) {
+                let message =
+                    "is not the namespace of the RouteOption, which applies to routes of its own alone";
+                let error = SpecError::invalid(format!("{field}.namespace"), message);
+                return Err(UnusableTarget::new(error, group, kind, &name));
+            }
+            Target::new(field, group, kind, name, None)
+        });
+        targets.collect()
+    }
+
+    fn content(&self) -> Result<Content, SpecError> {
+        let Some(options) = &self.spec.options else { return Ok(Content::default()) };
+        let member = |name: &str| format!("spec.options.{name}");
+        let mut refused: Vec<_> = options.refused_members().into_iter().map(member).collect();
+        let ignored = options.ignored_members().into_iter().map(member).collect();
+        let Some(ai) = &options.ai else {
+            return Ok(Content { ai: AiContent::default(), refused, ignored });
+        };
+        let AiOptions { prompt_enrichment, prompt_guard, rag, semantic_cache, defaults, route_type } = ai;
+        let unknown = [
+            ("ai.promptGuard", prompt_guard.is_some()),
+            ("ai.rag", rag.is_some()),
+            ("ai.semanticCache", semantic_cache.is_some()),
+        ];
+        refused.extend(unknown.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| member(name)));
+        let defaults = defaults.iter().map(|OptionDefault { field, value, replace }| BodyDefault {
+            field: field.clone(),
+            value: value.to_string(),
+            replace: *replace,
+        });
+        let ai =
+            AiContent::new("spec.options.ai", prompt_enrichment.as_ref(), defaults.collect(), *route_type)?;
+        Ok(Content { ai, refused, ignored })
+    }
+}

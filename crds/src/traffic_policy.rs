@@ -1,0 +1,207 @@
+//! `gateway.kgateway.dev/v1alpha1` TrafficPolicy: what is done with the requests of Gateways and routes.
+//!
+//! Of its members, `ai` is carried out but for `promptGuard`. The others are kept, so that its status can name them.
+#![allow(unreachable_pub, reason = "the KubeSchema derive makes a hidden copy of the struct")]
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ai::SpecError;
+use crate::policy::{
+    self, AiContent, BodyDefault, Content, Policy, PolicyStatus, PromptEnrichment, RouteType, Target,
+    TargetName, UnusableTarget, with_opaque_members,
+};
+use crate::sensitive::Opaque;
+
+/// API group of TrafficPolicy.
+pub const GROUP: &str = "gateway.kgateway.dev";
+
+/// Kind of TrafficPolicy.
+pub const KIND: &str = "TrafficPolicy";
+
+with_opaque_members! {
+    /// What is done with the requests of Gateways and routes.
+    #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+    #[kube(
+        group = "gateway.kgateway.dev",
+        version = "v1alpha1",
+        kind = "TrafficPolicy",
+        plural = "trafficpolicies",
+        namespaced,
+        status = "PolicyStatus",
+        derive = "PartialEq",
+        category = "kgateway",
+        label("app", "kgateway"),
+        label("gateway.networking.k8s.io/policy", "Direct"),
+        doc = "What is done with the requests of Gateways and routes.",
+        printcolumn(
+            name = "Accepted",
+            type_ = "string",
+            json_path = ".status.ancestors[*].conditions[?(@.type=='Accepted')].status",
+            description = "Whether the policy is in effect, at each Gateway"
+        ),
+        printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    )]
+    #[serde(rename_all = "camelCase")]
+    #[x_kube(
+        validation = Rule::new("!has(self.targetRefs) || self.targetRefs.all(r, (r.group == 'gateway.networking.k8s.io' && (r.kind == 'Gateway' || r.kind == 'HTTPRoute')) || (r.group == 'gateway.networking.x-k8s.io' && r.kind == 'XListenerSet') || (r.group == 'gateway.kgateway.dev' && r.kind == 'Backend'))")
+            .message("targetRefs may name Gateways, HTTPRoutes, XListenerSets and Backends"),
+        validation = Rule::new("!has(self.targetSelectors) || self.targetSelectors.all(r, (r.group == 'gateway.networking.k8s.io' && (r.kind == 'Gateway' || r.kind == 'HTTPRoute')) || (r.group == 'gateway.networking.x-k8s.io' && r.kind == 'XListenerSet'))")
+            .message("targetSelectors may select Gateways, HTTPRoutes and XListenerSets")
+    )]
+    pub struct TrafficPolicySpec {
+        /// The objects that it applies to, in its own namespace. It may also be named by filters of HTTPRoutes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(length(max = 16))]
+        pub target_refs: Vec<PolicyTargetRef>,
+        /// Objects of its namespace that it applies to, by their labels.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(length(max = 16))]
+        pub target_selectors: Vec<PolicyTargetSelector>,
+        /// What is done with the requests to AI backends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub ai: Option<AiPolicy>,
+    }
+    refused {
+        acl "acl",
+        api_key_auth "apiKeyAuth",
+        auto_host_rewrite "autoHostRewrite",
+        basic_auth "basicAuth",
+        buffer "buffer",
+        cors "cors",
+        csrf "csrf",
+        ext_auth "extAuth",
+        ext_proc "extProc",
+        fault_injection "faultInjection",
+        header_modifiers "headerModifiers",
+        internal_redirect "internalRedirect",
+        jwt "jwt",
+        jwt_auth "jwtAuth",
+        oauth2 "oauth2",
+        rate_limit "rateLimit",
+        rbac "rbac",
+        request_mirror "requestMirror",
+        transformation "transformation",
+        url_rewrite "urlRewrite",
+    }
+    ignored {
+        compression "compression",
+        retry "retry",
+        stat_prefix "statPrefix",
+        timeouts "timeouts",
+        tracing "tracing",
+    }
+}
+
+/// An object that a policy applies to.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyTargetRef {
+    /// API group.
+    #[schemars(length(max = 253))]
+    pub group: String,
+    /// Kind.
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// Name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// A listener of the Gateway, or a rule of the HTTPRoute by its name; the whole object if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub section_name: Option<String>,
+}
+
+/// Objects that a policy applies to, by their labels.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyTargetSelector {
+    /// API group.
+    #[schemars(length(max = 253))]
+    pub group: String,
+    /// Kind.
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// The labels that an object must have, all of them.
+    pub match_labels: BTreeMap<String, String>,
+    /// A listener of the Gateway, or a rule of the HTTPRoute by its name; the whole object if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub section_name: Option<String>,
+}
+
+/// What is done with the requests to AI backends.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AiPolicy {
+    /// Messages that are put around those of a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_enrichment: Option<PromptEnrichment>,
+    /// What is looked for in requests and answers. Not carried out yet: what it applies to is answered with 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_guard: Option<Box<Opaque>>,
+    /// Members that the body of a chat request gets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defaults: Vec<FieldDefault>,
+    /// Whether every chat request asks for a stream; CHAT if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "policy::route_type_name")]
+    pub route_type: Option<RouteType>,
+}
+
+/// A member that the body of a chat request gets.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldDefault {
+    /// Its name, at the top of the provider's body.
+    #[schemars(length(min = 1))]
+    pub field: String,
+    /// Its value as JSON. A word that is no JSON is a text; what begins with a brace, a bracket or a quotation mark
+    /// must be JSON.
+    #[schemars(length(min = 1))]
+    pub value: String,
+    /// Whether it replaces what the request says.
+    #[serde(default, rename = "override", skip_serializing_if = "is_false")]
+    pub replace: bool,
+}
+
+impl Policy for TrafficPolicy {
+    fn targets(&self) -> Vec<Result<Target, UnusableTarget>> {
+        let named = self.spec.target_refs.iter().enumerate().map(|(index, target)| {
+            let PolicyTargetRef { group, kind, name, section_name } = target;
+            let name = TargetName::Name(name.clone());
+            Target::new(format!("spec.targetRefs[{index}]"), group, kind, name, section_name.clone())
+        });
+        let selected = self.spec.target_selectors.iter().enumerate().map(|(index, target)| {
+            let PolicyTargetSelector { group, kind, match_labels, section_name } = target;
+            let name = TargetName::Labels(match_labels.clone());
+            Target::new(format!("spec.targetSelectors[{index}]"), group, kind, name, section_name.clone())
+        });
+        named.chain(selected).collect()
+    }
+
+    fn content(&self) -> Result<Content, SpecError> {
+        let member = |name: &str| format!("spec.{name}");
+        let mut refused: Vec<_> = self.spec.refused_members().into_iter().map(member).collect();
+        let ignored = self.spec.ignored_members().into_iter().map(member).collect();
+        let Some(AiPolicy { prompt_enrichment, prompt_guard, defaults, route_type }) = &self.spec.ai else {
+            return Ok(Content { ai: AiContent::default(), refused, ignored });
+        };
+        refused.extend(prompt_guard.as_ref().map(|_| member("ai.promptGuard")));
+        let defaults = defaults.iter().enumerate().map(|(index, FieldDefault { field, value, replace })| {
+            let value = policy::json_of(value)
+                .map_err(|error| SpecError::invalid(format!("spec.ai.defaults[{index}].value"), error))?;
+            Ok(BodyDefault { field: field.clone(), value, replace: *replace })
+        });
+        let defaults = defaults.collect::<Result<_, _>>()?;
+        let ai = AiContent::new("spec.ai", prompt_enrichment.as_ref(), defaults, *route_type)?;
+        Ok(Content { ai, refused, ignored })
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+pub(crate) fn is_false(value: &bool) -> bool {
+    !value
+}

@@ -1,0 +1,62 @@
+//! Which routes a policy applies to, and which policies a Gateway has, is looked up without a trace in the graph: a route
+//! that has no policies costs nothing, and here the routes are found that a change concerns.
+
+use std::collections::BTreeSet;
+
+use crds::gateway_api::HttpRoute;
+use crds::{Kind, NamespacedName, Object, ObjectKey};
+
+use super::Translator;
+use super::key::Key;
+use crate::gateway::attach::parent_gateway;
+use crate::gateway::facts::{GatewayKey, RouteKey};
+use crate::resources::as_policy;
+
+impl Translator {
+    /// Has what a change of an object means for policies evaluated: the object is a policy that has another target now, or
+    /// a Gateway that others select now.
+    pub(super) fn schedule_policies(
+        &mut self,
+        key: &ObjectKey,
+        before: Option<&Object>,
+        after: Option<&Object>,
+    ) {
+        let targets = |object: Option<&Object>| object.and_then(as_policy).map(|policy| policy.targets());
+        let labels = |object: Option<&Object>| object.and_then(|object| object.metadata().labels().cloned());
+        if matches!(key.kind, Kind::TrafficPolicy | Kind::RouteOption) {
+            if targets(before) != targets(after) {
+                let objects = before.into_iter().chain(after);
+                let found: BTreeSet<_> =
+                    objects.flat_map(|object| self.resources.targets_of(object)).collect();
+                self.schedule_targets(found);
+            }
+        } else if key.kind == Kind::Gateway
+            && (before.is_some() != after.is_some() || labels(before) != labels(after))
+        {
+            let selecting = self.resources.policies_selecting_gateways(&key.name.namespace);
+            let selecting: Vec<_> = selecting.cloned().collect();
+            if !selecting.is_empty() {
+                selecting.into_iter().for_each(|policy| self.graph.schedule(Key::PolicyReport(policy)));
+                self.schedule_targets([key.clone()].into());
+            }
+        }
+    }
+
+    fn schedule_targets(&mut self, targets: BTreeSet<ObjectKey>) {
+        let (gateways, routes): (BTreeSet<_>, BTreeSet<_>) =
+            targets.into_iter().partition(|target| target.kind == Kind::Gateway);
+        let gateways: BTreeSet<GatewayKey> = gateways.into_iter().map(|gateway| gateway.name).collect();
+        let mut routes: BTreeSet<RouteKey> = routes.into_iter().map(|route| route.name).collect();
+        if !gateways.is_empty() {
+            routes.extend(self.resources.of_type::<HttpRoute>().filter_map(|route| {
+                let namespace = route.metadata.namespace.as_deref().unwrap_or_default();
+                let mut parents =
+                    route.parent_refs.iter().filter_map(|parent| parent_gateway(parent, namespace));
+                parents
+                    .any(|gateway| gateways.contains(&gateway))
+                    .then(|| NamespacedName::new(namespace, &route.metadata.name))
+            }));
+        }
+        routes.into_iter().for_each(|route| self.graph.schedule(Key::Route(route)));
+    }
+}

@@ -1,0 +1,49 @@
+//! Policies, and what routes tell about them.
+
+use crds::ObjectKey;
+use crds::policy::Content;
+
+use super::key::GatewayKey;
+use crate::status::Rejection;
+
+/// What of a policy a route may know.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PolicyFace {
+    pub key: ObjectKey,
+    /// When it was made, in nanoseconds since 1970; absent counts as oldest.
+    pub created: Option<i64>,
+    /// What it says, or why nothing that it applies to can be served.
+    pub content: Result<Content, Rejection>,
+}
+
+/// One thing that a route tells about a policy that applies to it, at a Gateway. Facts are counted over all routes, so
+/// that a policy of many routes has a status without anybody looking at all of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PolicyFact {
+    pub policy: ObjectKey,
+    pub gateway: GatewayKey,
+    pub what: PolicyEffect,
+}
+
+/// What a policy comes to somewhere.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum PolicyEffect {
+    /// It applies to a rule of a route.
+    Applies,
+    /// Something that it says is done with the requests to an AI backend.
+    InEffect,
+    /// So is something that another policy says, for the same requests.
+    MergedWith(ObjectKey),
+    /// A field of it yields to that of another policy.
+    Overridden {
+        /// Below `ai`.
+        field: Box<str>,
+        by: ObjectKey,
+    },
+    /// A rule that it applies to answers 500 because of another policy.
+    BlockedBy(ObjectKey),
+    /// An AI backend cannot do what it says, since the proxies have no AI engine.
+    NoEngine,
+    /// A backend to which it was attached by name is not an AI backend.
+    NoAiBackend(Box<str>),
+}

@@ -1,0 +1,91 @@
+//! Policies: what they say, what they apply to, and which of several wins.
+//!
+//! The same for every kind of policy: a kind has to implement [`crds::policy::Policy`], and what it says is a member of
+//! [`Content`](crds::policy::Content).
+
+mod ai;
+mod chain;
+mod report;
+
+use std::sync::Arc;
+
+use crds::ai::{ErrorKind, SpecError};
+use crds::gateway_api::part::ExtensionRef;
+use crds::policy::Policy;
+use crds::route_option::RouteOption;
+use crds::traffic_policy::TrafficPolicy;
+use crds::{Kind, NamespacedName, ObjectKey};
+
+pub(super) use ai::{Wanted, wanted};
+pub(super) use chain::{Applied, Level, RoutePolicies, Variant, blocked, sorted};
+pub(crate) use report::report;
+
+use super::http_route::creation;
+use crate::gateway::facts::PolicyFace;
+use crate::gateway::view::View;
+use crate::status::{Reason, Rejection};
+
+/// A policy, as an object.
+struct PolicyObject<'a> {
+    policy: &'a dyn Policy,
+    generation: i64,
+    created: Option<i64>,
+}
+
+fn object<'a>(view: &'a impl View, key: &ObjectKey) -> Option<PolicyObject<'a>> {
+    let (policy, metadata): (&dyn Policy, _) = match key.kind {
+        Kind::RouteOption => {
+            let option = view.object::<RouteOption>(&key.name)?;
+            (&**option, &option.metadata)
+        }
+        _ => {
+            let policy = view.object::<TrafficPolicy>(&key.name)?;
+            (&**policy, &policy.metadata)
+        }
+    };
+    Some(PolicyObject {
+        policy,
+        generation: metadata.generation.unwrap_or_default(),
+        created: creation(metadata.creation_timestamp.as_ref()),
+    })
+}
+
+/// What of a policy a route may know; `None` if there is no such object.
+pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
+    let PolicyObject { policy, created, .. } = object(view, key)?;
+    let content = policy.content().map_err(rejection).and_then(|content| match content.refused.as_slice() {
+        [] => Ok(content),
+        refused => {
+            let message = format!("{}: not supported yet", refused.join(", "));
+            Err(Rejection::new(Reason::UnsupportedValue, message))
+        }
+    });
+    Some(PolicyFace { key: key.clone(), created, content })
+}
+
+fn rejection(error: SpecError) -> Rejection {
+    let reason = match error.kind {
+        ErrorKind::Unsupported => Reason::UnsupportedValue,
+        ErrorKind::Invalid => Reason::Invalid,
+    };
+    Rejection::new(reason, error.to_string())
+}
+
+/// The policy that a filter of a route refers to.
+///
+/// # Errors
+/// It is no policy, or does not exist.
+pub(super) fn of_filter(
+    view: &impl View,
+    namespace: &str,
+    reference: &ExtensionRef,
+) -> Result<Arc<PolicyFace>, Rejection> {
+    let ExtensionRef { group, kind, name } = reference;
+    let Some(kind @ (Kind::TrafficPolicy | Kind::RouteOption)) = Kind::find(group, kind) else {
+        let message = format!("a filter of kind {kind:?} in group {group:?} is not supported");
+        return Err(Rejection::new(Reason::InvalidKind, message));
+    };
+    let key = ObjectKey { kind, name: NamespacedName::new(namespace, name) };
+    view.policy(&key)
+        .ok_or_else(|| Rejection::new(Reason::FilterNotFound, format!("{} does not exist", key.to_ref())))
+}

@@ -1,0 +1,99 @@
+//! Random policies, and what other objects have on their account.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+use super::{a_namespace, document, mostly, text};
+
+const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
+
+/// A TrafficPolicy or a RouteOption.
+pub(crate) fn policy() -> impl Strategy<Value = Value> {
+    let created = option::of(text(&["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]));
+    let metadata = (text(&["p0", "p1", "p2"]), a_namespace(), created).prop_map(|(name, namespace, created)| {
+        json!({"name": name, "namespace": namespace, "creationTimestamp": created, "generation": 4})
+    });
+    let rest = option::weighted(0.1, text(&["extAuth", "timeouts"]));
+    let parts =
+        (metadata, vec(target(), 0..3), option::of(selector()), ai(), rest, prop::bool::weighted(0.7));
+    parts.prop_map(|(metadata, mut targets, selector, ai, rest, is_traffic_policy)| {
+        if is_traffic_policy {
+            let mut spec =
+                json!({"targetRefs": targets, "targetSelectors": Vec::from_iter(selector), "ai": ai});
+            if let Some(member) = rest {
+                spec[member] = json!({});
+            }
+            return document("gateway.kgateway.dev/v1alpha1", "TrafficPolicy", metadata, spec);
+        }
+        for target in &mut targets {
+            target["kind"] = json!("HTTPRoute");
+            target.as_object_mut().map(|target| target.remove("sectionName"));
+        }
+        document(
+            "gateway.solo.io/v1",
+            "RouteOption",
+            metadata,
+            json!({"targetRefs": targets, "options": {"ai": ai}}),
+        )
+    })
+}
+
+fn target() -> impl Strategy<Value = Value> {
+    let gateway = (text(&["gw", "gw", "other"]), option::weighted(0.4, text(&["l0", "l1", "absent"])));
+    let route = (text(&["r0", "r1", "r2", "absent"]), option::weighted(0.4, text(&["a", "b", "absent"])));
+    let of_kind = |kind: &'static str| move |(name, section): (String, Option<String>)| json!({"group": GATEWAY_GROUP, "kind": kind, "name": name, "sectionName": section});
+    prop_oneof![gateway.prop_map(of_kind("Gateway")), route.prop_map(of_kind("HTTPRoute"))]
+}
+
+fn selector() -> impl Strategy<Value = Value> {
+    (text(&["Gateway", "HTTPRoute"]), label()).prop_map(
+        |(kind, label)| json!({"group": GATEWAY_GROUP, "kind": kind, "matchLabels": {"team": label}}),
+    )
+}
+
+fn ai() -> impl Strategy<Value = Value> {
+    let default = (text(&["a", "b"]), mostly(&["1", "x", "{}"], &["{"]), any::<bool>())
+        .prop_map(|(field, value, replace)| json!({"field": field, "value": value, "override": replace}));
+    let message = || {
+        option::of(text(&["system", "User"]))
+            .prop_map(|role| Vec::from_iter(role.map(|role| json!({"role": role, "content": "x"}))))
+    };
+    let route_type = option::of(text(&["CHAT", "CHAT_STREAMING"]));
+    (vec(default, 0..3), message(), message(), route_type).prop_map(
+        |(defaults, prepend, append, route_type)| {
+            let enrichment = json!({"prepend": prepend, "append": append});
+            json!({"defaults": defaults, "promptEnrichment": enrichment, "routeType": route_type})
+        },
+    )
+}
+
+fn label() -> impl Strategy<Value = String> {
+    text(&["x", "y"])
+}
+
+/// Labels, or none.
+pub(crate) fn labels() -> impl Strategy<Value = Option<Value>> {
+    option::weighted(0.4, label().prop_map(|label| json!({"team": label})))
+}
+
+/// Annotations that a route may have.
+pub(crate) fn annotations() -> impl Strategy<Value = Option<Value>> {
+    let word = mostly(&["strict", "always", "strict,always"], &["other"]);
+    option::weighted(0.2, word.prop_map(|word| json!({"chancery.dev/ai-translation": word})))
+}
+
+/// A filter that refers to a policy.
+pub(crate) fn extension_ref() -> impl Strategy<Value = Value> {
+    let kind = select(vec![
+        ("gateway.kgateway.dev", "TrafficPolicy"),
+        ("gateway.kgateway.dev", "TrafficPolicy"),
+        ("gateway.solo.io", "RouteOption"),
+        ("example.com", "Thing"),
+    ]);
+    (kind, text(&["p0", "p1", "p2"])).prop_map(|((group, kind), name)| {
+        json!({"type": "ExtensionRef", "extensionRef": {"group": group, "kind": kind, "name": name}})
+    })
+}
