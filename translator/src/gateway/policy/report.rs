@@ -40,23 +40,9 @@ pub(crate) fn report(view: &impl View, key: &ObjectKey) -> Option<Report> {
     for target in policy.targets() {
         match target {
             Ok(target) => strays.extend(stray(view, key, &target)),
-            Err(UnusableTarget { error, object }) => {
-                faults.push(error.to_string());
-                strays.extend(object.filter(|_| !view.has_peers()).map(|object| {
-                    let (group, kind, name) = *object;
-                    ParentFacts {
-                        parent_ref: ParentRef {
-                            group: Some(group.into()),
-                            namespace: Some((&*key.name.namespace).into()),
-                            ..reference(&kind, &NamespacedName::new("", name), None)
-                        },
-                        conditions: vec![Condition::bad(
-                            ConditionType::Accepted,
-                            Reason::Invalid,
-                            error.to_string(),
-                        )],
-                    }
-                }));
+            Err(target) => {
+                faults.push(target.error.to_string());
+                strays.extend(unusable(view, key, target));
             }
         }
     }
@@ -101,6 +87,17 @@ fn stray(view: &impl View, policy: &ObjectKey, target: &Target) -> Option<Parent
     Some(ParentFacts {
         parent_ref: reference(kind, &name, section),
         conditions: vec![Condition::bad(ConditionType::Accepted, Reason::TargetNotFound, message)],
+    })
+}
+
+/// What to tell of a target that a policy cannot apply to. Likewise.
+fn unusable(view: &impl View, policy: &ObjectKey, target: UnusableTarget) -> Option<ParentFacts> {
+    let UnusableTarget { error, object } = target;
+    let (group, kind, name) = *object.filter(|_| !view.has_peers())?;
+    let name = NamespacedName::new(&policy.name.namespace, name);
+    Some(ParentFacts {
+        parent_ref: ParentRef { group: Some(group.into()), ..reference(&kind, &name, None) },
+        conditions: vec![Condition::bad(ConditionType::Accepted, Reason::Invalid, error.to_string())],
     })
 }
 
