@@ -81,10 +81,10 @@ impl Config {
             return Some(known.clone());
         }
         let policy: RoutePolicy = serde_json::from_slice(text).ok()?;
-        let policy = Arc::new(policy).clone();
         if policy.version != VERSION {
             return None;
         }
+        let policy = Arc::new(policy);
         let mut policies = self.policies.write().unwrap_or_else(PoisonError::into_inner);
         if policies.len() >= MAX_POLICIES {
             policies.clear();
@@ -110,6 +110,8 @@ pub(crate) struct Filter {
     /// Whether the answer was whole.
     is_whole: bool,
     is_settled: bool,
+    /// Whether the access log can have the tokens of a stream that its client leaves.
+    is_usage_told: bool,
     /// Whether the stream was answered here, so that nothing of it is ours any more.
     is_given_up: bool,
 }
@@ -126,6 +128,7 @@ impl Filter {
             first_piece: None,
             is_whole: false,
             is_settled: false,
+            is_usage_told: false,
             is_given_up: false,
         }
     }
@@ -269,6 +272,9 @@ impl Filter {
                 }
             }
         }
+        if !end && status < 400 && exchange.is_stream() {
+            self.tell(stream);
+        }
         HeadersStatus::Continue
     }
 
@@ -290,9 +296,13 @@ impl Filter {
         if self.passage != Passage::AsItIs {
             stream.replace_body(Body::Response, &instead.unwrap_or_default());
         }
+        let is_news = !self.is_usage_told && exchange.is_stream() && exchange.usage().is_some();
         if end {
             self.is_whole = true;
             self.settle(Some(stream));
+        } else if is_news {
+            self.is_usage_told = true;
+            self.tell(stream);
         }
         BodyStatus::Continue
     }
@@ -336,8 +346,17 @@ impl Filter {
             first_piece: self.first_piece,
         };
         self.config.metrics.settle(stream.as_deref(), &attempt);
-        let Some(stream) = stream else { return };
-        stream.set_metadata(RESULT_NAMESPACE, &result(&self.config.cluster.backend, facts.name, &outcome));
+        if let Some(stream) = stream {
+            self.tell(stream);
+        }
+    }
+
+    /// Writes into the dynamic metadata what the attempt has come to so far. Of a stream more than once: when its client
+    /// leaves, Envoy writes the access log before this filter hears of it.
+    fn tell(&self, stream: &mut Stream) {
+        let Some(exchange) = &self.exchange else { return };
+        let result = result(&self.config.cluster.backend, exchange.facts().name, &exchange.outcome());
+        stream.set_metadata(RESULT_NAMESPACE, &result);
     }
 }
 

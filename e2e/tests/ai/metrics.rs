@@ -1,7 +1,8 @@
 //! The names, labels and values of metrics, as Prometheus reads them.
 
 use anyhow::Result;
-use serde_json::json;
+use e2e::http::eventually;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -89,7 +90,9 @@ async fn a_failover_counts_the_tokens_of_the_attempt_that_answered() -> Result<(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_leaves_has_its_request_counted() -> Result<()> {
-    let world = World::start(&objects(), &[]).await?;
+    let folder = tempfile::tempdir()?;
+    let log = folder.path().join("access.log");
+    let world = World::start(&objects(), &["--access-log", &log.display().to_string()]).await?;
     // Anthropic tells the prompt's tokens first.
     world.a.set_knobs(failing(503));
     world.b.change_knobs(|knobs| knobs.stall_after = Some(6));
@@ -113,5 +116,11 @@ async fn a_client_that_leaves_has_its_request_counted() -> Result<()> {
     world.counter(&["ai_prompt_tokens_total{", "llm=\"anthropic\"", "model=\"m-b\""], 1).await?;
     let duration = "gen_ai_server_request_duration_milliseconds_count";
     world.counter(&[duration, "gen_ai_provider_name=\"anthropic\"", "error_type=\"cut\""], 1).await?;
+    // The line is written before the filter hears that the client has left.
+    let line: Value =
+        eventually(DEADLINE, || async { anyhow::Ok(serde_json::from_slice(&std::fs::read(&log)?)?) }).await?;
+    assert_eq!(line["ai"]["provider"], "anthropic", "{line}");
+    assert_eq!(line["ai"]["streaming"], true, "{line}");
+    assert!(line["ai"]["prompt_tokens"].as_u64() >= Some(1), "{line}");
     Ok(())
 }

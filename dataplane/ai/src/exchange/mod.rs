@@ -238,6 +238,22 @@ impl Exchange {
         Head { path: provider::path(&self.cluster.provider, self.cluster.path.as_ref(), &input) }
     }
 
+    /// Whether the answer is a stream.
+    pub fn is_stream(&self) -> bool {
+        match &self.translation {
+            Some(translation) => translation.is_stream(),
+            None => self.answer.is_stream(),
+        }
+    }
+
+    /// The tokens that the provider has told so far.
+    pub fn usage(&self) -> Option<Usage> {
+        match &self.translation {
+            Some(translation) => translation.usage(),
+            None => self.answer.usage(),
+        }
+    }
+
     /// What it has come to so far.
     pub fn outcome(&self) -> Outcome {
         let text = |json: &[u8]| serde_json::from_slice::<String>(json).ok();
@@ -245,14 +261,8 @@ impl Exchange {
         Outcome {
             model: self.model.clone().or(watched).unwrap_or_default(),
             provider_model: self.answer.model(),
-            streaming: match &self.translation {
-                Some(translation) => translation.is_stream(),
-                None => self.answer.is_stream(),
-            },
-            usage: match &self.translation {
-                Some(translation) => translation.usage(),
-                None => self.answer.usage(),
-            },
+            streaming: self.is_stream(),
+            usage: self.usage(),
             lost: self.translation.as_ref().map(|translation| translation.lost.clone()).unwrap_or_default(),
         }
     }
