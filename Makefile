@@ -36,10 +36,10 @@ build: ## build everything (debug)
 	$(CARGO) build --locked --workspace --all-targets
 
 .PHONY: test
-test: envoy ## run all tests, those with the real Envoy included
+test: envoy sdk ## run all tests, those with the real Envoy and the SDKs of the LLM providers included
 	$(CARGO) build --locked --bins
 	$(CARGO) build --locked --package module
-	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) $(CARGO) test --locked --workspace
+	CHANCERY_SDK_REQUIRED=1 CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) $(CARGO) test --locked --workspace
 
 .PHONY: golden
 golden: ## rewrite the golden translations (then read the diff)
