@@ -150,6 +150,10 @@ pub struct AiPolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "policy::route_type_name")]
     pub route_type: Option<RouteType>,
+    /// The provider's name of a model, by the name that clients know it by. It counts for chat requests, where the Backend
+    /// names no model.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub model_aliases: BTreeMap<String, String>,
 }
 
 /// A member that the body of a chat request gets.
@@ -186,7 +190,9 @@ impl Policy for TrafficPolicy {
         let member = |name: &str| format!("spec.{name}");
         let mut refused: Vec<_> = self.spec.refused_members().into_iter().map(member).collect();
         let ignored = self.spec.ignored_members().into_iter().map(member).collect();
-        let Some(AiPolicy { prompt_enrichment, prompt_guard, defaults, route_type }) = &self.spec.ai else {
+        let Some(AiPolicy { prompt_enrichment, prompt_guard, defaults, route_type, model_aliases }) =
+            &self.spec.ai
+        else {
             return Ok(Content { ai: AiContent::default(), refused, ignored });
         };
         refused.extend(prompt_guard.as_ref().map(|_| member("ai.promptGuard")));
@@ -196,7 +202,14 @@ impl Policy for TrafficPolicy {
             Ok(BodyDefault { field: field.clone(), value, replace: *replace })
         });
         let defaults = defaults.collect::<Result<_, _>>()?;
-        let ai = AiContent::new("spec.ai", prompt_enrichment.as_ref(), defaults, *route_type)?;
+        let names_nothing = |(alias, model): &(&String, &String)| alias.is_empty() || model.trim().is_empty();
+        if let Some((alias, _)) = model_aliases.iter().find(names_nothing) {
+            return Err(SpecError::invalid(format!("spec.ai.modelAliases[{alias:?}]"), "names no model"));
+        }
+        let ai = AiContent {
+            model_aliases: model_aliases.clone(),
+            ..AiContent::new("spec.ai", prompt_enrichment.as_ref(), defaults, *route_type)?
+        };
         Ok(Content { ai, refused, ignored })
     }
 }

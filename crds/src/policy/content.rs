@@ -74,6 +74,8 @@ pub struct AiContent {
     pub append: Vec<PromptMessage>,
     /// Members that the body gets. No name stands twice.
     pub defaults: Vec<BodyDefault>,
+    /// The provider's name of a model, by the name that clients know it by.
+    pub model_aliases: BTreeMap<String, String>,
 }
 
 /// A member that the body of a chat request gets.
@@ -152,7 +154,7 @@ impl AiContent {
             }
             None => Default::default(),
         };
-        Ok(Self { route_type, prepend, append, defaults })
+        Ok(Self { route_type, prepend, append, defaults, model_aliases: BTreeMap::new() })
     }
 }
 

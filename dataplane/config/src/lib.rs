@@ -4,6 +4,8 @@
 //! different times: the module refuses a configuration of a version that it does not know, and Envoy then keeps the one
 //! before. May depend on nothing but serde. Holds no secret: credentials reach Envoy by SDS.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The version of all of it. Goes up when an older module would misread a newer configuration.
@@ -173,6 +175,9 @@ pub struct RoutePolicy {
     /// Fields that the body gets, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub defaults: Vec<FieldDefault>,
+    /// The provider's name of a model, by the name that clients know it by. Where the Backend names a model, it counts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub model_aliases: BTreeMap<String, String>,
     /// Set where the route says something about translation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translation: Option<Translation>,

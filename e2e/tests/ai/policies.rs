@@ -231,3 +231,17 @@ async fn a_strict_route_refuses_what_cannot_be_carried() -> Result<()> {
     assert_eq!((answer.status, answer.json()?["error"]["param"].clone()), (400, json!("logit_bias")));
     Ok(())
 }
+
+/// Row A47.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alias_is_replaced_and_metrics_tell_both_names() -> Result<()> {
+    let aliases = policy("aliases", &to_route("openai"), "modelAliases: {fast: gpt-3.5-turbo}");
+    let world = World::start(&(backends() + &aliases), &[]).await?;
+    let mut question = chat("hello there");
+    question["model"] = json!("fast");
+    let sent = world.body_of("/openai", &question).await?;
+    assert_eq!(sent["model"], "gpt-3.5-turbo");
+    let names = ["gen_ai_request_model=\"fast\"", "gen_ai_response_model=\"gpt-3.5-turbo"];
+    world.counter(&[&["gen_ai_client_token_usage_count"], &names[..]].concat(), 1).await?;
+    Ok(())
+}

@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 use super::{Exchange, Refusal, enrich};
 use crate::json::{Edit, Object};
 use crate::operation::Operation;
-use crate::provider::ModelIn;
 
 /// From this version on Azure OpenAI takes `stream_options`.
 const AZURE_STREAM_OPTIONS_SINCE: &str = "2024-09";
@@ -15,9 +14,7 @@ impl Exchange {
     /// The members that the body gets.
     pub(super) fn edits(&mut self, object: &Object<'_>) -> Result<Vec<Edit>, Refusal> {
         let mut edits = self.defaults(object);
-        if self.facts.model_in == ModelIn::Body
-            && let Some(model) = &self.cluster.model
-        {
+        if let Some(model) = self.model_of_body() {
             edits.push(Edit::new("model", json!(model).to_string()));
         }
         if self.sets_stream() {

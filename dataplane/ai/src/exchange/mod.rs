@@ -52,7 +52,7 @@ pub struct Head {
 /// What an attempt has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The model that was asked for, after the Backend's own.
+    /// The model that was asked for: the Backend's own, or else what the client called it.
     pub model: String,
     /// The model that answered, if it said so.
     pub provider_model: Option<String>,
@@ -73,8 +73,10 @@ pub struct Exchange {
     operation: Operation,
     query: String,
     is_post: bool,
-    /// The model, as soon as it is known.
+    /// The model that the provider gets, as soon as it is known.
     model: Option<String>,
+    /// The client's name of the model, where the route has another one for it.
+    alias: Option<String>,
     /// Whether a stream is asked for.
     streaming: bool,
     /// Whether the client must not see the event with the usage, since it did not ask for it.
@@ -121,11 +123,12 @@ impl Exchange {
         };
         let forces = policy.translation.is_some_and(|translation| translation.always);
         let spoken = translation::spoken(&operation, &cluster.provider, facts.schema, forces);
-        let exchange = Self {
+        let mut exchange = Self {
             facts,
             query: provider::without_credentials(query),
             is_post,
-            model: own.or(named),
+            model: own,
+            alias: None,
             streaming: asks_for_stream || (policy.streaming && operation.is_chat()),
             hides_usage: false,
             spoken,
@@ -138,8 +141,32 @@ impl Exchange {
             cluster,
             policy,
         };
+        if let Some(named) = named {
+            exchange.name_model(named);
+        }
         exchange.check_model()?;
         Ok(exchange)
+    }
+
+    /// Takes note of the model that the client names, which counts unless the Backend names one.
+    fn name_model(&mut self, named: String) {
+        if self.model.is_some() {
+            return;
+        }
+        self.model = match self.policy.model_aliases.get(&named) {
+            Some(model) => {
+                self.alias = Some(named);
+                Some(model.clone())
+            }
+            None => Some(named),
+        };
+    }
+
+    /// The model that stands in the body, if the client's is replaced.
+    fn model_of_body(&self) -> Option<&str> {
+        let own = self.cluster.model.as_deref();
+        let aliased = self.alias.as_ref().and(self.model.as_deref());
+        own.or(aliased).filter(|_| self.facts.model_in == ModelIn::Body)
     }
 
     /// The paths of some providers hold a model.
@@ -179,7 +206,8 @@ impl Exchange {
         }
         let edits =
             !self.policy.defaults.is_empty() || !self.cluster.defaults.is_empty() || self.has_messages();
-        let edits_model = self.facts.model_in == ModelIn::Body && self.cluster.model.is_some();
+        let edits_model = self.facts.model_in == ModelIn::Body
+            && (self.cluster.model.is_some() || !self.policy.model_aliases.is_empty());
         // Whether the client wants a stream, and whether it asks for its usage.
         edits || edits_model || (self.facts.schema == Schema::OpenAi) || self.sets_stream()
     }
@@ -210,8 +238,8 @@ impl Exchange {
             .map_err(|error| Refusal::bad_request(schema, "", &format!("the request body {error}")))?;
         let Some(translated) = self.translate(body, &object)? else {
             self.streaming |= object.is_true("stream");
-            if self.model.is_none() {
-                self.model = object.string("model");
+            if let Some(named) = object.string("model") {
+                self.name_model(named);
             }
             if self.facts.model_in == ModelIn::Path && self.model.is_none() {
                 let message = "neither the request nor the Backend names a model";
@@ -259,7 +287,7 @@ impl Exchange {
         let text = |json: &[u8]| serde_json::from_slice::<String>(json).ok();
         let watched = self.request.as_ref().and_then(|request| request.get("model")).and_then(text);
         Outcome {
-            model: self.model.clone().or(watched).unwrap_or_default(),
+            model: self.alias.clone().or_else(|| self.model.clone()).or(watched).unwrap_or_default(),
             provider_model: self.answer.model(),
             streaming: self.is_stream(),
             usage: self.usage(),

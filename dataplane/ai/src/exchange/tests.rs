@@ -239,3 +239,36 @@ fn a_provider_whose_path_holds_the_model_needs_one() {
     assert_eq!(sent(&mut exchange, &json!({"contents": []})), json!({"contents": []}));
     assert_eq!(exchange.head().path, "/v1beta/models/own:generateContent");
 }
+
+#[test]
+fn an_alias_is_the_providers_name_of_the_clients_model() {
+    let policy = || RoutePolicy {
+        version: VERSION,
+        model_aliases: [("fast".to_owned(), "provider-fast".to_owned())].into(),
+        ..RoutePolicy::default()
+    };
+    let chat = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": "a"}]});
+    let gemini_body = json!({"contents": [{"role": "user", "parts": [{"text": "a"}]}]});
+    let gemini_path = "/v1beta/models/fast:generateContent";
+    let rows = [
+        ("in the body", Provider::OpenAi, None, "/v1/chat/completions", chat("fast"), Some("provider-fast")),
+        ("translated", anthropic(), None, "/v1/chat/completions", chat("fast"), Some("provider-fast")),
+        ("in the path", gemini(), None, gemini_path, gemini_body.clone(), None),
+        ("from the body into the path", gemini(), None, "/v1/chat/completions", chat("fast"), None),
+        ("from the path into the body", anthropic(), None, gemini_path, gemini_body, Some("provider-fast")),
+    ];
+    for (says, provider, own, path, body, expected) in rows {
+        let mut exchange = begin(provider, own, policy(), path);
+        assert!(exchange.needs_body() || expected.is_none(), "{says}");
+        let sent = sent(&mut exchange, &body);
+        assert_eq!(sent["model"].as_str(), expected, "{says}: {sent}");
+        let is_in_path = exchange.head().path.contains("/models/provider-fast:");
+        assert_eq!(is_in_path, expected.is_none(), "{says}: {}", exchange.head().path);
+        assert_eq!(exchange.outcome().model, "fast", "{says}: metrics have the client's name");
+    }
+    let mut exchange = begin(Provider::OpenAi, None, policy(), "/v1/chat/completions");
+    assert_eq!(sent(&mut exchange, &chat("other"))["model"], "other");
+    let mut exchange = begin(Provider::OpenAi, Some("own"), policy(), "/v1/chat/completions");
+    assert_eq!(sent(&mut exchange, &chat("fast"))["model"], "own", "the Backend's counts");
+    assert_eq!(exchange.outcome().model, "own");
+}

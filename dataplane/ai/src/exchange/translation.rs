@@ -115,9 +115,11 @@ impl Exchange {
             strict: self.policy.translation.is_some_and(|translation| translation.strict),
             ..RequestOptions::default()
         };
+        let is_settled = options.model.is_some() || self.alias.is_some();
         let translated = translate_request(client, provider_protocol(schema), body, &options)
             .map_err(|error| Refusal::of_client(&error, client))?;
-        self.model = Some(translated.model);
+        self.model = is_settled.then(|| translated.model.clone());
+        self.name_model(translated.model);
         self.streaming = translated.stream;
         // The query is the client's protocol's, too.
         self.query = String::new();

@@ -69,7 +69,7 @@ pub(in crate::gateway) fn wanted(
             }
             is_first
         };
-        let AiContent { route_type, prepend, append, defaults } = &content.ai;
+        let AiContent { route_type, prepend, append, defaults, model_aliases } = &content.ai;
         if route_type.is_some() && wins("routeType".to_owned()) {
             merged.route_type = *route_type;
         }
@@ -82,6 +82,11 @@ pub(in crate::gateway) fn wanted(
         for default in defaults {
             if wins(format!("defaults[{}]", default.field)) {
                 merged.defaults.push(default.clone());
+            }
+        }
+        for (alias, model) in model_aliases {
+            if wins(format!("modelAliases[{alias}]")) {
+                merged.model_aliases.insert(alias.clone(), model.clone());
             }
         }
     }
@@ -120,6 +125,7 @@ fn encode(merged: AiContent, translation: Option<Translation>) -> Result<Option<
                 replace: default.replace,
             })
             .collect(),
+        model_aliases: merged.model_aliases,
         translation,
     };
     if policy == (RoutePolicy { version: VERSION, ..RoutePolicy::default() }) {

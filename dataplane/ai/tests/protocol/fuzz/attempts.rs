@@ -1,5 +1,6 @@
 //! Whole attempts: every provider, policy, path and client, requests and answers, single ones and streams.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ai::exchange::{Exchange, Passage, Refusal, RequestHead};
@@ -93,6 +94,10 @@ fn policy(random: &mut Random) -> RoutePolicy {
         prepend: messages(random),
         append: messages(random),
         defaults: defaults(random),
+        model_aliases: match random.below(3) {
+            0 => [("m".to_owned(), "the-providers-own".to_owned())].into(),
+            _ => BTreeMap::new(),
+        },
         translation: *random.pick(&[
             None,
             Some(Translation { strict: false, always: true }),
