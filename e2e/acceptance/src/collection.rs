@@ -60,6 +60,8 @@ pub const READ: &[Collection] = &[
     custom("gateway.kgateway.dev", "v1alpha1", "GatewayParameters", "gatewayparameters"),
     custom("gateway.gloo.solo.io", "v1alpha1", "GatewayParameters", "gatewayparameters"),
     custom("gloo.solo.io", "v1", "Upstream", "upstreams"),
+    custom("gateway.kgateway.dev", "v1alpha1", "TrafficPolicy", "trafficpolicies"),
+    custom("gateway.solo.io", "v1", "RouteOption", "routeoptions"),
 ];
 
 /// The types of Secrets that the control plane does not ask for.
