@@ -10,7 +10,7 @@ use ai_config::{GatewayConfig, METADATA_NAMESPACE, MODEL_HEADER, MODEL_READ_KEY,
 
 use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Scope, Stream};
 use crate::metrics::{self, Metrics};
-use crate::placement::{self, BodyStatus, HeadersStatus};
+use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody};
 
 /// A configuration: what is done for a gateway.
 #[derive(Debug)]
@@ -111,16 +111,14 @@ impl Filter {
             State::Passes => return BodyStatus::Continue,
             State::Answered => return BodyStatus::Stop,
         };
-        let body = &mut self.body;
-        stream.body(Body::Request, |piece| body.extend_from_slice(piece));
         let limit = self.config.gateway.max_request_bytes;
-        if body.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
-            self.refuse(stream, &Refusal::too_large(schema, limit));
-            return BodyStatus::Stop;
-        }
-        if !end {
-            stream.replace_body(Body::Request, b"");
-            return BodyStatus::Stop;
+        match placement::hold_body(&mut self.body, stream, limit, end) {
+            HeldBody::Whole => {}
+            HeldBody::Part => return BodyStatus::Stop,
+            HeldBody::TooLarge => {
+                self.refuse(stream, &Refusal::too_large(schema, limit));
+                return BodyStatus::Stop;
+            }
         }
         let body = std::mem::take(&mut self.body);
         match model_routing::named_by(&body, schema) {
@@ -140,10 +138,7 @@ impl Filter {
             State::Passes => HeadersStatus::Continue,
             State::Answered => HeadersStatus::Stop,
             // The body has ended before the trailers; there is no piece of it any more to put all of it into.
-            State::Reads(schema) => self.refuse(
-                stream,
-                &Refusal::bad_request(schema, "", "requests with trailers are not supported"),
-            ),
+            State::Reads(schema) => self.refuse(stream, &Refusal::with_trailers(schema)),
         }
     }
 }

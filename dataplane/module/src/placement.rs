@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ai_config::{GATEWAY_FILTER, PROVIDER_FILTER, VERSION};
 
-use crate::abi::{Definer, HeaderMap, Stream};
+use crate::abi::{Body, Definer, HeaderMap, Stream};
 use crate::{gateway, provider};
 
 /// What is set aside for a body whose client says how long it is, at most: some say so and send nothing.
@@ -158,4 +158,28 @@ pub(crate) fn room_for_body(stream: &Stream) -> Vec<u8> {
     let text = stream.header(HeaderMap::Request, "content-length").map(std::str::from_utf8);
     let length: usize = text.and_then(|text| text.ok()?.parse().ok()).unwrap_or_default();
     Vec::with_capacity(length.min(MAX_RESERVED))
+}
+
+/// What a body that is held back has come to with its latest piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeldBody {
+    /// It is not at its end.
+    Part,
+    /// It is.
+    Whole,
+    /// It is longer than is read.
+    TooLarge,
+}
+
+/// Holds back the piece of the request's body that has just come; Envoy keeps nothing of it until the body is whole.
+pub(crate) fn hold_body(body: &mut Vec<u8>, stream: &mut Stream, limit: u32, end: bool) -> HeldBody {
+    stream.body(Body::Request, |piece| body.extend_from_slice(piece));
+    if body.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
+        return HeldBody::TooLarge;
+    }
+    if end {
+        return HeldBody::Whole;
+    }
+    stream.replace_body(Body::Request, b"");
+    HeldBody::Part
 }

@@ -13,7 +13,7 @@ use ai_config::{
 
 use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Stream};
 use crate::metrics::{Attempt, Ending, Metrics};
-use crate::placement::{self, BodyStatus, HeadersStatus};
+use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody};
 
 /// Under this namespace of dynamic metadata stands what an attempt has come to, for access logs and rate limits (the
 /// name that users of kgateway's AI gateway know).
@@ -196,19 +196,16 @@ impl Filter {
             stream.body(Body::Request, |piece| exchange.watch_request(piece));
             return BodyStatus::Continue;
         }
-        let body = &mut self.body;
-        stream.body(Body::Request, |piece| body.extend_from_slice(piece));
         let limit = self.config.cluster.max_request_bytes;
-        if body.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
-            let refusal = Refusal::too_large(exchange.facts().schema, limit);
-            self.refuse(stream, &refusal);
-            return BodyStatus::Stop;
+        match placement::hold_body(&mut self.body, stream, limit, end) {
+            HeldBody::Whole => self.send_request(stream),
+            HeldBody::Part => BodyStatus::Stop,
+            HeldBody::TooLarge => {
+                let refusal = Refusal::too_large(exchange.facts().schema, limit);
+                self.refuse(stream, &refusal);
+                BodyStatus::Stop
+            }
         }
-        if !end {
-            stream.replace_body(Body::Request, b"");
-            return BodyStatus::Stop;
-        }
-        self.send_request(stream)
     }
 
     /// The request is whole: it goes on as the provider wants it.
@@ -236,8 +233,7 @@ impl Filter {
         if needs_body {
             // The body has ended before the trailers; there is no piece of it any more to put the new one into.
             let schema = ai::provider::facts(&self.config.cluster.provider).schema;
-            let refusal = Refusal::bad_request(schema, "", "requests with trailers are not supported");
-            self.refuse(stream, &refusal);
+            self.refuse(stream, &Refusal::with_trailers(schema));
             return HeadersStatus::Stop;
         }
         HeadersStatus::Continue
@@ -273,7 +269,8 @@ impl Filter {
             }
         }
         if !end && status < 400 && exchange.is_stream() {
-            self.tell(stream);
+            let outcome = exchange.outcome();
+            self.tell(stream, &outcome);
         }
         HeadersStatus::Continue
     }
@@ -296,13 +293,15 @@ impl Filter {
         if self.passage != Passage::AsItIs {
             stream.replace_body(Body::Response, &instead.unwrap_or_default());
         }
-        let is_news = !self.is_usage_told && exchange.is_stream() && exchange.usage().is_some();
+        let is_news = !end && !self.is_usage_told && exchange.is_stream() && exchange.usage().is_some();
+        let news = is_news.then(|| exchange.outcome());
         if end {
             self.is_whole = true;
             self.settle(Some(stream));
-        } else if is_news {
+        }
+        if let Some(outcome) = news {
             self.is_usage_told = true;
-            self.tell(stream);
+            self.tell(stream, &outcome);
         }
         BodyStatus::Continue
     }
@@ -347,15 +346,15 @@ impl Filter {
         };
         self.config.metrics.settle(stream.as_deref(), &attempt);
         if let Some(stream) = stream {
-            self.tell(stream);
+            self.tell(stream, &outcome);
         }
     }
 
     /// Writes into the dynamic metadata what the attempt has come to so far. Of a stream more than once: when its client
     /// leaves, Envoy writes the access log before this filter hears of it.
-    fn tell(&self, stream: &mut Stream) {
+    fn tell(&self, stream: &mut Stream, outcome: &Outcome) {
         let Some(exchange) = &self.exchange else { return };
-        let result = result(&self.config.cluster.backend, exchange.facts().name, &exchange.outcome());
+        let result = result(&self.config.cluster.backend, exchange.facts().name, outcome);
         stream.set_metadata(RESULT_NAMESPACE, &result);
     }
 }

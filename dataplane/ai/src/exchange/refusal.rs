@@ -43,6 +43,11 @@ impl Refusal {
         Self::new(schema, 415, "model", message, "chancery_ai_request_encoded")
     }
 
+    /// The request has trailers, where its body is read.
+    pub fn with_trailers(schema: Schema) -> Self {
+        Self::bad_request(schema, "", "requests with trailers are not supported")
+    }
+
     /// The gateway's configuration is at fault.
     pub fn misconfigured(schema: Schema, message: &str) -> Self {
         Self::new(schema, 500, "", message, "chancery_ai_misconfigured")
