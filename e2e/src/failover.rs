@@ -1,12 +1,10 @@
 //! The example `examples/failover` with stand-ins for its two providers.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mock_llm::{Knobs, MockLlm};
 
+use crate::examples::documents;
 use crate::provider::TestAuthority;
-use crate::workspace::workspace_root;
 
 /// Stand-ins for OpenAI, which is at its limit, and for Anthropic, which answers. They stop when dropped.
 #[derive(Debug)]
@@ -46,14 +44,5 @@ impl FailoverProviders {
 /// # Errors
 /// They cannot be read.
 pub fn failover_documents(openai_key: &str, anthropic_key: &str) -> Result<Vec<(String, String)>> {
-    let folder: PathBuf = workspace_root().join("examples/failover");
-    let mut documents = Vec::new();
-    for file in std::fs::read_dir(folder)? {
-        let path = file?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).context("a name")?.to_owned();
-        let text = std::fs::read_to_string(&path)?;
-        documents
-            .push((name, text.replace("$OPENAI_KEY", openai_key).replace("$ANTHROPIC_KEY", anthropic_key)));
-    }
-    Ok(documents)
+    documents("failover", &[("OPENAI_KEY", openai_key), ("ANTHROPIC_KEY", anthropic_key)])
 }

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::envoy::Admin;
+use crate::examples::documents;
 use crate::http::{self, Response};
 use crate::provider::{MockProvider, PROVIDER_NAMES, TestAuthority};
 use crate::scenario::Chancery;
-use crate::workspace::workspace_root;
 
 /// How long anything may take to come about. Long, since a machine may be busy; nothing waits for it to pass.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -29,14 +29,16 @@ pub enum Seed {
 }
 
 impl Seed {
-    /// The folder in `examples`.
-    #[must_use]
-    pub fn folder(self) -> PathBuf {
-        let name = match self {
+    /// The documents by file name, with `key` in place of `$GOOGLE_KEY`, as the shell does it.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn documents(self, key: &str) -> Result<Vec<(String, String)>> {
+        let folder = match self {
             Self::Kgateway => "seed-kgateway",
             Self::Gloo => "seed-gloo",
         };
-        workspace_root().join("examples").join(name)
+        documents(folder, &[("GOOGLE_KEY", key)])
     }
 
     /// The namespace that its documents live in.
@@ -116,14 +118,11 @@ impl Fixture {
     pub async fn start_seeds(seeds: &[Seed], key: &str, arguments: &[&str]) -> Result<Self> {
         let mut files = Vec::new();
         for seed in seeds {
-            for file in std::fs::read_dir(seed.folder())? {
-                let path = file?.path();
-                let name = path.file_name().and_then(|name| name.to_str()).context("a name")?;
+            for (name, text) in seed.documents(key)? {
                 let name = format!("{}-{name}", seed.namespace());
-                let text = std::fs::read_to_string(&path)?;
                 // The Gateway is ours, not the seed's: its port may differ.
                 let text = if name.contains("0-gateway") { text.replace("8080", "PORT") } else { text };
-                files.push((name, text.replace("$GOOGLE_KEY", key)));
+                files.push((name, text));
             }
         }
         let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();

@@ -12,6 +12,7 @@
 pub mod ads_client;
 pub mod echo;
 pub mod envoy;
+mod examples;
 pub mod failover;
 pub mod fixture;
 pub mod http;

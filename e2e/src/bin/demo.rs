@@ -44,20 +44,17 @@ async fn main() -> Result<()> {
     let provider = MockProvider::start(&authority).await?;
     provider.record_nothing();
     provider.observe(|request, status| println!("[stand-in] {request} -> {status}"));
+    let config = folder.path().join("config");
     for seed in [Seed::Kgateway, Seed::Gloo] {
-        copy(&seed.folder(), &folder.path().join("config").join(seed.namespace()))?;
+        save(&config.join(seed.namespace()), &seed.documents(KEY)?)?;
     }
 
     let failover = FailoverProviders::start(&authority).await?;
     failover.anthropic.change_knobs(|knobs| knobs.piece_delay_ms = PIECE_DELAY_MS);
-    let examples = folder.path().join("config").join("failover");
-    std::fs::create_dir_all(&examples)?;
-    for (name, text) in failover_documents(KEY, KEY)? {
-        std::fs::write(examples.join(name), text)?;
-    }
+    save(&config.join("failover"), &failover_documents(KEY, KEY)?)?;
 
     let mut command = Command::new(scenario::binary()?);
-    command.arg("run").arg(folder.path().join("config")).env(envoy::ENVOY_VARIABLE, envoy::binary()?);
+    command.arg("run").arg(&config).env(envoy::ENVOY_VARIABLE, envoy::binary()?);
     command.arg("--upstream-ca").arg(folder.path().join("ca.pem"));
     let address = provider.address();
     command.arg("--connect-to").arg(format!("{GEMINI}:443:{}:{}", address.ip(), address.port()));
@@ -65,7 +62,7 @@ async fn main() -> Result<()> {
         command.arg("--connect-to").arg(connect_to);
     }
     command.args(["--access-log", "-"]);
-    println!("The YAML is in {}: edit it and see.", folder.path().join("config").display());
+    println!("The YAML is in {}: edit it and see.", config.display());
     println!("{INSTRUCTIONS}");
 
     // Ctrl-C in a terminal reaches Chancery too; a SIGTERM to us alone is passed on.
@@ -86,13 +83,8 @@ async fn main() -> Result<()> {
     std::process::exit(status.code().unwrap_or(1));
 }
 
-/// Copies a seed's documents with the key put in, as the shell does it.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let path = entry?.path();
-        let text = std::fs::read_to_string(&path)?.replace("$GOOGLE_KEY", KEY);
-        std::fs::write(to.join(path.file_name().context("a name")?), text)?;
-    }
-    Ok(())
+/// Writes documents into a folder of their own.
+fn save(folder: &Path, documents: &[(String, String)]) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    documents.iter().try_for_each(|(name, text)| Ok(std::fs::write(folder.join(name), text)?))
 }
