@@ -2,6 +2,7 @@
 //! get it.
 
 pub mod delivery;
+mod probe;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -10,7 +11,6 @@ use std::{fs, io};
 
 use anyhow::{Context as _, Result, bail};
 use ir::ModuleSource;
-use serde_json::{Value, json};
 use translator::AiEngine;
 
 use self::delivery::Module;
@@ -132,7 +132,8 @@ pub fn settle(engine: AiEngine, envoy: &Path, folder: &Path) -> AiEngine {
 /// Has an Envoy check a configuration that loads the module.
 fn load(envoy: &Path, module: &Path, folder: &Path) -> Result<(), String> {
     let config = folder.join("ai-module-check.json");
-    let text = probe(module).to_string();
+    let text = probe::configuration(available(module))
+        .map_err(|error| format!("{} cannot be checked: {error:#}", module.display()))?;
     fs::write(&config, text).map_err(|error| format!("{}: {}", config.display(), io_message(&error)))?;
     let mut command = Command::new(envoy);
     command
@@ -167,55 +168,6 @@ fn output_within(mut command: Command, limit: Duration) -> io::Result<Output> {
         std::thread::sleep(Duration::from_millis(5));
     }
     child.wait_with_output()
-}
-
-/// A configuration with the module as a filter of a cluster that nobody uses.
-fn probe(module: &Path) -> Value {
-    let typed = |name: &str, mut value: Value| {
-        if let Some(value) = value.as_object_mut() {
-            value.insert("@type".to_owned(), format!("type.googleapis.com/{name}").into());
-        }
-        value
-    };
-    let config = ai_config::ClusterConfig {
-        version: ai_config::VERSION,
-        backend: "probe".to_owned(),
-        provider: ai_config::Provider::OpenAi,
-        authority: "probe".to_owned(),
-        path: None,
-        model: None,
-        defaults: Vec::new(),
-        passthrough: None,
-        max_request_bytes: 1,
-    };
-    let filter = typed(
-        "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
-        json!({
-            "filter_name": "provider",
-            "dynamic_module_config": {
-                "name": "chancery_ai",
-                "module": {"local": {"filename": module.display().to_string()}},
-            },
-            "filter_config": typed("google.protobuf.StringValue", json!({"value": json!(config).to_string()})),
-        }),
-    );
-    let codec = typed("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", json!({}));
-    let options = typed(
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        json!({
-            "explicit_http_config": {"http_protocol_options": {}},
-            "http_filters": [
-                {"name": "chancery.ai", "typed_config": filter},
-                {"name": "envoy.filters.http.upstream_codec", "typed_config": codec},
-            ],
-        }),
-    );
-    let extension = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-    json!({"static_resources": {"clusters": [{
-        "name": "probe",
-        "type": "STATIC",
-        "typed_extension_protocol_options": {extension: options},
-    }]}})
 }
 
 #[cfg(test)]
