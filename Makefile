@@ -64,6 +64,7 @@ deny: ## licences, advisories and sources of every dependency
 .PHONY: demo
 demo: envoy ## the two seeds and a failover from OpenAI to Anthropic, with stand-ins for the providers; Ctrl-C ends it
 	$(CARGO) build --locked --bins
+	$(CARGO) build --locked --package module
 	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) target/debug/demo
 
 .PHONY: bench-start
