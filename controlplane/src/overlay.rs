@@ -121,7 +121,7 @@ fn refuse_object(report: &mut Report, gateway: &GatewayName, refusal: &Refusal) 
             let parents = parents.iter_mut().filter(|parent| is_parent(parent, gateway, &namespace));
             parents.for_each(|parent| put(&mut parent.conditions, condition.clone()));
         }
-        Facts::Gateway(_) => {}
+        Facts::Gateway(_) | Facts::Class(_) => {}
     }
 }
 

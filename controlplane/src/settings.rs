@@ -52,6 +52,7 @@ pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings>
         stream_idle_timeout: *stream_idle_timeout,
         access_log: access_log.as_deref().map(access_log_path).transpose()?,
         ai_engine: ai_module::engine(ai_module.as_deref(), machine.ai_module.as_deref())?,
+        gateway_api_version: Some(crd_validation::GATEWAY_API_VERSION.to_owned()),
         test_hooks: test.hooks(),
     })
 }

@@ -28,7 +28,7 @@ pub use definitions::{Manifest, custom_resource_definition, custom_resource_defi
 pub use k8s_openapi::ByteString;
 pub use object::{
     DecodeError, Decoded, InvalidObject, KINDS, Kind, KindInfo, Object, ObjectKey, Typed, claimed,
-    decode_all, documents, is_dns_subdomain, label_problem, name_problem,
+    decode_all, documents, is_builtin_group, is_dns_subdomain, label_problem, name_problem,
 };
 pub use object_ref::{GroupKind, NamespacedName, ObjectRef};
 pub use sensitive::{Opaque, SensitiveString};

@@ -17,6 +17,7 @@
 )]
 
 mod engine;
+pub mod features;
 mod gateway;
 mod reference_grant;
 mod resources;

@@ -36,6 +36,8 @@ pub struct Settings {
     pub access_log: Option<String>,
     /// Whether proxies have the AI engine.
     pub ai_engine: AiEngine,
+    /// The version of Gateway API that objects are held to where no CRD says it (standalone mode), such as `v1.6.3`.
+    pub gateway_api_version: Option<String>,
     /// For tests of what must not happen.
     pub test_hooks: TestHooks,
 }
@@ -109,6 +111,7 @@ impl Default for Settings {
             stream_idle_timeout: DEFAULT_STREAM_IDLE_TIMEOUT,
             access_log: Some("/dev/stdout".to_owned()),
             ai_engine: AiEngine::Unavailable("the control plane has no module for them".to_owned()),
+            gateway_api_version: None,
             test_hooks: TestHooks::default(),
         }
     }

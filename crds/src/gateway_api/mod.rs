@@ -6,6 +6,7 @@
 
 mod http_route;
 pub mod part;
+mod version;
 
 pub use gateway_api::experimental::{
     gatewayclasses::{self, GatewayClass},
@@ -14,6 +15,7 @@ pub use gateway_api::experimental::{
 };
 
 pub use http_route::{HttpMatch, HttpMethod, HttpRoute, HttpRule, PathMatchType};
+pub use version::{BUNDLE_VERSION, CustomResourceDefinition, VERSIONED_CRD};
 
 /// API group of every Gateway API kind.
 pub const GROUP: &str = "gateway.networking.k8s.io";

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::{
     backend::Backend,
     core::{EndpointSlice, Namespace, Secret, Service},
-    gateway_api::{Gateway, GatewayClass, HttpRoute, ReferenceGrant},
+    gateway_api::{CustomResourceDefinition, Gateway, GatewayClass, HttpRoute, ReferenceGrant},
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
     object_ref::{GroupKind, NamespacedName, ObjectRef},
     route_option::RouteOption,
@@ -47,6 +47,11 @@ impl KindInfo {
         GroupKind::new(self.group, self.kind)
     }
 
+    /// Whether every API server has it, without a CRD.
+    pub fn is_builtin(&self) -> bool {
+        is_builtin_group(self.group)
+    }
+
     /// The preferred `apiVersion`, as written in a manifest.
     pub fn api_version(&self) -> String {
         match (self.group, self.versions.first()) {
@@ -54,6 +59,11 @@ impl KindInfo {
             (group, version) => format!("{group}/{}", version.unwrap_or(&"")),
         }
     }
+}
+
+/// Whether an API group is one of Kubernetes' own, as far as kinds of it are read.
+pub fn is_builtin_group(group: &str) -> bool {
+    matches!(group, "" | "apiextensions.k8s.io" | "discovery.k8s.io")
 }
 
 /// The type of the objects of one kind.
@@ -189,6 +199,7 @@ kinds! {
     Secret(Secret): "" ["v1"] "Secret" "secrets" namespaced=true;
     Service(Service): "" ["v1"] "Service" "services" namespaced=true;
     EndpointSlice(EndpointSlice): "discovery.k8s.io" ["v1"] "EndpointSlice" "endpointslices" namespaced=true;
+    CustomResourceDefinition(CustomResourceDefinition): "apiextensions.k8s.io" ["v1"] "CustomResourceDefinition" "customresourcedefinitions" namespaced=false;
     GatewayClass(GatewayClass): "gateway.networking.k8s.io" ["v1" "v1beta1"] "GatewayClass" "gatewayclasses" namespaced=false;
     Gateway(Gateway): "gateway.networking.k8s.io" ["v1" "v1beta1"] "Gateway" "gateways" namespaced=true;
     HttpRoute(HttpRoute): "gateway.networking.k8s.io" ["v1" "v1beta1"] "HTTPRoute" "httproutes" namespaced=true;

@@ -48,6 +48,7 @@ fn every_kind_is_decoded_in_every_accepted_version() {
                 json!({"apiVersion": api_version, "kind": known.kind, "metadata": {"name": "a"}});
             match known.kind {
                 "Namespace" | "Secret" => {}
+                "CustomResourceDefinition" => document["spec"] = json!({"group": "a.b"}),
                 "EndpointSlice" => document["addressType"] = json!("IPv4"),
                 kind => document["spec"] = spec(kind),
             }

@@ -23,6 +23,9 @@ use violation::{Path, Report};
 
 pub use violation::Violation;
 
+/// The version of Gateway API whose CRDs (of the experimental channel) objects are held to.
+pub const GATEWAY_API_VERSION: &str = "v1.6.3";
+
 /// An object as a server would store it, and what a server would refuse it for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {

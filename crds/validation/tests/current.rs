@@ -57,6 +57,11 @@ fn drop_descriptions(schema: &mut Value) {
 }
 
 #[test]
+fn the_version_that_is_told_is_that_of_the_schemas() {
+    assert_eq!(crd_validation::GATEWAY_API_VERSION, version());
+}
+
+#[test]
 fn committed_schemas_are_current() {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("gateway-api");
     let version = version();

@@ -41,6 +41,9 @@ pub const SECRETS: Collection = builtin("", "Secret", "secrets");
 pub const SERVICES: Collection = builtin("", "Service", "services");
 /// EndpointSlices.
 pub const ENDPOINT_SLICES: Collection = builtin("discovery.k8s.io", "EndpointSlice", "endpointslices");
+/// CRDs, of which the control plane reads [`VERSIONED_CRD`] alone.
+pub const CRDS: Collection =
+    builtin("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions");
 /// HTTPRoutes.
 pub const HTTP_ROUTES: Collection = custom(GATEWAY_API, "v1", "HTTPRoute", "httproutes");
 
@@ -52,6 +55,7 @@ pub const READ: &[Collection] = &[
     SECRETS,
     SERVICES,
     ENDPOINT_SLICES,
+    CRDS,
     custom(GATEWAY_API, "v1", "GatewayClass", "gatewayclasses"),
     custom(GATEWAY_API, "v1", "Gateway", "gateways"),
     HTTP_ROUTES,
@@ -63,6 +67,9 @@ pub const READ: &[Collection] = &[
     custom("gateway.kgateway.dev", "v1alpha1", "TrafficPolicy", "trafficpolicies"),
     custom("gateway.solo.io", "v1", "RouteOption", "routeoptions"),
 ];
+
+/// The CRD that says which version of Gateway API is installed.
+const VERSIONED_CRD: &str = "gatewayclasses.gateway.networking.k8s.io";
 
 /// The types of Secrets that the control plane does not ask for.
 const FOREIGN_SECRETS: [&str; 5] = [
@@ -102,8 +109,10 @@ impl Collection {
     pub async fn versions(self, api: &mut ApiConnection) -> Result<BTreeMap<String, String>> {
         let list = api.get(&self.path()).await?;
         let items = list["items"].as_array().into_iter().flatten();
-        let ours = items.filter(|item| {
-            self != SECRETS || !FOREIGN_SECRETS.contains(&item["type"].as_str().unwrap_or_default())
+        let ours = items.filter(|item| match self {
+            SECRETS => !FOREIGN_SECRETS.contains(&item["type"].as_str().unwrap_or_default()),
+            CRDS => item["metadata"]["name"] == VERSIONED_CRD,
+            _ => true,
         });
         let version = |item: &Value| {
             let metadata = &item["metadata"];

@@ -7,7 +7,7 @@ use crds::{Object, ObjectKey};
 
 use super::key::Key;
 use crate::gateway::attach;
-use crate::status::{Condition, ConditionType, Facts, GatewayFacts, Reason, Report};
+use crate::status::{ClassFacts, Condition, ConditionType, Facts, GatewayFacts, Reason, Report};
 
 const MESSAGE: &str = "an internal error of the control plane: what was served before stays, and the log has the \
                        details; please report it";
@@ -59,6 +59,7 @@ fn facts_of(object: &Object) -> Facts {
             conditions: Vec::new(),
             listeners: Vec::new(),
         }),
+        Object::GatewayClass(_) => Facts::Class(ClassFacts::default()),
         Object::HttpRoute(route) => Facts::Route(attach::parents_without_conditions(route)),
         Object::TrafficPolicy(_) | Object::RouteOption(_) => Facts::Policy(Vec::new()),
         _ => Facts::Conditions(Vec::new()),

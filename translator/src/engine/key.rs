@@ -138,6 +138,7 @@ impl Key {
             | Kind::Service
             | Kind::EndpointSlice
             | Kind::ReferenceGrant
+            | Kind::CustomResourceDefinition
             | Kind::GatewayParameters
             | Kind::GlooGatewayParameters => Vec::new(),
         }
@@ -155,9 +156,12 @@ impl Key {
             Kind::GatewayParameters | Kind::GlooGatewayParameters => {
                 Some(Self::ParametersReport(object.clone()))
             }
-            Kind::Namespace | Kind::Secret | Kind::Service | Kind::EndpointSlice | Kind::ReferenceGrant => {
-                None
-            }
+            Kind::Namespace
+            | Kind::Secret
+            | Kind::Service
+            | Kind::EndpointSlice
+            | Kind::ReferenceGrant
+            | Kind::CustomResourceDefinition => None,
         }
     }
 

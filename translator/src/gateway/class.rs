@@ -7,9 +7,10 @@ use crds::gateway_api::{self, Gateway, GatewayClass};
 use crds::{NamespacedName, ObjectRef};
 
 use super::parameters;
+use crate::features;
 use crate::gateway::facts::ClassFace;
 use crate::gateway::view::View;
-use crate::status::{Condition, ConditionType, Facts, GatewayFacts, Reason, Rejection, Report};
+use crate::status::{ClassFacts, Condition, ConditionType, Facts, GatewayFacts, Reason, Rejection, Report};
 
 /// The controllers that serve the kinds of both dialects, too, and tell about them in the same conditions.
 const PEERS: [&str; 4] = [
@@ -47,10 +48,14 @@ pub(crate) fn read(view: &impl View, name: &str) -> Option<ClassFace> {
         }
         Ok(_) => Condition::good(ConditionType::Accepted, Reason::Accepted, "served by Chancery"),
     };
+    let (release, version) = features::installed(view);
     let report = Report {
         object: ObjectRef::cluster(gateway_api::GROUP, "GatewayClass", name),
         generation: class.metadata.generation.unwrap_or_default(),
-        facts: Facts::Conditions(vec![condition]),
+        facts: Facts::Class(ClassFacts {
+            conditions: vec![condition, version],
+            supported_features: release.features().collect(),
+        }),
     };
     Some(ClassFace {
         parameters,

@@ -42,6 +42,8 @@ names!(
         Conflicted,
         /// A part of it is not used (a bad sign when true).
         PartiallyInvalid,
+        /// The CRDs are of a release of Gateway API that is supported.
+        SupportedVersion,
     }
 );
 
@@ -58,6 +60,8 @@ names!(
         NoConflicts,
         /// Good: a policy has an effect.
         Attached,
+        /// Good: the CRDs are of a release that is supported.
+        SupportedVersion,
         /// Good: a policy has an effect together with others, or in part.
         Merged,
         /// The proxies cannot do what needs the AI engine.
@@ -122,6 +126,8 @@ names!(
         UnsupportedProtocol,
         /// A field or value that is not supported yet.
         UnsupportedValue,
+        /// The CRDs are of a release of Gateway API that is not supported.
+        UnsupportedVersion,
     }
 );
 
@@ -142,7 +148,11 @@ impl ConditionType {
     /// The value that this condition has when all is well.
     pub fn good(self) -> bool {
         match self {
-            Self::Accepted | Self::ResolvedRefs | Self::Programmed | Self::Attached => true,
+            Self::Accepted
+            | Self::ResolvedRefs
+            | Self::Programmed
+            | Self::Attached
+            | Self::SupportedVersion => true,
             Self::Conflicted | Self::PartiallyInvalid => false,
         }
     }

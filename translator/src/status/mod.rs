@@ -10,4 +10,6 @@ mod tests;
 pub use condition::{Condition, ConditionType, Reason};
 pub(crate) use rejection::Rejection;
 pub use render::render_status;
-pub use report::{Facts, GatewayFacts, ListenerFacts, ParentFacts, Problem, Report, StatusAddress};
+pub use report::{
+    ClassFacts, Facts, GatewayFacts, ListenerFacts, ParentFacts, Problem, Report, StatusAddress,
+};

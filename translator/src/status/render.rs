@@ -24,6 +24,12 @@ pub fn render_status(report: &Report, previous: Option<&Value>, controller: &str
             let before = status.remove("conditions");
             status.insert("conditions".to_owned(), stamp.merge(before.as_ref(), conditions));
         }
+        Facts::Class(class) => {
+            let before = status.remove("conditions");
+            status.insert("conditions".to_owned(), stamp.merge(before.as_ref(), &class.conditions));
+            let features = class.supported_features.iter().map(|name| json!({"name": name}));
+            status.insert("supportedFeatures".to_owned(), Value::Array(features.collect()));
+        }
         Facts::Gateway(gateway) => render_gateway(&mut status, gateway, &stamp),
         Facts::Route(parents) => {
             let before = status.remove("parents");

@@ -21,14 +21,25 @@ pub struct Report {
 /// The facts, in the shape that the kind's status has.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Facts {
-    /// A list of conditions (GatewayClass, Backend, Upstream).
+    /// A list of conditions (Backend, Upstream).
     Conditions(Vec<Condition>),
+    /// A GatewayClass.
+    Class(ClassFacts),
     /// A Gateway.
     Gateway(GatewayFacts),
     /// A route: one entry per parent of ours.
     Route(Vec<ParentFacts>),
     /// A policy: one entry per ancestor of ours, which is a Gateway (Gateway API, `PolicyStatus.ancestors`).
     Policy(Vec<ParentFacts>),
+}
+
+/// The facts about a GatewayClass.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClassFacts {
+    /// About the class.
+    pub conditions: Vec<Condition>,
+    /// What its Gateways can do, by Gateway API's names; sorted.
+    pub supported_features: Vec<&'static str>,
 }
 
 /// The facts about a Gateway.
@@ -96,6 +107,7 @@ impl Facts {
         };
         match &mut self {
             Self::Conditions(conditions) => put(conditions),
+            Self::Class(class) => put(&mut class.conditions),
             Self::Gateway(gateway) => put(&mut gateway.conditions),
             Self::Route(parents) | Self::Policy(parents) => {
                 parents.iter_mut().for_each(|parent| put(&mut parent.conditions))
@@ -110,7 +122,9 @@ impl Report {
     pub fn conditions(&self) -> impl Iterator<Item = (String, &Condition)> {
         let mut all: Vec<(String, &Condition)> = Vec::new();
         match &self.facts {
-            Facts::Conditions(conditions) => all.extend(conditions.iter().map(|c| (String::new(), c))),
+            Facts::Conditions(conditions) | Facts::Class(ClassFacts { conditions, .. }) => {
+                all.extend(conditions.iter().map(|c| (String::new(), c)));
+            }
             Facts::Gateway(gateway) => {
                 all.extend(gateway.conditions.iter().map(|c| (String::new(), c)));
                 for listener in &gateway.listeners {
@@ -149,7 +163,7 @@ impl Report {
     /// The object's own condition of a type (not a listener's or a parent's).
     pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
         let conditions = match &self.facts {
-            Facts::Conditions(conditions) => conditions,
+            Facts::Conditions(conditions) | Facts::Class(ClassFacts { conditions, .. }) => conditions,
             Facts::Gateway(gateway) => &gateway.conditions,
             Facts::Route(_) | Facts::Policy(_) => return None,
         };

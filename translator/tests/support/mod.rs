@@ -97,8 +97,12 @@ fn try_objects(text: &str) -> Result<Vec<Object>, String> {
 fn settings(text: &str) -> Settings {
     // Without the access log, the readiness listener and the want of a Service, which would be the same
     // lines in every golden. The area `infra` shows them.
-    let mut settings =
-        Settings { access_log: None, addressing: Addressing::AllInterfaces, ..Settings::default() };
+    let mut settings = Settings {
+        access_log: None,
+        addressing: Addressing::AllInterfaces,
+        gateway_api_version: Some("v1.6.3".to_owned()),
+        ..Settings::default()
+    };
     let Some(line) = text.lines().next().and_then(|line| line.strip_prefix("# settings: ")) else {
         return settings;
     };
@@ -110,6 +114,7 @@ fn settings(text: &str) -> Settings {
             "addressing" if text == "service" => settings.addressing = Addressing::Service,
             "addressing" => settings.addressing = Addressing::Fixed(text.parse().expect("an address")),
             "lowestPort" => settings.lowest_port = value.as_u64().expect("a port") as u16,
+            "gatewayApiVersion" => settings.gateway_api_version = value.as_str().map(str::to_owned),
             "soleController" => settings.sole_controller = value == true,
             "impliedClass" => settings.implied_classes = vec![text.to_owned()],
             "accessLog" => settings.access_log = value.as_str().map(str::to_owned),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crd_validation::{Verdict, judge};
-use crds::{DecodeError, Decoded, KINDS, Object, ObjectRef, documents as objects_of};
+use crds::{DecodeError, Decoded, KINDS, Object, ObjectRef, documents as objects_of, is_builtin_group};
 use serde_json::Value;
 
 use super::document::{Unreadable, documents};
@@ -199,6 +199,5 @@ impl<'a> Reader<'a> {
 /// business.
 fn is_ours(api_version: &str) -> bool {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    let is_builtin = group.is_empty() || group == "discovery.k8s.io";
-    !is_builtin && (group == "chancery.dev" || KINDS.iter().any(|kind| kind.group == group))
+    !is_builtin_group(group) && (group == "chancery.dev" || KINDS.iter().any(|kind| kind.group == group))
 }

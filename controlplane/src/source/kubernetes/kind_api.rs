@@ -73,8 +73,12 @@ impl KindApi {
     }
 
     fn field_selector(&self) -> Option<String> {
-        let is_secret = (self.kind.group, self.kind.kind) == ("", "Secret");
-        is_secret.then(|| FOREIGN_SECRET_TYPES.map(|foreign| format!("type!={foreign}")).join(","))
+        match (self.kind.group, self.kind.kind) {
+            ("", "Secret") => Some(FOREIGN_SECRET_TYPES.map(|foreign| format!("type!={foreign}")).join(",")),
+            // Of all CRDs the one that says which version of Gateway API there is; nothing else may be read.
+            (_, "CustomResourceDefinition") => Some(format!("metadata.name={}", gateway_api::VERSIONED_CRD)),
+            _ => None,
+        }
     }
 
     fn request(&self) -> Request {
@@ -85,7 +89,7 @@ impl KindApi {
 
 /// Whether a cluster can be without this kind: it comes with a CRD.
 pub(super) fn is_optional(kind: &KindInfo) -> bool {
-    !matches!(kind.group, "" | "discovery.k8s.io")
+    !kind.is_builtin()
 }
 
 /// What to do about an absent kind without which there is nothing to serve.

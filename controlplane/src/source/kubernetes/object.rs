@@ -85,8 +85,7 @@ pub(super) fn key(kind: &KindInfo, value: &Value) -> Option<ObjectKey> {
 
 /// Whether we write a status to objects of this kind.
 pub(super) fn has_status_of_ours(kind: &KindInfo) -> bool {
-    let is_builtin = matches!(kind.group, "" | "discovery.k8s.io");
-    !is_builtin && kind.kind != "ReferenceGrant"
+    !kind.is_builtin() && kind.kind != "ReferenceGrant"
 }
 
 /// How the object is, for one who writes its status.
@@ -127,7 +126,7 @@ fn strip(kind: &KindInfo, value: &mut Value, status: Option<Value>) {
         strip_metadata(kind, metadata);
     }
     match (kind.group, kind.kind) {
-        ("", "Namespace") => drop(object.remove("spec")),
+        ("", "Namespace") | (_, "CustomResourceDefinition") => drop(object.remove("spec")),
         // Its addresses are those of a Gateway.
         ("", "Service") => {
             if let Some(balancer) = status.as_ref().and_then(|status| status.get("loadBalancer")) {

@@ -9,12 +9,13 @@ use serde_json::Value;
 pub struct OwnedStatus {
     /// The types of the conditions of the object as a whole.
     pub conditions: Box<[Box<str>]>,
-    /// Whether the lists of a Gateway are among it: its listeners, its addresses.
+    /// Which lists are among it that belong to one controller as a whole: listeners and addresses of a Gateway, features
+    /// of a class.
     pub lists: Box<[&'static str]>,
 }
 
 /// The lists of a status that belong to one controller as a whole.
-const LISTS: [&str; 2] = ["addresses", "listeners"];
+const LISTS: [&str; 3] = ["addresses", "listeners", "supportedFeatures"];
 
 impl OwnedStatus {
     /// Reads the record of what `manager` has written.
