@@ -42,7 +42,7 @@ pub const SERVICES: Collection = builtin("", "Service", "services");
 /// EndpointSlices.
 pub const ENDPOINT_SLICES: Collection = builtin("discovery.k8s.io", "EndpointSlice", "endpointslices");
 /// CRDs, of which the control plane reads [`VERSIONED_CRD`] alone.
-pub const CRDS: Collection =
+const CRDS: Collection =
     builtin("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions");
 /// HTTPRoutes.
 pub const HTTP_ROUTES: Collection = custom(GATEWAY_API, "v1", "HTTPRoute", "httproutes");
