@@ -84,7 +84,7 @@ fn rows(
         let addresses: Vec<String> = listener
             .addresses
             .iter()
-            .map(|address| format!("http://{}", authority(*address, listener.port)))
+            .map(|address| format!("{}://{}", listener.scheme.as_str(), authority(*address, listener.port)))
             .collect();
         let head = [name.to_string(), listener_name(listener.port), addresses.join(" ")];
         let row = |hostname: String, paths: String| {

@@ -1,10 +1,11 @@
 //! What the proxies of one Gateway listen on.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{ListenerName, RouteConfigName, Scheme};
+use crate::{Hostname, ListenerName, RouteConfigName, Scheme, SecretName};
 
 /// What is bound together: a socket, and what is spoken on its connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -13,8 +14,20 @@ pub struct ListenerIr {
     pub name: ListenerName,
     /// Where it listens.
     pub bind: Bind,
-    /// What becomes of connections: the first chain that fits a connection takes it. Never empty.
+    /// How its connections begin.
+    pub transport: Transport,
+    /// What becomes of connections: the chain with the most specific server name that fits takes a connection; where
+    /// none fits, it is closed. Never empty. Of plain connections there is one chain.
     pub chains: Vec<FilterChainIr>,
+}
+
+/// How the connections of a listener begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Transport {
+    /// Without TLS.
+    Plain,
+    /// With the first message of a TLS handshake, by whose server name (SNI) a chain is chosen.
+    Tls,
 }
 
 /// Addresses with one port. Several Gateway listeners may share it.
@@ -29,8 +42,31 @@ pub struct Bind {
 /// What becomes of the connections that it fits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FilterChainIr {
+    /// The server names (SNI) that it fits; [`Hostname::Any`] is every other, and connections without one. Of plain
+    /// connections it says nothing.
+    pub server_name: Hostname,
+    /// How TLS is ended here; `None` where connections are plain, or are passed on as they are.
+    pub tls: Option<DownstreamTls>,
     /// What is spoken on them.
     pub protocol: Protocol,
+}
+
+/// TLS with clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DownstreamTls {
+    /// The certificates, of which the client gets the one that fits its server name and its algorithms. Never empty.
+    pub certificates: Vec<SecretName>,
+    /// Whether clients must show certificates.
+    pub client_validation: Option<ClientValidation>,
+}
+
+/// Certificates of clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClientValidation {
+    /// Who may have signed them.
+    pub trust: SecretName,
+    /// Whether a connection goes on whatever the client shows, if anything.
+    pub accept_invalid: bool,
 }
 
 /// What is spoken on a connection.
@@ -38,28 +74,61 @@ pub struct FilterChainIr {
 pub enum Protocol {
     /// HTTP/1.1 and HTTP/2.
     Http(HttpChain),
+    /// Nothing: connections are closed at once.
+    Closed,
 }
 
 /// How HTTP is served on a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HttpChain {
-    /// The name of its route table.
-    pub route_config: RouteConfigName,
+    /// Its route table.
+    pub table: Arc<RouteTableId>,
     /// What becomes of requests with an escaped slash in their path.
     pub escaped_slashes: EscapedSlashes,
+}
+
+/// A route table of a Gateway: one for each port of plain HTTP, and one for each HTTPS listener, since a connection
+/// belongs to the listener that its server name (SNI) chose.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct RouteTableId {
+    /// The port.
+    pub port: u16,
+    /// The hostname of the HTTPS listener, which no other listener of the port has; `None` is plain HTTP.
+    pub https: Option<Hostname>,
 }
 
 impl ListenerIr {
     /// The scheme of the URLs that lead to it.
     pub fn scheme(&self) -> Scheme {
-        Scheme::Http
+        match self.transport {
+            Transport::Plain => Scheme::Http,
+            Transport::Tls => Scheme::Https,
+        }
     }
 
     /// The route tables that its chains name.
-    pub fn route_configs(&self) -> impl Iterator<Item = &RouteConfigName> {
-        self.chains.iter().map(|chain| match &chain.protocol {
-            Protocol::Http(http) => &http.route_config,
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<RouteTableId>> {
+        self.chains.iter().filter_map(|chain| match &chain.protocol {
+            Protocol::Http(http) => Some(&http.table),
+            Protocol::Closed => None,
         })
+    }
+
+    /// The secrets that its chains name.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretName> {
+        self.chains.iter().filter_map(|chain| chain.tls.as_ref()).flat_map(|tls| {
+            tls.certificates.iter().chain(tls.client_validation.as_ref().map(|validation| &validation.trust))
+        })
+    }
+}
+
+impl RouteTableId {
+    /// Its name, as Envoy sees it.
+    pub fn name(&self) -> RouteConfigName {
+        match &self.https {
+            None => RouteConfigName::http(self.port),
+            Some(hostname) => RouteConfigName::https(self.port, hostname),
+        }
     }
 }
 

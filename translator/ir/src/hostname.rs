@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
+
 /// A hostname to match: everything, every name below a suffix, or one exact name. Always lower
 /// case.
 ///
@@ -110,6 +112,12 @@ impl fmt::Display for Hostname {
             Self::Wildcard(suffix) => write!(f, "*.{suffix}"),
             Self::Any => f.write_str("*"),
         }
+    }
+}
+
+impl Serialize for Hostname {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

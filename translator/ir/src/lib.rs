@@ -26,7 +26,10 @@ pub use cluster::{
     Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
-pub use gateway::{Bind, EscapedSlashes, FilterChainIr, HttpChain, ListenerIr, Protocol};
+pub use gateway::{
+    Bind, ClientValidation, DownstreamTls, EscapedSlashes, FilterChainIr, HttpChain, ListenerIr, Protocol,
+    RouteTableId, Transport,
+};
 pub use hostname::Hostname;
 pub use infra::{DRAIN_PORT, InfraPort, METRICS_PORT, ProxyInfra, READINESS_PORT, RESERVED_PORTS};
 pub use matcher::{
@@ -36,4 +39,4 @@ pub use name::{
     ClusterName, GatewayName, ListenerName, RouteConfigName, RouteName, SecretName, VirtualHostName,
 };
 pub use route::{Clusters, Destination, DirectResponse, Forward, RouteAction, RouteIr, Target, Timeouts};
-pub use secret::{Redacted, SecretIr, SecretValue};
+pub use secret::{Certificate, Redacted, SecretIr, SecretValue};

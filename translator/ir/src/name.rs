@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Hostname;
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -97,12 +99,22 @@ impl ListenerName {
     pub fn http(port: u16) -> Self {
         Self(format!("http/{port}"))
     }
+
+    /// The listener for connections with TLS on a port: HTTPS, and TLS with anything in it.
+    pub fn tls(port: u16) -> Self {
+        Self(format!("tls/{port}"))
+    }
 }
 
 impl RouteConfigName {
     /// The route table of the plain HTTP listener on a port.
     pub fn http(port: u16) -> Self {
         Self(format!("http/{port}"))
+    }
+
+    /// The route table of an HTTPS listener with that hostname on a port.
+    pub fn https(port: u16, hostname: &Hostname) -> Self {
+        Self(format!("https/{port}/{hostname}"))
     }
 }
 
@@ -141,6 +153,16 @@ impl SecretName {
     /// The credential of the backend that a cluster stands for.
     pub fn credential(cluster: &ClusterName) -> Self {
         Self(format!("credential/{cluster}"))
+    }
+
+    /// The certificate and key in a Kubernetes Secret.
+    pub fn certificate(namespace: &str, name: &str) -> Self {
+        Self(format!("certificate/{namespace}/{name}"))
+    }
+
+    /// The certificate authorities that clients' certificates at a port must come from.
+    pub fn client_trust(port: u16) -> Self {
+        Self(format!("trust/clients/{port}"))
     }
 
     /// The certificate authorities that upstream connections trust by default.

@@ -48,6 +48,17 @@ pub struct SecretIr {
 pub enum SecretValue {
     /// The whole value of a credential header.
     Credential(Redacted<String>),
+    /// A certificate with its key.
+    Certificate(Certificate),
     /// Certificate authorities to trust; public, but delivered the same way.
     Trust(Trust),
+}
+
+/// A certificate with its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Certificate {
+    /// The certificate and those that lead to its authority, PEM.
+    pub chain: String,
+    /// The private key, PEM.
+    pub key: Redacted<String>,
 }

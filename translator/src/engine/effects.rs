@@ -2,21 +2,21 @@
 //! be, and what there is to send.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::ObjectKey;
-use ir::RouteConfigName;
+use ir::{Hostname, RouteTableId};
 
 use super::key::Key;
 use super::value::{OfValue, Value};
 use super::{Translator, Update};
 use crate::gateway::address::AddressPlan;
 use crate::gateway::facts::{
-    Attachment, BackendKey, BackendValue, ClassFace, Entries, GatewayFace, GatewayKey, HostKey, Placed,
-    PolicyFact, RouteKey, RouteVersion, Row, TranslatedRoute,
+    Attachment, BackendKey, BackendValue, ClassFace, Entries, GatewayFace, GatewayKey, HostFace, HostKey,
+    Placed, PolicyFact, PortValue, RouteKey, RouteVersion, Row, TranslatedRoute,
 };
-use crate::xds::Table;
+use crate::xds::{HostRole, Table};
 
 /// Both values of a unit as its type.
 fn both<'a, T: OfValue + 'a>(
@@ -72,6 +72,7 @@ impl Translator {
                 placed.for_each(|placed| self.on_placed(gateway, placed));
             }
             Key::Proxy(gateway) => update.touched.proxy(gateway),
+            Key::Secrets(gateway) => update.touched.secrets(gateway),
             Key::Backend(backend) => {
                 let (before, after) = both::<BackendValue>(before, after);
                 let endpoints = Key::Endpoints(backend.clone());
@@ -96,40 +97,38 @@ impl Translator {
                 self.on_served(route, before, after, update);
             }
             Key::Port(gateway, port) => {
-                let key = (gateway.clone(), *port);
-                match after {
-                    Some(_) => {
-                        let table = || Table::new(RouteConfigName::http(*port));
-                        self.tables.entry(key.clone()).or_insert_with(table);
-                    }
-                    None => drop(self.tables.remove(&key)),
-                }
+                let (before, after) = both::<PortValue>(before, after);
+                self.on_port(gateway, before, after, update);
                 update.touched.port(gateway, *port);
             }
             Key::Host(host) => {
-                let HostKey { gateway, port, hostname } = &**host;
-                let key = (gateway.clone(), *port);
+                let HostKey { gateway, table, hostname } = &**host;
+                let key = (gateway.clone(), table.clone());
                 self.index.set_host(&key, hostname, after.is_some());
+                let role = after.and_then(HostFace::of).map(|face| match **face {
+                    HostFace::Of(_) => HostRole::Routes,
+                    HostFace::Misdirected => HostRole::Misdirected,
+                });
                 if let Some(table) = self.tables.get_mut(&key) {
-                    match after {
-                        Some(_) => table.add_host(hostname),
+                    match role {
+                        Some(role) => table.set_host(hostname, role),
                         None => table.remove_host(hostname),
                     }
                 }
                 for route in self.index.routes_over(&key, hostname) {
                     self.graph.schedule(Key::Entry(host.clone(), route));
                 }
-                update.touched.table(gateway, *port);
+                update.touched.table(gateway, table);
             }
             Key::Entry(host, route) => {
-                let HostKey { gateway, port, hostname } = &**host;
+                let HostKey { gateway, table, hostname } = &**host;
                 let (before, after) = both::<Entries>(before, after);
                 let entries =
                     |entries: Option<&Arc<Entries>>| entries.map_or(Vec::new(), |entries| entries.0.clone());
-                if let Some(table) = self.tables.get_mut(&(gateway.clone(), *port)) {
+                if let Some(table) = self.tables.get_mut(&(gateway.clone(), table.clone())) {
                     table.replace(hostname, &entries(before), &entries(after));
                 }
-                update.touched.entry(gateway, *port, route);
+                update.touched.entry(gateway, table, route);
             }
             _ => {}
         }
@@ -164,6 +163,7 @@ impl Translator {
         }
         self.graph.schedule(Key::Placement(key.clone()));
         self.graph.schedule(Key::Proxy(key.clone()));
+        self.graph.schedule(Key::Secrets(key.clone()));
     }
 
     fn count_parameters(&mut self, before: Option<ObjectKey>, after: Option<ObjectKey>) {
@@ -183,10 +183,46 @@ impl Translator {
     }
 
     fn on_placed(&mut self, gateway: &GatewayKey, placed: &Placed) {
-        for listener in placed.served() {
-            let Some(port) = listener.port else { continue };
+        let on_ports = || placed.on_ports().filter_map(|listener| Some((listener, listener.port?)));
+        let https = on_ports().filter_map(|(listener, port)| {
+            let table = listener.table.as_ref().filter(|table| table.https.is_some())?;
+            Some(((port, &listener.hostname), table))
+        });
+        let https: BTreeMap<_, _> = https.collect();
+        for (listener, port) in on_ports() {
             self.graph.schedule(Key::Port(gateway.clone(), port));
-            self.graph.schedule(Key::host(gateway, port, &listener.hostname));
+            let Some(table) = &listener.table else { continue };
+            self.graph.schedule(Key::host(gateway, table, &listener.hostname));
+        }
+        // The hosts that are answered 421.
+        for ((port, hostname), table) in &https {
+            self.graph.schedule(Key::host(gateway, table, &Hostname::Any));
+            for wider in hostname.covering() {
+                if let Some(table) = https.get(&(*port, &wider)) {
+                    self.graph.schedule(Key::host(gateway, table, hostname));
+                }
+            }
+        }
+    }
+
+    fn on_port(
+        &mut self,
+        gateway: &GatewayKey,
+        before: Option<&Arc<PortValue>>,
+        after: Option<&Arc<PortValue>>,
+        update: &mut Update,
+    ) {
+        let tables = |value: Option<&Arc<PortValue>>| -> BTreeSet<Arc<RouteTableId>> {
+            value.into_iter().flat_map(|value| value.face.listener.tables()).cloned().collect()
+        };
+        let (lost, new) = changes(tables(before), tables(after));
+        for table in lost {
+            self.tables.remove(&(gateway.clone(), table.clone()));
+            update.touched.table(gateway, &table);
+        }
+        for table in new {
+            self.tables.insert((gateway.clone(), table.clone()), Table::new(table.name()));
+            update.touched.table(gateway, &table);
         }
     }
 
@@ -255,10 +291,10 @@ impl Translator {
             lost.into_iter().map(|row| (row, false)).chain(new.into_iter().map(|row| (row, true)))
         {
             self.index.set_row(route, &row, is_there);
-            let Some(port) = row.port else { continue };
-            self.graph.schedule(Key::host(&row.gateway, port, &row.effective));
-            for hostname in self.index.hosts_below(&(row.gateway.clone(), port), &row.effective) {
-                let host = HostKey { gateway: row.gateway.clone(), port, hostname };
+            let Some(table) = &row.table else { continue };
+            self.graph.schedule(Key::host(&row.gateway, table, &row.effective));
+            for hostname in self.index.hosts_below(&(row.gateway.clone(), table.clone()), &row.effective) {
+                let host = HostKey { gateway: row.gateway.clone(), table: table.clone(), hostname };
                 self.graph.schedule(Key::Entry(Arc::new(host), route.clone()));
             }
         }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::ObjectKey;
-use ir::Hostname;
+use ir::{Hostname, RouteTableId};
 
 use crate::gateway::facts::{BackendKey, GatewayKey, PolicyEffect, PolicyFact, RouteKey, Row};
 
-/// A port of a Gateway.
-pub(crate) type PortKey = (GatewayKey, u16);
+/// A route table of a Gateway.
+pub(crate) type TableKey = (GatewayKey, Arc<RouteTableId>);
 
 /// What is known across units.
 #[derive(Debug, Default)]
@@ -28,12 +28,12 @@ pub(crate) struct Index {
     pub attached: BTreeMap<GatewayKey, Counts<Arc<str>>>,
     /// How many routes tell what about a policy.
     pub policy_facts: Counts<PolicyFact>,
-    ports: BTreeMap<PortKey, PortIndex>,
+    tables: BTreeMap<TableKey, TableIndex>,
 }
 
-/// The routes and hosts of a port.
+/// The routes and hosts of a route table.
 #[derive(Debug, Default)]
-struct PortIndex {
+struct TableIndex {
     /// The hostname under which a route is served, the route, the listener, and the hostname as the route writes it:
     /// a listener may narrow several to the same one, and each is a reason to stand there.
     rows: BTreeSet<(Hostname, RouteKey, Arc<str>, Hostname)>,
@@ -45,9 +45,9 @@ struct PortIndex {
 impl Index {
     /// Notes or forgets a row of a route.
     pub(crate) fn set_row(&mut self, route: &RouteKey, row: &Row, is_there: bool) {
-        let Some(port) = row.port else { return };
-        let key = (row.gateway.clone(), port);
-        let index = self.ports.entry(key.clone()).or_default();
+        let Some(table) = &row.table else { return };
+        let key = (row.gateway.clone(), table.clone());
+        let index = self.tables.entry(key.clone()).or_default();
         let entry = (row.effective.clone(), route.clone(), row.listener.clone(), row.original.clone());
         match is_there {
             true => index.rows.insert(entry),
@@ -57,53 +57,53 @@ impl Index {
     }
 
     /// Notes or forgets a virtual host.
-    pub(crate) fn set_host(&mut self, port: &PortKey, hostname: &Hostname, is_there: bool) {
-        let index = self.ports.entry(port.clone()).or_default();
+    pub(crate) fn set_host(&mut self, table: &TableKey, hostname: &Hostname, is_there: bool) {
+        let index = self.tables.entry(table.clone()).or_default();
         let host = (reversed(hostname), hostname.clone());
         match is_there {
             true => index.hosts.insert(host),
             false => index.hosts.remove(&host),
         };
-        self.forget_if_empty(port);
+        self.forget_if_empty(table);
     }
 
     /// The routes that are served under exactly this hostname, each with its listener; one may stand there several
     /// times.
     pub(crate) fn routes_at(
         &self,
-        port: &PortKey,
+        table: &TableKey,
         hostname: &Hostname,
     ) -> impl Iterator<Item = (&RouteKey, &Arc<str>)> + use<'_> {
         // No route has this name: all that stand under the hostname come after it.
         let first = (hostname.clone(), RouteKey::new("", ""), Arc::from(""), Hostname::Any);
-        let rows = self.ports.get(port).map(|index| index.rows.range(first.clone()..));
+        let rows = self.tables.get(table).map(|index| index.rows.range(first.clone()..));
         let is_here = move |row: &&(Hostname, RouteKey, Arc<str>, Hostname)| row.0 == first.0;
         rows.into_iter().flatten().take_while(is_here).map(|(_, route, listener, _)| (route, listener))
     }
 
     /// Whether a virtual host exists.
-    pub(crate) fn has_host(&self, port: &PortKey, hostname: &Hostname) -> bool {
+    pub(crate) fn has_host(&self, table: &TableKey, hostname: &Hostname) -> bool {
         let host = (reversed(hostname), hostname.clone());
-        self.ports.get(port).is_some_and(|index| index.hosts.contains(&host))
+        self.tables.get(table).is_some_and(|index| index.hosts.contains(&host))
     }
 
     /// Whether a route may stand in a virtual host.
-    pub(crate) fn is_over(&self, port: &PortKey, hostname: &Hostname, route: &RouteKey) -> bool {
-        let is_at = |wider: Hostname| self.routes_at(port, &wider).any(|(at, _)| at == route);
+    pub(crate) fn is_over(&self, table: &TableKey, hostname: &Hostname, route: &RouteKey) -> bool {
+        let is_at = |wider: Hostname| self.routes_at(table, &wider).any(|(at, _)| at == route);
         hostname.covering().any(is_at)
     }
 
     /// The routes that may stand in a virtual host: those under a hostname that covers it.
-    pub(crate) fn routes_over(&self, port: &PortKey, hostname: &Hostname) -> BTreeSet<RouteKey> {
+    pub(crate) fn routes_over(&self, table: &TableKey, hostname: &Hostname) -> BTreeSet<RouteKey> {
         let covering = hostname.covering();
-        covering.flat_map(|wider| self.routes_at(port, &wider)).map(|(route, _)| route.clone()).collect()
+        covering.flat_map(|wider| self.routes_at(table, &wider)).map(|(route, _)| route.clone()).collect()
     }
 
     /// The virtual hosts that a hostname covers, itself included.
-    pub(crate) fn hosts_below(&self, port: &PortKey, hostname: &Hostname) -> Vec<Hostname> {
-        let Some(index) = self.ports.get(port) else { return Vec::new() };
+    pub(crate) fn hosts_below(&self, table: &TableKey, hostname: &Hostname) -> Vec<Hostname> {
+        let Some(index) = self.tables.get(table) else { return Vec::new() };
         let name = reversed(hostname);
-        let itself = || self.has_host(port, hostname).then(|| hostname.clone());
+        let itself = || self.has_host(table, hostname).then(|| hostname.clone());
         match hostname {
             Hostname::Any => index.hosts.iter().map(|(_, host)| host.clone()).collect(),
             Hostname::Exact(_) => itself().into_iter().collect(),
@@ -129,7 +129,7 @@ impl Index {
 
     /// Whether nothing is known.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { classes, gateways, parameters, named, users, attached, policy_facts, ports } = self;
+        let Self { classes, gateways, parameters, named, users, attached, policy_facts, tables } = self;
         classes.is_empty()
             && gateways.is_empty()
             && parameters.is_empty()
@@ -137,13 +137,13 @@ impl Index {
             && users.is_empty()
             && attached.is_empty()
             && policy_facts.is_empty()
-            && ports.is_empty()
+            && tables.is_empty()
     }
 
-    fn forget_if_empty(&mut self, port: &PortKey) {
-        let is_empty = |index: &PortIndex| index.rows.is_empty() && index.hosts.is_empty();
-        if self.ports.get(port).is_some_and(is_empty) {
-            self.ports.remove(port);
+    fn forget_if_empty(&mut self, table: &TableKey) {
+        let is_empty = |index: &TableIndex| index.rows.is_empty() && index.hosts.is_empty();
+        if self.tables.get(table).is_some_and(is_empty) {
+            self.tables.remove(table);
         }
     }
 }
@@ -228,15 +228,15 @@ mod tests {
         ];
         let hosts = texts.map(Hostname::parse);
         let mut index = Index::default();
-        let port = (GatewayKey::new("default", "web"), 80);
-        hosts.iter().for_each(|host| index.set_host(&port, host, true));
+        let table = (GatewayKey::new("default", "web"), Arc::new(RouteTableId { port: 80, https: None }));
+        hosts.iter().for_each(|host| index.set_host(&table, host, true));
         for hostname in &hosts {
             let below: BTreeSet<_> =
-                index.hosts_below(&port, hostname).into_iter().map(|host| host.to_string()).collect();
+                index.hosts_below(&table, hostname).into_iter().map(|host| host.to_string()).collect();
             let covered = hosts.iter().filter(|host| hostname.covers(host)).map(ToString::to_string);
             assert_eq!(below, covered.collect(), "below {hostname}");
         }
-        hosts.iter().for_each(|host| index.set_host(&port, host, false));
+        hosts.iter().for_each(|host| index.set_host(&table, host, false));
         assert!(index.is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crds::{Kind, NamespacedName, ObjectKey};
-use ir::Hostname;
+use ir::{Hostname, RouteTableId};
 
 use crate::gateway::facts::{BackendKey, GatewayKey, HostKey, RouteKey};
 use crate::resources::Group;
@@ -32,6 +32,8 @@ pub(crate) enum Key {
     Class(String),
     /// The names of the classes that are ours.
     Classes,
+    /// The certificate in a Secret.
+    Certificate(NamespacedName),
     /// What a Gateway says, seen alone.
     Gateway(GatewayKey),
     /// Whether a Gateway is ours.
@@ -42,6 +44,8 @@ pub(crate) enum Key {
     Placement(GatewayKey),
     /// What a deployer must provide for a Gateway.
     Proxy(GatewayKey),
+    /// What is sent to the proxies of a Gateway by SDS, beside what its backends need. Nothing reads it.
+    Secrets(GatewayKey),
     /// The status of parameters.
     ParametersReport(ObjectKey),
     /// A backend: its cluster and secrets, without endpoints.
@@ -74,8 +78,9 @@ pub(crate) enum Key {
 
 impl Key {
     /// A virtual host.
-    pub(crate) fn host(gateway: &GatewayKey, port: u16, hostname: &Hostname) -> Self {
-        Self::Host(Arc::new(HostKey { gateway: gateway.clone(), port, hostname: hostname.clone() }))
+    pub(crate) fn host(gateway: &GatewayKey, table: &Arc<RouteTableId>, hostname: &Hostname) -> Self {
+        let (gateway, table) = (gateway.clone(), table.clone());
+        Self::Host(Arc::new(HostKey { gateway, table, hostname: hostname.clone() }))
     }
 
     /// Where it stands in the order of work.
@@ -84,24 +89,25 @@ impl Key {
             Self::Object(_) | Self::Group(_) | Self::Labels(_) | Self::Peers | Self::Trust => 0,
             Self::Class(_) => 1,
             Self::Classes => 2,
-            Self::Gateway(_) => 3,
-            Self::IsOurs(_) => 4,
-            Self::AddressPlan => 5,
-            Self::Placement(_) => 6,
-            Self::ParametersReport(_) | Self::Proxy(_) => 7,
-            Self::Backend(_) => 8,
-            Self::BackendFace(_) => 9,
-            Self::Endpoints(_) => 10,
-            Self::Policy(_) => 11,
-            Self::Route(_) => 12,
-            Self::Attachment(_) => 13,
-            Self::Served(_) => 14,
-            Self::Port(..) => 15,
-            Self::Host(..) => 16,
-            Self::Entry(..) => 17,
-            Self::BackendReport(_) => 18,
-            Self::GatewayReport(_) => 19,
-            Self::PolicyReport(_) => 20,
+            Self::Certificate(_) => 3,
+            Self::Gateway(_) => 4,
+            Self::IsOurs(_) => 5,
+            Self::AddressPlan => 6,
+            Self::Placement(_) => 7,
+            Self::ParametersReport(_) | Self::Proxy(_) | Self::Secrets(_) => 8,
+            Self::Backend(_) => 9,
+            Self::BackendFace(_) => 10,
+            Self::Endpoints(_) => 11,
+            Self::Policy(_) => 12,
+            Self::Route(_) => 13,
+            Self::Attachment(_) => 14,
+            Self::Served(_) => 15,
+            Self::Port(..) => 16,
+            Self::Host(..) => 17,
+            Self::Entry(..) => 18,
+            Self::BackendReport(_) => 19,
+            Self::GatewayReport(_) => 20,
+            Self::PolicyReport(_) => 21,
         }
     }
 
@@ -118,6 +124,7 @@ impl Key {
                 | Self::BackendFace(_)
                 | Self::Backend(BackendKey::Service(..))
                 | Self::Classes
+                | Self::Certificate(_)
                 | Self::Policy(_)
         )
     }
@@ -171,11 +178,13 @@ impl Key {
             Self::Object(_) | Self::Group(_) | Self::Labels(_) | Self::Peers | Self::Trust => "input",
             Self::Class(_) => "class",
             Self::Classes => "classes",
+            Self::Certificate(_) => "certificate",
             Self::Gateway(_) => "gateway",
             Self::IsOurs(_) => "is_ours",
             Self::AddressPlan => "address_plan",
             Self::Placement(_) => "placement",
             Self::Proxy(_) => "proxy",
+            Self::Secrets(_) => "secrets",
             Self::ParametersReport(_) => "parameters_report",
             Self::Backend(_) => "backend",
             Self::BackendFace(_) => "backend_face",
@@ -202,8 +211,10 @@ impl Key {
             | Self::IsOurs(gateway)
             | Self::Placement(gateway)
             | Self::Proxy(gateway)
+            | Self::Secrets(gateway)
             | Self::Port(gateway, _)
             | Self::GatewayReport(gateway) => object(Kind::Gateway, gateway),
+            Self::Certificate(secret) => object(Kind::Secret, secret),
             Self::Host(host) => object(Kind::Gateway, &host.gateway),
             Self::Route(route) | Self::Attachment(route) | Self::Served(route) | Self::Entry(.., route) => {
                 object(Kind::HttpRoute, route)

@@ -42,7 +42,7 @@ use crate::xds::Table;
 use crate::{Resources, Settings};
 use failure::Failures;
 use graph::Graph;
-use index::{Index, PortKey};
+use index::{Index, TableKey};
 use key::Key;
 use output::{Outputs, Touched};
 use view::Reading;
@@ -66,7 +66,7 @@ pub struct Translator {
     holds: BTreeMap<RouteKey, Hold>,
     graph: Graph,
     index: Index,
-    tables: BTreeMap<PortKey, Table<OrderKey>>,
+    tables: BTreeMap<TableKey, Table<OrderKey>>,
     outputs: Outputs,
     failures: Failures,
 }
@@ -293,7 +293,9 @@ fn is_possible(key: &Key, resources: &Resources, index: &Index) -> bool {
     match key {
         Key::Class(name) => exists(Kind::GatewayClass, &GatewayKey::new("", name)),
         Key::Gateway(gateway) | Key::GatewayReport(gateway) => exists(Kind::Gateway, gateway),
-        Key::Placement(gateway) | Key::Proxy(gateway) => index.gateways.contains(gateway),
+        Key::Placement(gateway) | Key::Proxy(gateway) | Key::Secrets(gateway) => {
+            index.gateways.contains(gateway)
+        }
         Key::ParametersReport(object) => index.parameters.get(object) > 0,
         Key::Backend(BackendKey::Object(object)) | Key::BackendReport(object) => {
             resources.object(object).is_some()
@@ -301,11 +303,11 @@ fn is_possible(key: &Key, resources: &Resources, index: &Index) -> bool {
         Key::Route(route) | Key::Attachment(route) | Key::Served(route) => exists(Kind::HttpRoute, route),
         Key::PolicyReport(object) => resources.object(object).is_some(),
         Key::Host(host) => {
-            index.routes_at(&(host.gateway.clone(), host.port), &host.hostname).next().is_some()
+            index.routes_at(&(host.gateway.clone(), host.table.clone()), &host.hostname).next().is_some()
         }
         Key::Entry(host, route) => {
-            let port = (host.gateway.clone(), host.port);
-            index.has_host(&port, &host.hostname) && index.is_over(&port, &host.hostname, route)
+            let table = (host.gateway.clone(), host.table.clone());
+            index.has_host(&table, &host.hostname) && index.is_over(&table, &host.hostname, route)
         }
         _ => false,
     }

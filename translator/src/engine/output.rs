@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::NamespacedName;
-use ir::GatewayName;
+use ir::{GatewayName, ListenerName, RouteTableId};
 
 use super::delta::{GatewayChange, RouteChange};
 use super::graph::Graph;
-use super::index::{Index, PortKey};
+use super::index::{Index, TableKey};
 use super::key::Key;
 use super::value::OfValue as _;
 use crate::gateway::facts::{
-    BackendKey, BackendValue, EncodedBackend, GatewayKey, OrderKey, PortValue, Proxy, RouteKey, RouteVersion,
-    gateway_name,
+    BackendKey, BackendValue, EncodedBackend, GatewayKey, GatewaySecrets, OrderKey, Placed, PortValue, Proxy,
+    RouteKey, RouteVersion, gateway_name,
 };
 use crate::xds::{self, EncodedResource, Table, XdsKind};
 use crate::{Addressing, Settings};
@@ -31,8 +31,9 @@ pub(super) struct Touched {
 #[derive(Debug, Default)]
 struct TouchedGateway {
     proxy: bool,
+    secrets: bool,
     ports: BTreeSet<u16>,
-    tables: BTreeSet<u16>,
+    tables: BTreeSet<Arc<RouteTableId>>,
     backends: BTreeSet<BackendKey>,
 }
 
@@ -41,13 +42,16 @@ impl Touched {
         self.gateway(gateway).proxy = true;
     }
 
-    pub(super) fn port(&mut self, gateway: &GatewayKey, port: u16) {
-        self.gateway(gateway).ports.insert(port);
-        self.table(gateway, port);
+    pub(super) fn secrets(&mut self, gateway: &GatewayKey) {
+        self.gateway(gateway).secrets = true;
     }
 
-    pub(super) fn table(&mut self, gateway: &GatewayKey, port: u16) {
-        self.gateway(gateway).tables.insert(port);
+    pub(super) fn port(&mut self, gateway: &GatewayKey, port: u16) {
+        self.gateway(gateway).ports.insert(port);
+    }
+
+    pub(super) fn table(&mut self, gateway: &GatewayKey, table: &Arc<RouteTableId>) {
+        self.gateway(gateway).tables.insert(table.clone());
     }
 
     pub(super) fn backend(&mut self, gateway: &GatewayKey, backend: &BackendKey) {
@@ -60,14 +64,14 @@ impl Touched {
     }
 
     /// Notes that a route adds something else to a table.
-    pub(super) fn entry(&mut self, gateway: &GatewayKey, port: u16, route: &RouteKey) {
-        self.table(gateway, port);
+    pub(super) fn entry(&mut self, gateway: &GatewayKey, table: &Arc<RouteTableId>, route: &RouteKey) {
+        self.table(gateway, table);
         let change = self.routes.entry(route.clone()).or_insert_with(|| RouteChange {
             tables: Vec::new(),
             before: self.versions.get(route).cloned().flatten(),
             is_gone: false,
         });
-        let table = (gateway_name(gateway), ir::RouteConfigName::http(port).to_string());
+        let table = (gateway_name(gateway), table.name().to_string());
         if !change.tables.contains(&table) {
             change.tables.reserve_exact(1);
             change.tables.push(table);
@@ -94,6 +98,8 @@ struct Output {
     is_served: bool,
     /// The versions of all that was sent.
     versions: BTreeMap<ResourceKey, u128>,
+    /// The secrets of the Gateway itself. No backend has one of these.
+    own_secrets: BTreeSet<String>,
     /// What each backend gave.
     backends: BTreeMap<BackendKey, Sent>,
     /// How many backends name a secret. Some share one.
@@ -130,7 +136,7 @@ impl Outputs {
         touched: Touched,
         graph: &Graph,
         index: &Index,
-        tables: &mut BTreeMap<PortKey, Table<OrderKey>>,
+        tables: &mut BTreeMap<TableKey, Table<OrderKey>>,
         settings: &Settings,
     ) -> BTreeMap<GatewayName, GatewayChange> {
         let mut changes = BTreeMap::new();
@@ -169,7 +175,7 @@ impl Outputs {
         &self,
         gateway: &GatewayKey,
         graph: &Graph,
-        tables: &mut BTreeMap<PortKey, Table<OrderKey>>,
+        tables: &mut BTreeMap<TableKey, Table<OrderKey>>,
         settings: &Settings,
     ) -> Option<BTreeMap<ResourceKey, Arc<EncodedResource>>> {
         let output = self.gateways.get(gateway).filter(|output| output.is_served)?;
@@ -190,18 +196,33 @@ impl Output {
         touched: &TouchedGateway,
         graph: &Graph,
         index: &Index,
-        tables: &mut BTreeMap<PortKey, Table<OrderKey>>,
+        tables: &mut BTreeMap<TableKey, Table<OrderKey>>,
     ) -> Resources {
         let mut changes = Resources::new();
         for port in &touched.ports {
-            let name = ir::ListenerName::http(*port).to_string();
-            self.note((XdsKind::Listener, name), listener(graph, gateway, *port), &mut changes);
+            let listener = listener(graph, gateway, *port);
+            // What is spoken on the port may be another than before, and its listener has another name then.
+            for name in [ListenerName::http(*port), ListenerName::tls(*port)] {
+                let listener = listener.clone().filter(|listener| listener.name == name.as_str());
+                self.note((XdsKind::Listener, name.to_string()), listener, &mut changes);
+            }
         }
-        for port in &touched.tables {
-            let name = ir::RouteConfigName::http(*port).to_string();
-            let table = tables.get_mut(&(gateway.clone(), *port));
+        for table in &touched.tables {
+            let name = table.name().to_string();
+            let table = tables.get_mut(&(gateway.clone(), table.clone()));
             let table = table.map(|table| Arc::new(table.encode()));
             self.note((XdsKind::Route, name), table, &mut changes);
+        }
+        if touched.secrets {
+            let secrets = gateway_secrets(graph, gateway);
+            let names = secrets.iter().map(|secret| secret.name.clone()).collect();
+            let before = std::mem::replace(&mut self.own_secrets, names);
+            for name in before.difference(&self.own_secrets.clone()) {
+                self.note((XdsKind::Secret, name.clone()), None, &mut changes);
+            }
+            for secret in secrets {
+                self.note(key(secret), Some(secret.clone()), &mut changes);
+            }
         }
         for backend in &touched.backends {
             let is_used = index.users.get(backend).is_some_and(|users| users.get(gateway) > 0);
@@ -263,7 +284,7 @@ impl Output {
         &self,
         gateway: &GatewayKey,
         graph: &Graph,
-        tables: &mut BTreeMap<PortKey, Table<OrderKey>>,
+        tables: &mut BTreeMap<TableKey, Table<OrderKey>>,
         settings: &Settings,
     ) -> Resources {
         let mut all = Vec::new();
@@ -271,11 +292,12 @@ impl Output {
             all.push(Arc::new(xds::encode_readiness_listener()));
         }
         all.extend(xds::encode_engine(settings).map(Arc::new));
-        let (first, last) = ((gateway.clone(), 0), (gateway.clone(), u16::MAX));
-        for ((_, port), table) in tables.range_mut(first..=last) {
-            all.extend(listener(graph, gateway, *port));
-            all.push(Arc::new(table.encode()));
-        }
+        let ports: BTreeSet<_> = placed_ports(graph, gateway).collect();
+        all.extend(ports.into_iter().filter_map(|port| listener(graph, gateway, port)));
+        let first = (gateway.clone(), Arc::new(RouteTableId { port: 0, https: None }));
+        let of_gateway = tables.range_mut(first..).take_while(|((owner, _), _)| owner == gateway);
+        all.extend(of_gateway.map(|(_, table)| Arc::new(table.encode())));
+        all.extend(gateway_secrets(graph, gateway).iter().cloned());
         all.extend(self.backends.values().flat_map(Sent::resources).cloned());
         all.into_iter().map(|resource| (key(&resource), Some(resource))).collect()
     }
@@ -291,6 +313,17 @@ impl Sent {
 fn key(resource: &Arc<EncodedResource>) -> ResourceKey {
     (resource.kind, resource.name.clone())
 }
+
+fn gateway_secrets<'a>(graph: &'a Graph, gateway: &GatewayKey) -> &'a [Arc<EncodedResource>] {
+    let secrets = graph.value(&Key::Secrets(gateway.clone())).and_then(GatewaySecrets::of);
+    secrets.map(|secrets| secrets.secrets.as_slice()).unwrap_or_default()
+}
+
+fn placed_ports(graph: &Graph, gateway: &GatewayKey) -> impl Iterator<Item = u16> {
+    let placed = graph.value(&Key::Placement(gateway.clone())).and_then(Placed::of);
+    placed.into_iter().flat_map(|placed| placed.on_ports().filter_map(|listener| listener.port))
+}
+
 fn listener(graph: &Graph, gateway: &GatewayKey, port: u16) -> Option<Arc<EncodedResource>> {
     let value = graph.value(&Key::Port(gateway.clone(), port)).and_then(PortValue::of)?;
     Some(value.encoded.clone())

@@ -14,7 +14,7 @@ use crate::gateway::facts::{
     TranslatedRoute,
 };
 use crate::gateway::view::View;
-use crate::gateway::{attach, backend, class, face, host, http_route, parameters, policy, port, report};
+use crate::gateway::{attach, backend, class, face, host, http_route, parameters, policy, port, report, tls};
 use crate::xds;
 
 /// Evaluates a unit; `None` if there is no such thing.
@@ -24,6 +24,7 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         Key::Object(_) | Key::Group(_) | Key::Labels(_) | Key::Peers | Key::Trust => return None,
         Key::Class(name) => class::read(view, name)?.into_value(),
         Key::Classes => view.index.classes.iter().cloned().collect::<Vec<_>>().into_value(),
+        Key::Certificate(secret) => tls::certificate(view, secret)?.into_value(),
         Key::Gateway(key) => face::read(view, key)?.into_value(),
         Key::IsOurs(key) => view.gateway(key).map(|_| IsOurs)?.into_value(),
         Key::AddressPlan if !AddressPlan::is_needed(view.settings()) || view.index.gateways.is_empty() => {
@@ -32,6 +33,7 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         Key::AddressPlan => face::plan(view).into_value(),
         Key::Placement(key) => face::place(view, key)?.into_value(),
         Key::Proxy(key) => face::proxy(view, key)?.into_value(),
+        Key::Secrets(key) => tls::secrets(view, key)?.into_value(),
         Key::ParametersReport(key) => parameters::report(view, key)?.into_value(),
         Key::Backend(key) => backend_value(view, key)?.into_value(),
         Key::BackendFace(key) => backend::face(view, key).into_value(),

@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crds::ObjectRef;
-use ir::{GatewayName, Hostname, PathMatch};
+use ir::{GatewayName, Hostname, PathMatch, Scheme};
 
 use super::Translator;
 use super::key::Key;
 use super::value::{OfValue as _, Value};
-use crate::gateway::facts::{BackendKey, GatewayKey, HostKey, PortValue, Proxy, RouteVersion, gateway_name};
+use crate::gateway::facts::{
+    BackendKey, GatewayKey, HostFace, HostKey, PortValue, Proxy, RouteVersion, gateway_name,
+};
 use crate::status::Report;
 use crate::{GatewayOutput, Translation};
 
@@ -23,6 +25,8 @@ pub struct ServedListener {
     pub addresses: Vec<IpAddr>,
     /// The port.
     pub port: u16,
+    /// The scheme of the URLs that lead there.
+    pub scheme: Scheme,
     /// The virtual hosts, the most specific hostname first.
     pub hosts: Vec<ServedHost>,
 }
@@ -111,11 +115,12 @@ impl Translator {
                         name: face.listener.name.to_string(),
                         addresses: face.listener.bind.addresses.clone(),
                         port: *port,
+                        scheme: face.listener.scheme(),
                         hosts: Vec::new(),
                     };
                     listeners.insert((gateway.clone(), *port), listener);
                 }
-                (Key::Host(host), _) => {
+                (Key::Host(host), Value::Host(face)) if matches!(**face, HostFace::Of(_)) => {
                     paths.entry(host.clone()).or_default();
                 }
                 (Key::Entry(host, route), Value::Entry(entries)) => {
@@ -136,15 +141,16 @@ impl Translator {
             }
         }
         for (host, mut routes) in paths {
-            let HostKey { gateway, port, hostname } = HostKey::clone(&host);
+            let HostKey { gateway, table, hostname } = HostKey::clone(&host);
             routes.sort_by(|(left, _), (right, _)| left.cmp(right));
             let paths = routes.into_iter().map(|(_, path)| path).collect();
-            if let Some(listener) = listeners.get_mut(&(gateway, port)) {
+            if let Some(listener) = listeners.get_mut(&(gateway, table.port)) {
                 listener.hosts.push(ServedHost { hostname, paths });
             }
         }
         let mut all: BTreeMap<GatewayName, Vec<ServedListener>> = BTreeMap::new();
-        for ((gateway, _), listener) in listeners {
+        for ((gateway, _), mut listener) in listeners {
+            listener.hosts.sort_by(|left, right| left.hostname.cmp(&right.hostname));
             let name = gateway_name(&gateway);
             all.entry(name).or_default().push(listener);
         }

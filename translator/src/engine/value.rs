@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::gateway::address::AddressPlan;
 use crate::gateway::facts::RouteVersion;
 use crate::gateway::facts::{
-    Attachment, BackendFace, BackendValue, ClassFace, Entries, GatewayFace, HostFace, Placed, PolicyFace,
-    PortValue, Proxy, TranslatedRoute,
+    Attachment, BackendFace, BackendValue, CertificateValue, ClassFace, Entries, GatewayFace, GatewaySecrets,
+    HostFace, Placed, PolicyFace, PortValue, Proxy, TranslatedRoute,
 };
 use crate::status::{Rejection, Report};
 use crate::xds::EncodedResource;
@@ -50,11 +50,13 @@ pub(crate) struct IsOurs;
 values! {
     Class(ClassFace);
     Classes(Vec<String>);
+    Certificate(CertificateValue);
     Gateway(GatewayFace);
     IsOurs(IsOurs);
     AddressPlan(AddressPlan);
     Placement(Placed);
     Proxy(Proxy);
+    Secrets(GatewaySecrets);
     Backend(BackendValue);
     BackendFace(Result<BackendFace, Rejection>);
     Endpoints(EncodedResource);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crds::core::{EndpointSlice, Namespace};
 use crds::gateway_api::GatewayClass;
 use crds::{NamespacedName, ObjectKey, Typed};
-use ir::{Hostname, Trust};
+use ir::{Hostname, RouteTableId, Trust};
 
 use super::Hold;
 use super::graph::Graph;
@@ -17,8 +17,8 @@ use super::value::{IsOurs, OfValue};
 use crate::gateway::address::AddressPlan;
 use crate::gateway::class::{self};
 use crate::gateway::facts::{
-    Attachment, BackendFace, BackendKey, BackendValue, ClassFace, GatewayFace, GatewayKey, HostFace, HostKey,
-    Placed, PolicyEffect, PolicyFace, PortValue, RouteKey, RouteVersion, TranslatedRoute,
+    Attachment, BackendFace, BackendKey, BackendValue, CertificateValue, ClassFace, GatewayFace, GatewayKey,
+    HostFace, HostKey, Placed, PolicyEffect, PolicyFace, PortValue, RouteKey, RouteVersion, TranslatedRoute,
 };
 use crate::gateway::view::View;
 use crate::reference_grant::{self, Party};
@@ -117,6 +117,10 @@ impl View for Reading<'_> {
         self.unit(Key::Classes).unwrap_or_default()
     }
 
+    fn certificate(&self, secret: &NamespacedName) -> Option<Arc<CertificateValue>> {
+        self.unit(Key::Certificate(secret.clone()))
+    }
+
     fn gateway(&self, key: &GatewayKey) -> Option<Arc<GatewayFace>> {
         self.unit(Key::Gateway(key.clone()))
     }
@@ -175,10 +179,10 @@ impl View for Reading<'_> {
     fn routes_at(
         &self,
         gateway: &GatewayKey,
-        port: u16,
+        table: &Arc<RouteTableId>,
         hostname: &Hostname,
     ) -> impl Iterator<Item = (&RouteKey, &Arc<str>)> {
-        self.index.routes_at(&(gateway.clone(), port), hostname)
+        self.index.routes_at(&(gateway.clone(), table.clone()), hostname)
     }
 
     fn attached_routes(&self, gateway: &GatewayKey, listener: &str) -> i32 {

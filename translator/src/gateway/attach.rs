@@ -134,7 +134,7 @@ fn rows(
             common_hostnames(&listener.hostname, hostnames).map(move |(original, effective)| Row {
                 gateway: gateway.clone(),
                 listener: listener.name.clone(),
-                port: listener.port.filter(|_| is_served),
+                table: listener.table.clone().filter(|_| is_served),
                 effective,
                 original,
             })

@@ -7,7 +7,7 @@ use ir::EscapedSlashes;
 use super::address::{self, AddressPlan};
 use super::listener;
 use super::parameters;
-use super::{escaped_slashes, infra};
+use super::{escaped_slashes, infra, tls};
 use crate::gateway::facts::{GatewayFace, Parameters, Placed, Proxy, gateway_name};
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
@@ -17,6 +17,7 @@ pub(crate) fn read(view: &impl View, key: &NamespacedName) -> Option<GatewayFace
     let gateway = view.object::<Gateway>(key)?;
     let class = view.class(&gateway.spec.gateway_class_name)?;
     let mut listeners = listener::listeners(gateway);
+    tls::resolve(view, key, &mut listeners);
     address::refuse_ports(&mut listeners, view.settings());
     let (parameters, rejected) = match parameters::of_gateway(view, key, gateway, &class) {
         Ok(parameters) => (parameters, unsupported(gateway)),

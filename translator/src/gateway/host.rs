@@ -3,20 +3,40 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use ir::Hostname;
+
 use crate::gateway::facts::{
     Entries, HostFace, HostKey, OrderKey, OrderedRoute, RouteContent, RouteKey, Varying,
 };
 use crate::gateway::view::View;
 use crate::xds::{self};
 
-/// The virtual host of a hostname. It exists where a route of its own listener names it, and for the hostname of each
-/// listener, if only to answer 404.
+/// The virtual host of a hostname in a route table. It exists where a route of its own listener names it, and for the
+/// hostname of each listener, if only to answer 404.
+///
+/// In the table of an HTTPS listener stand also the hostnames of the other listeners of the port, as far as they are
+/// below its own, and, where it has a hostname, every other host: a client may send requests for them on a connection
+/// that it has (RFC 9113 §9.1.1), whose TLS settings are not theirs. They are answered 421.
 pub(crate) fn host(view: &impl View, key: &HostKey) -> Option<HostFace> {
-    let HostKey { gateway, port, hostname } = key;
-    let value = view.port(gateway, *port)?;
-    let (listener, its_hostname) = value.face.owner(hostname)?;
-    let is_named = || view.routes_at(gateway, *port, hostname).any(|(_, at)| at == listener);
-    (its_hostname == hostname || is_named()).then(|| HostFace { listener: listener.clone() })
+    let HostKey { gateway, table, hostname } = key;
+    let value = view.port(gateway, table.port)?;
+    let face = &value.face;
+    if !face.has_table(table) {
+        return None;
+    }
+    let own = table.https.as_ref();
+    match face.owner(hostname).filter(|owner| owner.table.as_ref() == Some(table)) {
+        Some(owner) => {
+            let is_named = || view.routes_at(gateway, table, hostname).any(|(_, at)| *at == owner.name);
+            (owner.hostname == *hostname || is_named()).then(|| HostFace::Of(owner.name.clone()))
+        }
+        None => {
+            let own = own?;
+            let is_anothers = own.covers(hostname) && face.has_listener_for(hostname);
+            let is_every_other = *hostname == Hostname::Any && *own != Hostname::Any;
+            (is_anothers || is_every_other).then_some(HostFace::Misdirected)
+        }
+    }
 }
 
 /// What a route adds to a virtual host; `None` if nothing.
@@ -25,17 +45,18 @@ pub(crate) fn host(view: &impl View, key: &HostKey) -> Option<HostFace> {
 /// listener: so a route stands in every virtual host that one of its hostnames covers, and of several the most
 /// specific as written counts.
 pub(crate) fn entries(view: &impl View, key: &Arc<HostKey>, route: &RouteKey) -> Option<Entries> {
-    let HostKey { gateway, port, hostname } = &**key;
+    let HostKey { gateway, table, hostname } = &**key;
     let host = view.host(key)?;
+    let HostFace::Of(listener) = &*host else { return None };
     let served = view.served(route)?;
     let rows = served.rows.iter().filter(|row| {
         row.gateway == *gateway
-            && row.port == Some(*port)
-            && row.listener == host.listener
+            && row.table.as_ref() == Some(table)
+            && row.listener == *listener
             && row.effective.covers(hostname)
     });
     let original = &rows.min_by(|left, right| left.original.cmp(&right.original))?.original;
-    let value = view.port(gateway, *port)?;
+    let value = view.port(gateway, table.port)?;
     let entry = |ordered: &OrderedRoute| {
         let key = OrderKey {
             hostname: original.clone(),
@@ -45,7 +66,7 @@ pub(crate) fn entries(view: &impl View, key: &Arc<HostKey>, route: &RouteKey) ->
             rule: ordered.rule,
             rule_match: ordered.rule_match,
         };
-        let bytes = match ordered.content.at(gateway, &host.listener) {
+        let bytes = match ordered.content.at(gateway, listener) {
             RouteContent::Everywhere(bytes) => bytes.clone(),
             RouteContent::Varying(varying) => match &**varying {
                 Varying::ByHost(route) => xds::encode_route(route, hostname, &value.face.listener).into(),

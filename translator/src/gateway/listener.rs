@@ -1,11 +1,15 @@
 //! Which listeners of a Gateway are valid, and what stands against the others.
+//!
+//! What they refer to (certificates) is looked at in [`super::tls`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crds::gateway_api::gateways::GatewayListenersTlsMode as TlsMode;
 use crds::gateway_api::{self, Gateway, gateways};
-use ir::Hostname;
+use ir::{Hostname, RouteTableId};
 
+use super::tls::{self, ListenerTls};
 use super::validate;
 pub(crate) use crate::status::Rejection;
 use crate::status::{Condition, ConditionType, Reason};
@@ -20,6 +24,10 @@ pub(crate) struct Listener {
     pub hostname: Hostname,
     /// `None` if the number is no port.
     pub port: Option<u16>,
+    /// `None` if it is none that we serve.
+    pub protocol: Option<ListenerProtocol>,
+    /// The table of the HTTP routes that attach; `None` if it speaks something else, or has no port.
+    pub table: Option<Arc<RouteTableId>>,
     /// The kinds of routes that may attach, as (group, kind).
     pub kinds: Vec<(String, String)>,
     /// What stands against accepting it.
@@ -28,8 +36,77 @@ pub(crate) struct Listener {
     pub invalid_kinds: Option<String>,
     /// Whether another listener of the Gateway excludes it, and why.
     pub conflict: Option<Rejection>,
+    /// What its TLS needs.
+    pub tls: ListenerTls,
     /// Why the proxy cannot have it although it is valid (the port).
     pub unbound: Option<String>,
+}
+
+/// What a listener does with its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListenerProtocol {
+    /// HTTP without TLS.
+    Http,
+    /// HTTP in TLS, which ends here.
+    Https,
+    /// Anything in TLS, which ends here.
+    TlsTerminate,
+    /// Anything in TLS, which ends at a backend.
+    TlsPassthrough,
+}
+
+/// What protocols have to have in common on one port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Family {
+    /// A request says which listener it is for.
+    Plain,
+    /// The server name of the handshake says which listener a connection is for.
+    Tls,
+}
+
+impl ListenerProtocol {
+    /// What a listener asks for.
+    ///
+    /// # Errors
+    /// Nothing that we serve.
+    fn of(spec: &gateways::GatewayListeners) -> Result<Self, Rejection> {
+        let mode = spec.tls.as_ref().and_then(|tls| tls.mode.as_ref()).unwrap_or(&TlsMode::Terminate);
+        match (spec.protocol.as_str(), mode) {
+            ("HTTP", _) => Ok(Self::Http),
+            ("HTTPS", TlsMode::Terminate) => Ok(Self::Https),
+            ("HTTPS", TlsMode::Passthrough) => {
+                let message = "tls.mode: an HTTPS listener ends TLS; Passthrough is for protocol TLS";
+                Err(Rejection::new(Reason::UnsupportedValue, message))
+            }
+            ("TLS", TlsMode::Terminate) => Ok(Self::TlsTerminate),
+            ("TLS", TlsMode::Passthrough) => Ok(Self::TlsPassthrough),
+            (other, _) => {
+                let message = format!("protocol {other:?} is not supported yet; HTTP, HTTPS and TLS are");
+                Err(Rejection::new(Reason::UnsupportedProtocol, message))
+            }
+        }
+    }
+
+    /// Whether its TLS ends here.
+    pub(crate) fn ends_tls(self) -> bool {
+        matches!(self, Self::Https | Self::TlsTerminate)
+    }
+
+    fn family(self) -> Family {
+        match self {
+            Self::Http => Family::Plain,
+            Self::Https | Self::TlsTerminate | Self::TlsPassthrough => Family::Tls,
+        }
+    }
+
+    /// The kinds of routes that it can carry.
+    fn kinds(self) -> Vec<(String, String)> {
+        let kind = match self {
+            Self::Http | Self::Https => "HTTPRoute",
+            Self::TlsTerminate | Self::TlsPassthrough => "TLSRoute",
+        };
+        vec![(gateway_api::GROUP.to_owned(), kind.to_owned())]
+    }
 }
 
 /// Looks at every listener of a Gateway, alone and beside the others.
@@ -49,57 +126,78 @@ impl Listener {
                 Err(error) => (Hostname::Any, Some(error)),
             },
         };
-        let supported = supported_kinds(&spec.protocol);
+        let protocol = ListenerProtocol::of(spec);
+        let supported = protocol.as_ref().map(|protocol| protocol.kinds()).unwrap_or_default();
         let (kinds, invalid_kinds) = allowed_kinds(spec, &supported);
-        let rejected = if supported.is_empty() {
-            let message = format!("protocol {:?} is not supported yet; HTTP is", spec.protocol);
-            Some(Rejection::new(Reason::UnsupportedProtocol, message))
+        let rejected = if let Err(rejection) = &protocol {
+            Some(rejection.clone())
         } else if let Some(error) = hostname_error {
             Some(Rejection::new(Reason::Invalid, format!("hostname: {error}")))
         } else if port.is_none() {
             Some(Rejection::new(Reason::Invalid, format!("port: {} is not a port number", spec.port)))
-        } else if spec.tls.is_some() {
+        } else if spec.tls.is_some() && protocol == Ok(ListenerProtocol::Http) {
             Some(Rejection::new(Reason::UnsupportedValue, "tls: an HTTP listener has none"))
         } else {
-            None
+            tls::refused_options(spec)
         };
+        let protocol = protocol.ok();
+        let https = match protocol {
+            Some(ListenerProtocol::Http) => Some(None),
+            Some(ListenerProtocol::Https) => Some(Some(hostname.clone())),
+            _ => None,
+        };
+        let table = https.zip(port).map(|(https, port)| Arc::new(RouteTableId { port, https }));
         Self {
             spec: spec.clone(),
             name: spec.name.as_str().into(),
             hostname,
             port,
+            protocol,
+            table,
             kinds,
             rejected,
             invalid_kinds,
             conflict: None,
+            tls: ListenerTls::default(),
             unbound: None,
         }
     }
 
+    /// Whether its port is its own, or shared with others that it goes with. It may still be one that cannot be served.
+    pub(crate) fn has_its_port(&self) -> bool {
+        self.rejected.is_none() && self.conflict.is_none() && self.unbound.is_none()
+    }
+
     /// Whether the proxy shall have it.
     pub(crate) fn is_served(&self) -> bool {
-        self.rejected.is_none() && self.conflict.is_none() && self.unbound.is_none()
+        self.has_its_port() && self.tls_problem().is_none()
+    }
+
+    /// The table of its HTTP routes, if it is served.
+    pub(crate) fn served_table(&self) -> Option<&Arc<RouteTableId>> {
+        self.table.as_ref().filter(|_| self.is_served())
+    }
+
+    /// Why its TLS cannot be served.
+    fn tls_problem(&self) -> Option<&Rejection> {
+        let lacks_certificate =
+            self.protocol.is_some_and(ListenerProtocol::ends_tls) && self.tls.certificates.is_empty();
+        let missing = self.tls.ref_errors.first().filter(|_| lacks_certificate);
+        self.tls.rejected.as_ref().or(missing)
     }
 
     /// Its conditions.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
         let unbound = self.unbound.as_ref().map(|message| Rejection::new(Reason::PortUnavailable, message));
-        let rejection = self.conflict.as_ref().or(self.rejected.as_ref()).or(unbound.as_ref());
+        let rejection = self.conflict.as_ref().or(self.rejected.as_ref());
+        let rejection = rejection.or(self.tls.rejected.as_ref()).or(unbound.as_ref());
         let accepted = match rejection {
             None => Condition::good(ConditionType::Accepted, Reason::Accepted, "the listener is valid"),
             Some(Rejection { reason, message }) => {
                 Condition::bad(ConditionType::Accepted, *reason, message.clone())
             }
         };
-        let resolved = match &self.invalid_kinds {
-            None => {
-                Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
-            }
-            Some(message) => {
-                Condition::bad(ConditionType::ResolvedRefs, Reason::InvalidRouteKinds, message.clone())
-            }
-        };
-        let programmed = match rejection {
+        let programmed = match rejection.or(self.tls_problem()) {
             None => Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy"),
             Some(Rejection { message, .. }) => {
                 Condition::bad(ConditionType::Programmed, Reason::Invalid, message.clone())
@@ -111,15 +209,25 @@ impl Listener {
                 Condition::bad(ConditionType::Conflicted, *reason, message.clone())
             }
         };
-        vec![accepted, resolved, programmed, conflicted]
+        let overlap = self.tls.overlap.as_ref().map(|Rejection { reason, message }| {
+            Condition::bad(ConditionType::OverlappingTLSConfig, *reason, message.clone())
+        });
+        [accepted, self.resolved_refs(), programmed, conflicted].into_iter().chain(overlap).collect()
     }
-}
 
-/// The kinds of routes that a protocol can carry.
-fn supported_kinds(protocol: &str) -> Vec<(String, String)> {
-    match protocol {
-        "HTTP" => vec![(gateway_api::GROUP.to_owned(), "HTTPRoute".to_owned())],
-        _ => Vec::new(),
+    fn resolved_refs(&self) -> Condition {
+        let kinds = self.invalid_kinds.as_ref();
+        let kinds = kinds.map(|message| Rejection::new(Reason::InvalidRouteKinds, message));
+        let errors: Vec<_> = self.tls.ref_errors.iter().chain(&kinds).collect();
+        match errors.first() {
+            None => {
+                Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
+            }
+            Some(first) => {
+                let messages: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
+                Condition::bad(ConditionType::ResolvedRefs, first.reason, messages.join("; "))
+            }
+        }
     }
 }
 
@@ -151,25 +259,24 @@ fn allowed_kinds(
 /// Listeners on one port must speak one protocol and have distinct hostnames; all that clash lose
 /// (Gateway API, `GatewaySpec`, field `listeners`).
 ///
-/// A listener that is not valid anyway takes nothing from another, and a UDP port is another port than the
-/// TCP port of the same number.
+/// A listener that is not valid anyway takes nothing from another.
 fn find_conflicts(listeners: &mut [Listener]) {
-    let mut by_port: BTreeMap<(bool, i32), Vec<usize>> = BTreeMap::new();
+    let mut by_port: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
     for (index, listener) in listeners.iter().enumerate().filter(|(_, listener)| listener.rejected.is_none())
     {
-        let is_udp = listener.spec.protocol == "UDP";
-        by_port.entry((is_udp, listener.spec.port)).or_default().push(index);
+        by_port.entry(listener.spec.port).or_default().push(index);
     }
     let mut found = Vec::new();
-    for ((_, port), indexes) in by_port {
+    for (port, indexes) in by_port {
         let same_port: Vec<_> =
             indexes.iter().filter_map(|&index| Some((index, listeners.get(index)?))).collect();
-        let protocols: BTreeSet<_> = same_port.iter().map(|(_, listener)| &listener.spec.protocol).collect();
+        let families = same_port.iter().filter_map(|(_, listener)| listener.protocol);
+        let families: BTreeSet<_> = families.map(ListenerProtocol::family).collect();
         for (index, listener) in &same_port {
             let twin =
                 same_port.iter().find(|(other, twin)| other != index && twin.hostname == listener.hostname);
-            if protocols.len() > 1 {
-                let message = format!("port {port} is wanted for several protocols");
+            if families.len() > 1 {
+                let message = format!("port {port} is wanted for several protocols that do not go together");
                 found.push((*index, Rejection::new(Reason::ProtocolConflict, message)));
             } else if let Some((_, twin)) = twin {
                 let message = format!(

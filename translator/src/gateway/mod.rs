@@ -28,5 +28,6 @@ pub(crate) mod port;
 pub(crate) mod report;
 mod target_address;
 mod time_limits;
+pub(crate) mod tls;
 mod validate;
 pub(crate) mod view;

@@ -1,21 +1,65 @@
 //! A port of a Gateway: the listener that the proxies open.
 
-use ir::{Bind, FilterChainIr, HttpChain, ListenerIr, ListenerName, Protocol, RouteConfigName};
+use ir::{
+    Bind, DownstreamTls, FilterChainIr, Hostname, HttpChain, ListenerIr, ListenerName, Protocol, SecretName,
+    Transport,
+};
 
-use crate::gateway::facts::{GatewayKey, PortFace};
+use super::listener::{Listener, ListenerProtocol};
+use crate::gateway::facts::{GatewayFace, GatewayKey, PortFace, PortListener};
 use crate::gateway::view::View;
 
 /// The listener on a port, for all listeners of the Gateway that share it; `None` if none is served.
 pub(crate) fn port(view: &impl View, gateway: &GatewayKey, port: u16) -> Option<PortFace> {
     let (face, placed) = (view.gateway(gateway)?, view.placement(gateway)?);
-    let served = placed.served().filter(|listener| listener.port == Some(port));
-    let hostnames: Vec<_> =
-        served.map(|listener| (listener.name.clone(), listener.hostname.clone())).collect();
-    let http = HttpChain { route_config: RouteConfigName::http(port), escaped_slashes: face.escaped_slashes };
-    let listener = ListenerIr {
-        name: ListenerName::http(port),
-        bind: Bind { addresses: placed.addresses.clone(), port },
-        chains: vec![FilterChainIr { protocol: Protocol::Http(http) }],
+    let listeners: Vec<_> = placed.on_ports().filter(|listener| listener.port == Some(port)).collect();
+    let first = listeners.iter().find(|listener| listener.is_served())?;
+    let (name, transport, mut chains) = match first.protocol? {
+        ListenerProtocol::Http => {
+            (ListenerName::http(port), Transport::Plain, vec![plain_chain(first, &face)])
+        }
+        ListenerProtocol::Https | ListenerProtocol::TlsTerminate | ListenerProtocol::TlsPassthrough => {
+            let chains = listeners.iter().map(|listener| tls_chain(listener, &face, port));
+            (ListenerName::tls(port), Transport::Tls, chains.collect())
+        }
     };
-    (!hostnames.is_empty()).then_some(PortFace { listener, hostnames })
+    chains.sort_by(|left, right| left.server_name.cmp(&right.server_name));
+    let bind = Bind { addresses: placed.addresses.clone(), port };
+    let listeners = listeners.iter().map(|listener| PortListener {
+        name: listener.name.clone(),
+        hostname: listener.hostname.clone(),
+        table: listener.served_table().cloned(),
+    });
+    let listeners = listeners.collect();
+    Some(PortFace { listener: ListenerIr { name, bind, transport, chains }, listeners })
+}
+
+/// All listeners of plain HTTP share one chain: which one a request belongs to, its host says.
+fn plain_chain(listener: &Listener, face: &GatewayFace) -> FilterChainIr {
+    FilterChainIr { server_name: Hostname::Any, tls: None, protocol: http(listener, face) }
+}
+
+/// The connections of a listener with TLS. Those of one that is not served are closed: they must not become connections
+/// of a listener with a wider hostname, which may ask clients for less.
+fn tls_chain(listener: &Listener, face: &GatewayFace, port: u16) -> FilterChainIr {
+    let certificate =
+        |secret: &crds::NamespacedName| SecretName::certificate(&secret.namespace, &secret.name);
+    let (tls, protocol) = match listener.protocol {
+        Some(ListenerProtocol::Https) if listener.is_served() => {
+            let certificates = listener.tls.certificates.iter().map(certificate).collect();
+            let client_validation = listener.tls.client_validation(port);
+            (Some(DownstreamTls { certificates, client_validation }), http(listener, face))
+        }
+        _ => (None, Protocol::Closed),
+    };
+    FilterChainIr { server_name: listener.hostname.clone(), tls, protocol }
+}
+
+fn http(listener: &Listener, face: &GatewayFace) -> Protocol {
+    match listener.served_table() {
+        Some(table) => {
+            Protocol::Http(HttpChain { table: table.clone(), escaped_slashes: face.escaped_slashes })
+        }
+        None => Protocol::Closed,
+    }
 }

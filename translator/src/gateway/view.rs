@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use crds::core::EndpointSlice;
 use crds::{NamespacedName, ObjectKey, Typed};
-use ir::{Hostname, Trust};
+use ir::{Hostname, RouteTableId, Trust};
 
 use super::address::AddressPlan;
 use super::facts::{
-    BackendFace, BackendValue, ClassFace, GatewayFace, HostFace, Placed, PolicyEffect, PolicyFace, PortValue,
-    RouteVersion, TranslatedRoute,
+    BackendFace, BackendValue, CertificateValue, ClassFace, GatewayFace, HostFace, Placed, PolicyEffect,
+    PolicyFace, PortValue, RouteVersion, TranslatedRoute,
 };
 use crate::Settings;
 use crate::gateway::facts::{BackendKey, GatewayKey, HostKey, RouteKey};
@@ -52,6 +52,9 @@ pub(crate) trait View {
 
     /// The names of the classes that are ours.
     fn classes(&self) -> Arc<Vec<String>>;
+
+    /// The certificate in a Secret; `None` if there is no such Secret.
+    fn certificate(&self, secret: &NamespacedName) -> Option<Arc<CertificateValue>>;
 
     /// A Gateway, if it is ours.
     fn gateway(&self, key: &GatewayKey) -> Option<Arc<GatewayFace>>;
@@ -96,7 +99,7 @@ pub(crate) trait View {
     fn routes_at(
         &self,
         gateway: &GatewayKey,
-        port: u16,
+        table: &Arc<RouteTableId>,
         hostname: &Hostname,
     ) -> impl Iterator<Item = (&RouteKey, &Arc<str>)>;
 

@@ -44,6 +44,11 @@ names!(
         PartiallyInvalid,
         /// The CRDs are of a release of Gateway API that is supported.
         SupportedVersion,
+        /// Hostnames or certificates of listeners on one port overlap, so that clients may use one's connection for the
+        /// other's hosts. They get 421, and ask again.
+        OverlappingTLSConfig,
+        /// Clients with invalid certificates are let in, as asked for.
+        InsecureFrontendValidationMode,
     }
 );
 
@@ -66,6 +71,10 @@ names!(
         Merged,
         /// The proxies cannot do what needs the AI engine.
         AiEngineUnavailable,
+        /// A setting is in use that is worth knowing.
+        ConfigurationChanged,
+        /// Another policy of the same target comes first.
+        Conflicted,
         /// No address has been given yet.
         AddressNotAssigned,
         /// The address is taken or cannot be had.
@@ -82,8 +91,16 @@ names!(
         InternalError,
         /// The object cannot be used, as its message says.
         Invalid,
+        /// A backend is to be reached with TLS by a policy that is not valid.
+        InvalidBackendTLS,
+        /// Certificate authorities of a kind that is not known here.
+        InvalidCACertificateKind,
+        /// Certificate authorities that do not exist or cannot be read.
+        InvalidCACertificateRef,
         /// A certificate cannot be used.
         InvalidCertificateRef,
+        /// The certificate that is shown to backends cannot be used.
+        InvalidClientCertificateRef,
         /// A reference to a kind that is not known here.
         InvalidKind,
         /// Parameters that cannot be used.
@@ -96,12 +113,18 @@ names!(
         NoAffectedBackend,
         /// No proxy is ready to serve.
         NoResources,
+        /// No certificate authorities are left.
+        NoValidCACertificate,
         /// No listener of the parent allows this route.
         NotAllowedByListeners,
         /// No listener of the parent has a common hostname with this route.
         NoMatchingListenerHostname,
         /// The parent has no such listener.
         NoMatchingParent,
+        /// Two listeners on a port have certificates for the same hosts.
+        OverlappingCertificates,
+        /// Two listeners on a port have hosts in common.
+        OverlappingHostnames,
         /// All that a policy says is said by policies that go before it.
         Overridden,
         /// Not on any proxy yet.
@@ -153,8 +176,16 @@ impl ConditionType {
             | Self::Programmed
             | Self::Attached
             | Self::SupportedVersion => true,
-            Self::Conflicted | Self::PartiallyInvalid => false,
+            Self::Conflicted
+            | Self::PartiallyInvalid
+            | Self::OverlappingTLSConfig
+            | Self::InsecureFrontendValidationMode => false,
         }
+    }
+
+    /// Whether it only points something out: what it says is as the user has it.
+    fn is_notice(self) -> bool {
+        matches!(self, Self::OverlappingTLSConfig | Self::InsecureFrontendValidationMode)
     }
 }
 
@@ -171,6 +202,6 @@ impl Condition {
 
     /// Whether it says that something is wrong.
     pub fn is_problem(&self) -> bool {
-        self.status != self.kind.good()
+        self.status != self.kind.good() && !self.kind.is_notice()
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn build_connection_manager(
         stat_prefix: ir.name.to_string(),
         route_specifier: Some(RouteSpecifier::Rds(Rds {
             config_source: Some(ads()),
-            route_config_name: chain.route_config.to_string(),
+            route_config_name: chain.table.name().to_string(),
         })),
         http_filters: http_filters(settings),
         access_log: settings.access_log.iter().map(|path| build_access_log(path)).collect(),

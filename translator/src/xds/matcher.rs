@@ -53,11 +53,12 @@ pub(super) fn unless_host_is_plain() -> RouteMatch {
     const PLAIN_HOST: &str = r"([\w-]+(\.[\w-]+)*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?";
     let pattern = MatchPattern::SafeRegex(regex(PLAIN_HOST.to_owned()));
     let host = HeaderMatcher { invert_match: true, ..header_matcher(":authority", pattern_matcher(pattern)) };
-    RouteMatch {
-        path_specifier: Some(PathSpecifier::Prefix("/".to_owned())),
-        headers: vec![host],
-        ..RouteMatch::default()
-    }
+    RouteMatch { headers: vec![host], ..every_request() }
+}
+
+/// Every request for a path.
+pub(super) fn every_request() -> RouteMatch {
+    RouteMatch { path_specifier: Some(PathSpecifier::Prefix("/".to_owned())), ..RouteMatch::default() }
 }
 
 /// An RE2 expression. Where Envoy matches with it, it must fit the whole text.

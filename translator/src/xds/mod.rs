@@ -19,6 +19,7 @@
 mod access_log;
 mod cluster;
 mod config_source;
+mod downstream_tls;
 mod endpoint;
 mod engine;
 mod forward;
@@ -41,6 +42,7 @@ mod secret;
 mod spoil;
 mod static_config;
 mod target_filter;
+mod tls_socket;
 mod upstream_filter;
 mod upstream_tls;
 
@@ -58,13 +60,14 @@ use crate::Settings;
 use crate::settings::TestHooks;
 use local_route::Origin;
 
-pub(crate) use pack::Table;
+pub(crate) use pack::{HostRole, Table};
 
 /// The listener, which names its route tables.
 pub(crate) fn encode_listener(listener: &ListenerIr, settings: &Settings) -> EncodedResource {
-    let tables = listener.route_configs().map(|table| (XdsKind::Route, table.to_string()));
+    let tables = listener.tables().map(|table| (XdsKind::Route, table.name().to_string()));
+    let secrets = listener.secrets().map(|secret| (XdsKind::Secret, secret.to_string()));
     let engine = engine::of(settings).map(|_| (XdsKind::Extension, engine::NAME.to_owned()));
-    let needs = tables.chain(engine).collect();
+    let needs = tables.chain(secrets).chain(engine).collect();
     let mut message = listener::build_listener(listener, settings);
     if settings.test_hooks.unchecked_values {
         spoil::listener(listener, &mut message);

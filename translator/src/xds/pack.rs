@@ -16,7 +16,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use proto::route::RouteConfiguration;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use super::route::{build_route_configuration, build_virtual_host};
+use super::route::{build_misdirected_host, build_route_configuration, build_virtual_host};
 use super::{EncodedResource, XdsKind};
 
 /// `RouteConfiguration.virtual_hosts`.
@@ -24,6 +24,15 @@ const VIRTUAL_HOSTS: u32 = 2;
 
 /// How many chunks are joined at once: small enough that a change costs little, large enough that a table has few.
 const SEGMENT: usize = 64;
+
+/// What a virtual host is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostRole {
+    /// For routes.
+    Routes,
+    /// For requests that came on a connection of another listener of the same port: each is answered 421.
+    Misdirected,
+}
 
 /// A route table, whose routes stand at places of type `K` within their host.
 #[derive(Debug)]
@@ -40,6 +49,7 @@ pub(crate) struct Table<K> {
 #[derive(Debug)]
 struct HostChunks<K> {
     routes: Rope<K>,
+    role: HostRole,
     /// What the host adds to the version of the table.
     version: u128,
 }
@@ -51,14 +61,16 @@ impl<K: Ord + Clone + Hash> Table<K> {
         Self { name, hosts: BTreeMap::new(), packed: Rope::new(), changed: BTreeSet::new(), version }
     }
 
-    /// Adds a host, if it is not there.
-    pub(crate) fn add_host(&mut self, hostname: &Hostname) {
-        if self.hosts.contains_key(hostname) {
-            return;
+    /// Adds a host, or has it be there for something else than before, without routes.
+    pub(crate) fn set_host(&mut self, hostname: &Hostname, role: HostRole) {
+        match self.hosts.get(hostname) {
+            Some(host) if host.role == role => return,
+            Some(_) => self.remove_host(hostname),
+            None => {}
         }
-        let version = xxh3_128(&head(hostname));
+        let version = xxh3_128(&head(hostname, role));
         self.version = self.version.wrapping_add(version);
-        self.hosts.insert(hostname.clone(), HostChunks { routes: Rope::new(), version });
+        self.hosts.insert(hostname.clone(), HostChunks { routes: Rope::new(), role, version });
         self.changed.insert(hostname.clone());
     }
 
@@ -114,7 +126,7 @@ impl<K: Ord + Clone + Hash> Table<K> {
 impl<K: Ord + Clone> HostChunks<K> {
     /// The host as it stands in a table: key, length, message.
     fn pack(&self, hostname: &Hostname) -> Vec<u8> {
-        let head = head(hostname);
+        let head = head(hostname, self.role);
         let length = head.len() + self.routes.len();
         let mut bytes = Vec::with_capacity(length + 8);
         encode_key(VIRTUAL_HOSTS, WireType::LengthDelimited, &mut bytes);
@@ -126,8 +138,11 @@ impl<K: Ord + Clone> HostChunks<K> {
 }
 
 /// A host without routes. Made where it is needed: it takes a moment, and there may be as many hosts as routes.
-fn head(hostname: &Hostname) -> Vec<u8> {
-    proto::encode(&build_virtual_host(hostname))
+fn head(hostname: &Hostname, role: HostRole) -> Vec<u8> {
+    proto::encode(&match role {
+        HostRole::Routes => build_virtual_host(hostname),
+        HostRole::Misdirected => build_misdirected_host(hostname),
+    })
 }
 
 /// What a route at a place adds to the version of its table. The place counts, since it decides the order.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proto::cluster::Cluster;
-use proto::core::transport_socket;
+use proto::core::{TransportSocket, transport_socket};
 use proto::credential_injector::CredentialInjector;
 use proto::generic_credential::Generic;
 use proto::hcm::http_connection_manager::RouteSpecifier;
@@ -11,8 +11,8 @@ use proto::hcm::{HttpConnectionManager, HttpFilter, http_filter};
 use proto::listener::{Listener, filter};
 use proto::route::route_action::ClusterSpecifier;
 use proto::route::{RouteAction, RouteConfiguration, route};
-use proto::tls::UpstreamTlsContext;
 use proto::tls::common_tls_context::ValidationContextType;
+use proto::tls::{CommonTlsContext, DownstreamTlsContext, UpstreamTlsContext};
 use proto::unpack;
 use proto::upstream_http::HttpProtocolOptions;
 
@@ -64,12 +64,16 @@ fn of_cluster(cluster: &Cluster) -> Vec<Reference> {
         .flat_map(|options| options.http_filters)
         .filter_map(|filter| credential(&filter))
         .map(|name| (XdsKind::Secret, name));
-    let trust = trust(cluster).map(|name| (XdsKind::Secret, name));
-    sorted(endpoints.chain(credentials).chain(trust))
+    let context = cluster.transport_socket.as_ref().and_then(unpack_socket::<UpstreamTlsContext>);
+    let tls = context.and_then(|context| context.common_tls_context).map(secrets_of_tls);
+    sorted(endpoints.chain(credentials).chain(tls.unwrap_or_default()))
 }
 
-/// The route tables of a listener, and the filters that it only names.
+/// The route tables and secrets of a listener, and the filters that it only names.
 fn of_listener(listener: &Listener) -> Vec<Reference> {
+    let sockets = listener.filter_chains.iter().filter_map(|chain| chain.transport_socket.as_ref());
+    let contexts = sockets.filter_map(unpack_socket::<DownstreamTlsContext>);
+    let tls = contexts.filter_map(|context| context.common_tls_context).flat_map(secrets_of_tls);
     let filters = listener.filter_chains.iter().flat_map(|chain| &chain.filters);
     let of_filter = |filter: &proto::listener::Filter| {
         let Some(filter::ConfigType::TypedConfig(any)) = &filter.config_type else { return Vec::new() };
@@ -84,7 +88,7 @@ fn of_listener(listener: &Listener) -> Vec<Reference> {
         let named = manager.http_filters.into_iter().filter(is_named);
         named.map(|filter| (XdsKind::Extension, filter.name)).chain(table).collect()
     };
-    sorted(filters.flat_map(of_filter))
+    sorted(filters.flat_map(of_filter).chain(tls))
 }
 
 /// The clusters of a route table.
@@ -113,15 +117,20 @@ fn credential(filter: &HttpFilter) -> Option<String> {
     Some(unpack::<Generic>(&credential).ok()?.credential?.name)
 }
 
-fn trust(cluster: &Cluster) -> Option<String> {
-    let transport_socket::ConfigType::TypedConfig(any) =
-        cluster.transport_socket.as_ref()?.config_type.as_ref()?;
-    match unpack::<UpstreamTlsContext>(any).ok()?.common_tls_context?.validation_context_type? {
-        ValidationContextType::CombinedValidationContext(combined) => {
-            Some(combined.validation_context_sds_secret_config?.name)
+fn unpack_socket<M: prost::Name + Default>(socket: &TransportSocket) -> Option<M> {
+    let transport_socket::ConfigType::TypedConfig(any) = socket.config_type.as_ref()?;
+    unpack::<M>(any).ok()
+}
+
+fn secrets_of_tls(context: CommonTlsContext) -> Vec<Reference> {
+    let trust = match context.validation_context_type {
+        Some(ValidationContextType::CombinedValidationContext(combined)) => {
+            combined.validation_context_sds_secret_config
         }
         _ => None,
-    }
+    };
+    let secrets = context.tls_certificate_sds_secret_configs.into_iter().chain(trust);
+    secrets.map(|secret| (XdsKind::Secret, secret.name)).collect()
 }
 
 fn sorted(references: impl Iterator<Item = Reference>) -> Vec<Reference> {

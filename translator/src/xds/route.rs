@@ -5,7 +5,7 @@ use proto::bool_value;
 use proto::route::{Route, RouteConfiguration, VirtualHost};
 
 use super::local_route::{Origin, direct_response, local_route};
-use super::matcher::unless_host_is_plain;
+use super::matcher::{every_request, unless_host_is_plain};
 use super::{forward, model_guard, redirect};
 
 /// A route table without virtual hosts.
@@ -27,6 +27,20 @@ pub(super) fn build_virtual_host(hostname: &Hostname) -> VirtualHost {
         routes: refuse_malformed_host(hostname).into_iter().collect(),
         ..VirtualHost::default()
     }
+}
+
+/// The virtual host of a hostname whose requests belong to other connections (RFC 9110 §15.5.20): the client is to open
+/// one for that host.
+pub(super) fn build_misdirected_host(hostname: &Hostname) -> VirtualHost {
+    let misdirected = Route {
+        name: "misdirected".to_owned(),
+        r#match: Some(every_request()),
+        action: Some(direct_response(&ir::DirectResponse { status: 421 })),
+        ..Route::default()
+    };
+    let VirtualHost { mut routes, .. } = build_virtual_host(hostname);
+    routes.push(misdirected);
+    VirtualHost { routes, ..build_virtual_host(hostname) }
 }
 
 /// Of the virtual hosts that stand for several names: a request whose host is no host name and no address is

@@ -1,9 +1,9 @@
 //! Secrets, which Envoy receives by SDS alone: its config dump does not show them.
 
-use ir::{SecretIr, SecretValue, Trust};
+use ir::{Certificate, SecretIr, SecretValue, Trust};
 use proto::core::DataSource;
 use proto::core::data_source::Specifier;
-use proto::tls::{CertificateValidationContext, GenericSecret, Secret, secret};
+use proto::tls::{CertificateValidationContext, GenericSecret, Secret, TlsCertificate, secret};
 
 /// The message of one secret.
 pub(super) fn build_secret(ir: &SecretIr) -> Secret {
@@ -12,6 +12,13 @@ pub(super) fn build_secret(ir: &SecretIr) -> Secret {
             secret: Some(data_source(Specifier::InlineString(value.expose().clone()))),
             ..GenericSecret::default()
         }),
+        SecretValue::Certificate(Certificate { chain, key }) => {
+            secret::Type::TlsCertificate(TlsCertificate {
+                certificate_chain: Some(data_source(Specifier::InlineString(chain.clone()))),
+                private_key: Some(data_source(Specifier::InlineString(key.expose().clone()))),
+                ..TlsCertificate::default()
+            })
+        }
         SecretValue::Trust(trust) => secret::Type::ValidationContext(CertificateValidationContext {
             trusted_ca: Some(data_source(match trust {
                 Trust::File(path) => Specifier::Filename(path.clone()),

@@ -10,8 +10,8 @@ use proto::generic_credential::Generic;
 use proto::hcm::http_connection_manager::RouteSpecifier;
 use proto::hcm::{HttpConnectionManager, HttpFilter, http_filter};
 use proto::listener::{Filter, Listener, filter};
-use proto::tls::UpstreamTlsContext;
 use proto::tls::common_tls_context::ValidationContextType;
+use proto::tls::{CommonTlsContext, DownstreamTlsContext, UpstreamTlsContext};
 use proto::upstream_http::HttpProtocolOptions;
 use proto::wkt::Any;
 use proto::{pack, unpack};
@@ -33,6 +33,11 @@ pub fn to_static_bootstrap(resources: &XdsResources) -> Bootstrap {
 
 fn inline_named(listener: &Listener, resources: &XdsResources) -> Listener {
     let mut listener = listener.clone();
+    for socket in listener.filter_chains.iter_mut().filter_map(|chain| chain.transport_socket.as_mut()) {
+        edit_socket(socket, |context: &mut DownstreamTlsContext| {
+            context.common_tls_context.iter_mut().for_each(name_secrets);
+        });
+    }
     for filter in listener.filter_chains.iter_mut().flat_map(|chain| &mut chain.filters) {
         inline_in_filter(filter, resources);
     }
@@ -66,7 +71,9 @@ fn inline_endpoints(cluster: &Cluster, resources: &XdsResources) -> Cluster {
         cluster.load_assignment = Some(assignment);
     }
     if let Some(socket) = &mut cluster.transport_socket {
-        name_trust(socket);
+        edit_socket(socket, |context: &mut UpstreamTlsContext| {
+            context.common_tls_context.iter_mut().for_each(name_secrets);
+        });
     }
     for any in cluster.typed_extension_protocol_options.values_mut() {
         edit(any, |options: &mut HttpProtocolOptions| {
@@ -76,17 +83,21 @@ fn inline_endpoints(cluster: &Cluster, resources: &XdsResources) -> Cluster {
     cluster
 }
 
-fn name_trust(socket: &mut TransportSocket) {
-    let Some(transport_socket::ConfigType::TypedConfig(any)) = &mut socket.config_type else { return };
-    edit(any, |context: &mut UpstreamTlsContext| {
-        let common = context.common_tls_context.as_mut();
-        if let Some(ValidationContextType::CombinedValidationContext(combined)) =
-            common.and_then(|common| common.validation_context_type.as_mut())
-            && let Some(secret) = &mut combined.validation_context_sds_secret_config
-        {
-            secret.sds_config = None;
+fn edit_socket<M: prost::Name + Default>(socket: &mut TransportSocket, change: impl FnOnce(&mut M)) {
+    if let Some(transport_socket::ConfigType::TypedConfig(any)) = &mut socket.config_type {
+        edit(any, change);
+    }
+}
+
+fn name_secrets(context: &mut CommonTlsContext) {
+    let trust = match &mut context.validation_context_type {
+        Some(ValidationContextType::CombinedValidationContext(combined)) => {
+            combined.validation_context_sds_secret_config.as_mut()
         }
-    });
+        _ => None,
+    };
+    let secrets = context.tls_certificate_sds_secret_configs.iter_mut().chain(trust);
+    secrets.for_each(|secret| secret.sds_config = None);
 }
 
 fn name_credential(filter: &mut HttpFilter) {

@@ -3,30 +3,20 @@
 use std::net::IpAddr;
 
 use ir::{UpstreamProtocol, UpstreamTls};
-use proto::core::{TransportSocket, transport_socket};
-use proto::pack;
+use proto::core::TransportSocket;
 use proto::tls::common_tls_context::{CombinedCertificateValidationContext, ValidationContextType};
 use proto::tls::subject_alt_name_matcher::SanType;
-use proto::tls::tls_parameters::TlsProtocol;
-use proto::tls::{
-    CertificateValidationContext, CommonTlsContext, SubjectAltNameMatcher, TlsParameters, UpstreamTlsContext,
-};
+use proto::tls::{CertificateValidationContext, CommonTlsContext, SubjectAltNameMatcher, UpstreamTlsContext};
 
 use super::config_source::sds;
 use super::matcher::exact;
-
-/// Under this name Envoy finds TLS.
-const TLS: &str = "envoy.transport_sockets.tls";
+use super::tls_socket::{tls_params, tls_socket};
 
 /// The transport socket of a cluster.
 pub(super) fn build_transport_socket(ir: &UpstreamTls, protocol: UpstreamProtocol) -> TransportSocket {
-    let context = UpstreamTlsContext {
+    tls_socket(&UpstreamTlsContext {
         common_tls_context: Some(CommonTlsContext {
-            tls_params: Some(TlsParameters {
-                tls_minimum_protocol_version: TlsProtocol::TlSv12.into(),
-                tls_maximum_protocol_version: TlsProtocol::TlSv13.into(),
-                ..TlsParameters::default()
-            }),
+            tls_params: Some(tls_params()),
             alpn_protocols: alpn_protocols(protocol),
             validation_context_type: Some(ValidationContextType::CombinedValidationContext(validation(ir))),
             ..CommonTlsContext::default()
@@ -34,11 +24,7 @@ pub(super) fn build_transport_socket(ir: &UpstreamTls, protocol: UpstreamProtoco
         // A server name is a DNS name (RFC 6066 §3): towards an address none is sent.
         sni: if is_address(&ir.sni) { String::new() } else { ir.sni.clone() },
         ..UpstreamTlsContext::default()
-    };
-    TransportSocket {
-        name: TLS.to_owned(),
-        config_type: Some(transport_socket::ConfigType::TypedConfig(pack(&context))),
-    }
+    })
 }
 
 /// The names stand in the cluster, the authorities come by SDS: one secret serves all clusters.

@@ -5,6 +5,7 @@
 mod nasty;
 mod policy;
 mod route;
+mod tls;
 
 use std::collections::BTreeMap;
 
@@ -42,12 +43,18 @@ fn object(document: &Value) -> Object {
 /// A world in which no object stands twice.
 pub(crate) fn world() -> impl Strategy<Value = World> {
     let routing = (vec(gateway(), 1..4), vec(http_route(), 0..6), vec(grant(), 0..4));
-    let plain = (vec(service(), 0..8), vec(slice(), 0..5), vec(secret(), 0..4), vec(namespace(), 0..3));
+    let plain = (
+        vec(service(), 0..8),
+        vec(slice(), 0..5),
+        vec(secret(), 0..4),
+        vec(namespace(), 0..3),
+        vec(tls::certificate(), 0..3),
+    );
     let backends = (vec(backend(), 0..8), vec(upstream(), 0..6), vec(policy::policy(), 0..6));
     (routing, plain, backends).prop_map(|(routing, plain, backends)| {
         let (plain_backends, upstreams, policies) = backends;
         let parts = [
-            routing.0, routing.1, routing.2, plain.0, plain.1, plain.2, plain.3, plain_backends, upstreams, policies,
+            routing.0, routing.1, routing.2, plain.0, plain.1, plain.2, plain.3, plain.4, plain_backends, upstreams, policies,
         ];
         let class = json!({"apiVersion": GATEWAY_API, "kind": "GatewayClass", "metadata": {"name": "chancery"},
             "spec": {"controllerName": translator::CONTROLLER_NAME}});
@@ -198,25 +205,29 @@ fn gateway() -> impl Strategy<Value = Value> {
 fn listener() -> impl Strategy<Value = Value> {
     let port = prop_oneof![12 => select(vec![1080, 8080, 8081]), 1 => select(vec![0, 80, 70000])];
     let protocol = mostly(&["HTTP"], &["TCP", "HTTPS", "bogus"]);
+    let plain = (port, protocol).prop_map(|(port, protocol)| (port, protocol, None));
+    let kind = prop_oneof![2 => plain, 1 => tls::protocol()];
     let from = mostly(&["All"], &["Same", "Selector"]);
-    (port, protocol, option::of(hostname()), from).prop_map(|(port, protocol, hostname, from)| {
+    (kind, option::of(hostname()), from).prop_map(|((port, protocol, tls), hostname, from)| {
         let selector = json!({"matchLabels": {"env": "prod"}});
         let namespaces = json!({"from": from, "selector": selector});
         let mut listener =
             json!({"name": "", "port": port, "protocol": protocol, "allowedRoutes": {"namespaces": namespaces}});
-        if let Some(hostname) = hostname {
-            listener["hostname"] = json!(hostname);
+        for (field, value) in [("hostname", hostname.map(Value::from)), ("tls", tls)] {
+            if let Some(value) = value {
+                listener[field] = value;
+            }
         }
         listener
     })
 }
 
 fn grant() -> impl Strategy<Value = Value> {
-    let from = text(&["HTTPRoute", "HTTPRoute", "Upstream"]);
+    let from = text(&["HTTPRoute", "HTTPRoute", "Upstream", "Gateway"]);
     let to = text(&["Service", "Backend", "Upstream", "Secret"]);
     (a_namespace(), a_namespace(), from, to).prop_map(|(namespace, from_namespace, from, to)| {
         let group = |kind: &str| match kind {
-            "HTTPRoute" => "gateway.networking.k8s.io",
+            "HTTPRoute" | "Gateway" => "gateway.networking.k8s.io",
             "Upstream" => "gloo.solo.io",
             "Backend" => "gateway.kgateway.dev",
             _ => "",

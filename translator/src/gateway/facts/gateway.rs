@@ -11,6 +11,7 @@ use ir::{EscapedSlashes, ProxyInfra};
 use super::key::GatewayKey;
 use crate::gateway::listener::Listener;
 use crate::status::{Rejection, Report};
+use crate::xds::EncodedResource;
 
 /// What a Gateway's parameters come to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,6 +59,29 @@ pub(crate) struct Placed {
     pub is_rejected: bool,
 }
 
+/// A certificate with its key, in a Secret.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CertificateValue {
+    /// What it is, or what is wrong with it. Nothing of the key.
+    pub result: Result<CertificateFacts, String>,
+    /// `None` if it cannot be used.
+    pub encoded: Option<Arc<EncodedResource>>,
+}
+
+/// What of a certificate others may know.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CertificateFacts {
+    /// The hosts that it is for; sorted, each once.
+    pub names: Vec<String>,
+}
+
+/// What is sent to the proxies of a Gateway by SDS, beside what its backends need. Nothing reads it, so that a
+/// certificate that is renewed concerns nothing else.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GatewaySecrets {
+    pub secrets: Vec<Arc<EncodedResource>>,
+}
+
 /// What a deployer must provide.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proxy {
@@ -74,6 +98,13 @@ impl Placed {
     /// Whether anything of it is served.
     pub(crate) fn is_served(&self) -> bool {
         self.served().next().is_some()
+    }
+
+    /// The listeners that have their port: those that are served, and those that keep their hosts from others although
+    /// they cannot be served.
+    pub(crate) fn on_ports(&self) -> impl Iterator<Item = &Listener> {
+        let is_rejected = self.is_rejected;
+        self.listeners.iter().filter(move |listener| !is_rejected && listener.has_its_port())
     }
 
     /// The listeners that are served.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ir::{Hostname, ListenerIr, Precedence};
+use ir::{Hostname, ListenerIr, Precedence, RouteTableId};
 
 use super::key::RouteKey;
 use crate::xds::EncodedResource;
@@ -33,25 +33,46 @@ pub(crate) struct Entries(pub Vec<(OrderKey, Arc<[u8]>)>);
 
 /// A virtual host that exists.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct HostFace {
+pub(crate) enum HostFace {
     /// The listener that it belongs to; only routes that attach there serve it.
-    pub listener: Arc<str>,
+    Of(Arc<str>),
+    /// It belongs to another listener of the port than the connection does.
+    Misdirected,
 }
 
 /// The part of a port that virtual hosts depend on.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PortFace {
     pub listener: ListenerIr,
-    /// The listeners of the Gateway on the port: name and hostname.
-    pub hostnames: Vec<(Arc<str>, Hostname)>,
+    /// The listeners of the Gateway on the port.
+    pub listeners: Vec<PortListener>,
+}
+
+/// A listener of a Gateway on a port.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PortListener {
+    pub name: Arc<str>,
+    pub hostname: Hostname,
+    /// Its route table; `None` if it has none, or is not served.
+    pub table: Option<Arc<RouteTableId>>,
 }
 
 impl PortFace {
     /// The listener that a host belongs to: that with the most specific hostname that covers it. Routes of wider
     /// listeners do not serve it (listener isolation).
-    pub(crate) fn owner(&self, hostname: &Hostname) -> Option<&(Arc<str>, Hostname)> {
-        let covering = self.hostnames.iter().filter(|(_, listener)| listener.covers(hostname));
-        covering.min_by(|(_, left), (_, right)| left.cmp(right))
+    pub(crate) fn owner(&self, hostname: &Hostname) -> Option<&PortListener> {
+        let covering = self.listeners.iter().filter(|listener| listener.hostname.covers(hostname));
+        covering.min_by(|left, right| left.hostname.cmp(&right.hostname))
+    }
+
+    /// Whether a route table is served here.
+    pub(crate) fn has_table(&self, table: &RouteTableId) -> bool {
+        self.listener.tables().any(|served| **served == *table)
+    }
+
+    /// Whether a hostname is that of a listener.
+    pub(crate) fn has_listener_for(&self, hostname: &Hostname) -> bool {
+        self.listeners.iter().any(|listener| listener.hostname == *hostname)
     }
 }
 

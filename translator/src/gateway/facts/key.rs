@@ -1,7 +1,9 @@
 //! Names of what stages come to.
 
+use std::sync::Arc;
+
 use crds::{NamespacedName, ObjectKey};
-use ir::{GatewayName, Hostname};
+use ir::{GatewayName, Hostname, RouteTableId};
 
 /// The name of a Gateway.
 pub(crate) type GatewayKey = NamespacedName;
@@ -13,7 +15,8 @@ pub(crate) type RouteKey = NamespacedName;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct HostKey {
     pub gateway: GatewayKey,
-    pub port: u16,
+    /// The route table that it stands in.
+    pub table: Arc<RouteTableId>,
     pub hostname: Hostname,
 }
 

@@ -9,8 +9,10 @@ mod route;
 
 pub(crate) use backend::{BackendFace, BackendValue, EncodedBackend, ResolvedBackend};
 pub use gateway::Proxy;
-pub(crate) use gateway::{ClassFace, GatewayFace, Parameters, Placed};
-pub(crate) use host::{Entries, HostFace, OrderKey, PortFace, PortValue};
+pub(crate) use gateway::{
+    CertificateFacts, CertificateValue, ClassFace, GatewayFace, GatewaySecrets, Parameters, Placed,
+};
+pub(crate) use host::{Entries, HostFace, OrderKey, PortFace, PortListener, PortValue};
 pub(crate) use key::{BackendKey, GatewayKey, HostKey, RouteKey, gateway_name};
 pub(crate) use policy::{PolicyEffect, PolicyFace, PolicyFact};
 pub use route::RouteVersion;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ir::{DirectResponse, Hostname, PathMatch, Precedence, RouteIr};
+use ir::{DirectResponse, Hostname, PathMatch, Precedence, RouteIr, RouteTableId};
 
 use super::key::{BackendKey, GatewayKey};
 use super::policy::PolicyFact;
@@ -166,8 +166,8 @@ pub(crate) struct Row {
     pub gateway: GatewayKey,
     /// The listener's name.
     pub listener: Arc<str>,
-    /// The listener's port; `None` if it is not served.
-    pub port: Option<u16>,
+    /// The listener's route table; `None` if it is not served.
+    pub table: Option<Arc<RouteTableId>>,
     /// Narrowed to the listener's.
     pub effective: Hostname,
     /// As the route writes it; decides precedence.
@@ -204,7 +204,7 @@ impl RouteVersion {
     /// The backends that the Gateways need for it.
     pub(crate) fn uses(&self) -> BTreeSet<(GatewayKey, BackendKey)> {
         let gateways: BTreeSet<_> =
-            self.rows.iter().filter(|row| row.port.is_some()).map(|row| &row.gateway).collect();
+            self.rows.iter().filter(|row| row.table.is_some()).map(|row| &row.gateway).collect();
         let of_gateway = |gateway: &GatewayKey| {
             self.route.backends.iter().map(|backend| (gateway.clone(), backend.clone())).collect::<Vec<_>>()
         };

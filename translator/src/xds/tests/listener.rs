@@ -65,7 +65,7 @@ fn the_access_log_is_there_when_asked_for_and_logs_no_credential() {
 }
 
 fn http(listener: &ListenerIr) -> &HttpChain {
-    let Protocol::Http(http) = &listener.chains[0].protocol;
+    let Protocol::Http(http) = &listener.chains[0].protocol else { panic!("it speaks HTTP") };
     http
 }
 

@@ -20,7 +20,7 @@ fn encode(sample: &Sample) -> Vec<EncodedResource> {
         all.push(encode_listener(listener, &Settings::default()));
         let mut table = Table::new(RouteConfigName::http(listener.bind.port));
         for VirtualHost { hostname, routes } in hosts {
-            table.add_host(hostname);
+            table.set_host(hostname, HostRole::Routes);
             let routes = routes.iter().enumerate();
             let routes = routes
                 .map(|(at, route)| (at, Arc::from(encode_route(route, hostname, listener))))
@@ -141,7 +141,7 @@ fn the_version_of_a_table_is_that_of_its_content_whatever_came_before() {
     };
     let empty = table.encode();
     let (first, second) = ([(1, route("/a"))], [(1, route("/b"))]);
-    table.add_host(&hosts[0].hostname);
+    table.set_host(&hosts[0].hostname, HostRole::Routes);
     table.replace(&hosts[0].hostname, &[], &first);
     let with_first = table.encode();
     table.replace(&hosts[0].hostname, &first, &second);

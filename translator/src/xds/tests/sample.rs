@@ -1,14 +1,15 @@
 //! Constructors for the representation, and one gateway with a bit of everything.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ir::{
     Bind, ClusterIr, ClusterName, Clusters, Credential, Destination, DirectResponse, Discovery, Endpoint,
     EscapedSlashes, FilterChainIr, Forward, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname,
     HttpChain, ListenerIr, ListenerName, PathMatch, PathRewrite, Protocol, QueryParamMatch, Redacted,
-    Redirect, RedirectPath, Rewrite, RouteAction, RouteConfigName, RouteIr, RouteMatch, RouteName, Scheme,
-    SecretIr, SecretName, SecretValue, StringMatch, Target, Timeouts, Trust, UpstreamHttp, UpstreamProtocol,
-    UpstreamTls,
+    Redirect, RedirectPath, Rewrite, RouteAction, RouteIr, RouteMatch, RouteName, RouteTableId, Scheme,
+    SecretIr, SecretName, SecretValue, StringMatch, Target, Timeouts, Transport, Trust, UpstreamHttp,
+    UpstreamProtocol, UpstreamTls,
 };
 
 use crate::xds::local_route::Origin;
@@ -91,12 +92,14 @@ pub(super) fn virtual_host(hostname: &str, routes: Vec<RouteIr>) -> VirtualHost 
 }
 
 pub(super) fn listener(port: u16) -> ListenerIr {
-    let http =
-        HttpChain { route_config: RouteConfigName::http(port), escaped_slashes: EscapedSlashes::default() };
+    let table = Arc::new(RouteTableId { port, https: None });
+    let http = HttpChain { table, escaped_slashes: EscapedSlashes::default() };
+    let chain = FilterChainIr { server_name: Hostname::Any, tls: None, protocol: Protocol::Http(http) };
     ListenerIr {
         name: ListenerName::http(port),
         bind: Bind { addresses: vec!["127.0.0.1".parse().unwrap()], port },
-        chains: vec![FilterChainIr { protocol: Protocol::Http(http) }],
+        transport: Transport::Plain,
+        chains: vec![chain],
     }
 }
 
