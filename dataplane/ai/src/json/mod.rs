@@ -4,4 +4,4 @@ mod capture;
 mod object;
 
 pub use capture::Capture;
-pub use object::{Edit, Field, Object, ObjectError};
+pub use object::{Edit, Field, Object, ObjectError, elements};

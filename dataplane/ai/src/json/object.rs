@@ -45,6 +45,21 @@ impl fmt::Display for ObjectError {
 
 impl std::error::Error for ObjectError {}
 
+/// Where the elements stand in the array that the text is.
+///
+/// # Errors
+/// The text is no array. What [`Object::parse`] says of nested values holds here, too.
+pub fn elements(text: &[u8]) -> Result<Vec<Range<usize>>, ObjectError> {
+    let mut scanner = Scanner { text, at: 0 };
+    let mut elements = Vec::new();
+    scanner.list(b'[', b']', |scanner| {
+        elements.push(scanner.value()?);
+        Ok(())
+    })?;
+    scanner.end()?;
+    Ok(elements)
+}
+
 /// A change of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
@@ -73,34 +88,25 @@ impl<'a> Object<'a> {
         if text.starts_with(b"\xef\xbb\xbf") {
             scanner.at = 3;
         }
-        scanner.expect(b'{')?;
         let mut fields = Vec::new();
-        scanner.blank();
-        if scanner.peek() != Some(b'}') {
-            loop {
-                let name = scanner.name()?;
-                scanner.expect(b':')?;
-                fields.push(Field { name, value: scanner.value()? });
-                scanner.blank();
-                match scanner.peek() {
-                    Some(b',') => scanner.at += 1,
-                    Some(b'}') => break,
-                    _ => return Err(ObjectError::Syntax(scanner.at)),
-                }
-            }
-        }
-        let end = scanner.at;
-        scanner.at += 1;
-        scanner.blank();
-        match scanner.peek() {
-            None => Ok(Self { text, fields, end }),
-            Some(_) => Err(ObjectError::Syntax(scanner.at)),
-        }
+        let end = scanner.list(b'{', b'}', |scanner| {
+            let name = scanner.name()?;
+            scanner.expect(b':')?;
+            fields.push(Field { name, value: scanner.value()? });
+            Ok(())
+        })?;
+        scanner.end()?;
+        Ok(Self { text, fields, end })
     }
 
     /// The members, in order.
     pub fn fields(&self) -> &[Field<'a>] {
         &self.fields
+    }
+
+    /// The members, in order.
+    pub fn into_fields(self) -> Vec<Field<'a>> {
+        self.fields
     }
 
     /// The value of a member as text. Of several with one name the last one, which is the one that readers take.
@@ -194,6 +200,39 @@ impl<'a> Scanner<'a> {
         }
         self.at += 1;
         Ok(())
+    }
+
+    /// What stands between two brackets, with commas between; where the closing one stands.
+    fn list(
+        &mut self,
+        open: u8,
+        close: u8,
+        mut item: impl FnMut(&mut Self) -> Result<(), ObjectError>,
+    ) -> Result<usize, ObjectError> {
+        self.expect(open)?;
+        self.blank();
+        if self.peek() != Some(close) {
+            loop {
+                item(self)?;
+                self.blank();
+                match self.peek() {
+                    Some(b',') => self.at += 1,
+                    Some(byte) if byte == close => break,
+                    _ => return Err(ObjectError::Syntax(self.at)),
+                }
+            }
+        }
+        self.at += 1;
+        Ok(self.at - 1)
+    }
+
+    /// Nothing but blanks may follow.
+    fn end(&mut self) -> Result<(), ObjectError> {
+        self.blank();
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(ObjectError::Syntax(self.at)),
+        }
     }
 
     /// A string, with its quotes; the scanner stands at its first quote.
@@ -324,6 +363,20 @@ mod tests {
         for text in ["{}", r#"{"model":"b"}"#, r#"{"model":"a","m\u006fdel":"b"}"#, r#"{"x":{"model":"a"}}"#]
         {
             assert!(!object(text).holds(&edit), "{text}");
+        }
+    }
+
+    #[test]
+    fn elements_are_found_in_place() {
+        let found = |text: &str| {
+            elements(text.as_bytes())
+                .map(|places| places.into_iter().map(|place| text[place].to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(found(" [ ] ").unwrap(), Vec::<String>::new());
+        let text = "[1, \"],\\\"\" ,{\"a\":[2]},[ [] ],null\n]";
+        assert_eq!(found(text).unwrap(), ["1", "\"],\\\"\"", "{\"a\":[2]}", "[ [] ]", "null"]);
+        for text in ["", "{}", "[", "[1", "[1,]", "[,]", "[1 2]", "[1]]", "[1] 2", "[\"a]"] {
+            assert!(elements(text.as_bytes()).is_err(), "{text}");
         }
     }
 

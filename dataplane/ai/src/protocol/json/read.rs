@@ -1,10 +1,9 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::json::{self, Object, elements};
 use crate::protocol::error::RequestError;
 use crate::protocol::lost::Lost;
 
@@ -48,7 +47,8 @@ pub(in crate::protocol) fn is_json_object(text: &str) -> bool {
     text.trim_ascii_start().starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
-/// One value of a request, with its path.
+/// One value of a request, with its path. The document is known to be JSON, so that values in it are only looked for, which
+/// costs less than to read what they hold once more at each level.
 #[derive(Debug, Clone)]
 pub(in crate::protocol) struct Field<'a> {
     raw: &'a str,
@@ -139,14 +139,16 @@ impl<'a> Field<'a> {
             return Err(self.wrong("an object"));
         }
         self.check_depth()?;
-        let entries: Entries<'a> = serde_json::from_str(self.raw).map_err(|_| self.wrong("an object"))?;
+        let object = Object::parse(self.raw.as_bytes()).map_err(|_| self.wrong("an object"))?;
+        let entry = |field: json::Field<'a>| Some((field.name, self.raw.get(field.value)?));
+        let entries: Vec<_> = object.into_fields().into_iter().filter_map(entry).collect();
         let mut fields = Fields { path: self.path.clone(), depth: self.depth, entries: Vec::new() };
-        if let Some(name) = repeated(&entries.0) {
+        if let Some(name) = repeated(&entries) {
             let path = fields.path_of(name);
             // Readers differ in which of two values they believe; a guard and a provider must not.
             return Err(RequestError::invalid(Some(&path), "the field is given twice"));
         }
-        fields.entries = entries.0;
+        fields.entries = entries;
         Ok(fields)
     }
 
@@ -156,8 +158,8 @@ impl<'a> Field<'a> {
         }
         self.check_depth()?;
         let depth = self.depth + 1;
-        let items: Items<'a> = serde_json::from_str(self.raw).map_err(|_| self.wrong("an array"))?;
-        let fields = items.0.into_iter().enumerate();
+        let items = elements(self.raw.as_bytes()).map_err(|_| self.wrong("an array"))?;
+        let fields = items.into_iter().filter_map(|item| self.raw.get(item)).enumerate();
         Ok(fields.map(|(index, raw)| Field { raw, depth, path: format!("{}[{index}]", self.path) }).collect())
     }
 
@@ -261,69 +263,4 @@ fn snake_case(name: &str) -> String {
         out.push(c.to_ascii_lowercase());
     }
     out
-}
-
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(KeyVisitor)
-    }
-}
-
-struct Entries<'a>(Vec<(Cow<'a, str>, &'a str)>);
-
-impl<'de> Deserialize<'de> for Entries<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor;
-        impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = Entries<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some((key, value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-                    entries.push((key.0, value.get()));
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(EntriesVisitor)
-    }
-}
-
-struct Items<'a>(Vec<&'a str>);
-
-impl<'de> Deserialize<'de> for Items<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ItemsVisitor;
-        impl<'de> Visitor<'de> for ItemsVisitor {
-            type Value = Items<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = seq.next_element::<&'de RawValue>()? {
-                    items.push(item.get());
-                }
-                Ok(Items(items))
-            }
-        }
-        deserializer.deserialize_seq(ItemsVisitor)
-    }
 }

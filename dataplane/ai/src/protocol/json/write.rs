@@ -143,15 +143,27 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Where the first byte stands that a string cannot have as it is.
+/// Where the first byte stands that a string cannot have as it is. Eight bytes are looked at in one word.
 fn first_escaped(bytes: &[u8]) -> Option<usize> {
-    const LANES: usize = 16;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let found = escaped_bytes(u64::from_le_bytes(*word));
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
     let is_escaped = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    // All lanes at once, without a branch for each, is what compilers make vector instructions of.
-    let plain = |lanes: &[u8]| !lanes.iter().fold(false, |found, byte| found | is_escaped(byte));
-    let passed = bytes.chunks_exact(LANES).take_while(|lanes| plain(lanes)).count() * LANES;
-    let at = bytes.get(passed..)?.iter().position(is_escaped)?;
-    Some(passed + at)
+    Some(words.len() * 8 + rest.iter().position(is_escaped)?)
+}
+
+/// A word whose lowest bit that is set belongs to the first (lowest) byte of `word` that has to be escaped; zero if there
+/// is none. Bytes behind that one may be taken for others: a subtraction carries into them.
+fn escaped_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, 0x20) | is(b'"') | is(b'\\')) & HIGH
 }
 
 fn escape(byte: u8, out: &mut Vec<u8>) {
