@@ -2,7 +2,8 @@
 //!
 //! One call for each value would cost Envoy more than the rest of what is done to a metered request. What is written is four of
 //! protobuf's rules, which do not change: `Struct.fields` is field 1, a map, so each entry is a message with the name
-//! in field 1 and the value in field 2; a `Value` has a number in field 2, a text in field 3, a truth value in field 4.
+//! in field 1 and the value in field 2; a `Value` has a number in field 2, a text in field 3, a truth value in field 4, a
+//! `Struct` in field 5, a list in field 6; a `ListValue` has its values in field 1.
 
 /// The tag of a field that is a message, a text or a map's entry.
 const fn bytes_tag(field: u8) -> u8 {
@@ -32,7 +33,7 @@ impl Metadata {
 
     /// Adds a text.
     pub fn text(&mut self, name: &str, value: &str) {
-        self.entry(name, 1 + varint_length(value.len()) + value.len());
+        self.entry(name, message_length(value.len()));
         self.0.push(bytes_tag(3));
         self.varint(value.len());
         self.0.extend_from_slice(value.as_bytes());
@@ -52,11 +53,27 @@ impl Metadata {
         self.0.extend_from_slice(&[BOOL_TAG, u8::from(value)]);
     }
 
+    /// Adds a list of structs.
+    pub fn structs(&mut self, name: &str, items: &[Self]) {
+        // Each is a message in a message: a `Struct` in a `Value`.
+        let value = |item: &Self| message_length(item.0.len());
+        let list: usize = items.iter().map(|item| message_length(value(item))).sum();
+        self.entry(name, message_length(list));
+        self.0.push(bytes_tag(6));
+        self.varint(list);
+        for item in items {
+            self.0.push(bytes_tag(1));
+            self.varint(value(item));
+            self.0.push(bytes_tag(5));
+            self.varint(item.0.len());
+            self.0.extend_from_slice(&item.0);
+        }
+    }
+
     /// The beginning of an entry whose value is a message of this length, which comes next.
     fn entry(&mut self, name: &str, value: usize) {
-        let name_part = 1 + varint_length(name.len()) + name.len();
         self.0.push(bytes_tag(1));
-        self.varint(name_part + 1 + varint_length(value) + value);
+        self.varint(message_length(name.len()) + message_length(value));
         self.0.push(bytes_tag(1));
         self.varint(name.len());
         self.0.extend_from_slice(name.as_bytes());
@@ -71,6 +88,11 @@ impl Metadata {
         }
         self.0.push(value as u8);
     }
+}
+
+/// How long a field is whose value has this length.
+fn message_length(value: usize) -> usize {
+    1 + varint_length(value) + value
 }
 
 fn varint_length(value: usize) -> usize {
@@ -92,6 +114,25 @@ mod tests {
             b"\x0a\x09\x0a\x01a\x12\x04\x1a\x02xy",
             b"\x0a\x0e\x0a\x01n\x12\x09\x11\0\0\0\0\0\0\x08\x40",
             b"\x0a\x07\x0a\x01b\x12\x02\x20\x01",
+        ];
+        assert_eq!(metadata.as_bytes(), expected.concat());
+    }
+
+    #[test]
+    fn lists_are_what_protobuf_writes() {
+        let item = |name: &str| {
+            let mut item = Metadata::new();
+            item.text("n", name);
+            item
+        };
+        let mut metadata = Metadata::new();
+        metadata.structs("l", &[item("x"), item("y")]);
+        metadata.structs("e", &[]);
+        let expected: &[&[u8]] = &[
+            b"\x0a\x23\x0a\x01l\x12\x1e\x32\x1c",
+            b"\x0a\x0c\x2a\x0a\x0a\x08\x0a\x01n\x12\x03\x1a\x01x",
+            b"\x0a\x0c\x2a\x0a\x0a\x08\x0a\x01n\x12\x03\x1a\x01y",
+            b"\x0a\x07\x0a\x01e\x12\x02\x32\0",
         ];
         assert_eq!(metadata.as_bytes(), expected.concat());
     }

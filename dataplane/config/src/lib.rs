@@ -24,6 +24,13 @@ pub const POLICY_KEY: &str = "policy";
 /// with that list, in the form of the client's API.
 pub const MODELS_KEY: &str = "models";
 
+/// The key of route metadata whose value is the route's [`Pool`] as JSON text.
+pub const POOL_KEY: &str = "pool";
+
+/// The namespace of dynamic metadata under which the module says which groups of a pool a request is sent to, where that
+/// is not the configured order.
+pub const GROUPS_NAMESPACE: &str = "chancery.ai.groups";
+
 /// The header in which the model of a request stands while a route is chosen: that of the Gateway API Inference
 /// Extension's body-based routing.
 pub const MODEL_HEADER: &str = "x-gateway-model-name";
@@ -72,6 +79,13 @@ pub struct ClusterConfig {
     /// Set where the client's own credential is passed on: the header that carries it to this provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passthrough: Option<CredentialHeader>,
+    /// The headers in which Envoy adds the gateway's own credential: what they carry is taken out of the provider's errors.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<CredentialHeader>,
+    /// Set where other clusters can take this one's requests: its name in a [`Pool`]. An answer with `Retry-After` ejects
+    /// it for that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_member: Option<String>,
     /// The largest request body in bytes that is read; a larger one is answered with 413.
     pub max_request_bytes: u32,
 }
@@ -181,6 +195,16 @@ pub struct RoutePolicy {
     /// Set where the route says something about translation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translation: Option<Translation>,
+}
+
+/// The clusters that a route shares its requests among.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pool {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The names of the clusters, in groups in the order of their use.
+    pub groups: Vec<Vec<String>>,
 }
 
 /// A message that a route adds.

@@ -167,6 +167,11 @@ unsafe extern "C" {
         value: u64,
     ) -> u32;
     fn envoy_dynamic_module_callback_http_clear_route_cache(filter: EnvoyFilter);
+    fn envoy_dynamic_module_callback_http_clear_route_cluster_cache(filter: EnvoyFilter);
+    fn envoy_dynamic_module_callback_http_get_cluster_name(
+        filter: EnvoyFilter,
+        result: *mut EnvoyBuffer,
+    ) -> bool;
     fn envoy_dynamic_module_callback_log(level: u32, message: ModuleBuffer);
 }
 
@@ -518,6 +523,19 @@ impl Stream {
     pub(crate) fn clear_route_cache(&mut self) {
         // SAFETY: the filter is alive during its hook.
         unsafe { envoy_dynamic_module_callback_http_clear_route_cache(self.0) }
+    }
+
+    /// Has the route chosen now, if that is still to be done: without a route there are no metadata of one.
+    pub(crate) fn choose_route(&mut self) {
+        let mut name = EMPTY;
+        // SAFETY: the filter is alive during its hook; `name` is ours. Envoy looks for the route to tell its cluster.
+        unsafe { envoy_dynamic_module_callback_http_get_cluster_name(self.0, &raw mut name) };
+    }
+
+    /// Has the route choose its cluster again.
+    pub(crate) fn refresh_cluster(&mut self) {
+        // SAFETY: the filter is alive during its hook; Envoy does nothing where there is no route.
+        unsafe { envoy_dynamic_module_callback_http_clear_route_cluster_cache(self.0) }
     }
 }
 

@@ -1,14 +1,19 @@
 //! The filter of a listener. Routes enable it that are chosen by the model of a request: it reads the model, puts it into a
-//! header, and has the route chosen again. It also answers requests for a route's list of models.
+//! header, and has the route chosen again. Routes to pools enable it, too: it has members that are ejected passed over. It
+//! also answers requests for a route's list of models.
 
 use std::sync::Arc;
 
 use ai::exchange::Refusal;
 use ai::metadata::Metadata;
 use ai::model_routing::{self, Named};
-use ai_config::{GatewayConfig, METADATA_NAMESPACE, MODEL_HEADER, MODEL_READ_KEY, MODELS_KEY, Schema};
+use ai_config::{
+    GROUPS_NAMESPACE, GatewayConfig, METADATA_NAMESPACE, MODEL_HEADER, MODEL_READ_KEY, MODELS_KEY, POOL_KEY,
+    Pool, Schema, VERSION,
+};
 
 use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Scope, Stream};
+use crate::ejection;
 use crate::metrics::{self, Metrics};
 use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody};
 
@@ -76,6 +81,10 @@ impl Filter {
             self.give_up();
             stream.respond(200, "application/json", &body, "chancery_ai_models");
             return HeadersStatus::Stop;
+        }
+        if is_pool(stream) {
+            avoid_ejected(stream);
+            return HeadersStatus::Continue;
         }
         // Whatever the client says there is not what it asks for.
         stream.remove_header(HeaderMap::Request, MODEL_HEADER);
@@ -152,6 +161,30 @@ fn choose(stream: &mut Stream, model: Option<&str>) {
     read.text(MODEL_READ_KEY, "true");
     stream.set_metadata(METADATA_NAMESPACE, &read);
     stream.clear_route_cache();
+    if ejection::is_any_ejected() {
+        stream.choose_route();
+        avoid_ejected(stream);
+    }
+}
+
+/// Whether the route sends requests to a pool.
+fn is_pool(stream: &Stream) -> bool {
+    stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, POOL_KEY).is_some()
+}
+
+/// Has members of the route's pool, if it has one, passed over while they are ejected.
+fn avoid_ejected(stream: &mut Stream) {
+    if !ejection::is_any_ejected() {
+        return;
+    }
+    let Some(pool) = stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, POOL_KEY) else { return };
+    // A pool that cannot be read keeps the order that Envoy has.
+    let pool = serde_json::from_slice::<Pool>(pool).ok().filter(|pool| pool.version == VERSION);
+    let groups = pool.and_then(|pool| ai::ejection::groups_without(&pool, ejection::is_ejected));
+    if let Some(groups) = groups {
+        stream.set_metadata(GROUPS_NAMESPACE, &groups);
+        stream.refresh_cluster();
+    }
 }
 
 /// A header of the request; empty if it is not there or is no text.

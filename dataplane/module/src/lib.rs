@@ -6,6 +6,7 @@
 
 #[allow(unsafe_code, reason = "the one file that speaks to Envoy's C functions")]
 mod abi;
+mod ejection;
 mod gateway;
 mod metrics;
 mod placement;

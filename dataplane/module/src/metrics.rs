@@ -32,6 +32,7 @@ pub(crate) struct Metrics {
     prompt: Counter,
     completion: Counter,
     rate_limited: Counter,
+    ejections: Counter,
     token_usage: Histogram,
     duration: Histogram,
     first_token: Histogram,
@@ -84,6 +85,7 @@ impl Metrics {
             prompt: definer.counter("ai_prompt_tokens_total", &labels)?,
             completion: definer.counter("ai_completion_tokens_total", &labels)?,
             rate_limited: definer.counter("ai_rate_limited_tokens_total", &labels)?,
+            ejections: definer.counter("ai_ejections_total", &["llm", "cluster"])?,
             token_usage: definer.histogram(
                 "gen_ai_client_token_usage",
                 &[operation, provider, request, response, "gen_ai_token_type"],
@@ -104,6 +106,15 @@ impl Metrics {
             (Some((scope, metrics)), _) => metrics.count(scope, attempt),
             (None, Some(stream)) => self.count(stream, attempt),
             (None, None) => {}
+        }
+    }
+
+    /// Counts that a member of a pool is ejected: by the metrics that are shared, or, if there are none, by these.
+    pub(crate) fn eject(&self, stream: &Stream, llm: &str, cluster: &str) {
+        let shared = SHARED.read().unwrap_or_else(PoisonError::into_inner);
+        match shared.last() {
+            Some((scope, metrics)) => scope.count(metrics.ejections, [llm, cluster], 1),
+            None => stream.count(self.ejections, [llm, cluster], 1),
         }
     }
 

@@ -12,6 +12,7 @@ use ai_config::{
 };
 
 use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Stream};
+use crate::ejection::Member;
 use crate::metrics::{Attempt, Ending, Metrics};
 use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody};
 
@@ -52,6 +53,8 @@ const MAX_POLICIES: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Config {
     cluster: Arc<ClusterConfig>,
+    /// Set where other clusters can take its requests.
+    member: Option<Arc<Member>>,
     metrics: Metrics,
     policies: RwLock<HashMap<Vec<u8>, Arc<RoutePolicy>>>,
     no_policy: Arc<RoutePolicy>,
@@ -67,11 +70,24 @@ impl Config {
         placement::check_version(cluster.version)?;
         let metrics = Metrics::define(definer).ok_or("Envoy does not define its metrics")?;
         Ok(Self {
+            member: cluster.pool_member.as_deref().map(Member::of),
             cluster: Arc::new(cluster),
             metrics,
             policies: RwLock::default(),
             no_policy: Arc::default(),
         })
+    }
+
+    /// Ejects the provider from its pool, if it has answered that it wants no requests for a time.
+    fn eject(&self, stream: &Stream, provider: &str, status: u16) {
+        let Some((member, name)) = self.member.as_ref().zip(self.cluster.pool_member.as_deref()) else {
+            return;
+        };
+        let header = |name: &str| std::str::from_utf8(stream.header(HeaderMap::Response, name)?).ok();
+        let asked_for = ai::ejection::asked_for(status, header, SystemTime::now());
+        if asked_for.is_some_and(|time| member.eject(time)) {
+            self.metrics.eject(stream, provider, name);
+        }
     }
 
     /// The policy that a route's metadata holds; `None` if it cannot be read.
@@ -247,6 +263,10 @@ impl Filter {
         let is_encoded = text("content-encoding").is_some_and(|encoding| encoding != "identity");
         let content_type = text("content-type").unwrap_or_default().to_owned();
         self.status = Some(status);
+        self.config.eject(stream, exchange.facts().name, status);
+        if !(200..300).contains(&status) {
+            exchange.redact(credentials(stream, &self.config.cluster.credentials));
+        }
         self.passage = exchange.answer_begins(status, &content_type, is_encoded);
         if end {
             self.passage = Passage::AsItIs;
@@ -257,6 +277,7 @@ impl Filter {
             Passage::Changed => stream.remove_header(HeaderMap::Response, "content-length"),
             Passage::Replaced => {
                 stream.remove_header(HeaderMap::Response, "content-length");
+                stream.remove_header(HeaderMap::Response, "content-encoding");
                 stream.set_header(HeaderMap::Response, "content-type", b"application/json");
             }
             Passage::Translated(content_type) => {
@@ -426,6 +447,14 @@ fn restore(stream: &mut Stream) {
             None => stream.remove_header(HeaderMap::Request, name),
         }
     }
+}
+
+/// The credentials that the request went out with. Envoy adds them behind this filter, to the same headers.
+fn credentials<'a>(stream: &'a Stream, headers: &'a [CredentialHeader]) -> impl Iterator<Item = &'a [u8]> {
+    headers.iter().filter_map(|CredentialHeader { name, prefix }| {
+        let value = stream.header(HeaderMap::Request, name)?;
+        Some(value.strip_prefix(prefix.as_bytes()).unwrap_or(value))
+    })
 }
 
 /// Puts the client's own credential where the provider looks for it. A client that knows the provider has done so

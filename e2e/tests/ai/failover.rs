@@ -2,11 +2,14 @@
 //! (acceptance rows A20–A24).
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use e2e::http::eventually;
+use mock_llm::Knobs;
 use serde_json::json;
 
-use crate::world::{World, backend, chat, failing, route, secret};
+use crate::world::{DEADLINE, World, backend, chat, failing, route, secret};
 
 /// Two groups of different providers with different keys, in different headers.
 fn mixed() -> String {
@@ -208,5 +211,112 @@ async fn a_stream_that_breaks_is_not_tried_again() -> Result<()> {
     body["stream"] = json!(true);
     drop(world.post("/pool", &[], &body).await);
     assert_eq!((world.a.recording().take().len(), world.b.recording().take().len()), (1, 0));
+    Ok(())
+}
+
+/// Two groups of one member each, with different keys.
+fn pair() -> String {
+    mixed().replace(", authHeader: {headerName: x-own-key, prefix: 'Key '}", "")
+}
+
+/// An answer of 429 that says when to come again.
+fn busy(seconds: u64) -> Knobs {
+    Knobs { retry_after: Some(seconds), ..failing(429) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retry_after_is_honoured_where_there_is_another_provider() -> Result<()> {
+    const SECONDS: u64 = 3;
+    let world = World::start(&pair(), &[]).await?;
+    world.a.set_knobs(Knobs { status_requests: Some(1), ..busy(SECONDS) });
+    let begun = Instant::now();
+    let answer = world.post("/pool", &[], &chat("first")).await?;
+    assert_eq!((answer.status, world.a.recording().take().len()), (200, 1), "{}", answer.text());
+    let time_of_return = eventually(DEADLINE, || async {
+        let answer = world.post("/pool", &[], &chat("next")).await?;
+        ensure!(answer.status == 200, "{}", answer.text());
+        ensure!(world.a.recording().take().len() == 1, "A is still ejected");
+        anyhow::Ok(begun.elapsed())
+    })
+    .await?;
+    assert!(time_of_return >= Duration::from_secs(SECONDS), "A was asked again after {time_of_return:?}");
+    let at_b = world.b.recording().take().len();
+    assert!(at_b > 1, "{at_b} requests at B: the failover, and those of the time in which A is ejected");
+    world
+        .counter(&["ai_ejections_total", "llm=\"openai\"", "cluster=\"backend/default/pool/0/0\""], 1)
+        .await?;
+    Ok(())
+}
+
+/// Where all have said when to come again, requests go as if none had.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_all_providers_are_ejected_requests_go_to_the_first() -> Result<()> {
+    let world = World::start(&pair(), &[]).await?;
+    world.a.set_knobs(busy(600));
+    world.b.set_knobs(busy(600));
+    for index in 0..3 {
+        let answer = world.post("/pool", &[], &chat(&format!("{index}"))).await?;
+        assert_eq!((answer.status, answer.header("retry-after")), (429, Some("600")), "{}", answer.text());
+        assert_eq!((world.a.recording().take().len(), world.b.recording().take().len()), (1, 1), "{index}");
+    }
+    Ok(())
+}
+
+/// An ejected provider comes last, but comes: it is asked when all others have failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ejected_provider_is_the_last_resort() -> Result<()> {
+    let world = World::start(&pair(), &[]).await?;
+    world.a.set_knobs(Knobs { status_requests: Some(1), ..busy(600) });
+    assert_eq!(world.post("/pool", &[], &chat("first")).await?.status, 200);
+    assert_eq!(world.post("/pool", &[], &chat("second")).await?.status, 200);
+    world.b.set_knobs(failing(500));
+    world.b.recording().take();
+    assert_eq!(world.a.recording().take().len(), 1);
+    let answer = world.post("/pool/v1/chat/completions", &[], &chat("third")).await?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let (at_a, at_b) = (world.a.recording().take(), world.b.recording().take());
+    let ([a], [b]) = (&at_a[..], &at_b[..]) else { panic!("{} at A, {} at B", at_a.len(), at_b.len()) };
+    assert_eq!(
+        (a.header("authorization"), b.header("authorization")),
+        (Some("Bearer canary-a"), Some("Bearer canary-b"))
+    );
+    Ok(())
+}
+
+/// Members of one group, and a route that is chosen by the model, which is chosen again once the model is read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rest_of_a_group_serves_while_a_member_is_ejected() -> Result<()> {
+    let key = "authToken: {kind: SecretRef, secretRef: {name: key}}";
+    let member =
+        |name: &str, host: &str| format!("{{name: {name}, openai: {{model: m-{name}, {key}}}, {host}}}");
+    let objects = secret("key", "canary")
+        + &backend(
+            "shared",
+            &format!(
+                "priorityGroups: [{{providers: [{}, {}]}}]",
+                member("a", "HOST_A"),
+                member("b", "HOST_B")
+            ),
+        )
+        + &route("shared").replace(
+            "matches: [{path: {value: /shared}}]",
+            "matches: [{path: {value: /shared}}, {path: {value: /by-model}, \
+             headers: [{name: x-gateway-model-name, value: client-model}]}]",
+        );
+    let world = World::start(&objects, &[]).await?;
+    world.a.set_knobs(busy(600));
+    // Each request goes to either of the two by chance, until A has refused one.
+    eventually(DEADLINE, || async {
+        world.post("/shared", &[], &chat("who is there?")).await?;
+        ensure!(!world.a.recording().take().is_empty(), "A was not asked yet");
+        anyhow::Ok(())
+    })
+    .await?;
+    world.b.recording().take();
+    for (index, path) in ["/shared", "/by-model"].into_iter().cycle().take(40).enumerate() {
+        let answer = world.post(path, &[], &chat(&format!("{index}"))).await?;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    }
+    assert_eq!((world.a.recording().take().len(), world.b.recording().take().len()), (0, 40));
     Ok(())
 }

@@ -95,11 +95,17 @@ pub(super) fn enabled(names: &[&str]) -> HashMap<String, Any> {
 
 /// Metadata of a route for the engine. What a route asks of it stands in metadata and not in a configuration of its
 /// filter, so that Envoy takes a route table whether it can load the engine or not.
-pub(super) fn metadata(key: &str, text: String) -> Metadata {
-    let value = Value { kind: Some(value::Kind::StringValue(text)) };
-    let fields = [(key.to_owned(), value)].into();
+///
+/// `None` where there is nothing to say.
+pub(super) fn metadata(texts: impl IntoIterator<Item = (&'static str, String)>) -> Option<Metadata> {
+    let field =
+        |(key, text): (&str, String)| (key.to_owned(), Value { kind: Some(value::Kind::StringValue(text)) });
+    let fields: HashMap<_, _> = texts.into_iter().map(field).collect();
+    if fields.is_empty() {
+        return None;
+    }
     let filter_metadata = [(METADATA_NAMESPACE.to_owned(), Struct { fields })].into();
-    Metadata { filter_metadata, ..Metadata::default() }
+    Some(Metadata { filter_metadata, ..Metadata::default() })
 }
 
 fn module_filter(module: &ModuleSource, name: &str, config: String) -> DynamicModuleFilter {

@@ -15,7 +15,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ir::{
-    Clusters, Destination, DirectResponse, Forward, HostRewrite, PathRewrite, RouteIr, Target, Timeouts,
+    ClusterName, Clusters, Destination, DirectResponse, Forward, HostRewrite, PathRewrite, RouteIr, Target,
+    Timeouts,
 };
 use proto::core::Metadata;
 use proto::route::route_action::{ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier};
@@ -115,13 +116,19 @@ impl<'a> Share<'a> {
                         )
                     },
                 };
-                let is_repeated = matches!(clusters, Clusters::Groups(_));
+                let pool = match clusters {
+                    Clusters::One(_) => None,
+                    Clusters::Groups(groups) => Some(groups.as_slice()),
+                };
+                let mut filters = target_filter_config(target);
+                if pool.is_some() {
+                    filters.extend(engine::enabled(&[engine::NAME]));
+                }
                 Route {
-                    typed_per_filter_config: target_filter_config(target),
-                    metadata: ai_metadata(target),
+                    typed_per_filter_config: filters,
+                    metadata: ai_metadata(target, pool),
                     // What the next attempt sends again: as much as the engine reads.
-                    request_body_buffer_limit: is_repeated
-                        .then(|| u64_value(ai_config::MAX_REQUEST_BYTES.into())),
+                    request_body_buffer_limit: pool.map(|_| u64_value(ai_config::MAX_REQUEST_BYTES.into())),
                     ..route(name, matches, route::Action::Route(action), request.clone(), response.clone())
                 }
             }
@@ -168,7 +175,7 @@ fn weighted_route(
     let none = HeaderEdits::default;
     Some(Route {
         typed_per_filter_config: target_filter_config(target),
-        metadata: ai_metadata(target),
+        metadata: ai_metadata(target, None),
         ..route(ir.name.to_string(), matches.clone(), route::Action::Route(action), none(), none())
     })
 }
@@ -272,8 +279,10 @@ fn envoy_rewrite(ir: &PathRewrite) -> Option<EnvoyRewrite> {
 
 /// What the route asks of the AI engine, where the engine finds it: it stands in metadata and not in a configuration of
 /// its filter, so that Envoy takes a route table whether it can load the engine or not.
-fn ai_metadata(target: &RequestTarget<'_>) -> Option<Metadata> {
-    Some(engine::metadata(ai_config::POLICY_KEY, target.ai_policy?.to_owned()))
+fn ai_metadata(target: &RequestTarget<'_>, pool: Option<&[Vec<ClusterName>]>) -> Option<Metadata> {
+    let policy = target.ai_policy.map(|policy| (ai_config::POLICY_KEY, policy.to_owned()));
+    let pool = pool.map(|groups| (ai_config::POOL_KEY, priority_groups::pool(groups)));
+    engine::metadata(policy.into_iter().chain(pool))
 }
 
 /// The limit of a request. Without retries there is one attempt, so its limit is the request's too.

@@ -64,7 +64,7 @@ fn is_unread() -> MetadataMatcher {
 /// The route that tells these models.
 pub(super) fn list_route(ir: &RouteIr, models: &[String]) -> Route {
     Route {
-        metadata: Some(engine::metadata(MODELS_KEY, serde_json::json!(models).to_string())),
+        metadata: engine::metadata([(MODELS_KEY, serde_json::json!(models).to_string())]),
         typed_per_filter_config: engine::enabled(&[engine::NAME]),
         ..local_route(ir, direct_response(&UNREAD))
     }

@@ -1,5 +1,6 @@
 //! Destinations of several clusters, in groups: each attempt goes to the next group.
 
+use ai_config::{GROUPS_NAMESPACE, Pool, VERSION};
 use ir::{ClusterName, Timeouts};
 use proto::core::TypedExtensionConfig;
 use proto::priority_group::{ClusterWeight, PriorityGroup, PriorityGroupClusterSpecifier};
@@ -24,6 +25,8 @@ pub(super) fn specifier(groups: &[Vec<ClusterName>]) -> ClusterSpecifier {
     };
     let specifier = PriorityGroupClusterSpecifier {
         priority_groups: groups.iter().enumerate().map(group).collect(),
+        // The AI engine passes over members that have asked for it (`Retry-After`).
+        override_metadata_namespace: GROUPS_NAMESPACE.to_owned(),
         ..PriorityGroupClusterSpecifier::default()
     };
     ClusterSpecifier::InlineClusterSpecifierPlugin(ClusterSpecifierPlugin {
@@ -33,6 +36,14 @@ pub(super) fn specifier(groups: &[Vec<ClusterName>]) -> ClusterSpecifier {
         }),
         is_optional: false,
     })
+}
+
+/// The groups as the AI engine reads them from the route's metadata.
+pub(super) fn pool(groups: &[Vec<ClusterName>]) -> String {
+    let names = |group: &Vec<ClusterName>| group.iter().map(ToString::to_string).collect();
+    let pool = Pool { version: VERSION, groups: groups.iter().map(names).collect() };
+    // Plain types, whose serialisation cannot fail.
+    serde_json::to_string(&pool).unwrap_or_default()
 }
 
 /// As many attempts as there are groups; a single group of several has a second attempt.

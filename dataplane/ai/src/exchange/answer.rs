@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::events::{RawEvents, RawPart, data, is_without_usage};
+use super::redaction::Redaction;
 use super::{Exchange, refusal};
 use crate::framing::event_stream::EventStreamDecoder;
 use crate::json::Capture;
@@ -122,15 +123,25 @@ impl StreamPart<'_> {
 }
 
 impl Exchange {
+    /// The answer that is about to begin is an error: these credentials are taken out of its body.
+    pub fn redact<'a>(&mut self, credentials: impl IntoIterator<Item = &'a [u8]>) {
+        self.redaction = Redaction::new(credentials);
+    }
+
     /// The answer begins: what becomes of its body.
     pub fn answer_begins(&mut self, status: u16, content_type: &str, is_encoded: bool) -> Passage {
         if let Some(translation) = &mut self.translation {
             return Passage::Translated(translation.begin(self.facts.schema, status, content_type));
         }
         // Providers have been seen to repeat parts of a key that they do not know.
-        if matches!(status, 401 | 403) && self.cluster.passthrough.is_none() {
+        let is_refusal = matches!(status, 401 | 403) && self.cluster.passthrough.is_none();
+        // A credential cannot be looked for in what is compressed.
+        if is_refusal || (self.redaction.is_some() && is_encoded) {
             self.answer.replaced = Some(status);
             return Passage::Replaced;
+        }
+        if self.redaction.is_some() {
+            return Passage::Changed;
         }
         let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         self.answer.is_stream = kind == "text/event-stream"
@@ -156,11 +167,15 @@ impl Exchange {
 
     /// A piece of the answer's body: what is sent in its place, `None` if it is sent as it is.
     pub fn answer_piece(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
+        let redacted = self.redaction.as_mut().map(|redaction| redaction.piece(piece));
         if let Some(translation) = &mut self.translation {
-            return Some(translation.piece(piece));
+            return Some(translation.piece(redacted.as_deref().unwrap_or(piece)));
         }
         if self.answer.replaced.is_some() {
             return Some(Vec::new());
+        }
+        if redacted.is_some() {
+            return redacted;
         }
         let reader = self.answer.reader.take();
         let (reader, instead) = match reader {
@@ -205,11 +220,17 @@ impl Exchange {
 
     /// The answer's body has ended: what is sent behind it.
     pub fn answer_ends(&mut self) -> Vec<u8> {
+        let redacted = self.redaction.as_mut().map(Redaction::rest).unwrap_or_default();
         if let Some(translation) = &mut self.translation {
-            return translation.end();
+            let mut out = translation.piece(&redacted);
+            out.append(&mut translation.end());
+            return out;
         }
         if let Some(status) = self.answer.replaced {
-            let message = "the provider refused the credential of the gateway";
+            let message = match status {
+                401 | 403 => "the provider refused the credential of the gateway",
+                _ => "the provider answered with an error that the gateway cannot read",
+            };
             return refusal::error_body(self.facts.schema, status, "", message).to_string().into_bytes();
         }
         match &mut self.answer.reader {
@@ -219,7 +240,7 @@ impl Exchange {
                 let is_hidden = self.look_at_event(&rest);
                 if self.hides_usage && !is_hidden { rest } else { Vec::new() }
             }
-            _ => Vec::new(),
+            _ => redacted,
         }
     }
 

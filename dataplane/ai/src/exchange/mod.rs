@@ -8,6 +8,7 @@ mod answer;
 mod edits;
 mod enrich;
 mod events;
+mod redaction;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use crate::operation::Operation;
 use crate::provider::{self, Facts, ModelIn, PathInput};
 use crate::usage::Usage;
 use answer::Answer;
+use redaction::Redaction;
 use translation::{Spoken, Translation};
 
 /// The head of a request as the client sent it.
@@ -89,6 +91,8 @@ pub struct Exchange {
     translation: Option<Translation>,
     /// Watches a request that passes in pieces.
     request: Option<Capture>,
+    /// Set where the answer is an error that may repeat the gateway's credential.
+    redaction: Option<Redaction>,
     answer: Answer,
 }
 
@@ -136,6 +140,7 @@ impl Exchange {
             now: head.now,
             translation: None,
             request: None,
+            redaction: None,
             answer: Answer::default(),
             operation,
             cluster,
@@ -204,12 +209,20 @@ impl Exchange {
         if self.spoken != Spoken::Native {
             return true;
         }
-        let edits =
-            !self.policy.defaults.is_empty() || !self.cluster.defaults.is_empty() || self.has_messages();
         let edits_model = self.facts.model_in == ModelIn::Body
             && (self.cluster.model.is_some() || !self.policy.model_aliases.is_empty());
         // Whether the client wants a stream, and whether it asks for its usage.
-        edits || edits_model || (self.facts.schema == Schema::OpenAi) || self.sets_stream()
+        self.has_edits() || edits_model || (self.facts.schema == Schema::OpenAi) || self.sets_stream()
+    }
+
+    /// Whether policy or Backend have something to say about the body.
+    fn has_edits(&self) -> bool {
+        !self.policy.defaults.is_empty() || !self.cluster.defaults.is_empty() || self.has_messages()
+    }
+
+    /// Whether a body that was translated may still change: it has the Backend's model already.
+    fn edits_translation(&self) -> bool {
+        self.has_edits() || self.alias.is_some() || self.streaming || self.sets_stream()
     }
 
     /// Whether the body has to say that a stream is wanted.
@@ -248,6 +261,9 @@ impl Exchange {
             let edits = self.edits(&object)?;
             return Ok(edited(&object, &edits));
         };
+        if !self.edits_translation() {
+            return Ok(Some(translated));
+        }
         // Policies are about what the provider gets.
         let object = Object::parse(&translated)
             .map_err(|error| Refusal::misconfigured(schema, &format!("the translated request {error}")))?;

@@ -15,6 +15,8 @@ fn cluster(provider: Provider, model: Option<&str>) -> Arc<ClusterConfig> {
         model: model.map(str::to_owned),
         defaults: Vec::new(),
         passthrough: None,
+        credentials: Vec::new(),
+        pool_member: None,
         max_request_bytes: 1024,
     })
 }

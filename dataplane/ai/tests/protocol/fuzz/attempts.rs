@@ -64,6 +64,8 @@ fn cluster(random: &mut Random) -> ClusterConfig {
         model: random.pick(&[None, Some("claude-sonnet-4-5"), Some("a b/\u{e4}?")]).map(str::to_owned),
         defaults: defaults(random),
         passthrough: (random.below(4) == 0).then_some(passthrough),
+        credentials: Vec::new(),
+        pool_member: None,
         max_request_bytes: 1024 * 1024,
     }
 }

@@ -21,9 +21,24 @@ pub(super) fn need(pool: &AiPool) -> Option<&'static str> {
 }
 
 /// The configuration for one provider.
-pub(super) fn config(backend: String, destination: &AiDestination, profile: &Profile) -> ClusterConfig {
-    let passthrough = (destination.auth == AuthToken::Passthrough)
-        .then(|| CredentialHeader { name: profile.auth_header.clone(), prefix: profile.auth_prefix.clone() });
+///
+/// `pool_member`: the name of its cluster, if it is one of several.
+pub(super) fn config(
+    backend: String,
+    destination: &AiDestination,
+    profile: &Profile,
+    pool_member: Option<String>,
+) -> ClusterConfig {
+    let header =
+        || CredentialHeader { name: profile.auth_header.clone(), prefix: profile.auth_prefix.clone() };
+    let bare = |name: &str| CredentialHeader { name: name.to_owned(), prefix: String::new() };
+    let (passthrough, credentials) = match &destination.auth {
+        AuthToken::Passthrough => (Some(header()), Vec::new()),
+        AuthToken::Inline(_) | AuthToken::SecretRef(_) => (None, vec![header()]),
+        AuthToken::AwsInline(_) | AuthToken::AwsSecretRef(_) => {
+            (None, ["authorization", "x-amz-security-token"].map(bare).into())
+        }
+    };
     ClusterConfig {
         version: VERSION,
         backend,
@@ -33,6 +48,8 @@ pub(super) fn config(backend: String, destination: &AiDestination, profile: &Pro
         model: destination.provider.model().map(str::to_owned),
         defaults: guardrail(&destination.provider).into_iter().collect(),
         passthrough,
+        credentials,
+        pool_member,
         max_request_bytes: MAX_REQUEST_BYTES,
     }
 }

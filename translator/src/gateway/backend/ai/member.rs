@@ -80,7 +80,8 @@ impl<V: View> Member<'_, V> {
         let is_passthrough = destination.auth == AuthToken::Passthrough;
         let engine = module.map(|module| {
             let backend = format!("{}/{}", object.name.namespace, object.name.name);
-            let config = engine::config(backend, destination, &profile);
+            let pool_member = in_pool.then(|| name.to_string());
+            let config = engine::config(backend, destination, &profile, pool_member);
             // Plain types, whose serialisation cannot fail.
             Engine { module: module.clone(), config: serde_json::to_string(&config).unwrap_or_default() }
         });
