@@ -23,14 +23,16 @@ impl EnvoyProcess {
         Ok(Self(id.context("no child of chancery is an Envoy")?))
     }
 
-    /// User and system time so far, in steps of 10 ms.
+    /// What its threads have had of the processors so far, as the scheduler counts it in nanoseconds.
     pub(crate) fn processor_time(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0))?;
-        // Behind the name, which may hold anything: the state is the first field, and the times are the 12th and 13th.
-        let (_, fields) = stat.rsplit_once(')').context("a name")?;
-        let mut fields = fields.split_whitespace().skip(11);
-        let mut ticks = || fields.next().and_then(|field| field.parse::<u64>().ok()).context("a time");
-        Ok(Duration::from_millis(10) * u32::try_from(ticks()? + ticks()?)?)
+        let mut nanoseconds = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.0))? {
+            let path = task?.path().join("schedstat");
+            let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let time = text.split_whitespace().next().context("a time")?;
+            nanoseconds += time.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(nanoseconds))
     }
 
     /// What is in memory, in KiB.
