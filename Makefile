@@ -90,6 +90,7 @@ bench-ai: envoy ## what the AI engine adds to a plain route: CPU, latency, memor
 
 include e2e/cluster/cluster.mk
 include helm.mk
+include e2e/conformance/conformance.mk
 include e2e/sdk/sdk.mk
 
 .PHONY: clean

@@ -87,7 +87,7 @@ cluster-machine:
 		{ echo "$$program is missing: run \`make cluster-system-packages\`" >&2; exit 1; }; done
 
 # Everything that is built waits for that word, too.
-$(CLUSTER_BUILT): | $(if $(filter cluster test-cluster bench-cluster,$(MAKECMDGOALS)),cluster-machine)
+$(CLUSTER_BUILT): | $(if $(filter cluster test-cluster bench-cluster conformance,$(MAKECMDGOALS)),cluster-machine)
 
 .PHONY: cluster-go
 cluster-go:

@@ -46,6 +46,22 @@ pub fn echo(tools: &Tools) -> Result<PathBuf> {
     cached(tools, Image::new(ECHO), &tools.program("echo-basic"))
 }
 
+/// The tarball of an image of the Gateway API conformance suite, under the name that the suite's manifests give it:
+/// its echo server, or CoreDNS.
+///
+/// # Errors
+/// It is another image, or it cannot be written.
+pub fn of_suite(tools: &Tools, name: &str) -> Result<PathBuf> {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let image = Image::new(name);
+    match last.split(':').next() {
+        Some("echo-basic") => cached(tools, image, &tools.program("echo-basic")),
+        // Root: in the suite's image the program has the capability to listen on port 53, which a file of ours has not.
+        Some("coredns") => cached(tools, image.user("0:0"), &tools.program("coredns")),
+        _ => Err(Error::Unexpected(format!("nothing here stands in for the suite's image {name}"))),
+    }
+}
+
 /// The tarball of [`ENVOY`]: the binary that `CHANCERY_ENVOY` names, or that of `make envoy`.
 ///
 /// # Errors

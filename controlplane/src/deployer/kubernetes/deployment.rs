@@ -5,9 +5,9 @@ use crds::gateway_parameters::{
     BootstrapParameters, ContainerParameters, ImageParameters, KubeParameters, LogLevel, PodParameters,
     StatsParameters,
 };
-use ir::{DRAIN_PORT, METRICS_PORT, READINESS_PORT};
+use ir::{DRAIN_PORT, METRICS_PORT, ProxyInfra, READINESS_PORT};
 use serde_json::{Value, json};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::bootstrap::{BOOTSTRAP_FILE, CONFIG_DIR, Drain, Metrics, RUN_DIR, TOKEN_DIR};
 use super::common::{Common, Manifest, Metadata, insert_present};
@@ -19,8 +19,14 @@ const CONTAINER: &str = "kgateway-proxy";
 /// Changes when Envoy must be started anew.
 const CONFIG_HASH_ANNOTATION: &str = "chancery.dev/config-hash";
 
-/// The user `nonroot` of images without a shell.
-const USER: i64 = 65532;
+/// The users of proxies, from the first on: a range that neither nodes' own users nor images' use.
+const FIRST_USER: u64 = 1_000_000_000;
+const USERS: u64 = 100_000_000;
+
+/// What a proxy's pod asks for by default. It idles at less than a hundredth of a processor and some 60 MiB; more is
+/// lent while the node has some. Fifty Gateways fit a node of two processors.
+const CPU_REQUEST: &str = "25m";
+const MEMORY_REQUEST: &str = "128Mi";
 
 /// How long a token is valid; the kubelet renews it after four fifths.
 const TOKEN_SECONDS: i64 = 3600;
@@ -102,7 +108,7 @@ fn pod_template(common: &Common<'_>, config_hash: &str) -> Value {
     insert_present(
         &mut spec,
         [
-            ("securityContext", pod_security_context(common.parameters)),
+            ("securityContext", pod_security_context(common)),
             ("imagePullSecrets", json!(pod.image_pull_secrets)),
             ("nodeSelector", json!(pod.node_selector)),
             ("affinity", json!(pod.affinity)),
@@ -118,7 +124,8 @@ fn pod_template(common: &Common<'_>, config_hash: &str) -> Value {
 
 /// Low ports are for everybody within the pod, so that no listener needs a capability. The sysctl is one
 /// of those that the `restricted` standard allows. Always there: a new port must restart no pod.
-fn pod_security_context(parameters: &KubeParameters) -> Value {
+fn pod_security_context(common: &Common<'_>) -> Value {
+    let parameters = common.parameters;
     let sysctls = json!([{ "name": "net.ipv4.ip_unprivileged_port_start", "value": "0" }]);
     let own = parameters.pod_template.as_ref().and_then(|pod| pod.security_context.as_ref());
     let mut context = match own {
@@ -127,15 +134,11 @@ fn pod_security_context(parameters: &KubeParameters) -> Value {
         None => {
             let mut context = json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } });
             if parameters.floating_user_id != Some(true) {
-                insert_present(
-                    &mut context,
-                    [
-                        ("runAsUser", json!(USER)),
-                        ("runAsGroup", json!(USER)),
-                        // The token is readable for this group.
-                        ("fsGroup", json!(USER)),
-                    ],
-                );
+                let user = json!(user(common));
+                // The token is readable for the group.
+                for member in ["runAsUser", "runAsGroup", "fsGroup"] {
+                    context[member] = user.clone();
+                }
             }
             context
         }
@@ -144,6 +147,13 @@ fn pod_security_context(parameters: &KubeParameters) -> Value {
         context["sysctls"] = sysctls;
     }
     context
+}
+
+/// The user of a Gateway's proxies: by its name, so that it stays. An Envoy watches files by four inotify instances, of
+/// which Linux gives each user of a node 128: Envoys of one user would crash from about the 32nd on.
+fn user(common: &Common<'_>) -> u64 {
+    let ProxyInfra { gateway, name, .. } = common.infra;
+    FIRST_USER + xxh3_64(format!("user/{}/{name}", gateway.namespace).as_bytes()) % USERS
 }
 
 fn container_security_context(parameters: &KubeParameters, container: &ContainerParameters) -> Value {
@@ -163,7 +173,7 @@ fn container(common: &Common<'_>, pod: &PodParameters) -> Value {
     let parameters = common.parameters.envoy_container.as_ref().unwrap_or(&defaults);
     let (image, pull_policy) = image(&common.settings.image, parameters.image.as_ref());
     let resources = parameters.resources.as_ref().map_or_else(
-        || json!({ "requests": { "cpu": "100m", "memory": "128Mi" } }),
+        || json!({ "requests": { "cpu": CPU_REQUEST, "memory": MEMORY_REQUEST } }),
         |resources| json!(resources),
     );
     let readiness = pod.readiness_probe.as_ref().map_or_else(
