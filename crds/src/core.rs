@@ -3,7 +3,7 @@
 pub use k8s_openapi::{
     ByteString,
     api::{
-        core::v1::{Namespace, Service, ServicePort, ServiceSpec},
+        core::v1::{ConfigMap, Namespace, Service, ServicePort, ServiceSpec},
         discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice},
     },
     apimachinery::pkg::{
@@ -13,3 +13,6 @@ pub use k8s_openapi::{
 };
 
 pub use crate::sensitive::Secret;
+
+/// Where in a ConfigMap certificate authorities are, PEM (Gateway API, `caCertificateRefs`).
+pub const AUTHORITIES_KEY: &str = "ca.crt";

@@ -69,6 +69,22 @@ impl EchoBackend {
     /// # Errors
     /// `listen` is taken.
     pub async fn start_on(listen: SocketAddr, identity: &str) -> Result<Self> {
+        Self::start_with(listen, None, identity).await
+    }
+
+    /// Starts on a free loopback port, with TLS.
+    ///
+    /// # Errors
+    /// No port.
+    pub async fn start_tls(identity: &str, tls: Arc<rustls::ServerConfig>) -> Result<Self> {
+        Self::start_with((Ipv4Addr::LOCALHOST, 0).into(), Some(tls), identity).await
+    }
+
+    async fn start_with(
+        listen: SocketAddr,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        identity: &str,
+    ) -> Result<Self> {
         let state = Arc::new(State {
             identity: identity.to_owned(),
             recording: Mutex::default(),
@@ -77,7 +93,7 @@ impl EchoBackend {
         });
         let shared = Arc::clone(&state);
         let handler = move |request, connection| handle(Arc::clone(&shared), request, connection);
-        Ok(Self { server: Server::start(listen, None, handler).await?, state })
+        Ok(Self { server: Server::start(listen, tls, handler).await?, state })
     }
 
     /// Where it listens.

@@ -12,7 +12,7 @@
 pub mod ads_client;
 pub mod echo;
 pub mod envoy;
-mod examples;
+pub mod examples;
 pub mod failover;
 pub mod fixture;
 pub mod http;
@@ -25,4 +25,5 @@ pub mod random;
 pub mod recording;
 pub mod scenario;
 mod server;
+pub mod tls_client;
 pub mod workspace;

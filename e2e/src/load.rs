@@ -21,12 +21,14 @@ use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::http::request;
+use crate::tls_client;
 
 /// A request that has not been answered completely this long after it was sent has failed.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -69,9 +71,27 @@ impl Load {
         Ok(self.send(template))
     }
 
+    /// The same as [`start`](Self::start) over TLS, with the host as server name.
+    ///
+    /// # Errors
+    /// A host or path that HTTP does not allow.
+    pub fn start_tls(self, tls: Arc<rustls::ClientConfig>) -> Result<RunningLoad> {
+        let template = request(Method::GET, &self.host, &self.path, &[], Bytes::new())?;
+        Ok(self.send_over(Some(tls), template))
+    }
+
     fn send(self, template: Request<Full<Bytes>>) -> RunningLoad {
+        self.send_over(None, template)
+    }
+
+    fn send_over(
+        self,
+        tls: Option<Arc<rustls::ClientConfig>>,
+        template: Request<Full<Bytes>>,
+    ) -> RunningLoad {
         let shared = Arc::new(Shared {
             address: self.address,
+            tls: tls.map(|config| (self.host, config)),
             template,
             idle: Mutex::default(),
             places: Semaphore::new(MAX_CONNECTIONS),
@@ -192,6 +212,8 @@ impl fmt::Display for LoadReport {
 #[derive(Debug)]
 struct Shared {
     address: SocketAddr,
+    /// The server name and how TLS is spoken; `None` is without.
+    tls: Option<(String, Arc<rustls::ClientConfig>)>,
     template: Request<Full<Bytes>>,
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
     places: Semaphore,
@@ -217,9 +239,14 @@ impl Shared {
         let failed = |error: &dyn fmt::Display| (Failure::Connect, error.to_string());
         let io = TcpStream::connect(self.address).await.map_err(|error| failed(&error))?;
         io.set_nodelay(true).map_err(|error| failed(&error))?;
-        let (sender, connection) = handshake(TokioIo::new(io)).await.map_err(|error| failed(&error))?;
-        // Ends with the sender; its errors reach us through the request.
-        tokio::spawn(connection);
+        let sender = match &self.tls {
+            None => begin(io).await,
+            Some((name, config)) => match tls_client::handshake(io, name, config).await {
+                Ok(io) => begin(io).await,
+                Err(error) => return Err(failed(&error)),
+            },
+        };
+        let sender = sender.map_err(|error| failed(&error))?;
         self.report().connections += 1;
         Ok(sender)
     }
@@ -255,6 +282,17 @@ impl Shared {
             self.idle().push(sender);
         }
     }
+}
+
+/// Begins HTTP on a new connection.
+async fn begin<S>(io: S) -> hyper::Result<SendRequest<Full<Bytes>>>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, connection) = handshake(TokioIo::new(io)).await?;
+    // Ends with the sender; its errors reach us through the request.
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 async fn drive(shared: Arc<Shared>, period: Duration, mut stopped: oneshot::Receiver<()>) {

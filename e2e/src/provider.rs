@@ -20,7 +20,7 @@ use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
 
 use self::answer::Answer;
-pub use self::authority::TestAuthority;
+pub use self::authority::{Issued, TestAuthority};
 use self::credential::Credential;
 use crate::recording::{RecordedRequest, Recording};
 use crate::server::{Body, Connection, Server};

@@ -42,8 +42,14 @@ const fn since_1_7(name: &'static str) -> Feature {
 
 /// Every feature that is supported, sorted by name.
 pub const FEATURES: &[Feature] = &[
+    always("BackendTLSPolicy"),
+    always("BackendTLSPolicySANValidation"),
     always("Gateway"),
+    always("GatewayBackendClientCertificate"),
+    always("GatewayFrontendClientCertificateValidation"),
+    always("GatewayFrontendClientCertificateValidationInsecureFallback"),
     always("GatewayHTTPListenerIsolation"),
+    always("GatewayHTTPSListenerDetectMisdirectedRequests"),
     always("GatewayInfrastructure"),
     always("GatewayPort8080"),
     since_1_7("GatewayRouteHostnameIntersectionPrecedence"),

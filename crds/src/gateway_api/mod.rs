@@ -14,6 +14,9 @@ pub use gateway_api::experimental::{
     referencegrants::{self, ReferenceGrant},
 };
 
+// The experimental channel adds nothing to it.
+pub use gateway_api::apis::standard::backendtlspolicies::{self, BackendTlsPolicy};
+
 pub use http_route::{HttpMatch, HttpMethod, HttpRoute, HttpRule, PathMatchType};
 pub use version::{BUNDLE_VERSION, CustomResourceDefinition, VERSIONED_CRD};
 

@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use crate::{
     backend::Backend,
-    core::{EndpointSlice, Namespace, Secret, Service},
-    gateway_api::{CustomResourceDefinition, Gateway, GatewayClass, HttpRoute, ReferenceGrant},
+    core::{ConfigMap, EndpointSlice, Namespace, Secret, Service},
+    gateway_api::{
+        BackendTlsPolicy, CustomResourceDefinition, Gateway, GatewayClass, HttpRoute, ReferenceGrant,
+    },
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
     object_ref::{GroupKind, NamespacedName, ObjectRef},
     route_option::RouteOption,
@@ -196,6 +198,7 @@ macro_rules! kinds {
 
 kinds! {
     Namespace(Namespace): "" ["v1"] "Namespace" "namespaces" namespaced=false;
+    ConfigMap(ConfigMap): "" ["v1"] "ConfigMap" "configmaps" namespaced=true;
     Secret(Secret): "" ["v1"] "Secret" "secrets" namespaced=true;
     Service(Service): "" ["v1"] "Service" "services" namespaced=true;
     EndpointSlice(EndpointSlice): "discovery.k8s.io" ["v1"] "EndpointSlice" "endpointslices" namespaced=true;
@@ -204,6 +207,7 @@ kinds! {
     Gateway(Gateway): "gateway.networking.k8s.io" ["v1" "v1beta1"] "Gateway" "gateways" namespaced=true;
     HttpRoute(HttpRoute): "gateway.networking.k8s.io" ["v1" "v1beta1"] "HTTPRoute" "httproutes" namespaced=true;
     ReferenceGrant(ReferenceGrant): "gateway.networking.k8s.io" ["v1" "v1beta1"] "ReferenceGrant" "referencegrants" namespaced=true;
+    BackendTlsPolicy(BackendTlsPolicy): "gateway.networking.k8s.io" ["v1" "v1alpha3"] "BackendTLSPolicy" "backendtlspolicies" namespaced=true;
     Backend(Backend): "gateway.kgateway.dev" ["v1alpha1"] "Backend" "backends" namespaced=true;
     GatewayParameters(GatewayParameters): "gateway.kgateway.dev" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;
     GlooGatewayParameters(GlooGatewayParameters): "gateway.gloo.solo.io" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;

@@ -34,6 +34,7 @@ fn every_kind_is_decoded_in_every_accepted_version() {
         "GatewayClass" => json!({"controllerName": "a/b"}),
         "Gateway" => json!({"gatewayClassName": "a", "listeners": []}),
         "ReferenceGrant" => json!({"from": [], "to": []}),
+        "BackendTLSPolicy" => json!({"targetRefs": [], "validation": {"hostname": "a.b"}}),
         "Backend" => json!({"type": "AI", "ai": {}}),
         _ => json!({}),
     };
@@ -47,7 +48,7 @@ fn every_kind_is_decoded_in_every_accepted_version() {
             let mut document =
                 json!({"apiVersion": api_version, "kind": known.kind, "metadata": {"name": "a"}});
             match known.kind {
-                "Namespace" | "Secret" => {}
+                "ConfigMap" | "Namespace" | "Secret" => {}
                 "CustomResourceDefinition" => document["spec"] = json!({"group": "a.b"}),
                 "EndpointSlice" => document["addressType"] = json!("IPv4"),
                 kind => document["spec"] = spec(kind),

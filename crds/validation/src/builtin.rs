@@ -9,12 +9,13 @@ use crate::violation::{Path, Report};
 const SPEC: Path<'_> = Path::Member(&Path::Root, "spec");
 
 /// Checks what would otherwise be served in vain: the name and the ports of a Service, the addresses and ports of an
-/// EndpointSlice, the keys of a Secret.
+/// EndpointSlice, the keys of a Secret or a ConfigMap.
 pub(crate) fn check(kind: &KindInfo, document: &Value, report: &mut Report) {
     match kind.kind {
         "Service" => service(document, report),
         "EndpointSlice" => endpoint_slice(document, report),
-        "Secret" => secret(document, report),
+        "Secret" => keys(document, &["data", "stringData"], report),
+        "ConfigMap" => keys(document, &["data", "binaryData"], report),
         _ => {}
     }
 }
@@ -61,8 +62,8 @@ fn check_ports(ports: Option<&Value>, path: &Path<'_>, needs_names: bool, report
     }
 }
 
-fn secret(document: &Value, report: &mut Report) {
-    for field in ["data", "stringData"] {
+fn keys(document: &Value, fields: &[&str], report: &mut Report) {
+    for field in fields {
         let path = Path::Member(&Path::Root, field);
         let keys = document.get(field).and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key);
         for (index, key) in keys.enumerate() {

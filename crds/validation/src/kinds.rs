@@ -45,12 +45,15 @@ const fn gateway_api(kind: &'static str, version: &'static str, text: &'static s
     known("gateway.networking.k8s.io", kind, version, Source::GatewayApi(text))
 }
 
+const BACKEND_TLS_POLICIES: &str = include_str!("../gateway-api/backendtlspolicies.json");
 const GATEWAY_CLASSES: &str = include_str!("../gateway-api/gatewayclasses.json");
 const GATEWAYS: &str = include_str!("../gateway-api/gateways.json");
 const HTTP_ROUTES: &str = include_str!("../gateway-api/httproutes.json");
 const REFERENCE_GRANTS: &str = include_str!("../gateway-api/referencegrants.json");
 
-static ALL: [Known; 14] = [
+static ALL: [Known; 16] = [
+    gateway_api("BackendTLSPolicy", "v1", BACKEND_TLS_POLICIES),
+    gateway_api("BackendTLSPolicy", "v1alpha3", BACKEND_TLS_POLICIES),
     gateway_api("GatewayClass", "v1", GATEWAY_CLASSES),
     gateway_api("GatewayClass", "v1beta1", GATEWAY_CLASSES),
     gateway_api("Gateway", "v1", GATEWAYS),

@@ -52,6 +52,7 @@ const GATEWAY_API: &str = "gateway.networking.k8s.io";
 /// Everything that the control plane reads in order to translate it.
 pub const READ: &[Collection] = &[
     builtin("", "Namespace", "namespaces"),
+    builtin("", "ConfigMap", "configmaps"),
     SECRETS,
     SERVICES,
     ENDPOINT_SLICES,
@@ -60,6 +61,7 @@ pub const READ: &[Collection] = &[
     custom(GATEWAY_API, "v1", "Gateway", "gateways"),
     HTTP_ROUTES,
     custom(GATEWAY_API, "v1", "ReferenceGrant", "referencegrants"),
+    custom(GATEWAY_API, "v1", "BackendTLSPolicy", "backendtlspolicies"),
     custom("gateway.kgateway.dev", "v1alpha1", "Backend", "backends"),
     custom("gateway.kgateway.dev", "v1alpha1", "GatewayParameters", "gatewayparameters"),
     custom("gateway.gloo.solo.io", "v1alpha1", "GatewayParameters", "gatewayparameters"),

@@ -19,6 +19,18 @@ pub struct ClusterIr {
     pub http: UpstreamHttp,
 }
 
+impl ClusterIr {
+    /// The same, to which the Gateway shows its certificate.
+    #[must_use]
+    pub fn with_client_certificate(&self) -> Self {
+        let mut cluster = self.clone();
+        if let Some(tls) = &mut cluster.tls {
+            tls.client_certificate = Some(SecretName::client_certificate());
+        }
+        cluster
+    }
+}
+
 /// Where a cluster's endpoints come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Discovery {
@@ -54,10 +66,21 @@ pub struct HostPort {
 pub struct UpstreamTls {
     /// The server name to ask for; where it is an IP address, none is asked for.
     pub sni: String,
-    /// The DNS names or IP addresses of which the certificate must carry one. Never empty.
-    pub subject_alt_names: Vec<String>,
+    /// The names of which the certificate must carry one. Never empty.
+    pub subject_alt_names: Vec<SubjectAltName>,
     /// Who may have signed the certificate.
     pub trust: SecretName,
+    /// The certificate that is shown to the backend, if it asks for one.
+    pub client_certificate: Option<SecretName>,
+}
+
+/// A name in a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SubjectAltName {
+    /// A DNS name or an IP address.
+    Host(String),
+    /// A URI, such as a SPIFFE identity.
+    Uri(String),
 }
 
 /// How HTTP is spoken to a backend, and what each request to it gets or loses on the way,

@@ -23,7 +23,7 @@ mod secret;
 
 pub use cluster::{
     AwsSigning, ClusterIr, Credential, Discovery, Endpoint, Engine, HostPort, ModuleSource, RemoteModule,
-    Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    SubjectAltName, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
 pub use gateway::{

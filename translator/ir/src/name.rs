@@ -160,6 +160,17 @@ impl SecretName {
         Self(format!("certificate/{namespace}/{name}"))
     }
 
+    /// The certificate that a Gateway shows to backends. Each Gateway has its own under this name, so that the clusters
+    /// of all Gateways that have one are the same.
+    pub fn client_certificate() -> Self {
+        Self("certificate/client".to_owned())
+    }
+
+    /// The certificate authorities that a BackendTLSPolicy names.
+    pub fn policy_trust(namespace: &str, name: &str) -> Self {
+        Self(format!("trust/policy/{namespace}/{name}"))
+    }
+
     /// The certificate authorities that clients' certificates at a port must come from.
     pub fn client_trust(port: u16) -> Self {
         Self(format!("trust/clients/{port}"))

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::ObjectKey;
+use crds::{NamespacedName, Object, ObjectKey};
 use ir::{Hostname, RouteTableId};
 
 use super::key::Key;
@@ -13,8 +13,8 @@ use super::value::{OfValue, Value};
 use super::{Translator, Update};
 use crate::gateway::address::AddressPlan;
 use crate::gateway::facts::{
-    Attachment, BackendKey, BackendValue, ClassFace, Entries, GatewayFace, GatewayKey, HostFace, HostKey,
-    Placed, PolicyFact, PortValue, RouteKey, RouteVersion, Row, TranslatedRoute,
+    Attachment, BackendKey, BackendValue, ClassFace, Entries, GatewayFace, GatewayKey, GatewaySecrets,
+    HostFace, HostKey, Placed, PolicyFact, PortValue, RouteKey, RouteVersion, Row, TranslatedRoute,
 };
 use crate::xds::{HostRole, Table};
 
@@ -72,7 +72,17 @@ impl Translator {
                 placed.for_each(|placed| self.on_placed(gateway, placed));
             }
             Key::Proxy(gateway) => update.touched.proxy(gateway),
-            Key::Secrets(gateway) => update.touched.secrets(gateway),
+            Key::Secrets(gateway) => {
+                update.touched.secrets(gateway);
+                let (before, after) = both::<GatewaySecrets>(before, after);
+                let has_certificate = |secrets: Option<&Arc<GatewaySecrets>>| {
+                    secrets.is_some_and(|secrets| secrets.has_client_certificate)
+                };
+                if has_certificate(before) != has_certificate(after) {
+                    let users = self.index.users.iter().filter(|(_, users)| users.get(gateway) > 0);
+                    users.for_each(|(backend, _)| update.touched.backend(gateway, backend));
+                }
+            }
             Key::Backend(backend) => {
                 let (before, after) = both::<BackendValue>(before, after);
                 let endpoints = Key::Endpoints(backend.clone());
@@ -298,6 +308,25 @@ impl Translator {
                 self.graph.schedule(Key::Entry(Arc::new(host), route.clone()));
             }
         }
+        let named = |version: Option<&Arc<RouteVersion>>| {
+            version.map(|version| version.named_services()).unwrap_or_default()
+        };
+        let (lost, new) = changes(named(before), named(after));
+        for (gateway, service) in lost {
+            let Some(gateways) = self.index.naming.get_mut(&service) else { continue };
+            let is_gone = gateways.remove(&gateway);
+            if gateways.is_empty() {
+                self.index.naming.remove(&service);
+            }
+            if is_gone {
+                self.schedule_tls_policies(&service);
+            }
+        }
+        for (gateway, service) in new {
+            if self.index.naming.entry(service.clone()).or_default().add(&gateway) {
+                self.schedule_tls_policies(&service);
+            }
+        }
         let uses =
             |version: Option<&Arc<RouteVersion>>| version.map(|version| version.uses()).unwrap_or_default();
         let (lost, new) = changes(uses(before), uses(after));
@@ -315,6 +344,13 @@ impl Translator {
                 update.touched.backend(gateway, backend);
             }
         }
+    }
+
+    /// Has the statuses of a Service's BackendTLSPolicies made anew: they name its Gateways.
+    fn schedule_tls_policies(&mut self, service: &NamespacedName) {
+        let policies = self.resources.tls_policies_of(service);
+        let names = policies.map(|policy| Object::BackendTlsPolicy(policy.clone()).key());
+        names.for_each(|policy| self.graph.schedule(Key::PolicyReport(policy)));
     }
 
     fn note_edit(&self, route: &RouteKey, update: &mut Update) {

@@ -61,7 +61,9 @@ fn facts_of(object: &Object) -> Facts {
         }),
         Object::GatewayClass(_) => Facts::Class(ClassFacts::default()),
         Object::HttpRoute(route) => Facts::Route(attach::parents_without_conditions(route)),
-        Object::TrafficPolicy(_) | Object::RouteOption(_) => Facts::Policy(Vec::new()),
+        Object::TrafficPolicy(_) | Object::RouteOption(_) | Object::BackendTlsPolicy(_) => {
+            Facts::Policy(Vec::new())
+        }
         _ => Facts::Conditions(Vec::new()),
     }
 }

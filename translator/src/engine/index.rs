@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::ObjectKey;
+use crds::{NamespacedName, ObjectKey};
 use ir::{Hostname, RouteTableId};
 
 use crate::gateway::facts::{BackendKey, GatewayKey, PolicyEffect, PolicyFact, RouteKey, Row};
@@ -22,6 +22,8 @@ pub(crate) struct Index {
     pub parameters: Counts<ObjectKey>,
     /// How many routes name a backend.
     pub named: Counts<BackendKey>,
+    /// How many routes of a Gateway name a Service, whether it can be used or not.
+    pub naming: BTreeMap<NamespacedName, Counts<GatewayKey>>,
     /// How many routes of a Gateway need a backend.
     pub users: BTreeMap<BackendKey, Counts<GatewayKey>>,
     /// How many routes count as attached to a listener.
@@ -129,11 +131,13 @@ impl Index {
 
     /// Whether nothing is known.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { classes, gateways, parameters, named, users, attached, policy_facts, tables } = self;
+        let Self { classes, gateways, parameters, named, naming, users, attached, policy_facts, tables } =
+            self;
         classes.is_empty()
             && gateways.is_empty()
             && parameters.is_empty()
             && named.is_empty()
+            && naming.is_empty()
             && users.is_empty()
             && attached.is_empty()
             && policy_facts.is_empty()

@@ -34,6 +34,8 @@ pub(crate) enum Key {
     Classes,
     /// The certificate in a Secret.
     Certificate(NamespacedName),
+    /// The certificate authorities in a ConfigMap.
+    Authorities(NamespacedName),
     /// What a Gateway says, seen alone.
     Gateway(GatewayKey),
     /// Whether a Gateway is ours.
@@ -89,7 +91,7 @@ impl Key {
             Self::Object(_) | Self::Group(_) | Self::Labels(_) | Self::Peers | Self::Trust => 0,
             Self::Class(_) => 1,
             Self::Classes => 2,
-            Self::Certificate(_) => 3,
+            Self::Certificate(_) | Self::Authorities(_) => 3,
             Self::Gateway(_) => 4,
             Self::IsOurs(_) => 5,
             Self::AddressPlan => 6,
@@ -125,6 +127,7 @@ impl Key {
                 | Self::Backend(BackendKey::Service(..))
                 | Self::Classes
                 | Self::Certificate(_)
+                | Self::Authorities(_)
                 | Self::Policy(_)
         )
     }
@@ -139,8 +142,11 @@ impl Key {
             Kind::Backend | Kind::Upstream => {
                 vec![Self::Backend(BackendKey::Object(object.clone())), Self::BackendReport(object.clone())]
             }
-            Kind::RouteOption | Kind::TrafficPolicy => vec![Self::PolicyReport(object.clone())],
+            Kind::BackendTlsPolicy | Kind::RouteOption | Kind::TrafficPolicy => {
+                vec![Self::PolicyReport(object.clone())]
+            }
             Kind::Namespace
+            | Kind::ConfigMap
             | Kind::Secret
             | Kind::Service
             | Kind::EndpointSlice
@@ -159,11 +165,14 @@ impl Key {
             Kind::Gateway => Some(Self::GatewayReport(name)),
             Kind::HttpRoute => Some(Self::Attachment(name)),
             Kind::Backend | Kind::Upstream => Some(Self::BackendReport(object.clone())),
-            Kind::RouteOption | Kind::TrafficPolicy => Some(Self::PolicyReport(object.clone())),
+            Kind::BackendTlsPolicy | Kind::RouteOption | Kind::TrafficPolicy => {
+                Some(Self::PolicyReport(object.clone()))
+            }
             Kind::GatewayParameters | Kind::GlooGatewayParameters => {
                 Some(Self::ParametersReport(object.clone()))
             }
             Kind::Namespace
+            | Kind::ConfigMap
             | Kind::Secret
             | Kind::Service
             | Kind::EndpointSlice
@@ -179,6 +188,7 @@ impl Key {
             Self::Class(_) => "class",
             Self::Classes => "classes",
             Self::Certificate(_) => "certificate",
+            Self::Authorities(_) => "authorities",
             Self::Gateway(_) => "gateway",
             Self::IsOurs(_) => "is_ours",
             Self::AddressPlan => "address_plan",
@@ -215,6 +225,7 @@ impl Key {
             | Self::Port(gateway, _)
             | Self::GatewayReport(gateway) => object(Kind::Gateway, gateway),
             Self::Certificate(secret) => object(Kind::Secret, secret),
+            Self::Authorities(map) => object(Kind::ConfigMap, map),
             Self::Host(host) => object(Kind::Gateway, &host.gateway),
             Self::Route(route) | Self::Attachment(route) | Self::Served(route) | Self::Entry(.., route) => {
                 object(Kind::HttpRoute, route)

@@ -109,7 +109,8 @@ struct Output {
 /// What was sent for a backend.
 #[derive(Clone, Debug, PartialEq)]
 struct Sent {
-    encoded: EncodedBackend,
+    clusters: Vec<Arc<EncodedResource>>,
+    secrets: Vec<Arc<EncodedResource>>,
     endpoints: Option<Arc<EncodedResource>>,
 }
 
@@ -226,7 +227,7 @@ impl Output {
         }
         for backend in &touched.backends {
             let is_used = index.users.get(backend).is_some_and(|users| users.get(gateway) > 0);
-            let after = is_used.then(|| sent(graph, backend)).flatten();
+            let after = is_used.then(|| sent(graph, gateway, backend)).flatten();
             let before = match after.clone() {
                 Some(after) => self.backends.insert(backend.clone(), after),
                 None => self.backends.remove(backend),
@@ -305,7 +306,7 @@ impl Output {
 
 impl Sent {
     fn resources(&self) -> impl Iterator<Item = &Arc<EncodedResource>> {
-        let Self { encoded: EncodedBackend { clusters, secrets }, endpoints } = self;
+        let Self { clusters, secrets, endpoints } = self;
         clusters.iter().chain(endpoints).chain(secrets)
     }
 }
@@ -329,8 +330,15 @@ fn listener(graph: &Graph, gateway: &GatewayKey, port: u16) -> Option<Arc<Encode
     Some(value.encoded.clone())
 }
 
-fn sent(graph: &Graph, backend: &BackendKey) -> Option<Sent> {
+fn sent(graph: &Graph, gateway: &GatewayKey, backend: &BackendKey) -> Option<Sent> {
     let value = graph.value(&Key::Backend(backend.clone())).and_then(BackendValue::of)?;
     let endpoints = graph.value(&Key::Endpoints(backend.clone())).and_then(EncodedResource::of);
-    Some(Sent { encoded: value.encoded.clone()?, endpoints: endpoints.cloned() })
+    let EncodedBackend { clusters, with_client_certificate, secrets } = value.encoded.clone()?;
+    let shows_certificate = graph.value(&Key::Secrets(gateway.clone())).and_then(GatewaySecrets::of);
+    let shows_certificate = shows_certificate.is_some_and(|secrets| secrets.has_client_certificate);
+    let clusters = match shows_certificate && !with_client_certificate.is_empty() {
+        true => with_client_certificate,
+        false => clusters,
+    };
+    Some(Sent { clusters, secrets, endpoints: endpoints.cloned() })
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use crds::Kind;
 use crds::gateway_api::HttpRoute;
+
+use ir::ClusterIr;
 
 use super::Hold;
 use super::key::Key;
@@ -25,6 +28,7 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         Key::Class(name) => class::read(view, name)?.into_value(),
         Key::Classes => view.index.classes.iter().cloned().collect::<Vec<_>>().into_value(),
         Key::Certificate(secret) => tls::certificate(view, secret)?.into_value(),
+        Key::Authorities(map) => tls::authorities(view, map)?.into_value(),
         Key::Gateway(key) => face::read(view, key)?.into_value(),
         Key::IsOurs(key) => view.gateway(key).map(|_| IsOurs)?.into_value(),
         Key::AddressPlan if !AddressPlan::is_needed(view.settings()) || view.index.gateways.is_empty() => {
@@ -50,6 +54,9 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         Key::Host(key) => host::host(view, key)?.into_value(),
         Key::Entry(host, route) => host::entries(view, host, route)?.into_value(),
         Key::BackendReport(key) => backend::report(view, key)?.into_value(),
+        Key::PolicyReport(key) if key.kind == Kind::BackendTlsPolicy => {
+            backend::tls_policy_report(view, key)?.into_value()
+        }
         Key::PolicyReport(key) => policy::report(view, key)?.into_value(),
         Key::GatewayReport(key) => report::report(view, key)?.into_value(),
     })
@@ -69,12 +76,15 @@ fn fail_on_demand(view: &Reading<'_>, key: &Key) {
 fn backend_value(view: &Reading<'_>, key: &BackendKey) -> Option<BackendValue> {
     let result = backend::resolve(view, key)?;
     let hooks = &view.settings().test_hooks;
+    let encode_all = |clusters: &mut dyn Iterator<Item = ClusterIr>| -> Vec<_> {
+        clusters.map(|cluster| Arc::new(xds::encode_cluster(&cluster, hooks))).collect()
+    };
     let encode = |backend: &ResolvedBackend| EncodedBackend {
-        clusters: backend
-            .clusters
-            .iter()
-            .map(|cluster| Arc::new(xds::encode_cluster(cluster, hooks)))
-            .collect(),
+        clusters: encode_all(&mut backend.clusters.iter().cloned()),
+        with_client_certificate: match backend.takes_client_certificate {
+            true => encode_all(&mut backend.clusters.iter().map(ClusterIr::with_client_certificate)),
+            false => Vec::new(),
+        },
         secrets: backend.secrets.iter().map(|secret| Arc::new(xds::encode_secret(secret, hooks))).collect(),
     };
     let encoded = result.as_ref().ok().map(encode);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::gateway::address::AddressPlan;
 use crate::gateway::facts::RouteVersion;
 use crate::gateway::facts::{
-    Attachment, BackendFace, BackendValue, CertificateValue, ClassFace, Entries, GatewayFace, GatewaySecrets,
-    HostFace, Placed, PolicyFace, PortValue, Proxy, TranslatedRoute,
+    Attachment, AuthoritiesValue, BackendFace, BackendValue, CertificateValue, ClassFace, Entries,
+    GatewayFace, GatewaySecrets, HostFace, Placed, PolicyFace, PortValue, Proxy, TranslatedRoute,
 };
 use crate::status::{Rejection, Report};
 use crate::xds::EncodedResource;
@@ -51,6 +51,7 @@ values! {
     Class(ClassFace);
     Classes(Vec<String>);
     Certificate(CertificateValue);
+    Authorities(AuthoritiesValue);
     Gateway(GatewayFace);
     IsOurs(IsOurs);
     AddressPlan(AddressPlan);

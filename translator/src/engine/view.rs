@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::core::{EndpointSlice, Namespace};
-use crds::gateway_api::GatewayClass;
+use crds::gateway_api::{BackendTlsPolicy, GatewayClass};
 use crds::{NamespacedName, ObjectKey, Typed};
 use ir::{Hostname, RouteTableId, Trust};
 
@@ -17,8 +17,9 @@ use super::value::{IsOurs, OfValue};
 use crate::gateway::address::AddressPlan;
 use crate::gateway::class::{self};
 use crate::gateway::facts::{
-    Attachment, BackendFace, BackendKey, BackendValue, CertificateValue, ClassFace, GatewayFace, GatewayKey,
-    HostFace, HostKey, Placed, PolicyEffect, PolicyFace, PortValue, RouteKey, RouteVersion, TranslatedRoute,
+    Attachment, AuthoritiesValue, BackendFace, BackendKey, BackendValue, CertificateValue, ClassFace,
+    GatewayFace, GatewayKey, HostFace, HostKey, Placed, PolicyEffect, PolicyFace, PortValue, RouteKey,
+    RouteVersion, TranslatedRoute,
 };
 use crate::gateway::view::View;
 use crate::reference_grant::{self, Party};
@@ -85,6 +86,11 @@ impl View for Reading<'_> {
         self.resources.slices_of(service)
     }
 
+    fn tls_policies_of(&self, service: &NamespacedName) -> impl Iterator<Item = &Arc<BackendTlsPolicy>> {
+        self.note(Key::Group(Group::TlsPoliciesOf(service.clone())));
+        self.resources.tls_policies_of(service)
+    }
+
     fn permits(&self, from: &Party, to: &Party, name: &str) -> bool {
         if from.namespace == to.namespace {
             return true;
@@ -119,6 +125,10 @@ impl View for Reading<'_> {
 
     fn certificate(&self, secret: &NamespacedName) -> Option<Arc<CertificateValue>> {
         self.unit(Key::Certificate(secret.clone()))
+    }
+
+    fn authorities(&self, map: &NamespacedName) -> Option<Arc<AuthoritiesValue>> {
+        self.unit(Key::Authorities(map.clone()))
     }
 
     fn gateway(&self, key: &GatewayKey) -> Option<Arc<GatewayFace>> {
@@ -204,6 +214,11 @@ impl View for Reading<'_> {
 
     fn policy_facts(&self, policy: &ObjectKey) -> Vec<(GatewayKey, PolicyEffect)> {
         self.index.policy_facts(policy)
+    }
+
+    fn gateways_naming(&self, service: &NamespacedName) -> Vec<GatewayKey> {
+        let gateways = self.index.naming.get(service);
+        gateways.iter().flat_map(|gateways| gateways.keys()).cloned().collect()
     }
 
     fn is_named(&self, key: &BackendKey) -> bool {

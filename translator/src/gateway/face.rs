@@ -17,7 +17,7 @@ pub(crate) fn read(view: &impl View, key: &NamespacedName) -> Option<GatewayFace
     let gateway = view.object::<Gateway>(key)?;
     let class = view.class(&gateway.spec.gateway_class_name)?;
     let mut listeners = listener::listeners(gateway);
-    tls::resolve(view, key, &mut listeners);
+    tls::resolve(view, key, gateway, &mut listeners);
     address::refuse_ports(&mut listeners, view.settings());
     let (parameters, rejected) = match parameters::of_gateway(view, key, gateway, &class) {
         Ok(parameters) => (parameters, unsupported(gateway)),
@@ -33,6 +33,7 @@ pub(crate) fn read(view: &impl View, key: &NamespacedName) -> Option<GatewayFace
         parameters,
         named_parameters: parameters::named_by_gateway(view, key, gateway),
         escaped_slashes,
+        client_certificate: tls::client_certificate(view, key, gateway),
         rejected,
     })
 }

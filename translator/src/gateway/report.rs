@@ -9,7 +9,7 @@ use crds::gateway_api::{self, Gateway};
 use crds::{NamespacedName, ObjectRef};
 
 use super::infra::proxy_name;
-use super::{class, exposure};
+use super::{class, exposure, tls};
 use crate::Addressing;
 use crate::gateway::facts::{GatewayFace, Placed};
 use crate::gateway::view::View;
@@ -88,6 +88,8 @@ impl Summary<'_> {
             ];
         }
         let mut conditions = vec![self.accepted(), self.programmed()];
+        conditions.extend(self.resolved_refs());
+        conditions.extend(tls::insecure_mode(&self.face.gateway));
         conditions.extend(left_out(&self.face.gateway));
         conditions
     }
@@ -102,6 +104,18 @@ impl Summary<'_> {
         let message = self.with_notes(format!("not every listener is valid: see {}", invalid.join(", ")));
         let condition = Condition::good(ConditionType::Accepted, Reason::ListenersNotValid, message);
         Condition { status: self.placed.is_served(), ..condition }
+    }
+
+    /// About the certificate that is shown to backends, if there is to be one.
+    fn resolved_refs(&self) -> Option<Condition> {
+        Some(match self.face.client_certificate.as_ref()? {
+            Ok(_) => {
+                Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
+            }
+            Err(Rejection { reason, message }) => {
+                Condition::bad(ConditionType::ResolvedRefs, *reason, message.clone())
+            }
+        })
     }
 
     fn programmed(&self) -> Condition {
@@ -137,14 +151,13 @@ impl Summary<'_> {
     }
 }
 
-/// What a Gateway asks for that is left out, while the rest is served: none of it concerns plain
-/// HTTP listeners of the Gateway's own.
+/// What a Gateway asks for that is left out, while the rest is served: none of it concerns the
+/// listeners of the Gateway's own.
 fn left_out(gateway: &Gateway) -> Option<Condition> {
     let spec = &gateway.spec;
     let other_listeners = spec.allowed_listeners.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
     let other_listeners = other_listeners.and_then(|namespaces| namespaces.from.as_ref());
     let fields = [
-        ("tls", spec.tls.is_some()),
         ("allowedListeners", other_listeners.is_some_and(|from| *from != AllowedListenersFrom::None)),
         (
             "defaultScope",

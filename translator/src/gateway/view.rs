@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::core::EndpointSlice;
+use crds::gateway_api::BackendTlsPolicy;
 use crds::{NamespacedName, ObjectKey, Typed};
 use ir::{Hostname, RouteTableId, Trust};
 
 use super::address::AddressPlan;
 use super::facts::{
-    BackendFace, BackendValue, CertificateValue, ClassFace, GatewayFace, HostFace, Placed, PolicyEffect,
-    PolicyFace, PortValue, RouteVersion, TranslatedRoute,
+    AuthoritiesValue, BackendFace, BackendValue, CertificateValue, ClassFace, GatewayFace, HostFace, Placed,
+    PolicyEffect, PolicyFace, PortValue, RouteVersion, TranslatedRoute,
 };
 use crate::Settings;
 use crate::gateway::facts::{BackendKey, GatewayKey, HostKey, RouteKey};
@@ -35,6 +36,9 @@ pub(crate) trait View {
     /// The EndpointSlices of a Service, sorted by name.
     fn slices_of(&self, service: &NamespacedName) -> impl Iterator<Item = &Arc<EndpointSlice>>;
 
+    /// The BackendTLSPolicies of a Service, sorted by name.
+    fn tls_policies_of(&self, service: &NamespacedName) -> impl Iterator<Item = &Arc<BackendTlsPolicy>>;
+
     /// Whether `from` may refer to `to` of that name: within one namespace always, else by a ReferenceGrant.
     fn permits(&self, from: &Party, to: &Party, name: &str) -> bool;
 
@@ -55,6 +59,9 @@ pub(crate) trait View {
 
     /// The certificate in a Secret; `None` if there is no such Secret.
     fn certificate(&self, secret: &NamespacedName) -> Option<Arc<CertificateValue>>;
+
+    /// The certificate authorities in a ConfigMap; `None` if there is no such ConfigMap.
+    fn authorities(&self, map: &NamespacedName) -> Option<Arc<AuthoritiesValue>>;
 
     /// A Gateway, if it is ours.
     fn gateway(&self, key: &GatewayKey) -> Option<Arc<GatewayFace>>;
@@ -117,6 +124,9 @@ pub(crate) trait View {
 
     /// What routes tell about a policy.
     fn policy_facts(&self, policy: &ObjectKey) -> Vec<(GatewayKey, PolicyEffect)>;
+
+    /// The Gateways with routes that name a Service.
+    fn gateways_naming(&self, service: &NamespacedName) -> Vec<GatewayKey>;
 
     /// Whether a route of ours names a backend.
     fn is_named(&self, key: &BackendKey) -> bool;

@@ -17,6 +17,8 @@ pub(crate) enum Group {
     GrantsIn(String),
     /// The policies that name an object as their target.
     PoliciesOf(ObjectKey),
+    /// The BackendTLSPolicies of a Service.
+    TlsPoliciesOf(NamespacedName),
     /// The policies in a namespace that select objects of a kind by their labels.
     PoliciesSelecting(Kind, Box<str>),
 }
@@ -28,6 +30,13 @@ pub(crate) fn groups(object: &Object) -> Vec<Group> {
             let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME_LABEL));
             let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();
             service.map(|name| Group::SlicesOf(NamespacedName::new(namespace, name))).into_iter().collect()
+        }
+        Object::BackendTlsPolicy(policy) => {
+            let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
+            let targets = policy.spec.target_refs.iter();
+            let services = targets.filter(|target| target.group.is_empty() && target.kind == "Service");
+            let services = services.map(|target| NamespacedName::new(namespace, &target.name));
+            services.collect::<BTreeSet<_>>().into_iter().map(Group::TlsPoliciesOf).collect()
         }
         Object::ReferenceGrant(grant) => {
             vec![Group::GrantsIn(grant.metadata.namespace.clone().unwrap_or_default())]

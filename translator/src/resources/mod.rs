@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::core::EndpointSlice;
-use crds::gateway_api::ReferenceGrant;
+use crds::gateway_api::{BackendTlsPolicy, ReferenceGrant};
 use crds::{NamespacedName, Object, ObjectKey, ObjectRef, Typed};
 
 use index::Index;
@@ -90,6 +90,14 @@ impl Resources {
         namespace: &str,
     ) -> impl Iterator<Item = &'a Arc<ReferenceGrant>> + use<'a> {
         self.members(&Group::GrantsIn(namespace.to_owned()))
+    }
+
+    /// The BackendTLSPolicies of a Service, sorted by name.
+    pub(crate) fn tls_policies_of<'a>(
+        &'a self,
+        service: &NamespacedName,
+    ) -> impl Iterator<Item = &'a Arc<BackendTlsPolicy>> + use<'a> {
+        self.members(&Group::TlsPoliciesOf(service.clone()))
     }
 
     fn members<'a, T: Typed + 'a>(&'a self, group: &Group) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {

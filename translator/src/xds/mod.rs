@@ -91,8 +91,8 @@ pub(crate) fn encode_cluster(cluster: &ClusterIr, hooks: &TestHooks) -> EncodedR
     let endpoints =
         (cluster.discovery == Discovery::Endpoints).then(|| (XdsKind::Endpoint, cluster.name.to_string()));
     let credential = cluster.http.credential.as_ref().map(|credential| &credential.secret);
-    let trust = cluster.tls.as_ref().map(|tls| &tls.trust);
-    let secrets = credential.into_iter().chain(trust).map(|secret| (XdsKind::Secret, secret.to_string()));
+    let tls = cluster.tls.iter().flat_map(|tls| std::iter::once(&tls.trust).chain(&tls.client_certificate));
+    let secrets = credential.into_iter().chain(tls).map(|secret| (XdsKind::Secret, secret.to_string()));
     let mut message = cluster::build_cluster(cluster);
     if hooks.unchecked_values {
         spoil::cluster(cluster, &mut message);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ir::{UpstreamProtocol, UpstreamTls};
+use ir::{SubjectAltName, UpstreamProtocol, UpstreamTls};
 use proto::core::TransportSocket;
 use proto::tls::common_tls_context::{CombinedCertificateValidationContext, ValidationContextType};
 use proto::tls::subject_alt_name_matcher::SanType;
@@ -17,6 +17,7 @@ pub(super) fn build_transport_socket(ir: &UpstreamTls, protocol: UpstreamProtoco
     tls_socket(&UpstreamTlsContext {
         common_tls_context: Some(CommonTlsContext {
             tls_params: Some(tls_params()),
+            tls_certificate_sds_secret_configs: ir.client_certificate.iter().map(sds).collect(),
             alpn_protocols: alpn_protocols(protocol),
             validation_context_type: Some(ValidationContextType::CombinedValidationContext(validation(ir))),
             ..CommonTlsContext::default()
@@ -29,10 +30,17 @@ pub(super) fn build_transport_socket(ir: &UpstreamTls, protocol: UpstreamProtoco
 
 /// The names stand in the cluster, the authorities come by SDS: one secret serves all clusters.
 fn validation(ir: &UpstreamTls) -> CombinedCertificateValidationContext {
-    let matcher = |name: &String| SubjectAltNameMatcher {
-        san_type: if is_address(name) { SanType::IpAddress } else { SanType::Dns }.into(),
-        matcher: Some(exact(name)),
-        ..SubjectAltNameMatcher::default()
+    let matcher = |name: &SubjectAltName| {
+        let (san_type, text) = match name {
+            SubjectAltName::Host(name) if is_address(name) => (SanType::IpAddress, name),
+            SubjectAltName::Host(name) => (SanType::Dns, name),
+            SubjectAltName::Uri(uri) => (SanType::Uri, uri),
+        };
+        SubjectAltNameMatcher {
+            san_type: san_type.into(),
+            matcher: Some(exact(text)),
+            ..SubjectAltNameMatcher::default()
+        }
     };
     CombinedCertificateValidationContext {
         default_validation_context: Some(CertificateValidationContext {

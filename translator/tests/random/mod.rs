@@ -48,7 +48,7 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
         vec(slice(), 0..5),
         vec(secret(), 0..4),
         vec(namespace(), 0..3),
-        vec(tls::certificate(), 0..3),
+        vec(tls::object(), 0..8),
     );
     let backends = (vec(backend(), 0..8), vec(upstream(), 0..6), vec(policy::policy(), 0..6));
     (routing, plain, backends).prop_map(|(routing, plain, backends)| {
@@ -187,12 +187,16 @@ fn document(api: &str, kind: &str, metadata: Value, spec: Value) -> Value {
 }
 
 fn gateway() -> impl Strategy<Value = Value> {
-    let parts = (a_gateway(), a_namespace(), vec(listener(), 1..4), policy::labels());
-    parts.prop_map(|(name, namespace, mut listeners, labels)| {
+    let parts =
+        (a_gateway(), a_namespace(), vec(listener(), 1..4), policy::labels(), option::of(tls::of_gateway()));
+    parts.prop_map(|(name, namespace, mut listeners, labels, tls)| {
         for (index, listener) in listeners.iter_mut().enumerate() {
             listener["name"] = json!(format!("l{index}"));
         }
-        let spec = json!({"gatewayClassName": "chancery", "listeners": listeners});
+        let mut spec = json!({"gatewayClassName": "chancery", "listeners": listeners});
+        if let Some(tls) = tls {
+            spec["tls"] = tls;
+        }
         document(
             GATEWAY_API,
             "Gateway",
@@ -224,7 +228,7 @@ fn listener() -> impl Strategy<Value = Value> {
 
 fn grant() -> impl Strategy<Value = Value> {
     let from = text(&["HTTPRoute", "HTTPRoute", "Upstream", "Gateway"]);
-    let to = text(&["Service", "Backend", "Upstream", "Secret"]);
+    let to = text(&["Service", "Backend", "Upstream", "Secret", "ConfigMap"]);
     (a_namespace(), a_namespace(), from, to).prop_map(|(namespace, from_namespace, from, to)| {
         let group = |kind: &str| match kind {
             "HTTPRoute" | "Gateway" => "gateway.networking.k8s.io",

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use super::{a_namespace, mostly};
+use super::{GATEWAY_API, a_backend, a_namespace, document, mostly};
 
 /// The Secrets of the golden cases.
 static CERTIFICATES: LazyLock<Vec<Value>> = LazyLock::new(|| {
@@ -16,6 +16,62 @@ static CERTIFICATES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let secrets = documents.into_iter().filter(|document| document["kind"] == "Secret");
     secrets.map(|secret| secret["stringData"].clone()).collect()
 });
+
+/// An object that has to do with TLS.
+pub(super) fn object() -> impl Strategy<Value = Value> {
+    prop_oneof![certificate(), authorities(), policy()]
+}
+
+/// `spec.tls` of a Gateway.
+pub(super) fn of_gateway() -> impl Strategy<Value = Value> {
+    let client = option::of(a_namespace())
+        .prop_map(|namespace| json!({"clientCertificateRef": {"name": "cert", "namespace": namespace}}));
+    let validation = || {
+        let mode = option::of(mostly(&["AllowValidOnly"], &["AllowInsecureFallback"]));
+        (mostly(&["ConfigMap"], &["Secret"]), a_namespace(), mode).prop_map(|(kind, namespace, mode)| {
+            let references = json!([{"group": "", "kind": kind, "name": "ca", "namespace": namespace}]);
+            json!({"validation": {"caCertificateRefs": references, "mode": mode}})
+        })
+    };
+    let per_port =
+        option::of(validation()).prop_map(|tls| json!([{"port": 8443, "tls": tls.unwrap_or(json!({}))}]));
+    let frontend = (option::of(validation()), option::of(per_port)).prop_map(
+        |(default, per_port)| json!({"default": default.unwrap_or(json!({})), "perPort": per_port}),
+    );
+    (option::of(client), option::of(frontend))
+        .prop_map(|(backend, frontend)| json!({"backend": backend, "frontend": frontend}))
+}
+
+/// A ConfigMap with certificate authorities, or with something else.
+fn authorities() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        4 => (0..CERTIFICATES.len()).prop_map(|index| CERTIFICATES[index]["tls.crt"].clone()),
+        1 => Just(json!("Hello world")),
+    ];
+    (a_namespace(), text).prop_map(|(namespace, text)| {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"ca.crt": text},
+            "metadata": {"name": "ca", "namespace": namespace}})
+    })
+}
+
+fn policy() -> impl Strategy<Value = Value> {
+    let name = mostly(&["one", "two", "three"], &["four"]);
+    let section = option::of(mostly(&["http"], &["wrong"]));
+    let created = option::of(mostly(&["2026-01-01T00:00:00Z"], &["2026-02-02T00:00:00Z"]));
+    let trust = prop_oneof![
+        3 => Just(json!({"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}]})),
+        1 => Just(json!({"wellKnownCACertificates": "System"})),
+    ];
+    (name, a_namespace(), a_backend(), section, created, trust).prop_map(
+        |(name, namespace, service, section, created, mut validation)| {
+            validation["hostname"] = json!("secure.example.com");
+            let target = json!({"group": "", "kind": "Service", "name": service, "sectionName": section});
+            let metadata = json!({"name": name, "namespace": namespace, "creationTimestamp": created});
+            let spec = json!({"targetRefs": [target], "validation": validation});
+            document(GATEWAY_API, "BackendTLSPolicy", metadata, spec)
+        },
+    )
+}
 
 /// Port, protocol and `tls` of a listener.
 pub(super) fn protocol() -> impl Strategy<Value = (i32, String, Option<Value>)> {
@@ -28,7 +84,7 @@ pub(super) fn protocol() -> impl Strategy<Value = (i32, String, Option<Value>)> 
 }
 
 /// A Secret with a certificate; sometimes with the key of another.
-pub(super) fn certificate() -> impl Strategy<Value = Value> {
+fn certificate() -> impl Strategy<Value = Value> {
     let which = || 0..CERTIFICATES.len();
     let pair = prop_oneof![4 => which().prop_map(|index| (index, index)), 1 => (which(), which())];
     (a_namespace(), pair).prop_map(|(namespace, (chain, key))| {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crds::core::AUTHORITIES_KEY;
 use crds::{DecodeError, Decoded, KINDS, Kind, KindInfo, NamespacedName, Object, ObjectKey};
 use serde_json::{Map, Value};
 
@@ -127,6 +128,13 @@ fn strip(kind: &KindInfo, value: &mut Value, status: Option<Value>) {
     }
     match (kind.group, kind.kind) {
         ("", "Namespace") | (_, "CustomResourceDefinition") => drop(object.remove("spec")),
+        // Nothing but certificate authorities is read from one, and a cluster has many that change all the time.
+        ("", "ConfigMap") => {
+            object.remove("binaryData");
+            if let Some(data) = object.get_mut("data").and_then(Value::as_object_mut) {
+                data.retain(|key, _| key == AUTHORITIES_KEY);
+            }
+        }
         // Its addresses are those of a Gateway.
         ("", "Service") => {
             if let Some(balancer) = status.as_ref().and_then(|status| status.get("loadBalancer")) {
@@ -146,8 +154,8 @@ fn strip_metadata(kind: &KindInfo, metadata: &mut Map<String, Value>) {
     if kind.kind != "Service" {
         metadata.remove("ownerReferences");
     }
-    // Of a slice, they say when it changed.
-    if matches!(kind.kind, "EndpointSlice" | "Namespace") {
+    // Of a slice, they say when it changed; of a ConfigMap, who leads.
+    if matches!(kind.kind, "ConfigMap" | "EndpointSlice" | "Namespace") {
         metadata.remove("annotations");
     }
     let is_empty = |value: &Value| value.as_object().is_some_and(Map::is_empty);
@@ -186,6 +194,7 @@ mod tests {
         names.sort();
         let expected = [
             "Backend.gateway.kgateway.dev",
+            "BackendTLSPolicy.gateway.networking.k8s.io",
             "Gateway.gateway.networking.k8s.io",
             "GatewayClass.gateway.networking.k8s.io",
             "GatewayParameters.gateway.gloo.solo.io",

@@ -3,6 +3,7 @@
 pub(crate) mod ai;
 mod service;
 mod static_hosts;
+mod tls_policy;
 
 use crds::ai::{Canonical, ErrorKind, SpecError, Target};
 use crds::backend::Backend;
@@ -14,6 +15,8 @@ use crate::gateway::facts::{BackendFace, BackendKey, ResolvedBackend};
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
 use crate::status::{Condition, ConditionType, Facts, Reason, Rejection, Report};
+
+pub(crate) use tls_policy::report as tls_policy_report;
 
 /// The API group of kgateway's Backend.
 const KGATEWAY: &str = "gateway.kgateway.dev";

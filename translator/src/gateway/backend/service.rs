@@ -7,6 +7,7 @@ use crds::core::{EndpointPort, EndpointSlice, Service, ServicePort};
 use ir::{ClusterIr, ClusterName, Discovery, Endpoint, HostPort, UpstreamHttp, UpstreamProtocol};
 
 use super::ResolvedBackend;
+use super::tls_policy::{self, PortTls};
 use crate::Settings;
 use crate::gateway::target_address::is_allowed_address;
 use crate::gateway::view::View;
@@ -31,13 +32,19 @@ pub(super) fn resolve(
     let Some(service_port) = tcp_port(service, port) else {
         return Err(not_found(format!("Service {key} has no TCP port {port}")));
     };
+    let (tls, secrets) = match tls_policy::of_port(view, key, service_port)? {
+        Some(PortTls { tls, trust }) => (Some(tls), vec![trust]),
+        None => (None, Vec::new()),
+    };
+    let has_tls = tls.is_some();
     let cluster = ClusterIr {
         name: ClusterName::service(&key.namespace, &key.name, port),
         discovery: Discovery::Endpoints,
-        tls: None,
-        http: UpstreamHttp::plain(protocol(key, service_port)?),
+        tls,
+        http: UpstreamHttp::plain(protocol(key, service_port, has_tls)?),
     };
-    Ok(ResolvedBackend::plain(cluster))
+    let backend = ResolvedBackend::plain(cluster);
+    Ok(ResolvedBackend { secrets, takes_client_certificate: has_tls, ..backend })
 }
 
 /// The endpoints of one port of a Service, sorted; `None` if there is no such port.
@@ -72,10 +79,18 @@ fn is_tcp(port: &ServicePort) -> bool {
 }
 
 /// The protocol that `appProtocol` asks for (KEP-3726 names).
-fn protocol(key: &NamespacedName, port: &ServicePort) -> Result<UpstreamProtocol, Rejection> {
+fn protocol(key: &NamespacedName, port: &ServicePort, has_tls: bool) -> Result<UpstreamProtocol, Rejection> {
     match port.app_protocol.as_deref() {
         Some("kubernetes.io/h2c" | "grpc" | "http2") => Ok(UpstreamProtocol::Http2),
-        Some(other @ ("kubernetes.io/ws" | "kubernetes.io/wss" | "https" | "tls")) => {
+        Some("https" | "tls") if has_tls => Ok(UpstreamProtocol::Http1),
+        Some(other @ ("https" | "tls")) => {
+            let message = format!(
+                "Service {key} port {}: appProtocol {other} needs a BackendTLSPolicy, which says whom to trust",
+                port.port
+            );
+            Err(Rejection::new(Reason::UnsupportedProtocol, message))
+        }
+        Some(other @ ("kubernetes.io/ws" | "kubernetes.io/wss")) => {
             let message =
                 format!("Service {key} port {}: appProtocol {other} is not supported yet", port.port);
             Err(Rejection::new(Reason::UnsupportedProtocol, message))

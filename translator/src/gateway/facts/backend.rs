@@ -17,6 +17,8 @@ pub(crate) struct ResolvedBackend {
     pub routing: Clusters,
     /// What the clusters refer to.
     pub secrets: Vec<SecretIr>,
+    /// Whether a Gateway that has a certificate for backends shows it to this one.
+    pub takes_client_certificate: bool,
     /// What every request to it needs, whatever its route says.
     pub rewrite: Rewrite,
     pub is_ai: bool,
@@ -47,6 +49,7 @@ impl ResolvedBackend {
             routing: Clusters::One(cluster.name.clone()),
             clusters: vec![cluster],
             secrets: Vec::new(),
+            takes_client_certificate: false,
             rewrite: Rewrite::default(),
             is_ai: false,
             has_engine: false,
@@ -92,5 +95,7 @@ pub(crate) struct BackendValue {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct EncodedBackend {
     pub clusters: Vec<Arc<EncodedResource>>,
+    /// The same for Gateways that show their certificate to backends; empty where that makes no difference.
+    pub with_client_certificate: Vec<Arc<EncodedResource>>,
     pub secrets: Vec<Arc<EncodedResource>>,
 }

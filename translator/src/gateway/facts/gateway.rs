@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crds::ObjectKey;
 use crds::gateway_api::Gateway;
 use crds::gateway_parameters::KubeParameters;
-use ir::{EscapedSlashes, ProxyInfra};
+use crds::{NamespacedName, ObjectKey};
+use ir::{Certificate, EscapedSlashes, ProxyInfra};
 
 use super::key::GatewayKey;
 use crate::gateway::listener::Listener;
@@ -44,6 +44,8 @@ pub(crate) struct GatewayFace {
     /// The parameters that it names itself.
     pub named_parameters: Option<ObjectKey>,
     pub escaped_slashes: EscapedSlashes,
+    /// The Secret with the certificate that is shown to backends; `None` if it names none.
+    pub client_certificate: Option<Result<NamespacedName, Rejection>>,
     /// Why it is not served at all.
     pub rejected: Option<Rejection>,
 }
@@ -73,13 +75,21 @@ pub(crate) struct CertificateValue {
 pub(crate) struct CertificateFacts {
     /// The hosts that it is for; sorted, each once.
     pub names: Vec<String>,
+    /// The certificate itself, with its key.
+    pub certificate: Certificate,
 }
+
+/// Certificate authorities in a ConfigMap, PEM; or what is wrong with them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AuthoritiesValue(pub Result<Arc<str>, String>);
 
 /// What is sent to the proxies of a Gateway by SDS, beside what its backends need. Nothing reads it, so that a
 /// certificate that is renewed concerns nothing else.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct GatewaySecrets {
     pub secrets: Vec<Arc<EncodedResource>>,
+    /// Whether one of them is what is shown to backends.
+    pub has_client_certificate: bool,
 }
 
 /// What a deployer must provide.

@@ -29,6 +29,16 @@ pub(crate) enum BackendKey {
     Object(ObjectKey),
 }
 
+impl BackendKey {
+    /// The Service, if it is one.
+    pub(crate) fn service(&self) -> Option<&NamespacedName> {
+        match self {
+            Self::Service(name, _) => Some(name),
+            Self::Object(_) => None,
+        }
+    }
+}
+
 pub(crate) fn gateway_name(gateway: &GatewayKey) -> GatewayName {
     GatewayName { namespace: gateway.namespace.to_string(), name: gateway.name.to_string() }
 }

@@ -10,7 +10,8 @@ mod route;
 pub(crate) use backend::{BackendFace, BackendValue, EncodedBackend, ResolvedBackend};
 pub use gateway::Proxy;
 pub(crate) use gateway::{
-    CertificateFacts, CertificateValue, ClassFace, GatewayFace, GatewaySecrets, Parameters, Placed,
+    AuthoritiesValue, CertificateFacts, CertificateValue, ClassFace, GatewayFace, GatewaySecrets, Parameters,
+    Placed,
 };
 pub(crate) use host::{Entries, HostFace, OrderKey, PortFace, PortListener, PortValue};
 pub(crate) use key::{BackendKey, GatewayKey, HostKey, RouteKey, gateway_name};

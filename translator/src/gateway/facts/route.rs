@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crds::NamespacedName;
 use ir::{DirectResponse, Hostname, PathMatch, Precedence, RouteIr, RouteTableId};
 
 use super::key::{BackendKey, GatewayKey};
@@ -201,6 +202,16 @@ pub struct RouteVersion {
 }
 
 impl RouteVersion {
+    /// The Services that it names, at each of its Gateways.
+    pub(crate) fn named_services(&self) -> BTreeSet<(GatewayKey, NamespacedName)> {
+        let gateways: BTreeSet<_> = self.rows.iter().map(|row| &row.gateway).collect();
+        let services: BTreeSet<_> = self.route.named.iter().filter_map(BackendKey::service).collect();
+        let at = |gateway: &GatewayKey| {
+            services.iter().map(|service| (gateway.clone(), (*service).clone())).collect::<Vec<_>>()
+        };
+        gateways.into_iter().flat_map(at).collect()
+    }
+
     /// The backends that the Gateways need for it.
     pub(crate) fn uses(&self) -> BTreeSet<(GatewayKey, BackendKey)> {
         let gateways: BTreeSet<_> =

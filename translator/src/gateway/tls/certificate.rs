@@ -26,9 +26,9 @@ const KEY: &str = "tls.key";
 pub(crate) fn certificate(view: &impl View, key: &NamespacedName) -> Option<CertificateValue> {
     let secret = view.object::<Secret>(key)?;
     Some(match read(secret) {
-        Ok((facts, certificate)) => {
+        Ok(facts) => {
             let name = SecretName::certificate(&key.namespace, &key.name);
-            let secret = SecretIr { name, value: SecretValue::Certificate(certificate) };
+            let secret = SecretIr { name, value: SecretValue::Certificate(facts.certificate.clone()) };
             let encoded = xds::encode_secret(&secret, &view.settings().test_hooks);
             CertificateValue { result: Ok(facts), encoded: Some(Arc::new(encoded)) }
         }
@@ -36,7 +36,7 @@ pub(crate) fn certificate(view: &impl View, key: &NamespacedName) -> Option<Cert
     })
 }
 
-fn read(secret: &Secret) -> Result<(CertificateFacts, Certificate), String> {
+fn read(secret: &Secret) -> Result<CertificateFacts, String> {
     let type_ = secret.type_.as_deref().unwrap_or("Opaque");
     if type_ != TYPE {
         return Err(format!("is of type {type_}, and a certificate is in one of type {TYPE}"));
@@ -53,7 +53,7 @@ fn read(secret: &Secret) -> Result<(CertificateFacts, Certificate), String> {
     let leaf = pem::parse(leaf).map_err(within(CHAIN))?;
     fits(key, &leaf).map_err(within(KEY))?;
     let certificate = Certificate { chain: chain.to_owned(), key: Redacted::new(key.to_owned()) };
-    Ok((CertificateFacts { names: names(&leaf) }, certificate))
+    Ok(CertificateFacts { names: names(&leaf), certificate })
 }
 
 /// Whether a private key is that of a certificate, and one that Envoy takes.

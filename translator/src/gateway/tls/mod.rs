@@ -1,22 +1,29 @@
-//! TLS of a Gateway's listeners: which certificates they show, and what stands against it.
+//! TLS of a Gateway: which certificates its listeners show, what their clients must show, what it shows to its backends,
+//! and what stands against it.
 
+mod authorities;
 mod certificate;
+mod clients;
 mod overlap;
 mod pem;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crds::NamespacedName;
-use crds::gateway_api::{self, gateways::GatewayListeners};
-use ir::ClientValidation;
+use crds::gateway_api::{self, Gateway, gateways::GatewayListeners};
+use ir::{ClientValidation, SecretIr, SecretName, SecretValue, Trust};
 
+pub(crate) use authorities::{Authorities, AuthoritiesRef, authorities};
 pub(crate) use certificate::certificate;
+pub(crate) use clients::{ClientRequirement, insecure_mode};
 
 use super::listener::{Listener, ListenerProtocol};
 use crate::gateway::facts::{GatewayKey, GatewaySecrets};
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
 use crate::status::{Reason, Rejection};
+use crate::xds;
 
 /// What a listener's TLS needs, and what is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,14 +34,17 @@ pub(crate) struct ListenerTls {
     pub ref_errors: Vec<Rejection>,
     /// Why it is not accepted.
     pub rejected: Option<Rejection>,
+    /// What clients must show; `None` if nothing.
+    pub clients: Option<ClientRequirement>,
     /// What it has in common with other listeners of its port.
     pub overlap: Option<Rejection>,
 }
 
 impl ListenerTls {
     /// What clients must show.
-    pub(crate) fn client_validation(&self, _port: u16) -> Option<ClientValidation> {
-        None
+    pub(crate) fn client_validation(&self, port: u16) -> Option<ClientValidation> {
+        let accept_invalid = self.clients.as_ref()?.accept_invalid;
+        Some(ClientValidation { trust: SecretName::client_trust(port), accept_invalid })
     }
 }
 
@@ -49,14 +59,36 @@ pub(super) fn refused_options(spec: &GatewayListeners) -> Option<Rejection> {
 }
 
 /// Looks up what the listeners of a Gateway refer to.
-pub(crate) fn resolve(view: &impl View, gateway: &GatewayKey, listeners: &mut [Listener]) {
-    let referrer = Party::new(gateway_api::GROUP, "Gateway", &gateway.namespace);
+pub(crate) fn resolve(view: &impl View, key: &GatewayKey, gateway: &Gateway, listeners: &mut [Listener]) {
+    let referrer = referrer(key);
     for listener in listeners.iter_mut() {
         if listener.protocol.is_some_and(ListenerProtocol::ends_tls) {
             find_certificates(view, &referrer, listener);
         }
+        clients::require(view, &referrer, gateway, listener);
     }
     overlap::note(view, listeners);
+}
+
+fn referrer(gateway: &GatewayKey) -> Party {
+    Party::new(gateway_api::GROUP, "Gateway", &gateway.namespace)
+}
+
+/// The certificate that a Gateway shows to its backends; `None` if it names none.
+pub(crate) fn client_certificate(
+    view: &impl View,
+    key: &GatewayKey,
+    gateway: &Gateway,
+) -> Option<Result<NamespacedName, Rejection>> {
+    let reference = gateway.spec.tls.as_ref()?.backend.as_ref()?.client_certificate_ref.as_ref()?;
+    let reference = SecretRef {
+        group: reference.group.as_deref(),
+        kind: reference.kind.as_deref(),
+        namespace: reference.namespace.as_deref(),
+        name: &reference.name,
+    };
+    let secret = reference.resolve(view, &referrer(key), Reason::InvalidClientCertificateRef);
+    Some(secret.map_err(|error| error.within("spec.tls.backend.clientCertificateRef")))
 }
 
 fn find_certificates(view: &impl View, referrer: &Party, listener: &mut Listener) {
@@ -109,16 +141,7 @@ impl SecretRef<'_> {
             let message = format!("is of kind {kind:?} in group {group:?}; a certificate is in a Secret");
             return Err(Rejection::new(invalid, message));
         }
-        let namespace = self.namespace.unwrap_or(&referrer.namespace);
-        let secret = NamespacedName::new(namespace, self.name);
-        // Before looking: whoever may not refer to a Secret shall not learn whether it exists.
-        if !view.permits(referrer, &Party::new("", "Secret", namespace), self.name) {
-            let message = format!(
-                "Secret {secret} is in another namespace, and no ReferenceGrant there permits {} from {}",
-                referrer.kind, referrer.namespace
-            );
-            return Err(Rejection::new(Reason::RefNotPermitted, message));
-        }
+        let secret = permitted(view, referrer, "Secret", self.namespace, self.name)?;
         match &view.certificate(&secret).as_deref() {
             Some(certificate) => match &certificate.result {
                 Ok(_) => Ok(secret),
@@ -129,13 +152,53 @@ impl SecretRef<'_> {
     }
 }
 
-/// What is sent to the proxies of a Gateway by SDS for its listeners.
+/// An object of a core kind that somebody may refer to.
+///
+/// # Errors
+/// It is in another namespace and not granted. Nothing is looked up before: whoever may not refer to an object shall not
+/// learn whether it exists.
+fn permitted(
+    view: &impl View,
+    referrer: &Party,
+    kind: &str,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<NamespacedName, Rejection> {
+    let object = NamespacedName::new(namespace.unwrap_or(&referrer.namespace), name);
+    if view.permits(referrer, &Party::new("", kind, &object.namespace), name) {
+        return Ok(object);
+    }
+    let message = format!(
+        "{kind} {object} is in another namespace, and no ReferenceGrant there permits {} from {}",
+        referrer.kind, referrer.namespace
+    );
+    Err(Rejection::new(Reason::RefNotPermitted, message))
+}
+
+/// What is sent to the proxies of a Gateway by SDS for its listeners, and what they show to backends.
 pub(crate) fn secrets(view: &impl View, key: &GatewayKey) -> Option<GatewaySecrets> {
-    let placed = view.placement(key)?;
+    let (face, placed) = (view.gateway(key)?, view.placement(key)?);
+    let hooks = &view.settings().test_hooks;
     let names: BTreeSet<_> = placed.served().flat_map(|listener| &listener.tls.certificates).collect();
-    let encoded = names.into_iter().filter_map(|secret| {
-        let certificate = view.certificate(secret)?;
-        certificate.encoded.clone()
+    let certificates = names.into_iter().filter_map(|secret| view.certificate(secret)?.encoded.clone());
+    let trusted: BTreeMap<_, _> = placed
+        .served()
+        .filter_map(|listener| Some((listener.port?, listener.tls.clients.as_ref()?)))
+        .collect();
+    let trusted = trusted.into_iter().map(|(port, clients)| SecretIr {
+        name: SecretName::client_trust(port),
+        value: SecretValue::Trust(Trust::Pem(clients.authorities.pem(view))),
     });
-    Some(GatewaySecrets { secrets: encoded.collect() })
+    let shown = match &face.client_certificate {
+        Some(Ok(secret)) if placed.is_served() => view.certificate(secret),
+        _ => None,
+    };
+    let shown = shown.and_then(|value| Some(value.result.as_ref().ok()?.certificate.clone()));
+    let has_client_certificate = shown.is_some();
+    let shown = shown.map(|certificate| SecretIr {
+        name: SecretName::client_certificate(),
+        value: SecretValue::Certificate(certificate),
+    });
+    let own = trusted.chain(shown).map(|secret| Arc::new(xds::encode_secret(&secret, hooks)));
+    Some(GatewaySecrets { secrets: certificates.chain(own).collect(), has_client_certificate })
 }

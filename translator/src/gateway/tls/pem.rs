@@ -30,3 +30,42 @@ pub(super) fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, String> 
     PrivateKeyDer::from_pem_slice(text.as_bytes())
         .map_err(|_| "holds no private key in PEM (PKCS #8, PKCS #1 or SEC 1)".to_owned())
 }
+
+/// The certificates of a text as they stand there, without whatever else it holds.
+pub(super) fn only_certificates(text: &str) -> String {
+    let mut is_inside = false;
+    let mut kept = String::new();
+    for line in text.lines().map(str::trim) {
+        is_inside |= line == "-----BEGIN CERTIFICATE-----";
+        if is_inside {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+        is_inside &= line != "-----END CERTIFICATE-----";
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_certificates_are_kept() {
+        let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let key = "-----BEGIN PRIVATE KEY-----\nBBBB\n-----END PRIVATE KEY-----\n";
+        let windows = certificate.replace('\n', "\r\n");
+        let text = format!("subject=CN\r\n{certificate}{key}\n{windows}trailing");
+        assert_eq!(only_certificates(&text), format!("{certificate}{certificate}"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_without_its_content() {
+        let bad = "-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----\n";
+        assert_eq!(certificates(bad).unwrap_err(), "certificate 1: is not an X.509 certificate");
+        let bad = "-----BEGIN PRIVATE KEY-----\ncanary!\n-----END PRIVATE KEY-----\n";
+        let error = private_key(bad).unwrap_err();
+        assert!(!error.contains("canary"), "{error}");
+        assert!(private_key("-----BEGIN ENCRYPTED PRIVATE KEY-----").unwrap_err().contains("encrypted"));
+    }
+}

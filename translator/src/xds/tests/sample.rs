@@ -8,8 +8,8 @@ use ir::{
     EscapedSlashes, FilterChainIr, Forward, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname,
     HttpChain, ListenerIr, ListenerName, PathMatch, PathRewrite, Protocol, QueryParamMatch, Redacted,
     Redirect, RedirectPath, Rewrite, RouteAction, RouteIr, RouteMatch, RouteName, RouteTableId, Scheme,
-    SecretIr, SecretName, SecretValue, StringMatch, Target, Timeouts, Transport, Trust, UpstreamHttp,
-    UpstreamProtocol, UpstreamTls,
+    SecretIr, SecretName, SecretValue, StringMatch, SubjectAltName, Target, Timeouts, Transport, Trust,
+    UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 
 use crate::xds::local_route::Origin;
@@ -118,8 +118,9 @@ pub(super) fn provider_cluster(name: ClusterName, host: &str) -> ClusterIr {
         discovery: Discovery::Dns(vec![HostPort { host: host.to_owned(), port: 443 }]),
         tls: Some(UpstreamTls {
             sni: host.to_owned(),
-            subject_alt_names: vec![host.to_owned()],
+            subject_alt_names: vec![SubjectAltName::Host(host.to_owned())],
             trust: SecretName::default_trust(),
+            client_certificate: None,
         }),
         http: UpstreamHttp {
             protocol: UpstreamProtocol::Alpn,

@@ -6,7 +6,7 @@ use crds::ObjectKey;
 use crds::ai::{AiDestination, AuthToken, AwsCredential, Provider};
 use ir::{
     AwsSigning, ClusterIr, ClusterName, Credential, Discovery, Engine, ModuleSource, Redacted, SecretIr,
-    SecretName, SecretValue, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    SecretName, SecretValue, SubjectAltName, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 
 use super::Parts;
@@ -75,7 +75,12 @@ impl<V: View> Member<'_, V> {
                 parts.secrets.push(secret);
             }
             let server_name = profile.place.server_name.clone();
-            UpstreamTls { sni: server_name.clone(), subject_alt_names: vec![server_name], trust }
+            UpstreamTls {
+                sni: server_name.clone(),
+                subject_alt_names: vec![SubjectAltName::Host(server_name)],
+                trust,
+                client_certificate: None,
+            }
         });
         let is_passthrough = destination.auth == AuthToken::Passthrough;
         let engine = module.map(|module| {

@@ -61,6 +61,7 @@ pub(super) fn resolve(
         None => Clusters::Groups(groups),
     };
     Ok(ResolvedBackend {
+        takes_client_certificate: false,
         clusters: resolved.clusters,
         routing,
         secrets: resolved.secrets,

@@ -1,0 +1,282 @@
+//! TLS towards the ports of Services, by BackendTLSPolicy.
+//!
+//! A port with a policy is reached by TLS or not at all: one that is not valid makes it unusable, and never plain.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crds::core::{Service, ServicePort};
+use crds::gateway_api::backendtlspolicies::{
+    BackendTlsPolicyTargetRefs as TargetRef, BackendTlsPolicyValidationSubjectAltNames as WrittenName,
+    BackendTlsPolicyValidationSubjectAltNamesType as NameType,
+};
+use crds::gateway_api::part::ParentRef;
+use crds::gateway_api::{self, BackendTlsPolicy};
+use crds::{NamespacedName, Object, ObjectKey};
+use ir::{Hostname, SecretIr, SecretName, SecretValue, SubjectAltName, Trust, UpstreamTls};
+
+use crate::gateway::http_route::creation;
+use crate::gateway::tls::{Authorities, AuthoritiesRef};
+use crate::gateway::validate;
+use crate::gateway::view::View;
+use crate::reference_grant::Party;
+use crate::status::{Condition, ConditionType, Facts, ParentFacts, Reason, Rejection, Report};
+
+/// The well-known authorities that a policy may name.
+const SYSTEM: &str = "System";
+
+/// TLS towards a port, and who is trusted.
+pub(super) struct PortTls {
+    pub tls: UpstreamTls,
+    pub trust: SecretIr,
+}
+
+/// How a port of a Service is to be reached; `None` is without TLS.
+///
+/// # Errors
+/// Its policy is not valid.
+pub(super) fn of_port(
+    view: &impl View,
+    service: &NamespacedName,
+    port: &ServicePort,
+) -> Result<Option<PortTls>, Rejection> {
+    let port = port.name.as_deref().filter(|name| !name.is_empty());
+    let Some(policy) = winner(view, service, port) else { return Ok(None) };
+    let named = |rejection: Rejection| {
+        let message = format!("BackendTLSPolicy {}: {}", key(policy).name, rejection.message);
+        Rejection::new(Reason::InvalidBackendTLS, message)
+    };
+    let Reading { tls, trust, .. } = read(view, policy);
+    let tls = tls.map_err(named)?;
+    Ok(Some(PortTls { trust: SecretIr { name: tls.trust.clone(), value: SecretValue::Trust(trust) }, tls }))
+}
+
+/// The policy of a port: one that names it goes before one for the whole Service; then the oldest counts, then the first
+/// by name (Gateway API, `BackendTLSPolicySpec.targetRefs`).
+fn winner<'a>(
+    view: &'a impl View,
+    service: &NamespacedName,
+    port: Option<&str>,
+) -> Option<&'a Arc<BackendTlsPolicy>> {
+    port.and_then(|port| first(view, service, Some(port))).or_else(|| first(view, service, None))
+}
+
+/// The first of the policies with exactly that target.
+fn first<'a>(
+    view: &'a impl View,
+    service: &NamespacedName,
+    section: Option<&str>,
+) -> Option<&'a Arc<BackendTlsPolicy>> {
+    let policies = view.tls_policies_of(service).filter(|policy| targets(policy, service, section));
+    policies.min_by_key(|policy| age(policy))
+}
+
+fn is_service(target: &TargetRef) -> bool {
+    target.group.is_empty() && target.kind == "Service"
+}
+
+/// The order of policies with the same target. Without a time counts as oldest.
+fn age(policy: &BackendTlsPolicy) -> (Option<i64>, Option<String>) {
+    (creation(policy.metadata.creation_timestamp.as_ref()), policy.metadata.name.clone())
+}
+
+fn key(policy: &Arc<BackendTlsPolicy>) -> ObjectKey {
+    Object::BackendTlsPolicy(policy.clone()).key()
+}
+
+/// What a policy says.
+struct Reading {
+    /// What is wrong with its references.
+    ref_errors: Vec<Rejection>,
+    tls: Result<UpstreamTls, Rejection>,
+    trust: Trust,
+}
+
+fn read(view: &impl View, policy: &Arc<BackendTlsPolicy>) -> Reading {
+    let name = key(policy).name;
+    let validation = &policy.spec.validation;
+    let references = validation.ca_certificate_refs.as_deref().unwrap_or_default();
+    let (authorities, trust, trusted) = match validation.well_known_ca_certificates.as_deref() {
+        Some(SYSTEM) if references.is_empty() => {
+            (Authorities::default(), view.trust().clone(), Ok(SecretName::default_trust()))
+        }
+        Some(other) if references.is_empty() => {
+            let message =
+                format!("spec.validation.wellKnownCACertificates: {other:?} is not known; {SYSTEM} is");
+            (Authorities::default(), Trust::Pem(String::new()), Err(Rejection::new(Reason::Invalid, message)))
+        }
+        _ => {
+            let references = references.iter().map(|reference| AuthoritiesRef {
+                group: &reference.group,
+                kind: &reference.kind,
+                namespace: None,
+                name: &reference.name,
+            });
+            let referrer = Party::new(gateway_api::GROUP, "BackendTLSPolicy", &name.namespace);
+            let field = "spec.validation.caCertificateRefs";
+            let found = Authorities::resolve(view, &referrer, field, references, Reason::InvalidKind);
+            let trusted = found
+                .rejection()
+                .map_or_else(|| Ok(SecretName::policy_trust(&name.namespace, &name.name)), Err);
+            let trust = Trust::Pem(found.pem(view));
+            (found, trust, trusted)
+        }
+    };
+    let tls = unknown_options(policy).and_then(|()| {
+        let sni = server_name(&validation.hostname)?;
+        let subject_alt_names = names(validation.subject_alt_names.as_deref().unwrap_or_default(), &sni)?;
+        Ok(UpstreamTls { sni, subject_alt_names, trust: trusted?, client_certificate: None })
+    });
+    Reading { ref_errors: authorities.errors, tls, trust }
+}
+
+fn unknown_options(policy: &BackendTlsPolicy) -> Result<(), Rejection> {
+    let names: Vec<_> = policy.spec.options.iter().flatten().map(|(name, _)| format!("{name:?}")).collect();
+    match names.is_empty() {
+        true => Ok(()),
+        false => {
+            let message = format!("spec.options: {} is not supported", names.join(", "));
+            Err(Rejection::new(Reason::Invalid, message))
+        }
+    }
+}
+
+fn server_name(text: &str) -> Result<String, Rejection> {
+    match validate::hostname(text) {
+        Ok(Hostname::Exact(name)) => Ok(name.to_string()),
+        _ => {
+            let message = format!("spec.validation.hostname: {text:?} is not a DNS name");
+            Err(Rejection::new(Reason::Invalid, message))
+        }
+    }
+}
+
+/// The names of which the certificate must have one: those that are written, else the server name.
+fn names(written: &[WrittenName], server_name: &str) -> Result<Vec<SubjectAltName>, Rejection> {
+    if written.is_empty() {
+        return Ok(vec![SubjectAltName::Host(server_name.to_owned())]);
+    }
+    let read = |(index, name): (usize, &WrittenName)| {
+        let text = match name.r#type {
+            NameType::Hostname => {
+                name.hostname.clone().map(|text| SubjectAltName::Host(text.to_ascii_lowercase()))
+            }
+            NameType::Uri => name.uri.clone().map(SubjectAltName::Uri),
+        };
+        text.ok_or_else(|| {
+            let message = format!("spec.validation.subjectAltNames[{index}]: has no name of its type");
+            Rejection::new(Reason::Invalid, message)
+        })
+    };
+    written.iter().enumerate().map(read).collect()
+}
+
+/// The status of a policy: an entry for each Gateway with a route that names one of its Services. `None` if there is
+/// none.
+pub(crate) fn report(view: &impl View, object: &ObjectKey) -> Option<Report> {
+    let policy = view.object::<BackendTlsPolicy>(&object.name)?;
+    let mut targets: BTreeMap<_, Vec<&TargetRef>> = BTreeMap::new();
+    for target in policy.spec.target_refs.iter().filter(|target| is_service(target)) {
+        let service = NamespacedName::new(&object.name.namespace, &target.name);
+        for gateway in view.gateways_naming(&service) {
+            targets.entry(gateway).or_default().push(target);
+        }
+    }
+    let reading = read(view, policy);
+    let ancestors = targets.into_iter().map(|(gateway, targets)| ParentFacts {
+        parent_ref: ParentRef {
+            group: Some(gateway_api::GROUP.into()),
+            kind: Some("Gateway".into()),
+            namespace: Some((&*gateway.namespace).into()),
+            name: (&*gateway.name).into(),
+            section_name: None,
+            port: None,
+        },
+        conditions: conditions(&reading, effects(view, policy, &targets)),
+    });
+    let ancestors: Vec<_> = ancestors.collect();
+    (!ancestors.is_empty()).then(|| Report {
+        object: object.to_ref(),
+        generation: policy.metadata.generation.unwrap_or_default(),
+        facts: Facts::Policy(ancestors),
+    })
+}
+
+/// Whether a policy has an effect on one of these targets at least, and what stands against the others.
+fn effects(
+    view: &impl View,
+    policy: &Arc<BackendTlsPolicy>,
+    targets: &[&TargetRef],
+) -> (bool, Vec<Rejection>) {
+    let own = key(policy);
+    let mut against = Vec::new();
+    let mut has_effect = false;
+    for target in targets {
+        let service = NamespacedName::new(&own.name.namespace, &target.name);
+        let section = target.section_name.as_deref();
+        match obstacle(view, &own, &service, section) {
+            None => has_effect = true,
+            Some(rejection) => against.push(rejection),
+        }
+    }
+    (has_effect, against)
+}
+
+/// What stands against a policy at a target.
+fn obstacle(
+    view: &impl View,
+    policy: &ObjectKey,
+    service: &NamespacedName,
+    section: Option<&str>,
+) -> Option<Rejection> {
+    let found = view.object::<Service>(service);
+    let ports = found.and_then(|found| found.spec.as_ref()?.ports.as_deref()).unwrap_or_default();
+    let has_section = |section: &str| ports.iter().any(|port| port.name.as_deref() == Some(section));
+    if found.is_none() {
+        return Some(Rejection::new(Reason::TargetNotFound, format!("Service {service} does not exist")));
+    }
+    if let Some(section) = section.filter(|section| !has_section(section)) {
+        let message = format!("Service {service} has no port named {section}");
+        return Some(Rejection::new(Reason::TargetNotFound, message));
+    }
+    let first = key(first(view, service, section)?);
+    (first != *policy).then(|| {
+        let message = format!(
+            "BackendTLSPolicy {} has the same target, Service {service}, and comes first",
+            first.name
+        );
+        Rejection::new(Reason::Conflicted, message)
+    })
+}
+
+fn targets(policy: &BackendTlsPolicy, service: &NamespacedName, section: Option<&str>) -> bool {
+    let mut targets = policy.spec.target_refs.iter().filter(|target| is_service(target));
+    targets.any(|target| *target.name == *service.name && target.section_name.as_deref() == section)
+}
+
+fn conditions(reading: &Reading, (has_effect, against): (bool, Vec<Rejection>)) -> Vec<Condition> {
+    let messages: BTreeSet<_> = against.iter().map(|rejection| rejection.message.as_str()).collect();
+    let messages = messages.into_iter().collect::<Vec<_>>().join("; ");
+    let accepted = match (&reading.tls, against.first()) {
+        (_, Some(first)) if !has_effect => Condition::bad(ConditionType::Accepted, first.reason, messages),
+        (Err(Rejection { reason, message }), _) => {
+            let message = format!("{message}; what it applies to is answered with 500");
+            Condition::bad(ConditionType::Accepted, *reason, message)
+        }
+        (Ok(_), None) => Condition::good(ConditionType::Accepted, Reason::Accepted, "the policy is valid"),
+        (Ok(_), Some(_)) => {
+            let message = format!("the policy is valid, but for some of its targets: {messages}");
+            Condition::good(ConditionType::Accepted, Reason::Accepted, message)
+        }
+    };
+    let resolved = match reading.ref_errors.first() {
+        None => {
+            Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
+        }
+        Some(first) => {
+            let messages: Vec<_> = reading.ref_errors.iter().map(|error| error.message.as_str()).collect();
+            Condition::bad(ConditionType::ResolvedRefs, first.reason, messages.join("; "))
+        }
+    };
+    vec![accepted, resolved]
+}
