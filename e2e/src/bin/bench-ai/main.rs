@@ -1,8 +1,8 @@
 //! `make bench-ai`: what the AI engine adds to a plain route of the same Envoy: processor time, latency, throughput
 //! and memory, side by side in one run.
 //!
-//! Rows are measured in turn, in rounds, so that whatever else the machine does hits all of them alike; figures are
-//! medians of the rounds, and ratios are taken inside of a round. The client and the upstream are as cheap as they can
+//! Rows are measured in turn, in many short rounds, so that whatever else the machine does hits all of them alike; figures
+//! are medians of the rounds, and ratios are taken inside of a round. The client and the upstream are as cheap as they can
 //! be made ([`client`], [`upstream`]); what counts is the processor time of the Envoy process.
 
 mod bodies;
@@ -31,10 +31,10 @@ const CONNECTIONS: usize = 4;
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Rounds that count; one more goes before them.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 40)]
     rounds: usize,
     /// Seconds for each row and size in each round.
-    #[arg(long, default_value_t = 1.5)]
+    #[arg(long, default_value_t = 0.25)]
     seconds: f64,
     /// Open, silent streams.
     #[arg(long, default_value_t = 1000)]
