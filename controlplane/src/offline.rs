@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn the_check_has_a_line_per_problem_of_files_and_objects() {
         let folder =
-            write(&[GATEWAY, ROUTE, "kind: [\n", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"]);
+            write(&[GATEWAY, ROUTE, "kind: [\n", "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n"]);
         let printed = check(folder.path());
         let lines: Vec<&str> = printed.output.lines().collect();
         assert_eq!(printed.outcome, Outcome::ProblemsFound);
@@ -172,7 +172,7 @@ mod tests {
             lines[1].contains("HTTPRoute default/r") && lines[1].contains("BackendNotFound"),
             "{lines:?}"
         );
-        assert!(printed.remarks.contains("ConfigMap"), "{printed:?}");
+        assert!(printed.remarks.contains("Pod"), "{printed:?}");
     }
 
     #[test]

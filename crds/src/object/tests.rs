@@ -141,7 +141,7 @@ fn errors_name_the_object_the_field_and_what_was_expected() {
         ),
         ("[]".to_owned(), "not a Kubernetes object: `apiVersion` is missing or not a string"),
         ("{apiVersion: v1}".to_owned(), "not a Kubernetes object: `kind` is missing or not a string"),
-        ("{apiVersion: v1, kind: ConfigMap}".to_owned(), "ConfigMap of v1 is not a kind that Chancery reads"),
+        ("{apiVersion: v1, kind: Pod}".to_owned(), "Pod of v1 is not a kind that Chancery reads"),
         (
             "{apiVersion: gateway.networking.k8s.io/v1alpha2, kind: HTTPRoute}".to_owned(),
             "HTTPRoute of gateway.networking.k8s.io/v1alpha2 is not a kind that Chancery reads; use version v1 or \

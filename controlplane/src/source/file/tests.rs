@@ -209,7 +209,7 @@ fn kinds_of_others_are_noticed_and_unknown_kinds_of_ours_are_problems() {
         "a.yaml",
         &join(&[
             document("apps/v1", "Deployment"),
-            document("v1", "ConfigMap"),
+            document("v1", "Pod"),
             document("gateway.networking.k8s.io/v1", "UDPRoute"),
             document("gateway.kgateway.dev/v1", "Backend"),
         ]),
