@@ -9,6 +9,8 @@ use serde_json::Value;
 use crate::{
     backend::Backend,
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
+    http_listener_policy::HTTPListenerPolicy,
+    listener_option::{HttpListenerOption, ListenerOption},
     route_option::RouteOption,
     traffic_policy::TrafficPolicy,
     upstream::Upstream,
@@ -31,8 +33,11 @@ type Definition = (&'static str, &'static str, fn() -> CustomResourceDefinition)
 const OURS: &[Definition] = &[
     ("gateway.kgateway.dev", "Backend", Backend::crd),
     ("gateway.kgateway.dev", "GatewayParameters", GatewayParameters::crd),
+    ("gateway.kgateway.dev", "HTTPListenerPolicy", HTTPListenerPolicy::crd),
     ("gateway.kgateway.dev", "TrafficPolicy", TrafficPolicy::crd),
     ("gateway.gloo.solo.io", "GatewayParameters", GlooGatewayParameters::crd),
+    ("gateway.solo.io", "HttpListenerOption", HttpListenerOption::crd),
+    ("gateway.solo.io", "ListenerOption", ListenerOption::crd),
     ("gateway.solo.io", "RouteOption", RouteOption::crd),
     ("gloo.solo.io", "Upstream", Upstream::crd),
 ];

@@ -4,6 +4,7 @@
 //! Types and pure functions only. This crate may not depend on a Kubernetes client, on tokio, or do IO:
 //! it turns a parsed document into a typed [`Object`], and the AI dialects into one [`ai::AiPool`].
 
+pub mod access_log;
 pub mod ai;
 pub mod auth_token;
 pub mod backend;
@@ -12,6 +13,8 @@ pub mod core;
 pub mod gateway_api;
 pub mod gateway_parameters;
 pub mod header;
+pub mod http_listener_policy;
+pub mod listener_option;
 pub mod object;
 pub mod object_ref;
 pub mod policy;

@@ -176,17 +176,10 @@ pub struct OptionDefault {
 
 impl Policy for RouteOption {
     fn targets(&self) -> Vec<Result<Target, UnusableTarget>> {
-        let own = self.metadata.namespace.as_ref();
-        let targets = self.spec.target_refs.iter().enumerate().map(|(index, target)| {
-            let OptionTargetRef { group, kind, name, namespace } = target;
-            let (field, name) = (format!("spec.targetRefs[{index}]"), TargetName::Name(name.clone()));
-            if namespace.as_ref().is_some_and(|namespace| Some(namespace) != own) {
-                let message =
-                    "is not the namespace of the RouteOption, which applies to routes of its own alone";
-                let error = SpecError::invalid(format!("{field}.namespace"), message);
-                return Err(UnusableTarget::new(error, group, kind, &name));
-            }
-            Target::new(field, group, kind, name, None)
+        let own = self.metadata.namespace.as_deref();
+        let targets = self.spec.target_refs.iter().enumerate().map(|(index, reference)| {
+            let OptionTargetRef { group, kind, name, namespace } = reference;
+            target(format!("spec.targetRefs[{index}]"), (namespace.as_deref(), own), group, kind, name, None)
         });
         targets.collect()
     }
@@ -197,7 +190,7 @@ impl Policy for RouteOption {
         let mut refused: Vec<_> = options.refused_members().into_iter().map(member).collect();
         let ignored = options.ignored_members().into_iter().map(member).collect();
         let Some(ai) = &options.ai else {
-            return Ok(Content { ai: AiContent::default(), refused, ignored });
+            return Ok(Content { refused, ignored, ..Content::default() });
         };
         let AiOptions { prompt_enrichment, prompt_guard, rag, semantic_cache, defaults, route_type } = ai;
         let unknown = [
@@ -213,6 +206,25 @@ impl Policy for RouteOption {
         });
         let ai =
             AiContent::new("spec.options.ai", prompt_enrichment.as_ref(), defaults.collect(), *route_type)?;
-        Ok(Content { ai, refused, ignored })
+        Ok(Content { ai, refused, ignored, ..Content::default() })
     }
+}
+
+/// What a reference of Gloo's options means. `namespaces`: the one that it names, and that of the options.
+pub(crate) fn target(
+    field: String,
+    namespaces: (Option<&str>, Option<&str>),
+    group: &str,
+    kind: &str,
+    name: &str,
+    section: Option<String>,
+) -> Result<Target, UnusableTarget> {
+    let name = TargetName::Name(name.to_owned());
+    let (named, own) = namespaces;
+    if named.is_some() && named != own {
+        let message = "is not the namespace of the options, which apply to objects of their own alone";
+        let error = SpecError::invalid(format!("{field}.namespace"), message);
+        return Err(UnusableTarget::new(error, group, kind, &name));
+    }
+    Target::new(field, group, kind, name, section)
 }

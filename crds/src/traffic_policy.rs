@@ -173,17 +173,7 @@ pub struct FieldDefault {
 
 impl Policy for TrafficPolicy {
     fn targets(&self) -> Vec<Result<Target, UnusableTarget>> {
-        let named = self.spec.target_refs.iter().enumerate().map(|(index, target)| {
-            let PolicyTargetRef { group, kind, name, section_name } = target;
-            let name = TargetName::Name(name.clone());
-            Target::new(format!("spec.targetRefs[{index}]"), group, kind, name, section_name.clone())
-        });
-        let selected = self.spec.target_selectors.iter().enumerate().map(|(index, target)| {
-            let PolicyTargetSelector { group, kind, match_labels, section_name } = target;
-            let name = TargetName::Labels(match_labels.clone());
-            Target::new(format!("spec.targetSelectors[{index}]"), group, kind, name, section_name.clone())
-        });
-        named.chain(selected).collect()
+        targets(&self.spec.target_refs, &self.spec.target_selectors)
     }
 
     fn content(&self) -> Result<Content, SpecError> {
@@ -193,7 +183,7 @@ impl Policy for TrafficPolicy {
         let Some(AiPolicy { prompt_enrichment, prompt_guard, defaults, route_type, model_aliases }) =
             &self.spec.ai
         else {
-            return Ok(Content { ai: AiContent::default(), refused, ignored });
+            return Ok(Content { refused, ignored, ..Content::default() });
         };
         refused.extend(prompt_guard.as_ref().map(|_| member("ai.promptGuard")));
         let defaults = defaults.iter().enumerate().map(|(index, FieldDefault { field, value, replace })| {
@@ -210,8 +200,26 @@ impl Policy for TrafficPolicy {
             model_aliases: model_aliases.clone(),
             ..AiContent::new("spec.ai", prompt_enrichment.as_ref(), defaults, *route_type)?
         };
-        Ok(Content { ai, refused, ignored })
+        Ok(Content { ai, refused, ignored, ..Content::default() })
     }
+}
+
+/// What kgateway's policies name as their targets.
+pub(crate) fn targets(
+    references: &[PolicyTargetRef],
+    selectors: &[PolicyTargetSelector],
+) -> Vec<Result<Target, UnusableTarget>> {
+    let named = references.iter().enumerate().map(|(index, target)| {
+        let PolicyTargetRef { group, kind, name, section_name } = target;
+        let name = TargetName::Name(name.clone());
+        Target::new(format!("spec.targetRefs[{index}]"), group, kind, name, section_name.clone())
+    });
+    let selected = selectors.iter().enumerate().map(|(index, target)| {
+        let PolicyTargetSelector { group, kind, match_labels, section_name } = target;
+        let name = TargetName::Labels(match_labels.clone());
+        Target::new(format!("spec.targetSelectors[{index}]"), group, kind, name, section_name.clone())
+    });
+    named.chain(selected).collect()
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]

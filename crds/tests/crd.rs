@@ -242,8 +242,12 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
     let schema = schema_of(kind);
     let mut found = refusals("spec", &schema["properties"]["spec"], spec);
     let object = match kind {
-        "Backend" | "TrafficPolicy" => json!({"apiVersion": "gateway.kgateway.dev/v1alpha1"}),
-        "RouteOption" => json!({"apiVersion": "gateway.solo.io/v1"}),
+        "Backend" | "HTTPListenerPolicy" | "TrafficPolicy" => {
+            json!({"apiVersion": "gateway.kgateway.dev/v1alpha1"})
+        }
+        "HttpListenerOption" | "ListenerOption" | "RouteOption" => {
+            json!({"apiVersion": "gateway.solo.io/v1"})
+        }
         _ => json!({"apiVersion": "gloo.solo.io/v1"}),
     };
     let mut object = object;
@@ -259,6 +263,9 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
         Object::Upstream(upstream) => cel::validate_cel(&*upstream),
         Object::TrafficPolicy(policy) => cel::validate_cel(&*policy),
         Object::RouteOption(option) => cel::validate_cel(&*option),
+        Object::HttpListenerPolicy(policy) => cel::validate_cel(&*policy),
+        Object::HttpListenerOption(option) => cel::validate_cel(&*option),
+        Object::ListenerOption(option) => cel::validate_cel(&*option),
         other => panic!("{other:?} is not ours"),
     };
     found.extend(rules.err().map(|errors| errors.to_string()));
@@ -374,6 +381,26 @@ fn the_api_server_accepts_every_shape() {
                     "timeout": "3s", "rbac": {"disable": true}}}),
         ),
         ("RouteOption", json!({"options": {"ai": {"routeType": "CHAT", "semanticCache": {}}}})),
+        (
+            "HTTPListenerPolicy",
+            json!({"targetRefs": [{"group": GATEWAY_API, "kind": "Gateway", "name": "g"}],
+                "accessLog": [
+                    {"fileSink": {"path": "/dev/stdout", "jsonFormat": {"a": ["%PROTOCOL%", 1]}},
+                        "filter": {"andFilter": [{"statusCodeFilter": {"op": "GE", "value": 400}}, {"notHealthCheckFilter": true}]}},
+                    {"grpcService": {"any": "thing"}},
+                ],
+                "useRemoteAddress": true, "idleTimeout": "5s"}),
+        ),
+        (
+            "ListenerOption",
+            json!({"targetRefs": [{"group": GATEWAY_API, "kind": "Gateway", "name": "g", "namespace": "default", "sectionName": "l"}],
+                "options": {"accessLoggingService": {"accessLog": [{"fileSink": {"path": "a", "stringFormat": "%PROTOCOL%"}, "filter": {}}]},
+                    "tcpStats": true}}),
+        ),
+        (
+            "HttpListenerOption",
+            json!({"options": {"httpConnectionManagerSettings": {"useRemoteAddress": true}, "leftmostXffAddress": true}}),
+        ),
     ];
     for (kind, spec) in rows {
         assert_eq!(refused(kind, &spec), [] as [&str; 0], "{kind} {spec}");
@@ -458,6 +485,43 @@ fn the_api_server_refuses_what_makes_no_sense() {
             "no content",
         ),
         ("TrafficPolicy", json!({"extauth": {}}), "unknown field extauth"),
+        (
+            "HTTPListenerPolicy",
+            json!({"targetRefs": [{"group": GATEWAY_API, "kind": "HTTPRoute", "name": "r"}]}),
+            "may name Gateways",
+        ),
+        (
+            "HTTPListenerPolicy",
+            json!({"accessLog": [{"fileSink": {"path": "a"}}]}),
+            "exactly one of stringFormat and jsonFormat",
+        ),
+        (
+            "HTTPListenerPolicy",
+            json!({"accessLog": [{"fileSink": {"path": "a", "stringFormat": "a", "jsonFormat": {}}}]}),
+            "exactly one of stringFormat and jsonFormat",
+        ),
+        (
+            "HTTPListenerPolicy",
+            json!({"accessLog": [{"fileSink": {"path": "", "stringFormat": "a"}}]}),
+            "too short",
+        ),
+        ("HTTPListenerPolicy", json!({"accessLog": [{"filter": {}}]}), "exactly one filter"),
+        (
+            "HTTPListenerPolicy",
+            json!({"accessLog": [{"filter": {"traceableFilter": true, "celFilter": {"match": "true"}}}]}),
+            "exactly one filter",
+        ),
+        (
+            "HTTPListenerPolicy",
+            json!({"accessLog": [{"filter": {"orFilter": [{"traceableFilter": true}]}}]}),
+            "too few items",
+        ),
+        (
+            "HTTPListenerPolicy",
+            json!({"accessLog": [{"filter": {"statusCodeFilter": {"op": "NE"}}}]}),
+            "not in the enum",
+        ),
+        ("ListenerOption", json!({"options": {"grpcWeb": {}}}), "unknown field grpcWeb"),
         (
             "RouteOption",
             json!({"targetRefs": [{"group": GATEWAY_API, "kind": "Gateway", "name": "g"}]}),

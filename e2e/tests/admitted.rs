@@ -1,5 +1,5 @@
 //! What our checks let pass, the real Envoy takes: names and values of headers, hostnames, paths, rewrites, redirects,
-//! hosts of backends, and what a Backend says of its provider. (Expressions: `regex.rs`.)
+//! hosts of backends, what a Backend says of its provider, and formats and filters of access logs. (Expressions: `regex.rs`.)
 //!
 //! Each object has one odd value, at a place that is drawn. `CHANCERY_ADMITTED` says how many values that are let pass
 //! are tried (20,000 take some minutes), `CHANCERY_SEED` the seed.
@@ -236,6 +236,141 @@ fn backend(random: &mut Random, name: &str) -> [Value; 2] {
     [backend, route]
 }
 
+/// What formats of access logs are put together from, beside the other pieces.
+const FORMAT_PIECES: &[&str] = &[
+    "%PROTOCOL%",
+    "%DURATION",
+    "%REQ(",
+    "%REQ(a?b)",
+    "%RESP(x-a",
+    "%TRAILER(:path",
+    "%START_TIME(",
+    "%START_TIME(%Y",
+    "%EMIT_TIME(%3f%En)",
+    "%DYNAMIC_METADATA(a:b",
+    "%CLUSTER_METADATA(a",
+    "%METADATA(ROUTE:a",
+    "%FILTER_STATE(a:PLAIN",
+    "%UPSTREAM_FILTER_STATE(a:FIELD:b",
+    "%COMMON_DURATION(a:b:us",
+    "%GRPC_STATUS(NUMBER",
+    "%PATH(NQ:ORIG",
+    "%QUERY_PARAM(a",
+    "%ENVIRONMENT(A",
+    ")%",
+    "):5%",
+    "):",
+    ":99999999999%",
+    ":0%",
+    "%n",
+];
+
+/// What expressions in CEL are put together from, beside the other pieces.
+const CEL_PIECES: &[&str] = &[
+    "response.code",
+    "request.headers['x-a']",
+    "request.path",
+    "a.b.c",
+    "true",
+    "'a'",
+    "\"b\"",
+    "r'\\d'",
+    "r'\\'",
+    "'\\n'",
+    "''",
+    "1",
+    "2u",
+    "0.5",
+    "9223372036854775807",
+    " == ",
+    " >= ",
+    " && ",
+    " || ",
+    " in ",
+    " + ",
+    " % ",
+    " ? 1 : ",
+    "!",
+    "-",
+    "!!",
+    "--",
+    "(",
+    ")",
+    "[",
+    "]",
+    "['k']",
+    "[0]",
+    ", ",
+    ".f",
+    ".size()",
+    ".startsWith(",
+    ".matches(r'",
+    ".matches('a.*')",
+    "has(",
+    "size(",
+    "int(",
+    "type(",
+    "duration('1s')",
+    "timestamp(",
+    ".getHours()",
+    "null",
+    "// x",
+];
+
+/// A few of these, sometimes with others between them.
+fn mixture(random: &mut Random, pieces: &[&'static str], most: usize) -> String {
+    let piece = |random: &mut Random| match random.below(8) {
+        0 => random.pick(PIECES),
+        _ => random.pick(pieces),
+    };
+    (0..1 + random.below(most)).map(|_| piece(random)).collect()
+}
+
+/// A policy of the listener `name`, with a value at one of its places.
+fn access_log(random: &mut Random, name: &str) -> Value {
+    let mut sink = json!({"path": "/dev/null", "stringFormat": "%PROTOCOL%"});
+    let mut log = json!({});
+    match random.below(10) {
+        0 => sink["path"] = json!(odd(random)),
+        1..4 => sink["stringFormat"] = json!(mixture(random, FORMAT_PIECES, 4)),
+        4 | 5 => {
+            let (key, value) = (odd(random), mixture(random, FORMAT_PIECES, 3));
+            let nested = (0..random.below(20)).fold(json!(value), |value, _| json!({"a": [value]}));
+            sink = json!({"path": "/dev/null", "jsonFormat": {key: nested}});
+        }
+        6 => {
+            let kind = random.pick(&["Exact", "RegularExpression"]);
+            let (name, value) = if random.below(2) == 0 {
+                (odd(random), "a".to_owned())
+            } else {
+                ("x-a".to_owned(), odd(random))
+            };
+            log["filter"] = json!({"headerFilter": {"header": {"type": kind, "name": name, "value": value}}});
+        }
+        7 => {
+            let flag = random.pick(&["NR", "UF", "DC", "OM", "UMSDR", "XX", "", "nr"]);
+            log["filter"] =
+                json!({"andFilter": [{"responseFlagFilter": {"flags": [flag]}}, {"traceableFilter": true}]});
+        }
+        _ => log["filter"] = json!({"celFilter": {"match": mixture(random, CEL_PIECES, 7)}}),
+    }
+    log["fileSink"] = sink;
+    let target =
+        json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "logs", "sectionName": name});
+    json!({"apiVersion": "gateway.kgateway.dev/v1alpha1", "kind": "HTTPListenerPolicy", "metadata": {"name": name},
+        "spec": {"targetRefs": [target], "accessLog": [log]}})
+}
+
+/// A Gateway with a listener for each policy.
+fn logging_gateway(drawn: &BTreeMap<String, Vec<Value>>) -> Value {
+    let policies = drawn.iter().filter(|(_, documents)| documents[0]["kind"] == "HTTPListenerPolicy");
+    let listeners = policies
+        .enumerate()
+        .map(|(index, (name, _))| json!({"name": name, "port": 10_000 + index, "protocol": "HTTP"}));
+    json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "logs"},
+        "spec": {"gatewayClassName": "chancery", "listeners": listeners.collect::<Vec<_>>()}})
+}
+
 fn head() -> Vec<Value> {
     vec![
         json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "gw"},
@@ -253,7 +388,8 @@ struct Outcome {
 }
 
 fn try_out(drawn: &BTreeMap<String, Vec<Value>>) -> Outcome {
-    let documents = head().into_iter().chain(drawn.values().flatten().cloned());
+    let documents =
+        head().into_iter().chain([logging_gateway(drawn)]).chain(drawn.values().flatten().cloned());
     let decoded = documents.filter_map(|document| Some(Object::decode(document).ok()?.object));
     let resources: Resources = decoded.collect();
     let settings =
@@ -283,8 +419,9 @@ fn what_is_let_pass_is_taken_by_envoy() {
         let drawn: BTreeMap<String, Vec<Value>> = (0..BATCH)
             .map(|number| {
                 let name = format!("r{number}");
-                let documents = match random.below(4) {
+                let documents = match random.below(5) {
                     0 => backend(&mut random, &name).to_vec(),
+                    1 => vec![access_log(&mut random, &name)],
                     _ => vec![route(&mut random, &name)],
                 };
                 (name, documents)

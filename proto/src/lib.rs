@@ -59,6 +59,7 @@ pub use pb::xds::r#type::matcher::v3 as xds_matcher;
 // Access logs.
 pub use pb::envoy::config::accesslog::v3 as access_log;
 pub use pb::envoy::extensions::access_loggers::file::v3 as file_access_log;
+pub use pb::envoy::extensions::access_loggers::filters::cel::v3 as cel_access_log_filter;
 pub use pb::envoy::extensions::access_loggers::grpc::v3 as grpc_access_log;
 pub use pb::envoy::extensions::access_loggers::open_telemetry::v3 as otel_access_log;
 pub use pb::envoy::extensions::access_loggers::stream::v3 as stream_access_log;
@@ -103,6 +104,7 @@ pub use pb::envoy::extensions::common::aws::v3 as aws_common;
 pub use pb::envoy::extensions::common::ratelimit::v3 as ratelimit_common;
 pub use pb::envoy::extensions::dynamic_modules::v3 as dynamic_modules;
 pub use pb::envoy::extensions::filters::common::fault::v3 as fault_common;
+pub use pb::envoy::extensions::filters::common::set_filter_state::v3 as filter_state;
 pub use pb::envoy::extensions::filters::http::api_key_auth::v3 as api_key_auth;
 pub use pb::envoy::extensions::filters::http::aws_request_signing::v3 as aws_request_signing;
 pub use pb::envoy::extensions::filters::http::basic_auth::v3 as basic_auth;

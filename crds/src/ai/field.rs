@@ -242,5 +242,12 @@ pub(super) fn header_name(path: &str, name: &str) -> Result<String, SpecError> {
             "Host says which server is meant and cannot carry a credential",
         ));
     }
+    // Access logs read these headers when a request is over, with what clusters have put into them.
+    if name.starts_with("x-envoy-") {
+        return Err(SpecError::invalid(
+            path,
+            "x-envoy-… is for what Envoy itself tells, not for a credential",
+        ));
+    }
     Ok(name)
 }

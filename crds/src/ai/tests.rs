@@ -441,6 +441,10 @@ fn what_makes_no_sense_is_said_at_its_path() {
         ),
         (with("authHeader: {}"), "spec.ai.llm.authHeader: prefix or headerName must be set"),
         (
+            with("authHeader: {headerName: X-Envoy-Key}"),
+            "spec.ai.llm.authHeader.headerName: x-envoy-… is for what Envoy itself tells, not for a credential",
+        ),
+        (
             with("authHeader: {headerName: 'a b'}"),
             "spec.ai.llm.authHeader.headerName: \"a b\" is not a header name",
         ),

@@ -15,6 +15,8 @@ use crate::{
         BackendTlsPolicy, CustomResourceDefinition, Gateway, GatewayClass, HttpRoute, ReferenceGrant,
     },
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
+    http_listener_policy::HTTPListenerPolicy,
+    listener_option::{HttpListenerOption, ListenerOption},
     object_ref::{GroupKind, NamespacedName, ObjectRef},
     route_option::RouteOption,
     traffic_policy::TrafficPolicy,
@@ -211,6 +213,9 @@ kinds! {
     Backend(Backend): "gateway.kgateway.dev" ["v1alpha1"] "Backend" "backends" namespaced=true;
     GatewayParameters(GatewayParameters): "gateway.kgateway.dev" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;
     GlooGatewayParameters(GlooGatewayParameters): "gateway.gloo.solo.io" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;
+    HttpListenerOption(HttpListenerOption): "gateway.solo.io" ["v1"] "HttpListenerOption" "httplisteneroptions" namespaced=true;
+    HttpListenerPolicy(HTTPListenerPolicy): "gateway.kgateway.dev" ["v1alpha1"] "HTTPListenerPolicy" "httplistenerpolicies" namespaced=true;
+    ListenerOption(ListenerOption): "gateway.solo.io" ["v1"] "ListenerOption" "listeneroptions" namespaced=true;
     RouteOption(RouteOption): "gateway.solo.io" ["v1"] "RouteOption" "routeoptions" namespaced=true;
     TrafficPolicy(TrafficPolicy): "gateway.kgateway.dev" ["v1alpha1"] "TrafficPolicy" "trafficpolicies" namespaced=true;
     Upstream(Upstream): "gloo.solo.io" ["v1"] "Upstream" "upstreams" namespaced=true;

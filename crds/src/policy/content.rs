@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{PromptEnrichment, PromptMessage, RouteType};
 use crate::Kind;
+use crate::access_log::AccessLogs;
 use crate::ai::SpecError;
 use crate::gateway_api;
 
@@ -53,10 +54,12 @@ pub enum TargetName {
 }
 
 /// What a policy says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Content {
     /// What is done with the requests to AI backends.
     pub ai: AiContent,
+    /// Where requests are logged.
+    pub access_logs: AccessLogs,
     /// Fields that are not carried out, and without which requests must not be served.
     pub refused: Vec<String>,
     /// Fields that have no effect.

@@ -151,18 +151,18 @@ macro_rules! with_opaque_members {
         pub struct $name:ident {
             $( $(#[$known_meta:meta])* pub $known:ident: $type:ty, )+
         }
-        refused { $( $refused:ident $refused_json:literal, )+ }
+        $( refused { $( $refused:ident $refused_json:literal, )+ } )?
         ignored { $( $ignored:ident $ignored_json:literal, )+ }
     ) => {
         $(#[$meta])*
         pub struct $name {
             $( $(#[$known_meta])* pub $known: $type, )+
-            $(
+            $( $(
                 #[doc = "Not carried out yet: what it applies to is answered with 500."]
                 #[serde(default, rename = $refused_json, skip_serializing_if = "Option::is_none")]
                 #[schemars(schema_with = "crate::schema::any")]
                 pub $refused: Option<Box<crate::sensitive::Opaque>>,
-            )+
+            )+ )?
             $(
                 #[doc = "Not carried out yet: it has no effect, and the status says so."]
                 #[serde(default, rename = $ignored_json, skip_serializing_if = "Option::is_none")]
@@ -172,11 +172,13 @@ macro_rules! with_opaque_members {
         }
 
         impl $name {
-            /// The members that are set and must be carried out, and are not.
-            fn refused_members(&self) -> Vec<&'static str> {
-                let members = [$( ($refused_json, self.$refused.is_some()), )+];
-                members.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect()
-            }
+            $(
+                /// The members that are set and must be carried out, and are not.
+                fn refused_members(&self) -> Vec<&'static str> {
+                    let members = [$( ($refused_json, self.$refused.is_some()), )+];
+                    members.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect()
+                }
+            )?
 
             /// The members that are set and have no effect.
             fn ignored_members(&self) -> Vec<&'static str> {

@@ -51,7 +51,7 @@ const GATEWAYS: &str = include_str!("../gateway-api/gateways.json");
 const HTTP_ROUTES: &str = include_str!("../gateway-api/httproutes.json");
 const REFERENCE_GRANTS: &str = include_str!("../gateway-api/referencegrants.json");
 
-static ALL: [Known; 16] = [
+static ALL: [Known; 19] = [
     gateway_api("BackendTLSPolicy", "v1", BACKEND_TLS_POLICIES),
     gateway_api("BackendTLSPolicy", "v1alpha3", BACKEND_TLS_POLICIES),
     gateway_api("GatewayClass", "v1", GATEWAY_CLASSES),
@@ -66,6 +66,9 @@ static ALL: [Known; 16] = [
     known("gateway.kgateway.dev", "GatewayParameters", "v1alpha1", Source::Ours),
     known("gateway.gloo.solo.io", "GatewayParameters", "v1alpha1", Source::Ours),
     known("gateway.kgateway.dev", "TrafficPolicy", "v1alpha1", Source::Ours),
+    known("gateway.kgateway.dev", "HTTPListenerPolicy", "v1alpha1", Source::Ours),
+    known("gateway.solo.io", "HttpListenerOption", "v1", Source::Ours),
+    known("gateway.solo.io", "ListenerOption", "v1", Source::Ours),
     known("gateway.solo.io", "RouteOption", "v1", Source::Ours),
     known("gloo.solo.io", "Upstream", "v1", Source::Ours),
 ];

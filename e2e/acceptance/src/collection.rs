@@ -68,6 +68,9 @@ pub const READ: &[Collection] = &[
     custom("gloo.solo.io", "v1", "Upstream", "upstreams"),
     custom("gateway.kgateway.dev", "v1alpha1", "TrafficPolicy", "trafficpolicies"),
     custom("gateway.solo.io", "v1", "RouteOption", "routeoptions"),
+    custom("gateway.kgateway.dev", "v1alpha1", "HTTPListenerPolicy", "httplistenerpolicies"),
+    custom("gateway.solo.io", "v1", "ListenerOption", "listeneroptions"),
+    custom("gateway.solo.io", "v1", "HttpListenerOption", "httplisteneroptions"),
 ];
 
 /// The CRD that says which version of Gateway API is installed.

@@ -1,6 +1,7 @@
 //! AI backends through a real Envoy with the AI engine, with mock providers: which request reaches the provider, what the
 //! client gets, and what is counted.
 
+mod access_log;
 mod delivery;
 mod example;
 mod failover;

@@ -46,7 +46,7 @@ impl World {
     }
 
     /// Waits until a policy's condition at the Gateway has this reason, and gives its message.
-    async fn told(&self, object: &str, kind: &str, reason: &str) -> Result<String> {
+    pub(crate) async fn told(&self, object: &str, kind: &str, reason: &str) -> Result<String> {
         eventually(DEADLINE, || async {
             let status = self.fixture.status(object).await?;
             let conditions = status["ancestors"][0]["conditions"].as_array().cloned().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{Hostname, ListenerName, RouteConfigName, Scheme, SecretName};
+use crate::{AccessLogIr, Hostname, ListenerName, RouteConfigName, Scheme, SecretName};
 
 /// What is bound together: a socket, and what is spoken on its connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -85,6 +85,15 @@ pub struct HttpChain {
     pub table: Arc<RouteTableId>,
     /// What becomes of requests with an escaped slash in their path.
     pub escaped_slashes: EscapedSlashes,
+    /// What can be observed of its requests.
+    pub observability: Observability,
+}
+
+/// What can be observed of the requests of a listener, by what policies say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Observability {
+    /// Where requests are logged; `None` for the proxy's own log.
+    pub access_logs: Option<Vec<AccessLogIr>>,
 }
 
 /// A route table of a Gateway: one for each port of plain HTTP, and one for each HTTPS listener, since a connection

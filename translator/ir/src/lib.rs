@@ -11,6 +11,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod access_log;
 mod cluster;
 mod filter;
 mod gateway;
@@ -21,14 +22,15 @@ mod name;
 mod route;
 mod secret;
 
+pub use access_log::{AccessLogIr, ClientHeader, Comparison, ComparisonOp, LogFilter, LogFormat};
 pub use cluster::{
     AwsSigning, ClusterIr, Credential, Discovery, Endpoint, Engine, HostPort, ModuleSource, RemoteModule,
     SubjectAltName, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
 pub use gateway::{
-    Bind, ClientValidation, DownstreamTls, EscapedSlashes, FilterChainIr, HttpChain, ListenerIr, Protocol,
-    RouteTableId, Transport,
+    Bind, ClientValidation, DownstreamTls, EscapedSlashes, FilterChainIr, HttpChain, ListenerIr, Observability,
+    Protocol, RouteTableId, Transport,
 };
 pub use hostname::Hostname;
 pub use infra::{DRAIN_PORT, InfraPort, METRICS_PORT, ProxyInfra, READINESS_PORT, RESERVED_PORTS};

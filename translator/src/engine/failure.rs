@@ -61,9 +61,12 @@ fn facts_of(object: &Object) -> Facts {
         }),
         Object::GatewayClass(_) => Facts::Class(ClassFacts::default()),
         Object::HttpRoute(route) => Facts::Route(attach::parents_without_conditions(route)),
-        Object::TrafficPolicy(_) | Object::RouteOption(_) | Object::BackendTlsPolicy(_) => {
-            Facts::Policy(Vec::new())
-        }
+        Object::BackendTlsPolicy(_)
+        | Object::HttpListenerOption(_)
+        | Object::HttpListenerPolicy(_)
+        | Object::ListenerOption(_)
+        | Object::RouteOption(_)
+        | Object::TrafficPolicy(_) => Facts::Policy(Vec::new()),
         _ => Facts::Conditions(Vec::new()),
     }
 }

@@ -142,9 +142,12 @@ impl Key {
             Kind::Backend | Kind::Upstream => {
                 vec![Self::Backend(BackendKey::Object(object.clone())), Self::BackendReport(object.clone())]
             }
-            Kind::BackendTlsPolicy | Kind::RouteOption | Kind::TrafficPolicy => {
-                vec![Self::PolicyReport(object.clone())]
-            }
+            Kind::BackendTlsPolicy
+            | Kind::HttpListenerOption
+            | Kind::HttpListenerPolicy
+            | Kind::ListenerOption
+            | Kind::RouteOption
+            | Kind::TrafficPolicy => vec![Self::PolicyReport(object.clone())],
             Kind::Namespace
             | Kind::ConfigMap
             | Kind::Secret
@@ -165,9 +168,12 @@ impl Key {
             Kind::Gateway => Some(Self::GatewayReport(name)),
             Kind::HttpRoute => Some(Self::Attachment(name)),
             Kind::Backend | Kind::Upstream => Some(Self::BackendReport(object.clone())),
-            Kind::BackendTlsPolicy | Kind::RouteOption | Kind::TrafficPolicy => {
-                Some(Self::PolicyReport(object.clone()))
-            }
+            Kind::BackendTlsPolicy
+            | Kind::HttpListenerOption
+            | Kind::HttpListenerPolicy
+            | Kind::ListenerOption
+            | Kind::RouteOption
+            | Kind::TrafficPolicy => Some(Self::PolicyReport(object.clone())),
             Kind::GatewayParameters | Kind::GlooGatewayParameters => {
                 Some(Self::ParametersReport(object.clone()))
             }

@@ -1,5 +1,5 @@
 //! Which routes a policy applies to, and which policies a Gateway has, is looked up without a trace in the graph: a route
-//! that has no policies costs nothing, and here the routes are found that a change concerns.
+//! that has no policies costs nothing, and here the routes and ports are found that a change concerns.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +10,7 @@ use super::Translator;
 use super::key::Key;
 use crate::gateway::attach::parent_gateway;
 use crate::gateway::facts::{GatewayKey, RouteKey};
+use crate::gateway::policy::is_of_listeners;
 use crate::resources::as_policy;
 
 impl Translator {
@@ -23,12 +24,15 @@ impl Translator {
     ) {
         let targets = |object: Option<&Object>| object.and_then(as_policy).map(|policy| policy.targets());
         let labels = |object: Option<&Object>| object.and_then(|object| object.metadata().labels().cloned());
-        if matches!(key.kind, Kind::TrafficPolicy | Kind::RouteOption) {
+        if before.into_iter().chain(after).any(|object| as_policy(object).is_some()) {
             if targets(before) != targets(after) {
                 let objects = before.into_iter().chain(after);
                 let found: BTreeSet<_> =
                     objects.flat_map(|object| self.resources.targets_of(object)).collect();
-                self.schedule_targets(found);
+                match is_of_listeners(key.kind) {
+                    true => self.schedule_listeners(&found),
+                    false => self.schedule_targets(found),
+                }
             }
         } else if key.kind == Kind::Gateway
             && (before.is_some() != after.is_some() || labels(before) != labels(after))
@@ -37,8 +41,22 @@ impl Translator {
             let selecting: Vec<_> = selecting.cloned().collect();
             if !selecting.is_empty() {
                 selecting.into_iter().for_each(|policy| self.graph.schedule(Key::PolicyReport(policy)));
+                self.schedule_listeners(&[key.clone()].into());
                 self.schedule_targets([key.clone()].into());
             }
+        }
+    }
+
+    /// Has the listeners of Gateways evaluated, and what there is to tell about all of their policies: one may yield to
+    /// another now.
+    fn schedule_listeners(&mut self, gateways: &BTreeSet<ObjectKey>) {
+        for gateway in gateways.iter().filter(|target| target.kind == Kind::Gateway) {
+            let (first, last) = ((gateway.name.clone(), 0), (gateway.name.clone(), u16::MAX));
+            let ports: Vec<_> = self.tables.range(first..=last).map(|(port, _)| port.clone()).collect();
+            ports.into_iter().for_each(|(gateway, port)| self.graph.schedule(Key::Port(gateway, port)));
+            let policies = self.resources.policies_at(gateway).into_iter().map(|at| at.policy);
+            let policies = policies.filter(|policy| is_of_listeners(policy.kind));
+            policies.for_each(|policy| self.graph.schedule(Key::PolicyReport(policy)));
         }
     }
 

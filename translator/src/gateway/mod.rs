@@ -4,6 +4,7 @@
 //! is evaluated. In the order of work: which classes are ours; what each Gateway says; which addresses it gets; what
 //! backends and routes mean; where routes attach; which virtual hosts there are and what stands in them.
 
+mod access_log;
 pub(crate) mod address;
 pub(crate) mod attach;
 pub(crate) mod backend;

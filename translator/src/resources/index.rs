@@ -50,6 +50,9 @@ pub(crate) fn as_policy(object: &Object) -> Option<&dyn Policy> {
     match object {
         Object::TrafficPolicy(policy) => Some(&**policy),
         Object::RouteOption(option) => Some(&**option),
+        Object::HttpListenerOption(option) => Some(&**option),
+        Object::HttpListenerPolicy(policy) => Some(&**policy),
+        Object::ListenerOption(option) => Some(&**option),
         _ => None,
     }
 }

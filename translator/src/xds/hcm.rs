@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use ir::{EscapedSlashes, HttpChain, ListenerIr};
+use ir::{EscapedSlashes, HttpChain, ListenerIr, Observability};
 use proto::core::http_protocol_options::HeadersWithUnderscoresAction;
 use proto::core::scheme_header_transformation::Transformation;
 use proto::core::{
@@ -20,9 +20,8 @@ use proto::router::Router;
 use proto::types::Percent;
 use proto::{bool_value, duration, pack, u32_value};
 
-use super::access_log::build_access_log;
 use super::config_source::ads;
-use super::{engine, target_filter};
+use super::{access_log, engine, target_filter};
 use crate::Settings;
 
 /// From a request's first byte to the end of its headers (slow clients, on purpose or not).
@@ -58,8 +57,8 @@ pub(super) fn build_connection_manager(
             config_source: Some(ads()),
             route_config_name: chain.table.name().to_string(),
         })),
-        http_filters: http_filters(settings),
-        access_log: settings.access_log.iter().map(|path| build_access_log(path)).collect(),
+        http_filters: http_filters(&chain.observability, settings),
+        access_log: access_log::build_access_logs(&chain.observability, settings),
         common_http_protocol_options: Some(connection_limits()),
         // At the end of a connection's time, HTTP/1 clients are told with a response instead of being
         // cut off between two requests.
@@ -90,12 +89,15 @@ pub(super) fn build_connection_manager(
     }
 }
 
-/// The filters, in the order in which a request passes them. All but the last are disabled, but for the routes that
-/// enable them: [`OPTIONAL_FILTERS`].
-fn http_filters(settings: &Settings) -> Vec<HttpFilter> {
+/// The filters, in the order in which a request passes them. Those of [`OPTIONAL_FILTERS`] are disabled, but for the routes
+/// that enable them.
+fn http_filters(observability: &Observability, settings: &Settings) -> Vec<HttpFilter> {
     // The engine chooses the route, on which the others depend.
     let engine = engine::of(settings).map(|_| engine::listener_filter());
-    engine.into_iter().chain([target_filter::build_target_filter(), router()]).collect()
+    // What clients have sent is taken down before anything is changed.
+    let client_headers = access_log::client_header_filter(observability);
+    let rest = engine.into_iter().chain([target_filter::build_target_filter(), router()]);
+    client_headers.into_iter().chain(rest).collect()
 }
 
 fn escaped_slashes_action(ir: EscapedSlashes) -> PathWithEscapedSlashesAction {

@@ -148,7 +148,7 @@ pub(super) fn header_matcher(name: &str, value: StringMatcher) -> HeaderMatcher 
     }
 }
 
-fn string_matcher(value: &StringMatch) -> StringMatcher {
+pub(super) fn string_matcher(value: &StringMatch) -> StringMatcher {
     match value {
         StringMatch::Exact(text) => exact(text),
         StringMatch::Regex(pattern) => pattern_matcher(MatchPattern::SafeRegex(regex(pattern.clone()))),

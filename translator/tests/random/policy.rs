@@ -10,15 +10,46 @@ use super::{a_namespace, document, mostly, text};
 
 const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 
-/// A TrafficPolicy or a RouteOption.
+/// A policy of any kind.
 pub(crate) fn policy() -> impl Strategy<Value = Value> {
+    prop_oneof![3 => route_policy(), 1 => listener_policy()]
+}
+
+fn metadata() -> impl Strategy<Value = Value> {
     let created = option::of(text(&["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]));
-    let metadata = (text(&["p0", "p1", "p2"]), a_namespace(), created).prop_map(|(name, namespace, created)| {
+    (text(&["p0", "p1", "p2"]), a_namespace(), created).prop_map(|(name, namespace, created)| {
         json!({"name": name, "namespace": namespace, "creationTimestamp": created, "generation": 4})
-    });
+    })
+}
+
+/// An HTTPListenerPolicy, a ListenerOption or an HttpListenerOption.
+fn listener_policy() -> impl Strategy<Value = Value> {
+    let log = mostly(&["%PROTOCOL%", "%REQ(a)%"], &["%"])
+        .prop_map(|format| json!({"fileSink": {"path": "a.log", "stringFormat": format}}));
+    let kind = text(&["HTTPListenerPolicy", "ListenerOption", "HttpListenerOption"]);
+    let parts = (metadata(), vec(target(), 0..3), option::of(label()), vec(log, 0..2), kind);
+    parts.prop_map(|(metadata, mut targets, label, logs, kind)| {
+        for target in &mut targets {
+            target["kind"] = json!("Gateway");
+        }
+        if kind != "HTTPListenerPolicy" {
+            let options = json!({"accessLoggingService": {"accessLog": logs}});
+            let spec = json!({"targetRefs": targets, "options": options});
+            return document("gateway.solo.io/v1", &kind, metadata, spec);
+        }
+        let selectors = label
+            .map(|label| json!({"group": GATEWAY_GROUP, "kind": "Gateway", "matchLabels": {"team": label}}));
+        let spec =
+            json!({"targetRefs": targets, "targetSelectors": Vec::from_iter(selectors), "accessLog": logs});
+        document("gateway.kgateway.dev/v1alpha1", &kind, metadata, spec)
+    })
+}
+
+/// A TrafficPolicy or a RouteOption.
+fn route_policy() -> impl Strategy<Value = Value> {
     let rest = option::weighted(0.1, text(&["extAuth", "timeouts"]));
     let parts =
-        (metadata, vec(target(), 0..3), option::of(selector()), ai(), rest, prop::bool::weighted(0.7));
+        (metadata(), vec(target(), 0..3), option::of(selector()), ai(), rest, prop::bool::weighted(0.7));
     parts.prop_map(|(metadata, mut targets, selector, ai, rest, is_traffic_policy)| {
         if is_traffic_policy {
             let mut spec =

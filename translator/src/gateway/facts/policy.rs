@@ -2,6 +2,7 @@
 
 use crds::ObjectKey;
 use crds::policy::Content;
+use ir::AccessLogIr;
 
 use super::key::GatewayKey;
 use crate::status::Rejection;
@@ -14,6 +15,8 @@ pub(crate) struct PolicyFace {
     pub created: Option<i64>,
     /// What it says, or why nothing that it applies to can be served.
     pub content: Result<Content, Rejection>,
+    /// Where it has requests of listeners logged.
+    pub access_logs: Vec<AccessLogIr>,
 }
 
 /// One thing that a route tells about a policy that applies to it, at a Gateway. Facts are counted over all routes, so
@@ -36,7 +39,7 @@ pub(crate) enum PolicyEffect {
     MergedWith(ObjectKey),
     /// A field of it yields to that of another policy.
     Overridden {
-        /// Below `ai`.
+        /// Below `spec`.
         field: Box<str>,
         by: ObjectKey,
     },

@@ -64,7 +64,7 @@ pub(in crate::gateway) fn wanted(
             let by = winners.entry(field.clone()).or_insert_with(|| face.key.clone());
             let is_first = *by == face.key;
             if !is_first {
-                let effect = PolicyEffect::Overridden { field: field.into(), by: by.clone() };
+                let effect = PolicyEffect::Overridden { field: format!("ai.{field}").into(), by: by.clone() };
                 effects.push((face.key.clone(), effect));
             }
             is_first

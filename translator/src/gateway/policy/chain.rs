@@ -8,6 +8,7 @@ use crds::gateway_api::HttpRoute;
 use crds::{Kind, NamespacedName, ObjectKey};
 
 use super::ai;
+use super::listener::is_of_listeners;
 use crate::gateway::attach::parent_gateway;
 use crate::gateway::facts::{GatewayKey, Place, PolicyFace};
 use crate::gateway::view::View;
@@ -88,7 +89,7 @@ impl RoutePolicies {
     /// Looks up the policies of a route and of its Gateways.
     pub(in crate::gateway) fn of(view: &impl View, key: &NamespacedName, route: &HttpRoute) -> Self {
         let target = ObjectKey { kind: Kind::HttpRoute, name: key.clone() };
-        let own = view.policies_at(&target).into_iter();
+        let own = policies_at(view, &target).into_iter();
         let own = own.map(|at| (at.section, known(view, &at.policy))).collect();
         Self { own, variants: variants(view, key, route), translation: ai::translation(route) }
     }
@@ -111,11 +112,18 @@ impl RoutePolicies {
     }
 }
 
-fn known(view: &impl View, key: &ObjectKey) -> Arc<PolicyFace> {
+/// The policies of an object that say what is done with requests of routes.
+fn policies_at(view: &impl View, target: &ObjectKey) -> BTreeSet<PolicyAt> {
+    let mut policies = view.policies_at(target);
+    policies.retain(|at| !is_of_listeners(at.policy.kind));
+    policies
+}
+
+pub(super) fn known(view: &impl View, key: &ObjectKey) -> Arc<PolicyFace> {
     view.policy(key).unwrap_or_else(|| {
         // It could not be evaluated. Nothing passes without it.
         let content = Err(Rejection::new(Reason::InternalError, "is not known"));
-        Arc::new(PolicyFace { key: key.clone(), created: None, content })
+        Arc::new(PolicyFace { key: key.clone(), created: None, content, access_logs: Vec::new() })
     })
 }
 
@@ -128,7 +136,7 @@ fn variants(view: &impl View, key: &NamespacedName, route: &HttpRoute) -> Vec<Va
     let mut variants = Vec::new();
     let mut elsewhere = Variant::default();
     for gateway in gateways {
-        let policies = view.policies_at(&ObjectKey { kind: Kind::Gateway, name: gateway.clone() });
+        let policies = policies_at(view, &ObjectKey { kind: Kind::Gateway, name: gateway.clone() });
         if policies.is_empty() || !view.is_ours(gateway) {
             elsewhere.gateways.push(gateway.clone());
             continue;

@@ -5,21 +5,28 @@
 
 mod ai;
 mod chain;
+mod listener;
 mod report;
 
 use std::sync::Arc;
 
 use crds::ai::{ErrorKind, SpecError};
 use crds::gateway_api::part::ExtensionRef;
-use crds::policy::Policy;
+use crds::http_listener_policy::HTTPListenerPolicy;
+use crds::listener_option::{HttpListenerOption, ListenerOption};
+use crds::policy::{Content, Policy};
 use crds::route_option::RouteOption;
 use crds::traffic_policy::TrafficPolicy;
 use crds::{Kind, NamespacedName, ObjectKey};
+use ir::AccessLogIr;
 
 pub(super) use ai::{Wanted, wanted};
 pub(super) use chain::{Applied, Level, RoutePolicies, Variant, blocked, sorted};
+pub(crate) use listener::is_of_listeners;
+pub(super) use listener::observability;
 pub(crate) use report::report;
 
+use super::access_log;
 use super::http_route::creation;
 use crate::gateway::facts::PolicyFace;
 use crate::gateway::view::View;
@@ -38,6 +45,18 @@ fn object<'a>(view: &'a impl View, key: &ObjectKey) -> Option<PolicyObject<'a>> 
             let option = view.object::<RouteOption>(&key.name)?;
             (&**option, &option.metadata)
         }
+        Kind::HttpListenerPolicy => {
+            let policy = view.object::<HTTPListenerPolicy>(&key.name)?;
+            (&**policy, &policy.metadata)
+        }
+        Kind::HttpListenerOption => {
+            let option = view.object::<HttpListenerOption>(&key.name)?;
+            (&**option, &option.metadata)
+        }
+        Kind::ListenerOption => {
+            let option = view.object::<ListenerOption>(&key.name)?;
+            (&**option, &option.metadata)
+        }
         _ => {
             let policy = view.object::<TrafficPolicy>(&key.name)?;
             (&**policy, &policy.metadata)
@@ -53,14 +72,25 @@ fn object<'a>(view: &'a impl View, key: &ObjectKey) -> Option<PolicyObject<'a>> 
 /// What of a policy a route may know; `None` if there is no such object.
 pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
     let PolicyObject { policy, created, .. } = object(view, key)?;
-    let content = policy.content().map_err(rejection).and_then(|content| match content.refused.as_slice() {
-        [] => Ok(content),
+    let read = policy.content().map_err(rejection).and_then(|content| match content.refused.as_slice() {
+        [] => with_access_logs(content),
         refused => {
             let message = format!("{}: not supported yet", refused.join(", "));
             Err(Rejection::new(Reason::UnsupportedValue, message))
         }
     });
-    Some(PolicyFace { key: key.clone(), created, content })
+    let (content, access_logs) = match read {
+        Ok((content, access_logs)) => (Ok(content), access_logs),
+        Err(rejection) => (Err(rejection), Vec::new()),
+    };
+    Some(PolicyFace { key: key.clone(), created, content, access_logs })
+}
+
+/// Reads the access logs, and notes what of them has no effect.
+fn with_access_logs(mut content: Content) -> Result<(Content, Vec<AccessLogIr>), Rejection> {
+    let access_log::Read { logs, ignored } = access_log::read(&content.access_logs)?;
+    content.ignored.extend(ignored);
+    Ok((content, logs))
 }
 
 fn rejection(error: SpecError) -> Rejection {

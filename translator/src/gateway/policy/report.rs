@@ -10,6 +10,7 @@ use crds::{Kind, NamespacedName, ObjectKey};
 
 use super::PolicyObject;
 use super::chain::exists;
+use super::listener::{self, is_of_listeners};
 use crate::gateway::attach::parent_gateway;
 use crate::gateway::facts::{GatewayKey, PolicyEffect, PolicyFace};
 use crate::gateway::view::View;
@@ -48,7 +49,7 @@ pub(crate) fn report(view: &impl View, key: &ObjectKey) -> Option<Report> {
     }
     let ancestors = gateways.iter().map(|(gateway, effects)| ParentFacts {
         parent_ref: reference("Gateway", gateway, None),
-        conditions: conditions(&face, effects, &faults),
+        conditions: conditions(view, gateway, &face, effects, &faults),
     });
     let ancestors: Vec<_> = ancestors.chain(strays).collect();
     (!ancestors.is_empty()).then(|| Report {
@@ -123,8 +124,15 @@ fn missing_rule(view: &impl View, name: &NamespacedName, section: Option<&str>) 
 }
 
 /// The conditions at a Gateway, from what routes tell and from what is wrong with parts of the policy.
-fn conditions(face: &PolicyFace, effects: &[PolicyEffect], faults: &[String]) -> Vec<Condition> {
+fn conditions(
+    view: &impl View,
+    gateway: &GatewayKey,
+    face: &PolicyFace,
+    effects: &[PolicyEffect],
+    faults: &[String],
+) -> Vec<Condition> {
     let mut conditions = match &face.content {
+        _ if is_of_listeners(face.key.kind) => listener::conditions(view, gateway, face),
         Err(rejection) => {
             let message = format!("{}; what the policy applies to is answered with 500", rejection.message);
             vec![Condition::bad(ConditionType::Accepted, Reason::Invalid, message)]
@@ -150,9 +158,7 @@ fn attached(effects: &[PolicyEffect]) -> Condition {
         _ => None,
     });
     let overridden: BTreeSet<_> = named(|effect| match effect {
-        PolicyEffect::Overridden { field, by } => {
-            Some(format!("ai.{field} is overridden by {}", by.to_ref()))
-        }
+        PolicyEffect::Overridden { field, by } => Some(format!("{field} is overridden by {}", by.to_ref())),
         _ => None,
     });
     let blocking: BTreeSet<_> = named(|effect| match effect {
@@ -193,7 +199,7 @@ fn attached(effects: &[PolicyEffect]) -> Condition {
 }
 
 /// Some things of a kind, so that a message stays short however many there are.
-fn list(all: &BTreeSet<String>, separator: &str) -> String {
+pub(super) fn list(all: &BTreeSet<String>, separator: &str) -> String {
     let mut named: Vec<_> = all.iter().take(MOST_NAMED).cloned().collect();
     if all.len() > MOST_NAMED {
         named.push(format!("and {} more", all.len() - MOST_NAMED));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ir::{
     Bind, ClusterIr, ClusterName, Clusters, Credential, Destination, DirectResponse, Discovery, Endpoint,
     EscapedSlashes, FilterChainIr, Forward, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname,
-    HttpChain, ListenerIr, ListenerName, PathMatch, PathRewrite, Protocol, QueryParamMatch, Redacted,
+    HttpChain, ListenerIr, ListenerName, Observability, PathMatch, PathRewrite, Protocol, QueryParamMatch, Redacted,
     Redirect, RedirectPath, Rewrite, RouteAction, RouteIr, RouteMatch, RouteName, RouteTableId, Scheme,
     SecretIr, SecretName, SecretValue, StringMatch, SubjectAltName, Target, Timeouts, Transport, Trust,
     UpstreamHttp, UpstreamProtocol, UpstreamTls,
@@ -93,7 +93,11 @@ pub(super) fn virtual_host(hostname: &str, routes: Vec<RouteIr>) -> VirtualHost 
 
 pub(super) fn listener(port: u16) -> ListenerIr {
     let table = Arc::new(RouteTableId { port, https: None });
-    let http = HttpChain { table, escaped_slashes: EscapedSlashes::default() };
+    let http = HttpChain {
+        table,
+        escaped_slashes: EscapedSlashes::default(),
+        observability: Observability::default(),
+    };
     let chain = FilterChainIr { server_name: Hostname::Any, tls: None, protocol: Protocol::Http(http) };
     ListenerIr {
         name: ListenerName::http(port),

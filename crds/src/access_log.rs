@@ -1,0 +1,229 @@
+//! Access logs as kgateway's HTTPListenerPolicy has them, and Gloo's options, whose sinks have the same members.
+#![allow(unreachable_pub, reason = "the KubeSchema derive makes hidden copies of the structs")]
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::sensitive::Opaque;
+
+/// An access log.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessLog {
+    /// A file that lines are written to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_sink: Option<FileSink>,
+    /// A gRPC service. Not carried out yet: the log is left out, and the status says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc_service: Option<Opaque>,
+    /// A collector of OpenTelemetry. Not carried out yet: the log is left out, and the status says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_telemetry: Option<Opaque>,
+    /// Which requests are logged; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<AccessLogFilter>,
+}
+
+/// A file that lines are written to.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.stringFormat) != has(self.jsonFormat)")
+        .message("exactly one of stringFormat and jsonFormat must be set")
+)]
+pub struct FileSink {
+    /// Path of the file, as the proxy sees it, such as /dev/stdout.
+    #[schemars(length(min = 1))]
+    pub path: String,
+    /// Text with Envoy's commands, such as %RESPONSE_CODE%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub string_format: Option<String>,
+    /// Members of the JSON object of each line; texts in it may hold Envoy's commands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json_format: Option<Opaque>,
+}
+
+/// Makes the struct of one filter, and that of one or several: a CRD can have no member of its own type.
+macro_rules! filters {
+    ($( #[doc = $doc:literal] $member:ident: $type:ty, )+) => {
+        /// A filter: exactly one member is set.
+        #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+        #[serde(rename_all = "camelCase")]
+        #[x_kube(
+            validation = Rule::new("[has(self.statusCodeFilter), has(self.durationFilter), has(self.notHealthCheckFilter), has(self.traceableFilter), has(self.headerFilter), has(self.responseFlagFilter), has(self.grpcStatusFilter), has(self.celFilter)].filter(x, x).size() == 1")
+                .message("exactly one filter must be set")
+        )]
+        pub struct LogFilter {
+            $(
+                #[doc = $doc]
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub $member: Option<$type>,
+            )+
+        }
+
+        /// Which requests are logged: one filter, or several of which all or any must fit.
+        #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+        #[serde(rename_all = "camelCase")]
+        #[x_kube(
+            validation = Rule::new("[has(self.andFilter), has(self.orFilter), has(self.statusCodeFilter), has(self.durationFilter), has(self.notHealthCheckFilter), has(self.traceableFilter), has(self.headerFilter), has(self.responseFlagFilter), has(self.grpcStatusFilter), has(self.celFilter)].filter(x, x).size() == 1")
+                .message("exactly one filter must be set")
+        )]
+        pub struct AccessLogFilter {
+            /// All of these must fit.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(length(min = 2))]
+            pub and_filter: Option<Vec<LogFilter>>,
+            /// Any of these must fit.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(length(min = 2))]
+            pub or_filter: Option<Vec<LogFilter>>,
+            $(
+                #[doc = $doc]
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub $member: Option<$type>,
+            )+
+        }
+
+        impl AccessLogFilter {
+            /// The members that a single filter has, too.
+            pub fn single(&self) -> LogFilter {
+                LogFilter { $( $member: self.$member.clone(), )+ }
+            }
+        }
+    };
+}
+
+filters! {
+    #[doc = "On the status of the answer."]
+    status_code_filter: ComparisonFilter,
+    #[doc = "On the duration of the request, in milliseconds."]
+    duration_filter: ComparisonFilter,
+    #[doc = "Requests that are no health checks; must be true."]
+    not_health_check_filter: bool,
+    #[doc = "Requests that are traced; must be true."]
+    traceable_filter: bool,
+    #[doc = "On a header of the request."]
+    header_filter: HeaderFilter,
+    #[doc = "On what Envoy notes about the answer, such as NR for no route."]
+    response_flag_filter: ResponseFlagFilter,
+    #[doc = "On the status of a gRPC call."]
+    grpc_status_filter: GrpcStatusFilter,
+    #[doc = "An expression in CEL."]
+    cel_filter: CelFilter,
+}
+
+/// A comparison with a number.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ComparisonFilter {
+    /// How.
+    pub op: ComparisonOp,
+    /// The number; 0 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "number")]
+    pub value: Option<u32>,
+}
+
+/// An unsigned number of 32 bits. (The derive would write the format `uint32`, which an API server warns about.)
+fn number(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX })
+}
+
+/// How numbers are compared.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs, reason = "Envoy's own words; a variant's doc would reach the CRD")]
+pub enum ComparisonOp {
+    Eq,
+    Ge,
+    Le,
+}
+
+/// A header of the request.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+pub struct HeaderFilter {
+    /// Its name, and what its value must look like.
+    pub header: HeaderMatch,
+}
+
+/// A header's name and value (Gateway API, `HTTPHeaderMatch`).
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+pub struct HeaderMatch {
+    /// Exact, if absent, or RegularExpression.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_: Option<HeaderMatchType>,
+    /// Name.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    /// Value.
+    #[schemars(length(min = 1, max = 4096))]
+    pub value: String,
+}
+
+/// How a header's value is compared.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "Gateway API's own words; a variant's doc would reach the CRD")]
+pub enum HeaderMatchType {
+    Exact,
+    RegularExpression,
+}
+
+/// What Envoy notes about the answer.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+pub struct ResponseFlagFilter {
+    /// Envoy's flags, of which one must be there.
+    #[schemars(length(min = 1))]
+    pub flags: Vec<String>,
+}
+
+/// The status of a gRPC call.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+pub struct GrpcStatusFilter {
+    /// The statuses.
+    #[schemars(length(min = 1))]
+    pub statuses: Vec<GrpcStatus>,
+    /// Whether all other statuses are meant.
+    #[serde(default, skip_serializing_if = "crate::traffic_policy::is_false")]
+    pub exclude: bool,
+}
+
+/// A status of a gRPC call.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs, reason = "gRPC's own words; a variant's doc would reach the CRD")]
+pub enum GrpcStatus {
+    Ok,
+    Canceled,
+    Unknown,
+    InvalidArgument,
+    DeadlineExceeded,
+    NotFound,
+    AlreadyExists,
+    PermissionDenied,
+    ResourceExhausted,
+    FailedPrecondition,
+    Aborted,
+    OutOfRange,
+    Unimplemented,
+    Internal,
+    Unavailable,
+    DataLoss,
+    Unauthenticated,
+}
+
+/// An expression in CEL.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+pub struct CelFilter {
+    /// Requests are logged for which it is true.
+    #[serde(rename = "match")]
+    pub expression: String,
+}
+
+/// The access logs of a policy.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AccessLogs {
+    /// Path of the field that holds them.
+    pub field: String,
+    /// The logs; empty is the same as absent.
+    pub logs: Vec<AccessLog>,
+}

@@ -1,0 +1,130 @@
+//! Policies of listeners: which one counts where, and what there is to tell about it.
+//!
+//! What they say holds for all requests of a filter chain. Plain HTTP listeners that share a port share the chain, so that a
+//! policy for one of them alone cannot be carried out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crds::{Kind, ObjectKey};
+use ir::Observability;
+
+use super::chain::{Applied, Level, known, sorted};
+use super::report::list;
+use crate::gateway::facts::{GatewayKey, Placed, PolicyFace};
+use crate::gateway::view::View;
+use crate::status::{Condition, ConditionType, Reason};
+
+/// Whether policies of a kind say what listeners do. What routes do is the matter of the others.
+pub(crate) fn is_of_listeners(kind: Kind) -> bool {
+    matches!(kind, Kind::HttpListenerPolicy | Kind::HttpListenerOption | Kind::ListenerOption)
+}
+
+/// What the policies of a Gateway come to for listeners that share a filter chain: each field is that of the most specific
+/// policy that has it.
+pub(in crate::gateway) fn observability(
+    view: &impl View,
+    gateway: &GatewayKey,
+    listeners: &[Arc<str>],
+) -> Observability {
+    let chain = applied(view, gateway, listeners);
+    let access_logs = with_access_logs(&chain).map(|face| face.access_logs.clone());
+    Observability { access_logs }
+}
+
+/// The policies that apply to a filter chain, the most specific first.
+fn applied(view: &impl View, gateway: &GatewayKey, listeners: &[Arc<str>]) -> Vec<Applied> {
+    let target = ObjectKey { kind: Kind::Gateway, name: gateway.clone() };
+    let policies = view.policies_at(&target).into_iter().filter(|at| is_of_listeners(at.policy.kind));
+    let applied = policies.filter_map(|at| {
+        let level = match (at.section.as_deref(), listeners) {
+            (None, _) => Level::Gateway,
+            (Some(section), [only]) if section == &**only => Level::Listener,
+            (Some(_), _) => return None,
+        };
+        Some(Applied { level, face: known(view, &at.policy) })
+    });
+    sorted(applied.collect())
+}
+
+/// The policy whose access logs count. One that is invalid has no effect: requests are served without it.
+fn with_access_logs(chain: &[Applied]) -> Option<&Arc<PolicyFace>> {
+    chain
+        .iter()
+        .map(|applied| &applied.face)
+        .find(|face| face.content.is_ok() && !face.access_logs.is_empty())
+}
+
+/// The listeners of a Gateway that are served, by the filter chain that they share.
+fn chains(placed: &Placed) -> Vec<Vec<Arc<str>>> {
+    let ports: BTreeSet<_> = placed.served().filter_map(|listener| listener.port).collect();
+    let on = |port| placed.served().filter(move |listener| listener.port == Some(port));
+    ports.into_iter().map(|port| on(port).map(|listener| listener.name.clone()).collect()).collect()
+}
+
+/// The conditions of a policy at a Gateway.
+pub(super) fn conditions(view: &impl View, gateway: &GatewayKey, face: &PolicyFace) -> Vec<Condition> {
+    if let Err(rejection) = &face.content {
+        let message = format!("{}; the policy has no effect", rejection.message);
+        return vec![Condition::bad(ConditionType::Accepted, Reason::Invalid, message)];
+    }
+    let accepted = Condition::good(ConditionType::Accepted, Reason::Accepted, "the policy is valid");
+    vec![accepted, attached(view, gateway, face)]
+}
+
+fn attached(view: &impl View, gateway: &GatewayKey, face: &PolicyFace) -> Condition {
+    let chains = view.placement(gateway).map(|placed| chains(&placed)).unwrap_or_default();
+    let (mut is_in_effect, mut overriding) = (false, BTreeSet::new());
+    for chain in &chains {
+        let applied = applied(view, gateway, chain);
+        if !applied.iter().any(|applied| applied.face.key == face.key) {
+            continue;
+        }
+        match with_access_logs(&applied) {
+            Some(winner) if winner.key == face.key => is_in_effect = true,
+            Some(winner) if !face.access_logs.is_empty() => {
+                overriding.insert(format!("accessLog is overridden by {}", winner.key.to_ref()));
+            }
+            _ => {}
+        }
+    }
+    let crowded: BTreeSet<_> = crowded(view, gateway, face, &chains).into_iter().collect();
+    let parts = [&overriding, &crowded].into_iter().filter(|part| !part.is_empty());
+    let parts = parts.map(|part| list(part, "; "));
+    let (status, reason, first) = if face.access_logs.is_empty() {
+        (false, Reason::UnsupportedValue, "nothing that the policy says is supported yet")
+    } else if is_in_effect && overriding.is_empty() && crowded.is_empty() {
+        (true, Reason::Attached, "the policy is in effect")
+    } else if is_in_effect {
+        (true, Reason::Merged, "the policy is in effect in part")
+    } else if !overriding.is_empty() {
+        (false, Reason::Overridden, "the policy has no effect")
+    } else if !crowded.is_empty() {
+        (false, Reason::UnsupportedValue, "the policy has no effect")
+    } else {
+        (true, Reason::Attached, "no listener is served yet")
+    };
+    let message = std::iter::once(first.to_owned()).chain(parts).collect::<Vec<_>>().join("; ");
+    Condition { status, ..Condition::good(ConditionType::Attached, reason, message) }
+}
+
+/// The listeners that a policy names, and that share their port with others.
+fn crowded(
+    view: &impl View,
+    gateway: &GatewayKey,
+    face: &PolicyFace,
+    chains: &[Vec<Arc<str>>],
+) -> Vec<String> {
+    let target = ObjectKey { kind: Kind::Gateway, name: gateway.clone() };
+    let named = view.policies_at(&target).into_iter().filter(|at| at.policy == face.key);
+    let named = named.filter_map(|at| at.section);
+    let found = named.filter_map(|section| {
+        let chain = chains.iter().find(|chain| chain.iter().any(|name| **name == *section))?;
+        (chain.len() > 1).then(|| {
+            format!(
+                "listener {section} shares its port with others, so that a policy cannot apply to it alone"
+            )
+        })
+    });
+    found.collect()
+}

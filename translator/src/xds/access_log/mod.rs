@@ -1,0 +1,127 @@
+//! Access logs: the proxy's own, one line of JSON per request, or those of policies.
+
+mod filter;
+
+use std::collections::BTreeSet;
+
+use ir::{AccessLogIr, ClientHeader, LogFormat, Observability};
+use proto::access_log::{AccessLog, access_log};
+use proto::core::data_source::Specifier;
+use proto::core::substitution_format_string::Format;
+use proto::core::{DataSource, SubstitutionFormatString};
+use proto::file_access_log::{FileAccessLog, file_access_log};
+use proto::filter_state::{FilterStateValue, filter_state_value};
+use proto::hcm::{HttpFilter, http_filter};
+use proto::wkt::{Struct, Value, value};
+use proto::{pack, set_filter_state, struct_value};
+
+use crate::Settings;
+use filter::build_filter;
+
+/// What is logged, by name. Headers are those listed here and no other, and the path goes without its
+/// query: credentials travel in both.
+const FIELDS: [(&str, &str); 22] = [
+    // What an AI request has come to, if it was one: provider, models, counts of tokens.
+    ("ai", "%DYNAMIC_METADATA(ai.kgateway.io)%"),
+    ("authority", "%REQ(:AUTHORITY)%"),
+    ("bytes_received", "%BYTES_RECEIVED%"),
+    ("bytes_sent", "%BYTES_SENT%"),
+    ("connection_termination_details", "%CONNECTION_TERMINATION_DETAILS%"),
+    ("downstream_local_address", "%DOWNSTREAM_LOCAL_ADDRESS%"),
+    ("downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"),
+    ("duration", "%DURATION%"),
+    ("method", "%REQ(:METHOD)%"),
+    ("path", "%PATH(NQ)%"),
+    ("protocol", "%PROTOCOL%"),
+    ("request_id", "%REQ(X-REQUEST-ID)%"),
+    ("response_code", "%RESPONSE_CODE%"),
+    ("response_code_details", "%RESPONSE_CODE_DETAILS%"),
+    ("response_duration", "%RESPONSE_DURATION%"),
+    ("response_flags", "%RESPONSE_FLAGS%"),
+    ("route_name", "%ROUTE_NAME%"),
+    ("start_time", "%START_TIME%"),
+    ("upstream_cluster", "%UPSTREAM_CLUSTER%"),
+    ("upstream_host", "%UPSTREAM_HOST%"),
+    ("upstream_transport_failure_reason", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"),
+    ("user_agent", "%REQ(USER-AGENT)%"),
+];
+
+/// The logs of a listener: those of its policies, or the proxy's own.
+pub(super) fn build_access_logs(observability: &Observability, settings: &Settings) -> Vec<AccessLog> {
+    match &observability.access_logs {
+        Some(logs) => logs.iter().map(build_access_log).collect(),
+        None => settings.access_log.iter().map(|path| file_log(path, own_format())).collect(),
+    }
+}
+
+/// The filter that takes down what the logs of a listener read of clients' headers; `None` if they read nothing.
+pub(super) fn client_header_filter(observability: &Observability) -> Option<HttpFilter> {
+    let logs = observability.access_logs.iter().flatten();
+    let headers: BTreeSet<&ClientHeader> = logs.flat_map(|log| &log.client_headers).collect();
+    let values: Vec<_> = headers.into_iter().map(taken_down).collect();
+    let config =
+        set_filter_state::Config { on_request_headers: values, ..set_filter_state::Config::default() };
+    (!config.on_request_headers.is_empty()).then(|| HttpFilter {
+        name: "chancery.client_headers".to_owned(),
+        config_type: Some(http_filter::ConfigType::TypedConfig(pack(&config))),
+        ..HttpFilter::default()
+    })
+}
+
+fn taken_down(header: &ClientHeader) -> FilterStateValue {
+    let text = format!("%REQ({})%", header.expression);
+    FilterStateValue {
+        key: Some(filter_state_value::Key::ObjectKey(header.state_key())),
+        factory_key: "envoy.string".to_owned(),
+        value: Some(filter_state_value::Value::FormatString(SubstitutionFormatString {
+            // A header that is not there leaves no trace.
+            omit_empty_values: true,
+            ..text_format(text)
+        })),
+        skip_if_empty: true,
+        ..FilterStateValue::default()
+    }
+}
+
+fn build_access_log(ir: &AccessLogIr) -> AccessLog {
+    let format = match &ir.format {
+        LogFormat::Text(text) => text_format(text.clone()),
+        LogFormat::Json(text) => json_format(struct_value(serde_json::from_str(text).unwrap_or_default())),
+    };
+    AccessLog { filter: ir.filter.as_ref().map(build_filter), ..file_log(&ir.path, format) }
+}
+
+/// A log to the file `path`, as the proxy sees it.
+fn file_log(path: &str, format: SubstitutionFormatString) -> AccessLog {
+    let log = FileAccessLog {
+        path: path.to_owned(),
+        access_log_format: Some(file_access_log::AccessLogFormat::LogFormat(format)),
+    };
+    AccessLog {
+        name: "envoy.access_loggers.file".to_owned(),
+        config_type: Some(access_log::ConfigType::TypedConfig(pack(&log))),
+        ..AccessLog::default()
+    }
+}
+
+fn own_format() -> SubstitutionFormatString {
+    let string = |text: &str| Value { kind: Some(value::Kind::StringValue(text.to_owned())) };
+    json_format(Struct {
+        fields: FIELDS.iter().map(|(name, format)| ((*name).to_owned(), string(format))).collect(),
+    })
+}
+
+fn json_format(members: Struct) -> SubstitutionFormatString {
+    SubstitutionFormatString {
+        format: Some(Format::JsonFormat(members)),
+        ..SubstitutionFormatString::default()
+    }
+}
+
+fn text_format(text: String) -> SubstitutionFormatString {
+    let source = DataSource { specifier: Some(Specifier::InlineString(text)), ..DataSource::default() };
+    SubstitutionFormatString {
+        format: Some(Format::TextFormatSource(source)),
+        ..SubstitutionFormatString::default()
+    }
+}
