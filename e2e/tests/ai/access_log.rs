@@ -156,7 +156,8 @@ async fn a43_filters_choose_and_a_bad_format_costs_its_policy_alone() -> Result<
     logs.lines("all", 3).await?;
     let expected = [
         ("errors", vec!["404 /none", "404 /nothing"]),
-        ("chosen", vec!["200 /one/v1/chat/completions", "404 /nothing"]),
+        // Where a request goes to a provider, the path is the provider's when the line is written.
+        ("chosen", vec!["200 /v1/chat/completions", "404 /nothing"]),
         ("cel", vec!["404 /nothing"]),
         ("unrouted", vec!["404 /none", "404 /nothing"]),
     ];

@@ -25,7 +25,7 @@ fn metadata() -> impl Strategy<Value = Value> {
 /// An HTTPListenerPolicy, a ListenerOption or an HttpListenerOption.
 fn listener_policy() -> impl Strategy<Value = Value> {
     let log = mostly(&["%PROTOCOL%", "%REQ(a)%"], &["%"])
-        .prop_map(|format| json!({"fileSink": {"path": "a.log", "stringFormat": format}}));
+        .prop_map(|format| json!({"fileSink": {"path": "/dev/stdout", "stringFormat": format}}));
     let kind = text(&["HTTPListenerPolicy", "ListenerOption", "HttpListenerOption"]);
     let parts = (metadata(), vec(target(), 0..3), option::of(label()), vec(log, 0..2), kind);
     parts.prop_map(|(metadata, mut targets, label, logs, kind)| {

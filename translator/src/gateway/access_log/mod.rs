@@ -16,6 +16,7 @@ use ir::{
 use serde_json::{Map, Value};
 
 use super::validate;
+use crate::gateway::facts::{GatewayFace, WrittenLog};
 use crate::status::{Reason, Rejection};
 
 /// The deepest JSON of a format. Envoy refuses what is much deeper.
@@ -44,7 +45,7 @@ const RESPONSE_FLAGS: [&str; 29] = [
 /// The access logs of a policy.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::gateway) struct Read {
-    pub logs: Vec<AccessLogIr>,
+    pub logs: Vec<WrittenLog>,
     /// Fields that have no effect.
     pub ignored: Vec<String>,
 }
@@ -64,7 +65,8 @@ pub(in crate::gateway) fn read(logs: &AccessLogs) -> Result<Read, Rejection> {
         let filter =
             filter.as_ref().map(|filter| read_filter(&format!("{field}.filter"), filter)).transpose()?;
         if let Some(sink) = file_sink {
-            read.logs.push(file(&format!("{field}.fileSink"), sink, filter)?);
+            let log = file(&format!("{field}.fileSink"), sink, filter)?;
+            read.logs.push(WrittenLog { path_field: format!("{field}.fileSink.path"), log });
         }
     }
     Ok(read)
@@ -229,10 +231,84 @@ fn header_match(field: &str, filter: &HeaderFilter) -> Result<LogFilter, Rejecti
     Ok(LogFilter::Header(HeaderMatch { name, value }))
 }
 
+/// Files that every proxy can write to.
+const DEVICES: [&str; 3] = ["/dev/null", "/dev/stderr", "/dev/stdout"];
+
+/// Whether a proxy in a cluster can open a file to write to it. Envoy refuses a listener with a log that it cannot open, so
+/// that nothing is let pass but what is always there, and files in volumes that are mounted for it.
+///
+/// # Errors
+/// It cannot, as far as is known.
+pub(in crate::gateway) fn check_writable(path: &str, gateway: &GatewayFace) -> Result<(), String> {
+    let kube = gateway.parameters.kube.as_ref();
+    let mounts = kube.and_then(|kube| kube.envoy_container.as_ref()?.extra_volume_mounts.as_ref());
+    let writable = mounts.into_iter().flatten().filter(|mount| mount.read_only != Some(true));
+    let is_in = |folder: &str| {
+        let file = path.strip_prefix(folder.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'));
+        file.is_some_and(|file| !matches!(file, "" | "." | "..") && !file.contains('/'))
+    };
+    if DEVICES.contains(&path) || writable.map(|mount| &mount.mount_path).any(|folder| is_in(folder)) {
+        return Ok(());
+    }
+    Err(format!(
+        "the proxy cannot write to {path:?}: it can to {}, and to files right in volumes that GatewayParameters mount \
+         (spec.kube.envoyContainer.extraVolumeMounts)",
+        DEVICES.join(", ")
+    ))
+}
+
 /// Refuses to choose requests by headers that hold the gateway's own credential then: what lines there are would tell of it.
 fn check_header_name(name: &str) -> Result<(), String> {
     match CREDENTIAL_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
         true => Err(format!("the header {name:?} carries credentials, of the gateway itself, too")),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crds::gateway_api::Gateway;
+    use serde_json::json;
+
+    use super::*;
+    use crate::gateway::facts::Parameters;
+
+    #[test]
+    fn logs_are_files_that_the_proxy_can_open() {
+        let kube = json!({"envoyContainer": {"extraVolumeMounts": [
+            {"name": "a", "mountPath": "/var/log/gateway/"},
+            {"name": "b", "mountPath": "/etc/fixed", "readOnly": true},
+        ]}});
+        let gateway: Gateway = serde_json::from_value(
+            json!({"metadata": {"name": "gw"}, "spec": {"gatewayClassName": "chancery", "listeners": []}}),
+        )
+        .unwrap();
+        let parameters = Parameters {
+            kube: Some(Arc::new(serde_json::from_value(kube).unwrap())),
+            ..Parameters::default()
+        };
+        let face = GatewayFace {
+            gateway: Arc::new(gateway),
+            listeners: Vec::new(),
+            parameters,
+            named_parameters: None,
+            escaped_slashes: ir::EscapedSlashes::default(),
+            rejected: None,
+        };
+        for good in ["/dev/stdout", "/dev/stderr", "/dev/null", "/var/log/gateway/a.log"] {
+            assert_eq!(check_writable(good, &face), Ok(()), "{good}");
+        }
+        for bad in [
+            "a.log",
+            "/tmp/a.log",
+            "/var/log/gateway",
+            "/var/log/gateway/..",
+            "/var/log/gateway/b/a.log",
+            "/etc/fixed/a",
+        ] {
+            assert!(check_writable(bad, &face).is_err(), "{bad}");
+        }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) use gateway::{
 };
 pub(crate) use host::{Entries, HostFace, OrderKey, PortFace, PortListener, PortValue};
 pub(crate) use key::{BackendKey, GatewayKey, HostKey, RouteKey, gateway_name};
-pub(crate) use policy::{PolicyEffect, PolicyFace, PolicyFact};
+pub(crate) use policy::{PolicyEffect, PolicyFace, PolicyFact, WrittenLog};
 pub use route::RouteVersion;
 pub(crate) use route::{
     Attachment, ByPlace, OrderedRoute, Place, RULE_BROKEN, RouteContent, Row, TranslatedRoute, Varying,

@@ -16,7 +16,14 @@ pub(crate) struct PolicyFace {
     /// What it says, or why nothing that it applies to can be served.
     pub content: Result<Content, Rejection>,
     /// Where it has requests of listeners logged.
-    pub access_logs: Vec<AccessLogIr>,
+    pub access_logs: Vec<WrittenLog>,
+}
+
+/// An access log, with the field that holds its path.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct WrittenLog {
+    pub path_field: String,
+    pub log: AccessLogIr,
 }
 
 /// One thing that a route tells about a policy that applies to it, at a Gateway. Facts are counted over all routes, so

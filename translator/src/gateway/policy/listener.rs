@@ -11,7 +11,8 @@ use ir::Observability;
 
 use super::chain::{Applied, Level, known, sorted};
 use super::report::list;
-use crate::gateway::facts::{GatewayKey, Placed, PolicyFace};
+use crate::gateway::access_log;
+use crate::gateway::facts::{GatewayKey, Placed, PolicyFace, WrittenLog};
 use crate::gateway::view::View;
 use crate::status::{Condition, ConditionType, Reason};
 
@@ -28,7 +29,12 @@ pub(in crate::gateway) fn observability(
     listeners: &[Arc<str>],
 ) -> Observability {
     let chain = applied(view, gateway, listeners);
-    let access_logs = with_access_logs(&chain).map(|face| face.access_logs.clone());
+    let logs = with_access_logs(&chain).map(|face| {
+        let logs = face.access_logs.iter().filter(|log| unwritable(view, gateway, log).is_none());
+        logs.map(|log| log.log.clone()).collect::<Vec<_>>()
+    });
+    // Where none of them can be written, the proxy's own log goes on.
+    let access_logs = logs.filter(|logs| !logs.is_empty());
     Observability { access_logs }
 }
 
@@ -53,6 +59,19 @@ fn with_access_logs(chain: &[Applied]) -> Option<&Arc<PolicyFace>> {
         .iter()
         .map(|applied| &applied.face)
         .find(|face| face.content.is_ok() && !face.access_logs.is_empty())
+}
+
+/// Why the proxies of a Gateway cannot write a log. Those on a laptop can write what their user can.
+fn unwritable(view: &impl View, gateway: &GatewayKey, log: &WrittenLog) -> Option<String> {
+    let WrittenLog { path_field, log } = log;
+    let face = view.gateway(gateway).filter(|_| view.settings().addressing.is_own_network())?;
+    let error = access_log::check_writable(&log.path, &face).err()?;
+    Some(format!("{path_field}: {error}; this log is left out"))
+}
+
+/// The logs of a policy that the proxies of a Gateway cannot write.
+pub(super) fn faults(view: &impl View, gateway: &GatewayKey, face: &PolicyFace) -> Vec<String> {
+    face.access_logs.iter().filter_map(|log| unwritable(view, gateway, log)).collect()
 }
 
 /// The listeners of a Gateway that are served, by the filter chain that they share.

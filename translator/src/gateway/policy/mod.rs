@@ -18,7 +18,6 @@ use crds::policy::{Content, Policy};
 use crds::route_option::RouteOption;
 use crds::traffic_policy::TrafficPolicy;
 use crds::{Kind, NamespacedName, ObjectKey};
-use ir::AccessLogIr;
 
 pub(super) use ai::{Wanted, wanted};
 pub(super) use chain::{Applied, Level, RoutePolicies, Variant, blocked, sorted};
@@ -28,7 +27,7 @@ pub(crate) use report::report;
 
 use super::access_log;
 use super::http_route::creation;
-use crate::gateway::facts::PolicyFace;
+use crate::gateway::facts::{PolicyFace, WrittenLog};
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
 
@@ -87,7 +86,7 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
 }
 
 /// Reads the access logs, and notes what of them has no effect.
-fn with_access_logs(mut content: Content) -> Result<(Content, Vec<AccessLogIr>), Rejection> {
+fn with_access_logs(mut content: Content) -> Result<(Content, Vec<WrittenLog>), Rejection> {
     let access_log::Read { logs, ignored } = access_log::read(&content.access_logs)?;
     content.ignored.extend(ignored);
     Ok((content, logs))

@@ -142,6 +142,7 @@ fn conditions(
             attached(effects),
         ],
     };
+    let faults: Vec<_> = faults.iter().cloned().chain(listener::faults(view, gateway, face)).collect();
     if !faults.is_empty() {
         let message = faults.join("; ");
         conditions.push(Condition::bad(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, message));
