@@ -29,8 +29,8 @@ pub use cluster::{
 };
 pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
 pub use gateway::{
-    Bind, ClientValidation, DownstreamTls, EscapedSlashes, FilterChainIr, HttpChain, ListenerIr, Observability,
-    Protocol, RouteTableId, Transport,
+    Bind, ClientValidation, DownstreamTls, EscapedSlashes, FilterChainIr, HttpChain, ListenerIr,
+    Observability, Protocol, RouteTableId, Transport,
 };
 pub use hostname::Hostname;
 pub use infra::{DRAIN_PORT, InfraPort, METRICS_PORT, ProxyInfra, READINESS_PORT, RESERVED_PORTS};

@@ -51,9 +51,9 @@ impl Translator {
     /// another now.
     fn schedule_listeners(&mut self, gateways: &BTreeSet<ObjectKey>) {
         for gateway in gateways.iter().filter(|target| target.kind == Kind::Gateway) {
-            let (first, last) = ((gateway.name.clone(), 0), (gateway.name.clone(), u16::MAX));
-            let ports: Vec<_> = self.tables.range(first..=last).map(|(port, _)| port.clone()).collect();
-            ports.into_iter().for_each(|(gateway, port)| self.graph.schedule(Key::Port(gateway, port)));
+            let tables = self.tables.keys().filter(|(of, _)| *of == gateway.name);
+            let ports: BTreeSet<u16> = tables.map(|(_, table)| table.port).collect();
+            ports.into_iter().for_each(|port| self.graph.schedule(Key::Port(gateway.name.clone(), port)));
             let policies = self.resources.policies_at(gateway).into_iter().map(|at| at.policy);
             let policies = policies.filter(|policy| is_of_listeners(policy.kind));
             policies.for_each(|policy| self.graph.schedule(Key::PolicyReport(policy)));

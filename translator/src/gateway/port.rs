@@ -17,9 +17,7 @@ pub(crate) fn port(view: &impl View, gateway: &GatewayKey, port: u16) -> Option<
     let chain = Chain { view, gateway, face: &face, placed: &placed };
     let first = listeners.iter().find(|listener| listener.is_served())?;
     let (name, transport, mut chains) = match first.protocol? {
-        ListenerProtocol::Http => {
-            (ListenerName::http(port), Transport::Plain, vec![chain.plain(first)])
-        }
+        ListenerProtocol::Http => (ListenerName::http(port), Transport::Plain, vec![chain.plain(first)]),
         ListenerProtocol::Https | ListenerProtocol::TlsTerminate | ListenerProtocol::TlsPassthrough => {
             let chains = listeners.iter().map(|listener| chain.tls(listener, port));
             (ListenerName::tls(port), Transport::Tls, chains.collect())

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crds::{Kind, ObjectKey};
-use ir::Observability;
+use ir::{Observability, RouteTableId};
 
 use super::chain::{Applied, Level, known, sorted};
 use super::report::list;
@@ -21,14 +21,15 @@ pub(crate) fn is_of_listeners(kind: Kind) -> bool {
     matches!(kind, Kind::HttpListenerPolicy | Kind::HttpListenerOption | Kind::ListenerOption)
 }
 
-/// What the policies of a Gateway come to for listeners that share a filter chain: each field is that of the most specific
-/// policy that has it.
+/// What the policies of a Gateway come to for the listeners that share a filter chain, and so a route table: each field is
+/// that of the most specific policy that has it.
 pub(in crate::gateway) fn observability(
     view: &impl View,
     gateway: &GatewayKey,
-    listeners: &[Arc<str>],
+    placed: &Placed,
+    table: &RouteTableId,
 ) -> Observability {
-    let chain = applied(view, gateway, listeners);
+    let chain = applied(view, gateway, &sharing(placed, table));
     let logs = with_access_logs(&chain).map(|face| {
         let logs = face.access_logs.iter().filter(|log| unwritable(view, gateway, log).is_none());
         logs.map(|log| log.log.clone()).collect::<Vec<_>>()
@@ -74,11 +75,17 @@ pub(super) fn faults(view: &impl View, gateway: &GatewayKey, face: &PolicyFace) 
     face.access_logs.iter().filter_map(|log| unwritable(view, gateway, log)).collect()
 }
 
-/// The listeners of a Gateway that are served, by the filter chain that they share.
+/// The listeners that share a route table.
+fn sharing(placed: &Placed, table: &RouteTableId) -> Vec<Arc<str>> {
+    let sharing =
+        placed.served().filter(|listener| listener.served_table().is_some_and(|its| **its == *table));
+    sharing.map(|listener| listener.name.clone()).collect()
+}
+
+/// The listeners of a Gateway that serve HTTP, by the filter chain that they share.
 fn chains(placed: &Placed) -> Vec<Vec<Arc<str>>> {
-    let ports: BTreeSet<_> = placed.served().filter_map(|listener| listener.port).collect();
-    let on = |port| placed.served().filter(move |listener| listener.port == Some(port));
-    ports.into_iter().map(|port| on(port).map(|listener| listener.name.clone()).collect()).collect()
+    let tables: BTreeSet<_> = placed.served().filter_map(|listener| listener.served_table()).collect();
+    tables.into_iter().map(|table| sharing(placed, table)).collect()
 }
 
 /// The conditions of a policy at a Gateway.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use ir::{
     Bind, ClusterIr, ClusterName, Clusters, Credential, Destination, DirectResponse, Discovery, Endpoint,
     EscapedSlashes, FilterChainIr, Forward, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname,
-    HttpChain, ListenerIr, ListenerName, Observability, PathMatch, PathRewrite, Protocol, QueryParamMatch, Redacted,
-    Redirect, RedirectPath, Rewrite, RouteAction, RouteIr, RouteMatch, RouteName, RouteTableId, Scheme,
-    SecretIr, SecretName, SecretValue, StringMatch, SubjectAltName, Target, Timeouts, Transport, Trust,
-    UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    HttpChain, ListenerIr, ListenerName, Observability, PathMatch, PathRewrite, Protocol, QueryParamMatch,
+    Redacted, Redirect, RedirectPath, Rewrite, RouteAction, RouteIr, RouteMatch, RouteName, RouteTableId,
+    Scheme, SecretIr, SecretName, SecretValue, StringMatch, SubjectAltName, Target, Timeouts, Transport,
+    Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 
 use crate::xds::local_route::Origin;
