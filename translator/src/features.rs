@@ -35,6 +35,11 @@ const fn always(name: &'static str) -> Feature {
     Feature { name, first: Release::V1_6, last: Release::V1_7 }
 }
 
+/// Gone with 1.7.
+const fn until_1_6(name: &'static str) -> Feature {
+    Feature { name, first: Release::V1_6, last: Release::V1_6 }
+}
+
 /// New in 1.7.
 const fn since_1_7(name: &'static str) -> Feature {
     Feature { name, first: Release::V1_7, last: Release::V1_7 }
@@ -45,6 +50,7 @@ pub const FEATURES: &[Feature] = &[
     always("BackendTLSPolicy"),
     always("BackendTLSPolicySANValidation"),
     always("Gateway"),
+    always("GatewayAddressEmpty"),
     always("GatewayBackendClientCertificate"),
     always("GatewayFrontendClientCertificateValidation"),
     always("GatewayFrontendClientCertificateValidationInsecureFallback"),
@@ -53,14 +59,17 @@ pub const FEATURES: &[Feature] = &[
     always("GatewayInfrastructure"),
     always("GatewayPort8080"),
     since_1_7("GatewayRouteHostnameIntersectionPrecedence"),
+    always("GatewayStaticAddresses"),
     always("HTTPRoute"),
     always("HTTPRoute303RedirectStatusCode"),
     always("HTTPRoute307RedirectStatusCode"),
     always("HTTPRoute308RedirectStatusCode"),
     always("HTTPRouteBackendProtocolH2C"),
+    always("HTTPRouteBackendProtocolWebSocket"),
     always("HTTPRouteBackendRequestHeaderModification"),
     always("HTTPRouteBackendTimeout"),
     since_1_7("HTTPRouteBackendURLRewrite"),
+    always("HTTPRouteCORS"),
     always("HTTPRouteDestinationPortMatching"),
     always("HTTPRouteHostRewrite"),
     always("HTTPRouteMethodMatching"),
@@ -70,8 +79,15 @@ pub const FEATURES: &[Feature] = &[
     always("HTTPRoutePathRewrite"),
     always("HTTPRoutePortRedirect"),
     always("HTTPRouteQueryParamMatching"),
+    always("HTTPRouteRequestMirror"),
+    always("HTTPRouteRequestMultipleMirrors"),
+    always("HTTPRouteRequestPercentageMirror"),
     always("HTTPRouteRequestTimeout"),
     always("HTTPRouteResponseHeaderModification"),
+    until_1_6("HTTPRouteRetry"),
+    until_1_6("HTTPRouteRetryBackendTimeout"),
+    since_1_7("HTTPRouteRetryCodes"),
+    always("HTTPRouteRetryConnectionError"),
     always("HTTPRouteSchemeRedirect"),
     always("ReferenceGrant"),
 ];

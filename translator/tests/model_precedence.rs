@@ -1,6 +1,8 @@
 //! Precedence among routes is the same whether a match is on a header that the client sends, or on the model that the AI
 //! engine reads: what Envoy does with its routes in two passes is held against Gateway API's rules for one.
 
+#[path = "support/envoy_match.rs"]
+mod envoy_match;
 mod random;
 
 use std::cmp::Reverse;
@@ -10,9 +12,6 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use proto::matcher::string_matcher::MatchPattern;
-use proto::route::header_matcher::HeaderMatchSpecifier;
-use proto::route::route_match::PathSpecifier;
 use proto::route::{Route, RouteMatch};
 use random::resources;
 use serde_json::{Value, json};
@@ -114,28 +113,13 @@ fn served(routes: &[Route], request: &Request) -> Option<String> {
 }
 
 fn takes(matches: &RouteMatch, request: &Request, is_read: bool, model: Option<&str>) -> bool {
-    let path = match matches.path_specifier.as_ref().unwrap() {
-        PathSpecifier::Path(path) => request.path == path,
-        PathSpecifier::Prefix(prefix) => request.path.starts_with(prefix),
-        PathSpecifier::PathSeparatedPrefix(prefix) => {
-            request.path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        }
-        other => panic!("{other:?}"),
+    let header = |name: &str| match name {
+        ":method" => Some(if request.post { "POST" } else { "GET" }),
+        "x-team" => request.team,
+        MODEL => model,
+        other => panic!("{other}"),
     };
-    let headers = matches.headers.iter().all(|header| {
-        let Some(HeaderMatchSpecifier::StringMatch(matcher)) = &header.header_match_specifier else {
-            panic!()
-        };
-        let Some(MatchPattern::Exact(wanted)) = &matcher.match_pattern else { return false };
-        let value = match header.name.as_str() {
-            ":method" => Some(if request.post { "POST" } else { "GET" }),
-            "x-team" => request.team,
-            MODEL => model,
-            other => panic!("{other}"),
-        };
-        value == Some(wanted.as_str())
-    });
-    path && headers && (matches.dynamic_metadata.is_empty() || !is_read)
+    envoy_match::takes(matches, request.path, header) && (matches.dynamic_metadata.is_empty() || !is_read)
 }
 
 proptest! {

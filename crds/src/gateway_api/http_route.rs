@@ -4,9 +4,9 @@ use gateway_api::experimental::httproutes::{self as generated, *};
 use serde::Deserialize;
 
 use super::part::{
-    BackendRef, ExtensionRef, Filter, FilterMember, FilterType, Header, HeaderModifier, Metadata, NamedMatch,
-    ParentRef, PathModifier, PathModifierType, RequestRedirect, Scheme, Timeouts, UrlRewrite, filters, list,
-    text,
+    BackendRef, Cors, ExtensionRef, Filter, FilterMember, FilterType, Header, HeaderModifier, Metadata,
+    NamedMatch, ParentRef, PathModifier, PathModifierType, RequestMirror, RequestRedirect, Retry, Scheme,
+    Timeouts, UrlRewrite, filters, list, text,
 };
 
 pub use gateway_api::experimental::httproutes::{
@@ -41,7 +41,7 @@ pub struct HttpRule {
     /// How long requests may take.
     pub timeouts: Option<Box<Timeouts>>,
     /// When a request is sent again.
-    pub retry: Option<Box<HttpRouteRulesRetry>>,
+    pub retry: Option<Box<Retry>>,
     /// How the requests of one client stay at one backend.
     pub session_persistence: Option<Box<HttpRouteRulesSessionPersistence>>,
 }
@@ -101,7 +101,9 @@ impl From<HttpRouteRules> for HttpRule {
             timeouts: timeouts.map(|HttpRouteRulesTimeouts { backend_request, request }| {
                 Box::new(Timeouts { request: text(request), backend_request: text(backend_request) })
             }),
-            retry: retry.map(Box::new),
+            retry: retry.map(|HttpRouteRulesRetry { attempts, backoff, codes }| {
+                Box::new(Retry { codes: list(codes), attempts, backoff: text(backoff) })
+            }),
             session_persistence: session_persistence.map(Box::new),
         }
     }
@@ -158,10 +160,14 @@ impl From<HttpRouteRulesBackendRefs> for BackendRef {
 mod rule {
     use super::*;
     use gateway_api::experimental::httproutes::{
-        HttpRouteRulesFilters as F, HttpRouteRulesFiltersExtensionRef as Extension,
+        HttpRouteRulesFilters as F, HttpRouteRulesFiltersCors as CorsSpec,
+        HttpRouteRulesFiltersExtensionRef as Extension,
         HttpRouteRulesFiltersRequestHeaderModifier as RequestHeaders,
         HttpRouteRulesFiltersRequestHeaderModifierAdd as RequestAdd,
         HttpRouteRulesFiltersRequestHeaderModifierSet as RequestSet,
+        HttpRouteRulesFiltersRequestMirror as Mirror,
+        HttpRouteRulesFiltersRequestMirrorBackendRef as MirrorBackend,
+        HttpRouteRulesFiltersRequestMirrorFraction as Fraction,
         HttpRouteRulesFiltersRequestRedirect as Redirect,
         HttpRouteRulesFiltersRequestRedirectPath as RedirectPath,
         HttpRouteRulesFiltersRequestRedirectPathType as RedirectPathType,
@@ -180,16 +186,22 @@ mod rule {
         rewrite = Rewrite { RewritePath RewritePathType }
         redirect = Redirect { RedirectPath RedirectPathType RedirectScheme }
         extension = Extension
+        cors = CorsSpec
+        mirror = Mirror { MirrorBackend Fraction }
     }
 }
 
 mod backend_ref {
     use super::*;
     use gateway_api::experimental::httproutes::{
-        HttpRouteRulesBackendRefsFilters as F, HttpRouteRulesBackendRefsFiltersExtensionRef as Extension,
+        HttpRouteRulesBackendRefsFilters as F, HttpRouteRulesBackendRefsFiltersCors as CorsSpec,
+        HttpRouteRulesBackendRefsFiltersExtensionRef as Extension,
         HttpRouteRulesBackendRefsFiltersRequestHeaderModifier as RequestHeaders,
         HttpRouteRulesBackendRefsFiltersRequestHeaderModifierAdd as RequestAdd,
         HttpRouteRulesBackendRefsFiltersRequestHeaderModifierSet as RequestSet,
+        HttpRouteRulesBackendRefsFiltersRequestMirror as Mirror,
+        HttpRouteRulesBackendRefsFiltersRequestMirrorBackendRef as MirrorBackend,
+        HttpRouteRulesBackendRefsFiltersRequestMirrorFraction as Fraction,
         HttpRouteRulesBackendRefsFiltersRequestRedirect as Redirect,
         HttpRouteRulesBackendRefsFiltersRequestRedirectPath as RedirectPath,
         HttpRouteRulesBackendRefsFiltersRequestRedirectPathType as RedirectPathType,
@@ -209,5 +221,7 @@ mod backend_ref {
         rewrite = Rewrite { RewritePath RewritePathType }
         redirect = Redirect { RedirectPath RedirectPathType RedirectScheme }
         extension = Extension
+        cors = CorsSpec
+        mirror = Mirror { MirrorBackend Fraction }
     }
 }

@@ -128,17 +128,17 @@ filter_types! {
     ExternalAuth "ExternalAuth" "externalAuth";
 }
 
-/// A member of a filter. Of members that are not supported yet, only that they are there is kept.
+/// A member of a filter. Of a member that is not supported yet, only that it is there is kept.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "each variant is named after the type of filter that it belongs to")]
 pub enum FilterMember {
     RequestHeaderModifier(HeaderModifier),
     ResponseHeaderModifier(HeaderModifier),
-    RequestMirror,
+    RequestMirror(Box<RequestMirror>),
     RequestRedirect(Box<RequestRedirect>),
     UrlRewrite(UrlRewrite),
     ExtensionRef(Box<ExtensionRef>),
-    Cors,
+    Cors(Box<Cors>),
     ExternalAuth,
 }
 
@@ -148,11 +148,11 @@ impl FilterMember {
         match self {
             Self::RequestHeaderModifier(_) => FilterType::RequestHeaderModifier,
             Self::ResponseHeaderModifier(_) => FilterType::ResponseHeaderModifier,
-            Self::RequestMirror => FilterType::RequestMirror,
+            Self::RequestMirror(_) => FilterType::RequestMirror,
             Self::RequestRedirect(_) => FilterType::RequestRedirect,
             Self::UrlRewrite(_) => FilterType::UrlRewrite,
             Self::ExtensionRef(_) => FilterType::ExtensionRef,
-            Self::Cors => FilterType::Cors,
+            Self::Cors(_) => FilterType::Cors,
             Self::ExternalAuth => FilterType::ExternalAuth,
         }
     }
@@ -232,6 +232,45 @@ pub struct RequestRedirect {
     pub status_code: Option<i64>,
 }
 
+/// Copies of requests for another backend, whose answers nobody sees.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestMirror {
+    /// Where the copies go; without weight and filters.
+    pub backend: BackendRef,
+    /// How many requests of a hundred are copied; absent with `fraction`: all.
+    pub percent: Option<i32>,
+    /// The same as numerator and denominator; an absent denominator is 100.
+    pub fraction: Option<(i32, Option<i32>)>,
+}
+
+/// What browsers may do with resources of ours in pages of other origins (the Fetch standard, "CORS protocol").
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cors {
+    /// Whose pages may: `SCHEME://HOST` with an optional port, perhaps with a wildcard, or `*`.
+    pub allow_origins: Box<[Box<str>]>,
+    /// Whether cookies and credentials may be sent along.
+    pub allow_credentials: bool,
+    /// Methods, or `*`.
+    pub allow_methods: Box<[Box<str>]>,
+    /// Headers of requests, or `*`.
+    pub allow_headers: Box<[Box<str>]>,
+    /// Headers of responses that scripts may read, or `*`.
+    pub expose_headers: Box<[Box<str>]>,
+    /// How long, in seconds, a browser may keep the answer to a preflight request; absent: 5.
+    pub max_age: Option<i32>,
+}
+
+/// When a request is sent again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retry {
+    /// Status codes of answers after which it is.
+    pub codes: Box<[i64]>,
+    /// How often at most, beside the first time; absent: once.
+    pub attempts: Option<i64>,
+    /// The least wait, as a duration in Gateway API's form.
+    pub backoff: Option<Box<str>>,
+}
+
 /// A scheme to redirect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
@@ -299,6 +338,8 @@ macro_rules! filters {
         rewrite = $rewrite:ident { $rewrite_path:ident $rewrite_kind:ident }
         redirect = $redirect:ident { $redirect_path:ident $redirect_kind:ident $scheme:ident }
         extension = $extension:ident
+        cors = $cors:ident
+        mirror = $mirror:ident { $mirror_backend:ident $fraction:ident }
     ) => {
         impl From<$extension> for ExtensionRef {
             fn from($extension { group, kind, name }: $extension) -> Self {
@@ -314,6 +355,46 @@ macro_rules! filters {
         impl From<$rewrite> for UrlRewrite {
             fn from($rewrite { hostname, path }: $rewrite) -> Self {
                 Self { hostname: text(hostname), path: path.map(Into::into) }
+            }
+        }
+
+        impl From<$cors> for Cors {
+            fn from(cors: $cors) -> Self {
+                let $cors {
+                    allow_credentials,
+                    allow_headers,
+                    allow_methods,
+                    allow_origins,
+                    expose_headers,
+                    max_age,
+                } = cors;
+                Self {
+                    allow_origins: list(allow_origins),
+                    allow_credentials: allow_credentials.unwrap_or_default(),
+                    allow_methods: list(allow_methods),
+                    allow_headers: list(allow_headers),
+                    expose_headers: list(expose_headers),
+                    max_age,
+                }
+            }
+        }
+
+        impl From<$mirror> for RequestMirror {
+            fn from($mirror { backend_ref, fraction, percent }: $mirror) -> Self {
+                let $mirror_backend { group, kind, name, namespace, port } = backend_ref;
+                Self {
+                    backend: BackendRef {
+                        group: text(group),
+                        kind: text(kind),
+                        namespace: text(namespace),
+                        name: name.into(),
+                        port,
+                        weight: None,
+                        filters: Box::default(),
+                    },
+                    percent,
+                    fraction: fraction.map(|$fraction { denominator, numerator }| (numerator, denominator)),
+                }
             }
         }
 
@@ -355,11 +436,11 @@ macro_rules! filters {
                 let redirect = request_redirect.map(|redirect| Box::new(RequestRedirect::from(redirect)));
                 let rewrite = url_rewrite.map(UrlRewrite::from);
                 let members = [
-                    cors.map(|_| FilterMember::Cors),
+                    cors.map(|cors| FilterMember::Cors(Box::new(cors.into()))),
                     extension_ref.map(|extension| FilterMember::ExtensionRef(Box::new(extension.into()))),
                     external_auth.map(|_| FilterMember::ExternalAuth),
                     request_headers.map(FilterMember::RequestHeaderModifier),
-                    request_mirror.map(|_| FilterMember::RequestMirror),
+                    request_mirror.map(|mirror| FilterMember::RequestMirror(Box::new(mirror.into()))),
                     redirect.map(FilterMember::RequestRedirect),
                     response_headers.map(FilterMember::ResponseHeaderModifier),
                     rewrite.map(FilterMember::UrlRewrite),

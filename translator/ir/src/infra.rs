@@ -33,6 +33,8 @@ pub struct ProxyInfra {
     pub is_being_deleted: bool,
     /// Where it listens; empty where the deployer assigns the address.
     pub addresses: Vec<IpAddr>,
+    /// The address to ask for where the deployer assigns it; `None`: any.
+    pub wanted_address: Option<IpAddr>,
     /// The ports that clients connect to; sorted, no duplicates.
     pub ports: Vec<InfraPort>,
     /// Labels for all that is made (`spec.infrastructure.labels`).

@@ -13,6 +13,7 @@
 
 mod access_log;
 mod cluster;
+mod cors;
 mod filter;
 mod gateway;
 mod hostname;
@@ -27,6 +28,7 @@ pub use cluster::{
     AwsSigning, ClusterIr, Credential, Discovery, Endpoint, Engine, HostPort, ModuleSource, RemoteModule,
     SubjectAltName, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
+pub use cors::{Cors, NameList, Origins};
 pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
 pub use gateway::{
     Bind, ClientValidation, DownstreamTls, EscapedSlashes, FilterChainIr, HttpChain, ListenerIr,
@@ -40,5 +42,7 @@ pub use matcher::{
 pub use name::{
     ClusterName, GatewayName, ListenerName, RouteConfigName, RouteName, SecretName, VirtualHostName,
 };
-pub use route::{Clusters, Destination, DirectResponse, Forward, RouteAction, RouteIr, Target, Timeouts};
+pub use route::{
+    Clusters, Destination, DirectResponse, Forward, Mirror, Retry, RouteAction, RouteIr, Target, Timeouts,
+};
 pub use secret::{Certificate, Redacted, SecretIr, SecretValue};

@@ -142,6 +142,22 @@ impl RouteName {
         Self(format!("{}/model", self.0))
     }
 
+    /// The route before this one that answers preflight requests: those of origins in a part of the list, or of the
+    /// others.
+    #[must_use]
+    pub fn preflight(&self, part: Option<usize>) -> Self {
+        part.map_or_else(
+            || Self(format!("{self}/preflight")),
+            |part| Self(format!("{self}/preflight/{part}")),
+        )
+    }
+
+    /// The same route for requests of pages of allowed origins.
+    #[must_use]
+    pub fn cross_origin(&self, part: usize) -> Self {
+        Self(format!("{self}/origin/{part}"))
+    }
+
     /// The same route for one share of its traffic (see `Destination`).
     #[must_use]
     pub fn share(&self, index: usize) -> Self {

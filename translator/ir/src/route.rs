@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterName, HeaderModifier, Redirect, Rewrite, RouteMatch, RouteName};
+use crate::{ClusterName, Cors, HeaderModifier, Redirect, Rewrite, RouteMatch, RouteName};
 
 /// One match of one rule. Routes stand in their virtual host in the order in which they are tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub struct RouteIr {
     pub request_headers: HeaderModifier,
     /// Edits of the response's headers.
     pub response_headers: HeaderModifier,
+    /// What browsers may do in pages of other origins; `None`: what the backend tells them.
+    pub cors: Option<Cors>,
     /// What is done with them.
     pub action: RouteAction,
 }
@@ -50,6 +52,31 @@ pub struct Forward {
     pub rewrite: Rewrite,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// When it is sent again; `None` is never, but for pools, which go on to the next group.
+    pub retry: Option<Retry>,
+    /// Where copies of the requests go, whichever destination they go to.
+    pub mirrors: Vec<Mirror>,
+}
+
+/// When a request is sent again: where it cannot have been processed (no connection, or refused before), and
+/// where an answer says so.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Retry {
+    /// The status codes of answers after which it is.
+    pub codes: Vec<u16>,
+    /// How often at most, beside the first time; above zero.
+    pub attempts: u32,
+    /// The base of the waits, above zero; `None` is the proxy's own.
+    pub backoff: Option<Duration>,
+}
+
+/// Copies of requests for another cluster, whose answers nobody sees.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Mirror {
+    /// Where they go.
+    pub cluster: ClusterName,
+    /// How many requests of a million are copied.
+    pub per_million: u32,
 }
 
 /// A share of a rule's traffic.
@@ -75,6 +102,10 @@ pub enum Target {
         response_headers: HeaderModifier,
         /// What this destination needs, whatever the rule says (an AI provider's host and path).
         rewrite: Rewrite,
+        /// Whether its connections may become WebSockets.
+        websocket: bool,
+        /// Where copies of the requests go that go here.
+        mirrors: Vec<Mirror>,
         /// What the AI engine is asked for the requests that go here (`ai_config::RoutePolicy` as JSON).
         ai_policy: Option<Box<str>>,
     },

@@ -18,9 +18,17 @@ pub(crate) struct AddressPlan {
 /// Where a Gateway's proxy listens.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Place {
-    pub address: IpAddr,
+    /// Never empty.
+    pub addresses: Vec<IpAddr>,
     /// Ports that it cannot have there, and whose they are.
     pub taken: BTreeMap<u16, NamespacedName>,
+}
+
+/// What a Gateway needs.
+pub(crate) struct Wanted<'a> {
+    pub ports: Vec<u16>,
+    /// The addresses that it asks for; empty: any.
+    pub ips: &'a [IpAddr],
 }
 
 impl AddressPlan {
@@ -32,27 +40,30 @@ impl AddressPlan {
         }
     }
 
-    /// Gives every Gateway its address. `gateways` come in the order in which they have precedence, each with the
-    /// ports that it wants.
+    /// Gives every Gateway its addresses. `gateways` come in the order in which they have precedence; those that ask for
+    /// addresses go before those that take any.
     pub(crate) fn new<'a>(
-        gateways: impl Iterator<Item = (&'a NamespacedName, Vec<u16>)>,
+        gateways: impl Iterator<Item = (&'a NamespacedName, Wanted<'a>)>,
         settings: &Settings,
     ) -> Self {
         let mut owners: BTreeMap<(IpAddr, u16), NamespacedName> = BTreeMap::new();
         let mut plan = Self::default();
-        for (gateway, ports) in gateways {
-            let address = match settings.addressing {
-                Addressing::Fixed(address) => address,
-                _ => free_loopback(&owners, &ports),
+        let (choosing, others): (Vec<_>, Vec<_>) = gateways.partition(|(_, wanted)| !wanted.ips.is_empty());
+        for (gateway, Wanted { ports, ips }) in choosing.into_iter().chain(others) {
+            let addresses = match settings.addressing {
+                Addressing::Fixed(address) => vec![address],
+                _ if !ips.is_empty() => ips.to_vec(),
+                _ => vec![free_loopback(&owners, &ports)],
             };
             let mut taken = BTreeMap::new();
-            for port in ports {
+            for (address, port) in addresses.iter().flat_map(|ip| ports.iter().map(move |port| (*ip, *port)))
+            {
                 let owner = owners.entry((address, port)).or_insert_with(|| gateway.clone());
                 if owner != gateway {
                     taken.insert(port, owner.clone());
                 }
             }
-            plan.gateways.insert(gateway.clone(), Place { address, taken });
+            plan.gateways.insert(gateway.clone(), Place { addresses, taken });
         }
         plan
     }
@@ -77,15 +88,17 @@ pub(crate) fn place(
     listeners: &mut [Listener],
     plan: Option<&AddressPlan>,
 ) -> Vec<IpAddr> {
-    let Some(Place { address, taken }) = plan.and_then(|plan| plan.gateways.get(gateway)) else {
+    let Some(Place { addresses, taken }) = plan.and_then(|plan| plan.gateways.get(gateway)) else {
         return vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
     };
     for listener in listeners.iter_mut().filter(|listener| listener.is_served()) {
         if let Some((port, owner)) = listener.port.and_then(|port| taken.get_key_value(&port)) {
-            listener.unbound = Some(format!("port {port} on {address} belongs to Gateway {owner}"));
+            let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            let shown = shown.join(", ");
+            listener.unbound = Some(format!("port {port} on {shown} belongs to Gateway {owner}"));
         }
     }
-    vec![*address]
+    addresses.clone()
 }
 
 /// The first loopback address on which none of the ports is taken.

@@ -1,6 +1,6 @@
 //! Backend references of a rule → destinations of the IR.
 
-use crds::gateway_api::{self as api, HttpRule as Rule};
+use crds::gateway_api::{self as api, HttpRule as Rule, part};
 use crds::{NamespacedName, ObjectKey};
 use ir::{Destination, RouteMatch, Target};
 
@@ -40,34 +40,30 @@ impl<V: View> RuleTranslator<'_, V> {
             let filters = filter::read_backend(&backend_ref.filters, &format!("{field}.filters"));
             let filters = filters.and_then(|filters| {
                 let chain = self.chain_of(&filters, chain, &field, out)?;
-                Ok((filters, chain))
+                let mirrors = self.mirrors(&filters, out)?;
+                Ok((filters, chain, mirrors))
             });
-            let reference = BackendRef {
-                group: backend_ref.group.as_deref().unwrap_or_default(),
-                kind: backend_ref.kind.as_deref().unwrap_or("Service"),
-                namespace: backend_ref.namespace.as_deref().unwrap_or(&self.key.namespace),
-                name: &backend_ref.name,
-                port: backend_ref.port,
-            };
-            let referrer = Party::new(api::GROUP, "HTTPRoute", &self.key.namespace);
-            let resolved = self.resolve(&referrer, &reference, out);
+            let resolved = self.resolve(backend_ref, out);
             // Also where the other is wrong: everything that is wrong is told.
             let (face, filters) = (
                 resolved.map_err(|error| out.ref_errors.push(error.within(&field))).ok(),
                 filters.map_err(|error| out.broken.push(error)).ok(),
             );
-            let made = face.zip(filters).and_then(|(face, (filters, chain))| {
+            let made = face.zip(filters).and_then(|(face, (filters, chain, mirrors))| {
                 let ai_policy = self.ai_policy(&chain, &face, out);
                 let ai_policy = ai_policy.map_err(|error| out.broken.push(error.within(&field))).ok()?;
                 destinations.any_ai |= face.is_ai;
                 if weight > 0 {
                     destinations.backends.push(face.key);
+                    destinations.backends.extend(mirrors.backends);
                 }
                 let target = Target::Cluster {
                     clusters: face.clusters,
                     request_headers: filters.request_headers.clone(),
                     response_headers: filters.response_headers.clone(),
                     rewrite: face.rewrite,
+                    websocket: face.websocket,
+                    mirrors: mirrors.list,
                     ai_policy,
                 };
                 Some((target, filters))
@@ -179,13 +175,21 @@ impl<V: View> RuleTranslator<'_, V> {
         out.policies.extend(facts);
     }
 
-    fn resolve(
+    /// The backend that a reference means.
+    pub(super) fn resolve(
         &self,
-        referrer: &Party,
-        reference: &BackendRef<'_>,
+        backend_ref: &part::BackendRef,
         out: &mut TranslatedRoute,
     ) -> Result<BackendFace, Rejection> {
-        let backend = backend::meant(self.view, referrer, reference)?;
+        let reference = BackendRef {
+            group: backend_ref.group.as_deref().unwrap_or_default(),
+            kind: backend_ref.kind.as_deref().unwrap_or("Service"),
+            namespace: backend_ref.namespace.as_deref().unwrap_or(&self.key.namespace),
+            name: &backend_ref.name,
+            port: backend_ref.port,
+        };
+        let referrer = Party::new(api::GROUP, "HTTPRoute", &self.key.namespace);
+        let backend = backend::meant(self.view, &referrer, &reference)?;
         let face = self.view.backend_face(&backend);
         out.named.push(face.as_ref().map_or(backend, |face| face.key.clone()));
         face

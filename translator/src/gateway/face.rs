@@ -4,13 +4,13 @@ use crds::NamespacedName;
 use crds::gateway_api::Gateway;
 use ir::EscapedSlashes;
 
-use super::address::{self, AddressPlan};
+use super::address::{self, AddressPlan, Wanted};
 use super::listener;
 use super::parameters;
+use super::wanted_address::{self, WantedAddresses};
 use super::{escaped_slashes, infra, tls};
 use crate::gateway::facts::{GatewayFace, Parameters, Placed, Proxy, gateway_name};
 use crate::gateway::view::View;
-use crate::status::{Reason, Rejection};
 
 /// Reads a Gateway; `None` if it is not ours.
 pub(crate) fn read(view: &impl View, key: &NamespacedName) -> Option<GatewayFace> {
@@ -20,8 +20,13 @@ pub(crate) fn read(view: &impl View, key: &NamespacedName) -> Option<GatewayFace
     tls::resolve(view, key, gateway, &mut listeners);
     address::refuse_ports(&mut listeners, view.settings());
     let (parameters, rejected) = match parameters::of_gateway(view, key, gateway, &class) {
-        Ok(parameters) => (parameters, unsupported(gateway)),
-        Err(rejection) => (Parameters::default(), unsupported(gateway).or(Some(rejection))),
+        Ok(parameters) => (parameters, None),
+        Err(rejection) => (Parameters::default(), Some(rejection)),
+    };
+    let wanted = wanted_address::read(gateway, parameters.kube.as_deref(), view.settings());
+    let (wanted, rejected) = match wanted {
+        Ok(wanted) => (wanted, rejected),
+        Err(rejection) => (WantedAddresses::default(), Some(rejection)),
     };
     let (escaped_slashes, rejected) = match escaped_slashes::of_gateway(gateway) {
         Ok(escaped_slashes) => (escaped_slashes, rejected),
@@ -34,17 +39,9 @@ pub(crate) fn read(view: &impl View, key: &NamespacedName) -> Option<GatewayFace
         named_parameters: parameters::named_by_gateway(view, key, gateway),
         escaped_slashes,
         client_certificate: tls::client_certificate(view, key, gateway),
+        wanted,
         rejected,
     })
-}
-
-/// What a Gateway asks for that it must not go without.
-fn unsupported(gateway: &Gateway) -> Option<Rejection> {
-    let spec = &gateway.spec;
-    if spec.addresses.as_ref().is_some_and(|addresses| !addresses.is_empty()) {
-        return Some(Rejection::new(Reason::UnsupportedAddress, "spec.addresses: is not supported yet"));
-    }
-    None
 }
 
 /// Gives every Gateway of ours its address.
@@ -52,7 +49,7 @@ pub(crate) fn plan(view: &impl View) -> AddressPlan {
     let gateways = view.gateways();
     let wanted = gateways.iter().filter(|(_, face)| face.rejected.is_none()).map(|(key, face)| {
         let ports = face.listeners.iter().filter(|listener| listener.is_served());
-        (key, ports.filter_map(|listener| listener.port).collect())
+        (key, Wanted { ports: ports.filter_map(|listener| listener.port).collect(), ips: &face.wanted.ips })
     });
     AddressPlan::new(wanted, view.settings())
 }
@@ -74,7 +71,7 @@ pub(crate) fn proxy(view: &impl View, key: &NamespacedName) -> Option<Proxy> {
     let (face, placed) = (view.gateway(key)?, view.placement(key)?);
     let name = gateway_name(key);
     Some(Proxy {
-        infra: infra::proxy_infra(&name, &face.gateway, &placed.addresses, &placed.listeners),
+        infra: infra::proxy_infra(&name, &face, &placed),
         parameters: face.parameters.kube.clone(),
         is_served: placed.is_served(),
     })

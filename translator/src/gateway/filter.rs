@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use crds::gateway_api::part::{
-    ExtensionRef, Filter, FilterMember as Member, FilterType, PathModifier, PathModifierType,
+    ExtensionRef, Filter, FilterMember as Member, FilterType, PathModifier, PathModifierType, RequestMirror,
     RequestRedirect, Scheme as SchemeSpec, UrlRewrite,
 };
-use ir::{HeaderModifier, HostRewrite, PathMatch, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
+use ir::{
+    Cors, HeaderModifier, HostRewrite, PathMatch, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme,
+};
 
 use super::header_modifier::{self, Direction};
 use super::listener::Rejection;
-use super::{path, validate};
+use super::{cors, path, validate};
 use crate::status::Reason;
 
 /// The filters of a rule or of a backend reference, read but not yet tied to a match.
@@ -21,6 +23,10 @@ pub(crate) struct Filters {
     host: Option<HostRewrite>,
     path: Option<PathChange>,
     redirect: Option<RedirectFilter>,
+    /// What browsers may do in pages of other origins.
+    pub cors: Option<Cors>,
+    /// Copies of requests, each with its field.
+    pub mirrors: Vec<(String, RequestMirror)>,
     /// References to objects that say what is done, each with its field.
     pub extensions: Vec<(String, ExtensionRef)>,
 }
@@ -48,7 +54,8 @@ pub(crate) fn read(filters: &[Filter], field: &str) -> Result<Filters, Rejection
     for (index, filter) in filters.iter().enumerate() {
         let field = format!("{field}[{index}]");
         let name = filter.kind.as_str();
-        if !seen.insert(filter.kind) && filter.kind != FilterType::ExtensionRef {
+        let may_repeat = matches!(filter.kind, FilterType::ExtensionRef | FilterType::RequestMirror);
+        if !seen.insert(filter.kind) && !may_repeat {
             let message = format!("{field}: {name} stands more than once");
             return Err(Rejection::new(Reason::IncompatibleFilters, message));
         }
@@ -58,14 +65,20 @@ pub(crate) fn read(filters: &[Filter], field: &str) -> Result<Filters, Rejection
         let message = format!("{field}: a RequestRedirect and a URLRewrite exclude each other");
         return Err(Rejection::new(Reason::IncompatibleFilters, message));
     }
+    if read.redirect.is_some() && !read.mirrors.is_empty() {
+        let message = format!("{field}: a RequestRedirect and a RequestMirror exclude each other");
+        return Err(Rejection::new(Reason::IncompatibleFilters, message));
+    }
     Ok(read)
 }
 
 /// Reads the filters of a backend reference.
 pub(crate) fn read_backend(filters: &[Filter], field: &str) -> Result<Filters, Rejection> {
     let read = read(filters, field)?;
-    if read.redirect.is_some() {
-        let message = format!("{field}: a RequestRedirect of a backend reference is not supported yet");
+    let unsupported = [("RequestRedirect", read.redirect.is_some()), ("CORS", read.cors.is_some())];
+    if let Some((name, _)) = unsupported.iter().find(|(_, present)| *present) {
+        let message =
+            format!("{field}: a filter of type {name} is supported at the rule, not at a backend reference");
         return Err(Rejection::new(Reason::UnsupportedValue, message));
     }
     Ok(read)
@@ -94,7 +107,15 @@ impl Filters {
                 self.extensions.push((field, ExtensionRef::clone(reference)));
                 Ok(())
             }
-            Member::RequestMirror | Member::Cors | Member::ExternalAuth => {
+            Member::Cors(spec) => {
+                self.cors = Some(cors::read(spec, &field)?);
+                Ok(())
+            }
+            Member::RequestMirror(spec) => {
+                self.mirrors.push((field, RequestMirror::clone(spec)));
+                Ok(())
+            }
+            Member::ExternalAuth => {
                 let message = format!("{place}: {} is not supported yet", filter.kind.as_str());
                 Err(Rejection::new(Reason::UnsupportedValue, message))
             }

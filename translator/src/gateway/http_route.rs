@@ -8,8 +8,10 @@ use ir::{Forward, Hostname, Precedence, RouteAction, RouteIr, RouteMatch, RouteN
 use super::destinations::{Destinations, RuleTranslator, is_error, with_rewrite};
 use super::filter::{self, Filters};
 use super::http_match::{self, BadMatch, Checks, Guard};
+use super::mirror::Mirrors;
 use super::model_list::ModelLists;
 use super::policy::{Applied, Level, RoutePolicies, Variant};
+use super::retry;
 use super::time_limits::{self, Limits};
 use super::validate;
 use crate::gateway::facts::{
@@ -78,6 +80,7 @@ fn translate_as(
                     matches: read.matches,
                     request_headers: action.request_headers,
                     response_headers: action.response_headers,
+                    cors: action.cors,
                     action: action.action,
                 };
                 models.add(&route);
@@ -95,6 +98,7 @@ fn translate_as(
             matches: list.matches,
             request_headers: ir::HeaderModifier::default(),
             response_headers: ir::HeaderModifier::default(),
+            cors: None,
             action: RouteAction::ListModels(list.models),
         };
         translated.routes.push(ordered(route, (rules.len(), index), list.precedence));
@@ -138,6 +142,7 @@ fn combined(mut variants: Vec<(Option<Place>, Vec<OrderedRoute>)>) -> Vec<Ordere
 struct Action {
     request_headers: ir::HeaderModifier,
     response_headers: ir::HeaderModifier,
+    cors: Option<ir::Cors>,
     action: RouteAction,
     /// Whether it stands in for one that cannot be carried out.
     is_broken: bool,
@@ -148,6 +153,7 @@ impl Action {
         Self {
             request_headers: ir::HeaderModifier::default(),
             response_headers: ir::HeaderModifier::default(),
+            cors: None,
             action: RouteAction::Respond(RULE_BROKEN),
             is_broken: true,
         }
@@ -157,6 +163,14 @@ impl Action {
         out.broken.push(rejection);
         Self::broken()
     }
+}
+
+/// What a rule says that does not depend on the match.
+struct Prepared {
+    filters: Filters,
+    limits: Limits,
+    retry: Option<ir::Retry>,
+    mirrors: Mirrors,
 }
 
 /// A match of a rule as far as it can be carried out.
@@ -186,8 +200,8 @@ impl<V: View> RuleTranslator<'_, V> {
         for (index, read) in matches {
             let action = match &prepared {
                 _ if read.is_guard => Action::broken(),
-                Ok((filters, limits)) => self
-                    .action(filters, limits, &destinations, &read.matches)
+                Ok(prepared) => self
+                    .action(prepared, &destinations, &read.matches)
                     .unwrap_or_else(|rejection| Action::broken_by(rejection, out)),
                 Err(rejection) => Action::broken_by(rejection.clone(), out),
             };
@@ -197,6 +211,7 @@ impl<V: View> RuleTranslator<'_, V> {
         if actions.iter().any(|(.., action)| matches!(action.action, RouteAction::Forward(_))) {
             // Else the proxy gets neither the addresses nor the credentials of backends, which it does not use.
             out.backends.extend(destinations.backends);
+            out.backends.extend(prepared.into_iter().flat_map(|prepared| prepared.mirrors.backends));
         }
         actions
     }
@@ -223,14 +238,11 @@ impl<V: View> RuleTranslator<'_, V> {
     }
 
     /// What does not depend on the match, and the policies of the rule as far as they are known.
-    fn prepare(
-        &self,
-        rule: &Rule,
-        out: &mut TranslatedRoute,
-    ) -> (Vec<Applied>, Result<(Filters, Limits), Rejection>) {
+    fn prepare(&self, rule: &Rule, out: &mut TranslatedRoute) -> (Vec<Applied>, Result<Prepared, Rejection>) {
         let mut chain: Vec<_> = self.policies.of_rule(self.variant, rule.name.as_deref()).collect();
-        let prepared = self.filters_and_limits(rule).and_then(|prepared| {
-            chain.extend(self.of_filters(&prepared.0, Level::RuleFilter, out)?);
+        let prepared = self.read_rule(rule).and_then(|mut prepared| {
+            chain.extend(self.of_filters(&prepared.filters, Level::RuleFilter, out)?);
+            prepared.mirrors = self.mirrors(&prepared.filters, out)?;
             Ok(prepared)
         });
         let chain = self.told(chain, out);
@@ -242,12 +254,11 @@ impl<V: View> RuleTranslator<'_, V> {
         (chain, prepared)
     }
 
-    fn filters_and_limits(&self, rule: &Rule) -> Result<(Filters, Limits), Rejection> {
+    /// What the rule says by itself.
+    fn read_rule(&self, rule: &Rule) -> Result<Prepared, Rejection> {
         let field = &self.field;
-        let unsupported =
-            [("retry", rule.retry.is_some()), ("sessionPersistence", rule.session_persistence.is_some())];
-        if let Some((name, _)) = unsupported.iter().find(|(_, present)| *present) {
-            let message = format!("{field}.{name}: is not supported yet");
+        if rule.session_persistence.is_some() {
+            let message = format!("{field}.sessionPersistence: is not supported");
             return Err(Rejection::new(Reason::UnsupportedValue, message));
         }
         for (index, backend) in rule.backend_refs.iter().enumerate() {
@@ -261,16 +272,18 @@ impl<V: View> RuleTranslator<'_, V> {
             let message = format!("{field}: a RequestRedirect and backendRefs exclude each other");
             return Err(Rejection::new(Reason::IncompatibleFilters, message));
         }
-        Ok((filters, time_limits::read(rule.timeouts.as_deref(), &format!("{field}.timeouts"))?))
+        let limits = time_limits::read(rule.timeouts.as_deref(), &format!("{field}.timeouts"))?;
+        let retry = retry::read(rule.retry.as_deref(), &format!("{field}.retry"))?;
+        Ok(Prepared { filters, limits, retry, mirrors: Mirrors::default() })
     }
 
     fn action(
         &self,
-        filters: &Filters,
-        limits: &Limits,
+        prepared: &Prepared,
         destinations: &Destinations,
         matched: &RouteMatch,
     ) -> Result<Action, Rejection> {
+        let Prepared { filters, limits, retry, mirrors } = prepared;
         let at_rule = |rejection: Rejection| Rejection {
             message: format!("{}: {}", self.field, rejection.message),
             ..rejection
@@ -288,16 +301,26 @@ impl<V: View> RuleTranslator<'_, V> {
             for (destination, filters) in &destinations.list {
                 list.push(with_rewrite(destination, filters, matched).map_err(at_rule)?);
             }
+            if retry.is_some() && destinations.any_ai {
+                let message = format!(
+                    "{}.retry: is not supported for AI providers; a pool has priority groups",
+                    self.field
+                );
+                return Err(Rejection::new(Reason::UnsupportedValue, message));
+            }
             let timeouts = limits.timeouts(destinations.any_ai, self.view.settings().stream_idle_timeout);
             RouteAction::Forward(Forward {
                 destinations: list,
                 rewrite: filters.rewrite(&matched.path).map_err(at_rule)?,
                 timeouts,
+                retry: retry.clone(),
+                mirrors: mirrors.list.clone(),
             })
         };
         Ok(Action {
             request_headers: filters.request_headers.clone(),
             response_headers: filters.response_headers.clone(),
+            cors: filters.cors.clone(),
             action,
             is_broken: false,
         })

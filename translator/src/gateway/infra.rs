@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crds::gateway_api::Gateway;
 use ir::{GatewayName, InfraPort, ProxyInfra};
 use sha2::{Digest as _, Sha256};
 
-use super::listener::Listener;
+use crate::gateway::facts::{GatewayFace, Placed};
 
 /// The class of which users find the proxy of Gateway `NAME` under the name `gloo-proxy-NAME`.
 const GLOO_CLASS: &str = "gloo-gateway";
@@ -18,12 +17,8 @@ const GLOO_PREFIX: &str = "gloo-proxy-";
 const LONGEST_NAME: usize = 63;
 
 /// The proxy of a Gateway.
-pub(crate) fn proxy_infra(
-    name: &GatewayName,
-    gateway: &Gateway,
-    addresses: &[IpAddr],
-    listeners: &[Listener],
-) -> ProxyInfra {
+pub(crate) fn proxy_infra(name: &GatewayName, face: &GatewayFace, placed: &Placed) -> ProxyInfra {
+    let (gateway, addresses, listeners) = (&face.gateway, &placed.addresses, &placed.listeners);
     let mut ports: BTreeMap<u16, String> = BTreeMap::new();
     for listener in listeners.iter().filter(|listener| listener.is_served()) {
         if let Some(port) = listener.port {
@@ -37,7 +32,8 @@ pub(crate) fn proxy_infra(
         name: proxy_name(&name.name, &gateway.spec.gateway_class_name),
         uid: gateway.metadata.uid.clone(),
         is_being_deleted: gateway.metadata.deletion_timestamp.is_some(),
-        addresses: if unspecified { Vec::new() } else { addresses.to_vec() },
+        addresses: if unspecified { Vec::new() } else { addresses.clone() },
+        wanted_address: face.wanted.ips.first().copied(),
         ports: ports.into_iter().map(|(port, listener)| InfraPort { port, listener }).collect(),
         labels: infrastructure.and_then(|i| i.labels.clone()).unwrap_or_default(),
         annotations: infrastructure.and_then(|i| i.annotations.clone()).unwrap_or_default(),

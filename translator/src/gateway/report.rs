@@ -22,7 +22,13 @@ pub(crate) fn report(view: &impl View, key: &NamespacedName) -> Option<Report> {
     let (Some(face), Some(placed)) = (view.gateway(key), view.placement(key)) else {
         return class::report_of_classless(view, key);
     };
-    let exposure = exposure(view, key, &face.gateway, &placed.addresses);
+    let given = exposure(view, key, &face.gateway, &placed.addresses)
+        .map_err(|message| Rejection::new(Reason::AddressNotAssigned, message));
+    let exposure = match (&face.wanted.unusable, given) {
+        (Some(unusable), _) => Err(unusable.clone()),
+        (None, Ok(given)) if view.settings().addressing == Addressing::Service => face.wanted.of_given(given),
+        (None, given) => given,
+    };
     let summary = Summary { face: &face, placed: &placed, exposure };
     let facts = GatewayFacts {
         addresses: summary.addresses(),
@@ -54,7 +60,7 @@ fn exposure(
 struct Summary<'a> {
     face: &'a GatewayFace,
     placed: &'a Placed,
-    exposure: Result<Vec<StatusAddress>, String>,
+    exposure: Result<Vec<StatusAddress>, Rejection>,
 }
 
 impl Summary<'_> {
@@ -122,7 +128,7 @@ impl Summary<'_> {
         let bad =
             |reason, message: &str| Condition::bad(ConditionType::Programmed, reason, message.to_owned());
         match (&self.exposure, self.placed.is_served()) {
-            (Err(message), true) => bad(Reason::AddressNotAssigned, message),
+            (Err(Rejection { reason, message }), true) => bad(*reason, message),
             (Ok(_), true) => {
                 Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy")
             }

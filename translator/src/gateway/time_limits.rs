@@ -44,18 +44,13 @@ impl Limits {
 /// Reads the limits of a rule.
 pub(crate) fn read(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, Rejection> {
     let Some(spec) = spec else { return Ok(Limits::default()) };
-    let parse = |text: Option<&str>, name: &str| {
-        let parsed = text.map(|text| text.parse::<gateway_api::Duration>());
-        let parsed = parsed
-            .transpose()
-            .map_err(|error| Rejection::new(Reason::UnsupportedValue, format!("{field}.{name}: {error}")))?;
-        let duration =
-            parsed.map(|parsed| Duration::from_millis(parsed.as_millis().try_into().unwrap_or(u64::MAX)));
-        Ok(duration.map(|duration| (!duration.is_zero()).then_some(duration)))
+    let limit = |text: Option<&str>, name: &str| {
+        let limit = duration(text, field, name)?;
+        Ok::<_, Rejection>(limit.map(|limit| (!limit.is_zero()).then_some(limit)))
     };
     let limits = Limits {
-        request: parse(spec.request.as_deref(), "request")?,
-        backend_request: parse(spec.backend_request.as_deref(), "backendRequest")?,
+        request: limit(spec.request.as_deref(), "request")?,
+        backend_request: limit(spec.backend_request.as_deref(), "backendRequest")?,
     };
     if let (Some(Some(request)), Some(Some(backend_request))) = (limits.request, limits.backend_request)
         && backend_request > request
@@ -64,6 +59,14 @@ pub(crate) fn read(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, R
         return Err(Rejection::new(Reason::UnsupportedValue, message));
     }
     Ok(limits)
+}
+
+/// Reads a duration in Gateway API's form, which stands in the member `name` of `field`.
+pub(crate) fn duration(text: Option<&str>, field: &str, name: &str) -> Result<Option<Duration>, Rejection> {
+    let parsed = text.map(|text| text.parse::<gateway_api::Duration>()).transpose();
+    let parsed = parsed
+        .map_err(|error| Rejection::new(Reason::UnsupportedValue, format!("{field}.{name}: {error}")))?;
+    Ok(parsed.map(|parsed| Duration::from_millis(parsed.as_millis().try_into().unwrap_or(u64::MAX))))
 }
 
 #[cfg(test)]

@@ -15,11 +15,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ir::{
-    ClusterName, Clusters, Destination, DirectResponse, Forward, HostRewrite, PathRewrite, RouteIr, Target,
-    Timeouts,
+    ClusterName, Clusters, Destination, DirectResponse, Forward, HostRewrite, Mirror, PathRewrite, RouteIr,
+    Target,
 };
 use proto::core::Metadata;
-use proto::route::route_action::{ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier};
+use proto::route::route_action::{
+    ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier, UpgradeConfig,
+};
 use proto::route::weighted_cluster::ClusterWeight;
 use proto::route::{Route, RouteAction, RouteMatch, WeightedCluster, route};
 use proto::wkt::Any;
@@ -29,7 +31,9 @@ use super::engine;
 use super::header::HeaderEdits;
 use super::local_route::direct_response;
 use super::matcher::{FRACTION_DENOMINATOR, below_fraction, build_match};
+use super::mirror;
 use super::priority_groups;
+use super::retry;
 use super::rewrite::{self, EnvoyRewrite};
 use super::target_filter;
 
@@ -71,6 +75,10 @@ enum Outcome<'a> {
 struct RequestTarget<'a> {
     host: Option<String>,
     path: Option<&'a PathRewrite>,
+    /// Whether the connection may become a WebSocket.
+    websocket: bool,
+    /// Where copies go, beside those of the rule.
+    mirrors: &'a [Mirror],
     /// Metadata belong to a route, so that destinations with different policies have routes of their own.
     ai_policy: Option<&'a str>,
 }
@@ -78,13 +86,23 @@ struct RequestTarget<'a> {
 impl<'a> Share<'a> {
     fn new(index: usize, destination: &'a Destination, ir: &'a RouteIr, forward: &'a Forward) -> Self {
         let outcome = match &destination.target {
-            Target::Cluster { clusters, request_headers, response_headers, rewrite, ai_policy } => {
+            Target::Cluster {
+                clusters,
+                request_headers,
+                response_headers,
+                rewrite,
+                websocket,
+                mirrors,
+                ai_policy,
+            } => {
                 let mut request = HeaderEdits::compose([&ir.request_headers, request_headers]);
                 let rewritten = rewrite.host.as_ref().or(forward.rewrite.host.as_ref());
                 let edited = request.host.take();
                 let target = RequestTarget {
                     host: rewritten.map(|HostRewrite::Literal(host)| host.clone()).or(edited),
                     path: rewrite.path.as_ref().or(forward.rewrite.path.as_ref()),
+                    websocket: *websocket,
+                    mirrors,
                     ai_policy: ai_policy.as_deref(),
                 };
                 let response = HeaderEdits::compose([response_headers, &ir.response_headers]);
@@ -104,7 +122,7 @@ impl<'a> Share<'a> {
                 let action = match clusters {
                     Clusters::One(cluster) => {
                         let specifier = ClusterSpecifier::Cluster(cluster.to_string());
-                        route_action(specifier, target, total_timeout(&forward.timeouts), forward)
+                        one_of_many(specifier, target, forward)
                     }
                     Clusters::Groups(groups) => RouteAction {
                         retry_policy: Some(priority_groups::retry_policy(groups, &forward.timeouts)),
@@ -124,11 +142,15 @@ impl<'a> Share<'a> {
                 if pool.is_some() {
                     filters.extend(engine::enabled(&[engine::NAME]));
                 }
+                // What the next attempt sends again: of a pool as much as the engine reads.
+                let repeated = match pool {
+                    Some(_) => Some(u64::from(ai_config::MAX_REQUEST_BYTES)),
+                    None => forward.retry.as_ref().map(|_| retry::MAX_BODY_BYTES),
+                };
                 Route {
                     typed_per_filter_config: filters,
                     metadata: ai_metadata(target, pool),
-                    // What the next attempt sends again: as much as the engine reads.
-                    request_body_buffer_limit: pool.map(|_| u64_value(ai_config::MAX_REQUEST_BYTES.into())),
+                    request_body_buffer_limit: repeated.map(u64_value),
                     ..route(name, matches, route::Action::Route(action), request.clone(), response.clone())
                 }
             }
@@ -171,11 +193,12 @@ fn weighted_route(
     let weighted = WeightedCluster { clusters, ..WeightedCluster::default() };
     let target = common?;
     let specifier = ClusterSpecifier::WeightedClusters(weighted);
-    let action = route_action(specifier, target, total_timeout(&forward.timeouts), forward);
+    let action = one_of_many(specifier, target, forward);
     let none = HeaderEdits::default;
     Some(Route {
         typed_per_filter_config: target_filter_config(target),
         metadata: ai_metadata(target, None),
+        request_body_buffer_limit: forward.retry.as_ref().map(|_| u64_value(retry::MAX_BODY_BYTES)),
         ..route(ir.name.to_string(), matches.clone(), route::Action::Route(action), none(), none())
     })
 }
@@ -225,6 +248,19 @@ fn route(
     }
 }
 
+/// Requests go to a cluster of many endpoints, perhaps several times.
+fn one_of_many(cluster: ClusterSpecifier, target: &RequestTarget<'_>, forward: &Forward) -> RouteAction {
+    RouteAction {
+        retry_policy: forward.retry.as_ref().map(|retry| retry::policy(retry, &forward.timeouts)),
+        ..route_action(cluster, target, total_timeout(forward), forward)
+    }
+}
+
+/// A client may ask for the connection to become a WebSocket (RFC 6455).
+fn websocket() -> UpgradeConfig {
+    UpgradeConfig { upgrade_type: "websocket".to_owned(), ..UpgradeConfig::default() }
+}
+
 fn route_action(
     cluster: ClusterSpecifier,
     target: &RequestTarget<'_>,
@@ -240,6 +276,8 @@ fn route_action(
         timeout: Some(duration(timeout.unwrap_or_default())),
         // Likewise; unset would be the listener's.
         idle_timeout: Some(duration(forward.timeouts.idle.unwrap_or_default())),
+        request_mirror_policies: forward.mirrors.iter().chain(target.mirrors).map(mirror::policy).collect(),
+        upgrade_configs: target.websocket.then(websocket).into_iter().collect(),
         ..RouteAction::default()
     };
     match target.path.filter(|path| !has_query(path)).and_then(envoy_rewrite) {
@@ -286,6 +324,7 @@ fn ai_metadata(target: &RequestTarget<'_>, pool: Option<&[Vec<ClusterName>]>) ->
 }
 
 /// The limit of a request. Without retries there is one attempt, so its limit is the request's too.
-fn total_timeout(ir: &Timeouts) -> Option<Duration> {
-    [ir.request, ir.backend_request].into_iter().flatten().filter(|limit| !limit.is_zero()).min()
+fn total_timeout(forward: &Forward) -> Option<Duration> {
+    let attempt = forward.timeouts.backend_request.filter(|_| forward.retry.is_none());
+    [forward.timeouts.request, attempt].into_iter().flatten().filter(|limit| !limit.is_zero()).min()
 }

@@ -32,7 +32,7 @@ impl HeaderEdits {
         edits
     }
 
-    fn remove(&mut self, name: &str) {
+    pub(super) fn remove(&mut self, name: &str) {
         if is_editable(name) {
             self.forget(name);
             if !self.remove.iter().any(|removed| removed == name) {
@@ -41,7 +41,7 @@ impl HeaderEdits {
         }
     }
 
-    fn set(&mut self, name: &str, value: &str) {
+    pub(super) fn set(&mut self, name: &str, value: &str) {
         if is_host(name) {
             self.host = Some(value.to_owned());
         } else if is_editable(name) {
@@ -50,7 +50,19 @@ impl HeaderEdits {
         }
     }
 
-    fn append(&mut self, name: &str, value: &str) {
+    /// Sets a header to what Envoy's formatter makes of a format; to nothing at all if that is empty.
+    pub(super) fn set_format(&mut self, name: &str, format: &str) {
+        self.forget(name);
+        let header = HeaderValue { key: name.to_owned(), value: format.to_owned(), ..HeaderValue::default() };
+        let append_action = HeaderAppendAction::OverwriteIfExistsOrAdd.into();
+        self.add.push(HeaderValueOption {
+            header: Some(header),
+            append_action,
+            ..HeaderValueOption::default()
+        });
+    }
+
+    pub(super) fn append(&mut self, name: &str, value: &str) {
         if is_host(name) {
             self.host = Some(value.to_owned());
         } else if is_editable(name) {

@@ -38,21 +38,33 @@ pub(super) fn build_match(ir: &ir::RouteMatch) -> RouteMatch {
 /// Restricts a match to the requests whose random number, of [`FRACTION_DENOMINATOR`], is below
 /// `numerator`. Envoy draws one number per request and compares all routes with it.
 pub(super) fn below_fraction(matches: RouteMatch, numerator: u32) -> RouteMatch {
+    RouteMatch { runtime_fraction: Some(runtime_fraction(numerator)), ..matches }
+}
+
+/// `numerator` of [`FRACTION_DENOMINATOR`].
+pub(super) fn runtime_fraction(numerator: u32) -> RuntimeFractionalPercent {
     let fraction = FractionalPercent { numerator, denominator: DenominatorType::Million.into() };
-    RouteMatch {
-        runtime_fraction: Some(RuntimeFractionalPercent {
-            default_value: Some(fraction),
-            ..RuntimeFractionalPercent::default()
-        }),
-        ..matches
+    RuntimeFractionalPercent { default_value: Some(fraction), ..RuntimeFractionalPercent::default() }
+}
+
+/// A header that is there, or is not.
+pub(super) fn header_present(name: &str, is_present: bool) -> HeaderMatcher {
+    HeaderMatcher {
+        name: name.to_owned(),
+        header_match_specifier: Some(HeaderMatchSpecifier::PresentMatch(is_present)),
+        ..HeaderMatcher::default()
     }
+}
+
+/// A header whose whole value fits an RE2 expression.
+pub(super) fn header_fits(name: &str, pattern: &str) -> HeaderMatcher {
+    header_matcher(name, pattern_matcher(MatchPattern::SafeRegex(regex(pattern.to_owned()))))
 }
 
 /// Every request whose host is neither names with dots between them nor an address, with an optional port.
 pub(super) fn unless_host_is_plain() -> RouteMatch {
     const PLAIN_HOST: &str = r"([\w-]+(\.[\w-]+)*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?";
-    let pattern = MatchPattern::SafeRegex(regex(PLAIN_HOST.to_owned()));
-    let host = HeaderMatcher { invert_match: true, ..header_matcher(":authority", pattern_matcher(pattern)) };
+    let host = HeaderMatcher { invert_match: true, ..header_fits(":authority", PLAIN_HOST) };
     RouteMatch { headers: vec![host], ..every_request() }
 }
 

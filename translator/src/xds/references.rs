@@ -102,13 +102,16 @@ fn of_route_configuration(table: &RouteConfiguration) -> Vec<Reference> {
 }
 
 fn clusters_of(action: &RouteAction) -> Vec<&str> {
-    match &action.cluster_specifier {
-        Some(ClusterSpecifier::Cluster(name)) => vec![name],
+    let mirrors = action.request_mirror_policies.iter().map(|mirror| mirror.cluster.as_str());
+    let mut clusters = match &action.cluster_specifier {
+        Some(ClusterSpecifier::Cluster(name)) => vec![name.as_str()],
         Some(ClusterSpecifier::WeightedClusters(weighted)) => {
             weighted.clusters.iter().map(|cluster| cluster.name.as_str()).collect()
         }
         _ => Vec::new(),
-    }
+    };
+    clusters.extend(mirrors);
+    clusters
 }
 
 fn credential(filter: &HttpFilter) -> Option<String> {

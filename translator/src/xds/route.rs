@@ -6,7 +6,7 @@ use proto::route::{Route, RouteConfiguration, VirtualHost};
 
 use super::local_route::{Origin, direct_response, local_route};
 use super::matcher::{every_request, unless_host_is_plain};
-use super::{forward, model_guard, redirect};
+use super::{cors, forward, model_guard, redirect};
 
 /// A route table without virtual hosts.
 pub(super) fn build_route_configuration() -> RouteConfiguration {
@@ -63,7 +63,7 @@ fn refuse_malformed_host(hostname: &Hostname) -> Option<Route> {
 pub(super) fn build_routes(ir: &RouteIr, hostname: &Hostname, origin: &Origin) -> Vec<Route> {
     match &ir.action {
         RouteAction::Redirect(redirect) => {
-            model_guard::guarded(ir, vec![redirect::build_route(ir, redirect, hostname, origin)])
+            complete(ir, vec![redirect::build_route(ir, redirect, hostname, origin)])
         }
         RouteAction::Forward(_) | RouteAction::Respond(_) | RouteAction::ListModels(_) => {
             build_everywhere(ir).unwrap_or_default()
@@ -79,5 +79,13 @@ pub(super) fn build_everywhere(ir: &RouteIr) -> Option<Vec<Route>> {
         RouteAction::Respond(response) => vec![local_route(ir, direct_response(response))],
         RouteAction::ListModels(models) => vec![model_guard::list_route(ir, models)],
     };
-    Some(model_guard::guarded(ir, routes))
+    Some(complete(ir, routes))
+}
+
+/// The routes of a match with those that stand before them.
+fn complete(ir: &RouteIr, routes: Vec<Route>) -> Vec<Route> {
+    let (mut all, routes) = cors::with_cors(ir, routes);
+    // A preflight request has no model: it is answered before one is looked for.
+    all.extend(model_guard::guarded(ir, routes));
+    all
 }

@@ -38,14 +38,21 @@ fn parent() -> impl Strategy<Value = Value> {
 fn rule() -> impl Strategy<Value = Value> {
     let timeout = || option::weighted(0.3, text(&["0s", "500ms", "10s"]));
     let name = option::weighted(0.3, text(&["a", "b"]));
-    let parts =
-        (vec(api_match(), 0..3), optional_filter(), vec(backend_ref(), 1..3), timeout(), timeout(), name);
-    parts.prop_map(|(matches, filters, mut backend_refs, request, backend_request, name)| {
+    let parts = (
+        vec(api_match(), 0..3),
+        optional_filter(),
+        vec(backend_ref(), 1..3),
+        timeout(),
+        timeout(),
+        name,
+        option::weighted(0.2, retry()),
+    );
+    parts.prop_map(|(matches, filters, mut backend_refs, request, backend_request, name, retry)| {
         if filters.iter().any(|filter| filter["type"] == "RequestRedirect") {
             backend_refs.clear();
         }
         let timeouts = json!({"request": request, "backendRequest": backend_request});
-        json!({"name": name, "matches": matches, "filters": filters, "backendRefs": backend_refs, "timeouts": timeouts})
+        json!({"name": name, "matches": matches, "filters": filters, "backendRefs": backend_refs, "timeouts": timeouts, "retry": retry})
     })
 }
 
@@ -100,8 +107,44 @@ fn filter() -> impl Strategy<Value = Value> {
         }), 3 => redirect.prop_map(|(hostname, path, status)| {
             let redirect = json!({"hostname": hostname, "path": path, "statusCode": status});
             json!({"type": "RequestRedirect", "requestRedirect": redirect})
-        }), 1 => Just(json!({"type": "CORS", "cors": {}})), 4 => extension_ref(),
+        }), 2 => cors(), 3 => mirror(), 4 => extension_ref(),
     ]
+}
+
+fn cors() -> impl Strategy<Value = Value> {
+    let origins = vec(mostly(&["https://a.test", "http://*.a.test:81", "https://*"], &["*", "a.test"]), 0..3);
+    let names = || vec(mostly(&["x-a", "GET"], &["*", "bad name"]), 0..3);
+    (origins, any::<bool>(), names(), names(), names(), option::of(select(vec![5, 0]))).prop_map(
+        |(origins, credentials, methods, headers, expose, max_age)| {
+            json!({"type": "CORS", "cors": {
+                "allowOrigins": origins, "allowCredentials": credentials, "allowMethods": methods,
+                "allowHeaders": headers, "exposeHeaders": expose, "maxAge": max_age,
+            }})
+        },
+    )
+}
+
+fn mirror() -> impl Strategy<Value = Value> {
+    let fraction = option::weighted(0.3, (0..4, option::of(1..4)));
+    let percent = option::weighted(0.3, select(vec![0, 50, 100, 101]));
+    (a_backend(), option::weighted(0.2, a_namespace()), mostly_port(), percent, fraction).prop_map(
+        |(name, namespace, port, percent, fraction)| {
+            let fraction = fraction
+                .map(|(numerator, denominator)| json!({"numerator": numerator, "denominator": denominator}));
+            let backend = json!({"name": name, "namespace": namespace, "port": port});
+            json!({"type": "RequestMirror", "requestMirror": {
+                "backendRef": backend, "percent": percent, "fraction": fraction,
+            }})
+        },
+    )
+}
+
+fn retry() -> impl Strategy<Value = Value> {
+    let codes = vec(select(vec![500, 503, 200]), 0..2);
+    let parts = (codes, option::of(select(vec![0, 1, 3, -1])), option::of(mostly(&["0s", "1s"], &["soon"])));
+    parts.prop_map(
+        |(codes, attempts, backoff)| json!({"codes": codes, "attempts": attempts, "backoff": backoff}),
+    )
 }
 
 fn backend_ref() -> impl Strategy<Value = Value> {

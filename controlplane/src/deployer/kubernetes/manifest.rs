@@ -82,6 +82,14 @@ impl Common<'_> {
         let mut spec = json!({ "type": type_, "selector": self.selector(), "ports": ports });
         let optional = [
             ("clusterIP", json!(parameters.cluster_ip)),
+            // Deprecated, and what load balancers understand nevertheless: there is no other field for it.
+            (
+                "loadBalancerIP",
+                match type_ {
+                    ServiceType::LoadBalancer => json!(self.infra.wanted_address),
+                    ServiceType::ClusterIP | ServiceType::NodePort => Value::Null,
+                },
+            ),
             // Kubernetes refuses it for other types.
             (
                 "loadBalancerClass",

@@ -13,6 +13,12 @@ use crate::gateway::target_address::is_allowed_address;
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
 
+/// The `appProtocol` of a port that speaks WebSocket over TLS (KEP-3726).
+const WEBSOCKET_TLS: &str = "kubernetes.io/wss";
+
+/// Those of ports that speak WebSocket.
+const WEBSOCKET: [&str; 2] = ["kubernetes.io/ws", WEBSOCKET_TLS];
+
 /// Resolves one port of a Service.
 pub(super) fn resolve(
     view: &impl View,
@@ -44,7 +50,8 @@ pub(super) fn resolve(
         http: UpstreamHttp::plain(protocol(key, service_port, has_tls)?),
     };
     let backend = ResolvedBackend::plain(cluster);
-    Ok(ResolvedBackend { secrets, takes_client_certificate: has_tls, ..backend })
+    let websocket = service_port.app_protocol.as_deref().is_some_and(|name| WEBSOCKET.contains(&name));
+    Ok(ResolvedBackend { secrets, takes_client_certificate: has_tls, websocket, ..backend })
 }
 
 /// The endpoints of one port of a Service, sorted; `None` if there is no such port.
@@ -82,17 +89,12 @@ fn is_tcp(port: &ServicePort) -> bool {
 fn protocol(key: &NamespacedName, port: &ServicePort, has_tls: bool) -> Result<UpstreamProtocol, Rejection> {
     match port.app_protocol.as_deref() {
         Some("kubernetes.io/h2c" | "grpc" | "http2") => Ok(UpstreamProtocol::Http2),
-        Some("https" | "tls") if has_tls => Ok(UpstreamProtocol::Http1),
-        Some(other @ ("https" | "tls")) => {
+        Some("https" | "tls" | WEBSOCKET_TLS) if has_tls => Ok(UpstreamProtocol::Http1),
+        Some(other @ ("https" | "tls" | WEBSOCKET_TLS)) => {
             let message = format!(
                 "Service {key} port {}: appProtocol {other} needs a BackendTLSPolicy, which says whom to trust",
                 port.port
             );
-            Err(Rejection::new(Reason::UnsupportedProtocol, message))
-        }
-        Some(other @ ("kubernetes.io/ws" | "kubernetes.io/wss")) => {
-            let message =
-                format!("Service {key} port {}: appProtocol {other} is not supported yet", port.port);
             Err(Rejection::new(Reason::UnsupportedProtocol, message))
         }
         Some(_) | None => Ok(UpstreamProtocol::Http1),

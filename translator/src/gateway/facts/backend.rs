@@ -22,6 +22,8 @@ pub(crate) struct ResolvedBackend {
     /// What every request to it needs, whatever its route says.
     pub rewrite: Rewrite,
     pub is_ai: bool,
+    /// Whether its connections may become WebSockets.
+    pub websocket: bool,
     /// Whether the AI engine handles its requests.
     pub has_engine: bool,
     /// What of the object is not carried out, though the rest is.
@@ -38,6 +40,8 @@ pub(crate) struct BackendFace {
     pub clusters: Clusters,
     pub rewrite: Rewrite,
     pub is_ai: bool,
+    /// Whether its connections may become WebSockets.
+    pub websocket: bool,
     /// Whether the AI engine handles its requests.
     pub has_engine: bool,
 }
@@ -52,6 +56,7 @@ impl ResolvedBackend {
             takes_client_certificate: false,
             rewrite: Rewrite::default(),
             is_ai: false,
+            websocket: false,
             has_engine: false,
             partial: Vec::new(),
             warnings: Vec::new(),
@@ -65,6 +70,7 @@ impl ResolvedBackend {
             clusters: self.routing.clone(),
             rewrite: self.rewrite.clone(),
             is_ai: self.is_ai,
+            websocket: self.websocket,
             has_engine: self.has_engine,
         }
     }

@@ -10,6 +10,7 @@ use ir::{Certificate, EscapedSlashes, ProxyInfra};
 
 use super::key::GatewayKey;
 use crate::gateway::listener::Listener;
+use crate::gateway::wanted_address::WantedAddresses;
 use crate::status::{Rejection, Report};
 use crate::xds::EncodedResource;
 
@@ -46,6 +47,8 @@ pub(crate) struct GatewayFace {
     pub escaped_slashes: EscapedSlashes,
     /// The Secret with the certificate that is shown to backends; `None` if it names none.
     pub client_certificate: Option<Result<NamespacedName, Rejection>>,
+    /// The addresses that it asks for.
+    pub wanted: WantedAddresses,
     /// Why it is not served at all.
     pub rejected: Option<Rejection>,
 }

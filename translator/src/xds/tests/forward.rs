@@ -8,7 +8,7 @@ use proto::route::route_action::{ClusterSpecifier, HostRewriteSpecifier};
 use proto::route::{self, Route};
 
 use super::sample::{
-    ORIGIN, forward, provider_rewrite, route, service, set, to_cluster, to_error, to_rewritten,
+    ORIGIN, forward, plain_forward, provider_rewrite, route, service, set, to_cluster, to_error, to_rewritten,
 };
 use crate::xds::route::build_routes;
 
@@ -128,11 +128,8 @@ fn a_destinations_rewrite_wins_over_the_rules_part_by_part() {
         (host_only, "a host own.com path /rule"),
         (path_only, "a host rule.com path /own"),
     ] {
-        let action = Forward {
-            destinations: vec![to_rewritten(1, service("a"), own)],
-            rewrite: rule.clone(),
-            timeouts: Timeouts::default(),
-        };
+        let action =
+            Forward { rewrite: rule.clone(), ..plain_forward(vec![to_rewritten(1, service("a"), own)]) };
         assert_eq!(show(route("/", RouteAction::Forward(action))), [expected]);
     }
 }
@@ -186,11 +183,7 @@ fn no_timeout_is_zero_and_the_shorter_one_holds() {
     ] {
         let timeouts =
             Timeouts { request: millis(request), backend_request: millis(backend_request), idle: None };
-        let action = Forward {
-            destinations: vec![to_cluster(1, service("a"))],
-            rewrite: Rewrite::default(),
-            timeouts,
-        };
+        let action = Forward { timeouts, ..plain_forward(vec![to_cluster(1, service("a"))]) };
         let route = route("/", RouteAction::Forward(action));
         let routes = build_routes(&route, &Hostname::parse("a.com"), &ORIGIN);
         let Some(route::route::Action::Route(action)) = &routes[0].action else { panic!("{routes:?}") };

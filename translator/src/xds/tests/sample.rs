@@ -30,6 +30,8 @@ pub(super) fn to_rewritten(weight: u32, name: ClusterName, rewrite: Rewrite) -> 
         request_headers: HeaderModifier::default(),
         response_headers: HeaderModifier::default(),
         rewrite,
+        websocket: false,
+        mirrors: Vec::new(),
         ai_policy: None,
     };
     Destination { weight, target }
@@ -47,7 +49,17 @@ pub(super) fn provider_rewrite(host: &str, path: &str) -> Rewrite {
 }
 
 pub(super) fn forward(destinations: Vec<Destination>) -> RouteAction {
-    RouteAction::Forward(Forward { destinations, rewrite: Rewrite::default(), timeouts: Timeouts::default() })
+    RouteAction::Forward(plain_forward(destinations))
+}
+
+pub(super) fn plain_forward(destinations: Vec<Destination>) -> Forward {
+    Forward {
+        destinations,
+        rewrite: Rewrite::default(),
+        timeouts: Timeouts::default(),
+        retry: None,
+        mirrors: Vec::new(),
+    }
 }
 
 pub(super) fn set(name: &str, value: &str) -> HeaderModifier {
@@ -61,6 +73,7 @@ pub(super) fn route(prefix: &str, action: RouteAction) -> RouteIr {
         matches: RouteMatch { path: PathMatch::Prefix(prefix.to_owned()), ..RouteMatch::default() },
         request_headers: HeaderModifier::default(),
         response_headers: HeaderModifier::default(),
+        cors: None,
         action,
     }
 }
@@ -233,7 +246,6 @@ fn redirects() -> Vec<RouteIr> {
 
 fn forwards() -> Vec<RouteIr> {
     let rewritten = RouteAction::Forward(Forward {
-        destinations: vec![to_cluster(1, service("empty"))],
         rewrite: Rewrite {
             host: None,
             path: Some(PathRewrite::Prefix { from: "/strip".to_owned(), to: "/".to_owned() }),
@@ -243,6 +255,7 @@ fn forwards() -> Vec<RouteIr> {
             backend_request: Some(Duration::from_millis(500)),
             idle: Some(Duration::from_secs(60)),
         },
+        ..plain_forward(vec![to_cluster(1, service("empty"))])
     });
     let google = provider_rewrite("generativelanguage.googleapis.com", "/v1beta/models/m:generateContent");
     vec![

@@ -34,6 +34,7 @@ fn infra(ports: &[u16]) -> ProxyInfra {
         uid: Some("c0ffee".to_owned()),
         is_being_deleted: false,
         addresses: Vec::new(),
+        wanted_address: None,
         ports: ports.iter().map(port).collect(),
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
@@ -114,6 +115,10 @@ fn cases() -> Vec<(&'static str, Vec<Manifest>)> {
         ("full-parameters", render(&infra(&[80, 8080]), Some(&full_parameters()))),
         ("long-names", render(&long_infra(), None)),
         ("infrastructure", render(&labelled_infra(), None)),
+        (
+            "wanted-address",
+            render(&ProxyInfra { wanted_address: "192.0.2.1".parse().ok(), ..infra(&[80]) }, None),
+        ),
     ]
 }
 

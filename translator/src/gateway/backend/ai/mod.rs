@@ -67,6 +67,7 @@ pub(super) fn resolve(
         secrets: resolved.secrets,
         rewrite,
         is_ai: true,
+        websocket: false,
         has_engine: module.is_some(),
         partial: Vec::new(),
         warnings: resolved.warnings,

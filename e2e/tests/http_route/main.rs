@@ -1,5 +1,12 @@
 //! What the HTTPRoute features come to in a real Envoy, seen from the client and from the backend.
 
+mod cors;
+mod mirror;
+mod precedence;
+mod retry;
+mod scene;
+mod websocket;
+
 use std::time::Duration;
 
 use anyhow::Result;
@@ -92,8 +99,8 @@ spec:
     backendRefs: [{name: echo, port: 80}]
   - matches: [{path: {value: /h2c}}]
     backendRefs: [{name: echo, port: 81}]
-  - matches: [{path: {value: /mirrored}}]
-    filters: [{type: RequestMirror, requestMirror: {backendRef: {name: echo, port: 80}}}]
+  - matches: [{path: {value: /authorized}}]
+    filters: [{type: ExternalAuth, externalAuth: {protocol: GRPC, grpc: {}, backendRef: {name: echo, port: 80}}}]
     backendRefs: [{name: echo, port: 80}]
   - matches: [{path: {value: /nobody}}]
     backendRefs: [{name: nobody, port: 80}]
@@ -261,7 +268,7 @@ async fn redirects_name_what_changes_and_nothing_else() -> Result<()> {
 async fn what_cannot_be_done_is_answered_by_the_gateway_alone() -> Result<()> {
     let client = Client::start().await?;
     for (path, status) in [
-        ("/mirrored", 500), // A filter that is not supported yet is not skipped.
+        ("/authorized", 500), // A filter that is not supported yet is not skipped.
         ("/nobody", 500),
         ("/weights", 500),
         ("/empty", 503),
@@ -272,7 +279,7 @@ async fn what_cannot_be_done_is_answered_by_the_gateway_alone() -> Result<()> {
     }
     let route = client.fixture.status("HTTPRoute default/filters").await?;
     let text = route.to_string();
-    assert!(text.contains("RequestMirror is not supported yet"), "{route:#}");
+    assert!(text.contains("ExternalAuth is not supported yet"), "{route:#}");
     assert!(text.contains("Service default/nobody does not exist"), "{route:#}");
     Ok(())
 }

@@ -1,0 +1,68 @@
+//! The retries of a rule.
+
+use std::time::Duration;
+
+use crds::gateway_api::part::Retry as RetrySpec;
+use ir::Retry;
+
+use super::time_limits;
+use crate::status::{Reason, Rejection};
+
+/// How often a request is sent again where the rule does not say (`HTTPRouteRetry.attempts`).
+const DEFAULT_ATTEMPTS: u32 = 1;
+
+/// The least wait that Envoy can be told.
+const LEAST_BACKOFF: Duration = Duration::from_millis(1);
+
+/// Reads the retries of a rule; `None` where there are none.
+pub(crate) fn read(spec: Option<&RetrySpec>, field: &str) -> Result<Option<Retry>, Rejection> {
+    let Some(spec) = spec else { return Ok(None) };
+    let refuse = |member: &str, message: String| {
+        Rejection::new(Reason::UnsupportedValue, format!("{field}.{member}: {message}"))
+    };
+    let attempts = match spec.attempts {
+        None => DEFAULT_ATTEMPTS,
+        Some(attempts) => u32::try_from(attempts)
+            .map_err(|_| refuse("attempts", format!("{attempts} is not a number of attempts")))?,
+    };
+    let mut codes = Vec::with_capacity(spec.codes.len());
+    for (index, code) in spec.codes.iter().enumerate() {
+        let code = u16::try_from(*code).ok().filter(|code| (400..600).contains(code));
+        codes.push(
+            code.ok_or_else(|| refuse(&format!("codes[{index}]"), "is not from 400 to 599".to_owned()))?,
+        );
+    }
+    codes.sort_unstable();
+    codes.dedup();
+    let backoff = time_limits::duration(spec.backoff.as_deref(), field, "backoff")?;
+    let backoff = backoff.map(|backoff| backoff.max(LEAST_BACKOFF));
+    Ok((attempts > 0).then_some(Retry { codes, attempts, backoff }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(codes: &[i64], attempts: Option<i64>, backoff: Option<&str>) -> RetrySpec {
+        RetrySpec { codes: codes.into(), attempts, backoff: backoff.map(Into::into) }
+    }
+
+    #[test]
+    fn one_retry_is_the_default_and_zero_is_none() {
+        let read = |spec: &RetrySpec| super::read(Some(spec), "f").map_err(|rejection| rejection.message);
+        assert_eq!(
+            read(&spec(&[], None, None)),
+            Ok(Some(Retry { codes: vec![], attempts: 1, backoff: None }))
+        );
+        assert_eq!(read(&spec(&[500], Some(0), None)), Ok(None));
+        let many = read(&spec(&[503, 500, 503], Some(100), Some("0s"))).unwrap().unwrap();
+        assert_eq!((many.codes, many.attempts, many.backoff), (vec![500, 503], 100, Some(LEAST_BACKOFF)));
+        for (bad, expected) in [
+            (spec(&[500, 200], None, None), "f.codes[1]: "),
+            (spec(&[], Some(-1), None), "f.attempts: "),
+            (spec(&[], None, Some("soon")), "f.backoff: "),
+        ] {
+            assert!(read(&bad).unwrap_err().starts_with(expected), "{bad:?}");
+        }
+    }
+}

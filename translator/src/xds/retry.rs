@@ -1,0 +1,61 @@
+//! When a request is sent again.
+
+use std::time::Duration;
+
+use ir::{Retry, Timeouts};
+use proto::retry_previous_hosts::PreviousHostsPredicate;
+use proto::route::RetryPolicy;
+use proto::route::retry_policy::{RetryBackOff, RetryHostPredicate, retry_host_predicate};
+use proto::{duration, pack, u32_value};
+
+/// What of a request's body is kept for the next attempt. A request with a longer one is sent once.
+pub(super) const MAX_BODY_BYTES: u64 = 1024 * 1024;
+
+/// No connection came about, or the backend refused the request before it looked at it: it cannot have been processed.
+const UNPROCESSED: &str = "connect-failure,refused-stream,reset-before-request";
+
+/// How often another endpoint is drawn where the one that was drawn has failed this request already.
+const HOST_SELECTION_ATTEMPTS: i64 = 5;
+
+/// The waits grow to this multiple of the base.
+const MAX_BACKOFF_FACTOR: u32 = 10;
+
+/// The policy of a route.
+pub(super) fn policy(ir: &Retry, timeouts: &Timeouts) -> RetryPolicy {
+    let limit = timeouts.backend_request.filter(|limit| !limit.is_zero());
+    let mut retry_on = UNPROCESSED.to_owned();
+    if limit.is_some() {
+        // An attempt that takes too long counts as failed. Envoy knows no word for this alone: it is one of the
+        // ways in which no answer comes (`reset`).
+        retry_on.push_str(",reset");
+    }
+    if !ir.codes.is_empty() {
+        retry_on.push_str(",retriable-status-codes");
+    }
+    RetryPolicy {
+        retry_on,
+        num_retries: Some(u32_value(ir.attempts)),
+        per_try_timeout: limit.map(duration),
+        retriable_status_codes: ir.codes.iter().map(|code| u32::from(*code)).collect(),
+        retry_back_off: ir.backoff.map(back_off),
+        retry_host_predicate: vec![another_host()],
+        host_selection_retry_max_attempts: HOST_SELECTION_ATTEMPTS,
+        ..RetryPolicy::default()
+    }
+}
+
+fn back_off(base: Duration) -> RetryBackOff {
+    RetryBackOff {
+        base_interval: Some(duration(base)),
+        max_interval: Some(duration(base.saturating_mul(MAX_BACKOFF_FACTOR))),
+    }
+}
+
+/// Not at the endpoint that has just failed, as long as there is another.
+fn another_host() -> RetryHostPredicate {
+    let config = pack(&PreviousHostsPredicate::default());
+    RetryHostPredicate {
+        name: "envoy.retry_host_predicates.previous_hosts".to_owned(),
+        config_type: Some(retry_host_predicate::ConfigType::TypedConfig(config)),
+    }
+}
