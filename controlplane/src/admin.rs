@@ -15,7 +15,6 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use translator::CONTROLLER_NAME;
 use xds::{ResourceType, Snapshot, SnapshotCache};
 
 use crate::kept_status::KeptStatus;
@@ -118,11 +117,11 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 
 async fn status(State(admin): State<Admin>) -> Response {
     let view = admin.view.borrow().clone();
-    let (all, of_objects) = {
+    let (all, of_objects, controller) = {
         let statuses = lock(&view.statuses);
-        (statuses.all(), statuses.problems().collect::<Vec<_>>())
+        (statuses.all(), statuses.problems().collect::<Vec<_>>(), statuses.controller().clone())
     };
-    let render = |(object, status): &(ObjectRef, KeptStatus)| json!({"object": object, "status": status.value(CONTROLLER_NAME)});
+    let render = |(object, status): &(ObjectRef, KeptStatus)| json!({"object": object, "status": status.value(&controller)});
     let statuses: Vec<Value> = all.iter().map(render).collect();
     let problems = [view.problems, of_objects].concat();
     as_json(&json!({"waitingFor": view.waiting_for, "problems": problems, "statuses": statuses}))
@@ -183,6 +182,7 @@ mod tests {
     use xds::{NodeGroup, Resource, SnapshotWriter};
 
     use super::*;
+    use crate::controller_name::ControllerName;
     use crate::mock_api::MockApi;
     use crate::source::Source as _;
     use crate::source::kubernetes::KubernetesSource;
@@ -210,7 +210,7 @@ mod tests {
         }));
         let (observed, _) = mpsc::unbounded_channel();
         let (waiting_for, _) = watch::channel(Vec::new());
-        let source = KubernetesSource::new(api.client(), observed, waiting_for);
+        let source = KubernetesSource::new(api.client(), ControllerName::default(), observed, waiting_for);
         let inventory = source.inventory();
         let mut updates = source.start().unwrap();
         tokio::spawn(async move { while updates.recv().await.is_some() {} });

@@ -14,6 +14,8 @@ use kube::{Client, Config};
 use tokio::time::timeout;
 use tower::{BoxError, Layer, Service};
 
+use crate::api_pace::Paced;
+
 /// The API server is away when it takes no connection for so long.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -24,14 +26,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection on which nothing comes for so long is dead: the API server ends a watch earlier than that.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Makes the client.
+/// Makes the client. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// The configuration is not usable, such as a certificate that cannot be read.
 pub(crate) fn connect(mut config: Config) -> kube::Result<Client> {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(SILENCE_TIMEOUT);
-    Ok(ClientBuilder::try_from(config)?.with_layer(&Punctual).build())
+    Ok(ClientBuilder::try_from(config)?.with_layer(&Punctual).with_layer(&Paced).build())
 }
 
 /// Fails what is not answered in time.

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use translator::{ConnectTo, TestHooks};
 
 use crate::connect_to::parse_connect_to;
+use crate::controller_name::ControllerName;
 
 /// What `--version` prints.
 const VERSION: &str =
@@ -123,6 +124,10 @@ pub struct RunArgs {
 /// `chancery serve`.
 #[derive(Debug, clap::Args)]
 pub struct ServeArgs {
+    /// The `controllerName` of the GatewayClasses to serve. Another control plane in the same cluster has another.
+    #[arg(long, value_name = "DOMAIN/NAME", default_value_t)]
+    pub controller_name: ControllerName,
+
     /// Address of the xDS port, which Envoys connect to (TLS 1.3, with service account tokens).
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:18000")]
     pub xds_bind: SocketAddr,
@@ -131,6 +136,11 @@ pub struct ServeArgs {
     /// certificate of the xDS port is for.
     #[arg(long, value_name = "NAME", default_value = "chancery")]
     pub xds_service: String,
+
+    /// How many xDS streams may begin per second, of all Envoys together. More wait for their turn, and those that
+    /// would wait longer than 10 s are told to try again.
+    #[arg(long, value_name = "STREAMS", default_value = "200")]
+    pub max_new_streams_per_second: NonZeroU32,
 
     /// The image of the Envoys, unless GatewayParameters name another.
     #[arg(long, value_name = "IMAGE", default_value = crate::deployer::kubernetes::DEFAULT_IMAGE)]

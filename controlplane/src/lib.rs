@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod ai_module;
 mod api_client;
+mod api_pace;
 pub mod args;
 mod backoff;
 pub mod bootstrap;
@@ -20,6 +21,7 @@ mod by_object;
 pub mod clock;
 pub mod connect_to;
 pub mod console;
+pub mod controller_name;
 pub mod deployer;
 pub mod envoy;
 pub mod envoy_admin;

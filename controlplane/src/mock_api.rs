@@ -283,6 +283,12 @@ impl State {
             };
         }
         let Some(mut object) = self.find(object_path) else { return status(404) };
+        if body.is_array() {
+            return match patched(&object, body) {
+                Some(patched) => self.put(patched),
+                None => status(422),
+            };
+        }
         let expected = body.pointer("/metadata/resourceVersion");
         if expected.is_some_and(|expected| *expected != object["metadata"]["resourceVersion"]) {
             return status(409);
@@ -378,6 +384,14 @@ impl State {
         let frames = UnboundedReceiverStream::new(receiver).map(|bytes| Ok(http_body::Frame::data(bytes)));
         Response::new(StreamBody::new(frames).boxed_unsync())
     }
+}
+
+/// The object after a JSON patch; `None` if a condition of the patch does not hold.
+fn patched(object: &Value, operations: &Value) -> Option<Value> {
+    let operations: json_patch::Patch = serde_json::from_value(operations.clone()).ok()?;
+    let mut object = object.clone();
+    json_patch::patch(&mut object, &operations).ok()?;
+    Some(object)
 }
 
 /// `/apis/GROUP/VERSION/PLURAL`.

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -22,7 +22,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use translator::{AiEngine, CONTROLLER_NAME, Proxy};
+use translator::{AiEngine, Proxy};
 
 use crate::admin::{self, Admin, View};
 use crate::ai_module;
@@ -44,6 +44,7 @@ use crate::settings::cluster;
 use crate::signals::Signals;
 use crate::source::Source as _;
 use crate::source::kubernetes::KubernetesSource;
+use crate::status::Statuses;
 use crate::status_writer::StatusWriter;
 use crate::telemetry::Metrics;
 use crate::trust;
@@ -71,8 +72,10 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// Something that is needed from the start is missing: a port, a file, the way to the API server.
 pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let ServeArgs {
+        controller_name,
         xds_bind,
         xds_service,
+        max_new_streams_per_second,
         proxy_image,
         admin,
         namespace,
@@ -87,7 +90,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let xds_host = format!("{xds_service}.{namespace}.svc");
     let (ai_engine, module) =
         ai_engine(ai_module.as_deref(), &format!("{xds_host}:{port}", port = xds_bind.port()))?;
-    let settings = cluster(upstream_ca.as_deref(), stream_idle_timeout, ai_engine, &test)?;
+    let settings = cluster(&controller_name, upstream_ca.as_deref(), stream_idle_timeout, ai_engine, &test)?;
     let xds_listener = bind_xds(xds_bind).await?;
     let admin_listener = match admin {
         AdminAddress::At(address) => Some(admin::bind(address).await?),
@@ -131,11 +134,14 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
 
     let (observed, observations) = mpsc::unbounded_channel();
     let (waiting_sender, waiting_for) = watch::channel(Vec::new());
-    let source = KubernetesSource::new(client.clone(), observed, waiting_sender);
+    let source = KubernetesSource::new(client.clone(), controller_name.clone(), observed, waiting_sender);
 
     // Everything that listens is there before the first object is read.
-    let (view_sender, view) =
-        watch::channel(View { waiting_for: vec!["the first list".to_owned()], ..View::default() });
+    let (view_sender, view) = watch::channel(View {
+        waiting_for: vec!["the first list".to_owned()],
+        statuses: Arc::new(Mutex::new(Statuses::new(controller_name.clone()))),
+        ..View::default()
+    });
     if let Some(listener) = admin_listener {
         let (cache, inventory) = (cache.clone(), Some(source.inventory()));
         let registry = Arc::new(registry);
@@ -173,10 +179,12 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
         health,
     };
     vitals.spawn("reporting", reporter.run(followed));
-    let writer = StatusWriter::new(client.clone(), CONTROLLER_NAME, leadership.clone(), metrics.clone());
+    let writer =
+        StatusWriter::new(client.clone(), controller_name.clone(), leadership.clone(), metrics.clone());
     vitals.spawn("writing statuses", writer.run(reports, observations));
 
     let deploy = DeploySettings {
+        controller: controller_name,
         xds_host,
         xds_port: xds_bind.port(),
         token_audience: XDS_AUDIENCE.to_owned(),
@@ -185,9 +193,10 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let deployer = KubernetesDeployer::new(client.clone(), deploy, leadership, failures, health_sender);
     vitals.spawn("deploying proxies", deployer.run(at_deployer, bundle.clone()));
 
+    let patience =
+        Patience { new_streams_per_second: max_new_streams_per_second.get(), ..Patience::default() };
     let reviewer = KubeTokenReviewer::new(client, XDS_AUDIENCE);
-    let authenticator =
-        Authenticator::new(reviewer, XDS_AUDIENCE, directory, Patience::default(), trust_metrics);
+    let authenticator = Authenticator::new(reviewer, XDS_AUDIENCE, directory, patience, trust_metrics);
     let service = XdsService { cache, metrics: xds_metrics, events };
     let xds_port = XdsPort { listener: xds_listener, tls, authenticator, service, module };
     let serving = tokio::spawn(xds_port.serve(bundle, published, stopped));

@@ -11,6 +11,7 @@ use translator::{Addressing, AiEngine, CONTROLLER_NAME, Settings};
 
 use crate::ai_module;
 use crate::args::{TestArgs, TranslationArgs};
+use crate::controller_name::ControllerName;
 use crate::source::file::io_message;
 
 /// The classes that the Gateways of a file may name: ours and those of the dialects that we read.
@@ -62,13 +63,19 @@ pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings>
 /// # Errors
 /// `--upstream-ca` cannot be read.
 pub fn cluster(
+    controller_name: &ControllerName,
     upstream_ca: Option<&Path>,
     stream_idle_timeout: Duration,
     ai_engine: AiEngine,
     test: &TestArgs,
 ) -> Result<Settings> {
-    let settings =
-        Settings { stream_idle_timeout, ai_engine, test_hooks: test.hooks(), ..Settings::default() };
+    let settings = Settings {
+        controller_name: controller_name.to_string(),
+        stream_idle_timeout,
+        ai_engine,
+        test_hooks: test.hooks(),
+        ..Settings::default()
+    };
     match upstream_ca {
         Some(file) => Ok(Settings { trust: read_trust(file)?, ..settings }),
         None => Ok(settings),

@@ -6,10 +6,10 @@ use crds::ObjectRef;
 use crds::core::Time;
 use crds::gateway_api;
 use ir::GatewayName;
-use translator::CONTROLLER_NAME;
 use translator::status::{Condition, Report, render_status};
 
 use crate::by_object::{About, ByObject};
+use crate::controller_name::ControllerName;
 use crate::kept_status::KeptStatus;
 use crate::pipeline::ReportChanges;
 
@@ -17,6 +17,7 @@ use crate::pipeline::ReportChanges;
 /// those are rendered anew.
 #[derive(Clone, Debug, Default)]
 pub struct Statuses {
+    controller: ControllerName,
     known: ByObject<Known>,
     problem_count: usize,
 }
@@ -54,6 +55,16 @@ pub enum Style {
 }
 
 impl Statuses {
+    /// None yet, with entries in the name of `controller`.
+    pub fn new(controller: ControllerName) -> Self {
+        Self { controller, ..Self::default() }
+    }
+
+    /// In whose name the entries are.
+    pub fn controller(&self) -> &ControllerName {
+        &self.controller
+    }
+
     /// Takes newer reports of some objects; gives a line for each object (or part of one) whose status is new or
     /// other than before, and for each that has none any more.
     pub fn update(&mut self, reports: &ReportChanges, now: &Time, style: Style) -> Vec<String> {
@@ -75,7 +86,7 @@ impl Statuses {
             let told = before.map(|before| lines(&before.report, style)).unwrap_or_default();
             let is_new = |part: &(String, String)| !told.contains(part);
             news.extend(lines(report, style).into_iter().filter(is_new).map(|(_, line)| line));
-            let known = Known::new(report, before, now);
+            let known = Known::new(report, before, &self.controller, now);
             let count = report.problem_count();
             let before = self.known.insert(known);
             self.count(before.as_ref(), Some(count));
@@ -106,10 +117,10 @@ impl Statuses {
 }
 
 impl Known {
-    fn new(report: &Arc<Report>, before: Option<&Self>, now: &Time) -> Self {
-        let previous = before.map(|before| before.status.value(CONTROLLER_NAME));
-        let status = render_status(report, previous.as_ref(), CONTROLLER_NAME, now);
-        let status = KeptStatus::new(&status, Some(report), CONTROLLER_NAME);
+    fn new(report: &Arc<Report>, before: Option<&Self>, controller: &str, now: &Time) -> Self {
+        let previous = before.map(|before| before.status.value(controller));
+        let status = render_status(report, previous.as_ref(), controller, now);
+        let status = KeptStatus::new(&status, Some(report), controller);
         Self { report: report.clone(), status }
     }
 }
@@ -246,7 +257,7 @@ mod tests {
             ["0", "1"].map(|index| {
                 statuses[1]
                     .1
-                    .value(CONTROLLER_NAME)
+                    .value(&ControllerName::default())
                     .pointer(&format!("/parents/0/conditions/{index}/lastTransitionTime"))
                     .cloned()
             })

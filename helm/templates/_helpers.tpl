@@ -23,6 +23,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
+{{/* The names of the GatewayClasses, as a list in JSON. */}}
+{{- define "chancery.classes" -}}
+{{- $classes := list }}
+{{- range $class, $wanted := .Values.gatewayClasses }}{{ if $wanted }}{{ $classes = append $classes $class }}{{ end }}{{ end }}
+{{- concat $classes .Values.extraGatewayClasses | toJson -}}
+{{- end -}}
+
 {{/* Of what a namespace holds. */}}
 {{- define "chancery.metadata" -}}
 name: {{ include "chancery.name" . }}

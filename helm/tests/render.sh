@@ -44,7 +44,7 @@ for line in 'kind: CustomResourceDefinition' '    helm.sh/resource-policy: keep'
 done
 
 # The schema refuses what is misspelt or of the wrong type.
-for wrong in replica=3 replicas=-1 image.pullPolicy=Sometimes gatewayClasses.istio=true; do
+for wrong in replica=3 replicas=-1 image.pullPolicy=Sometimes gatewayClasses.istio=true controllerName=chancery extraGatewayClasses={A}; do
   ! "$helm" template chancery "$chart" --set "$wrong" >/dev/null 2>&1 || fail "values.schema.json lets $wrong pass"
 done
 echo "helm-test: the chart is as it was"

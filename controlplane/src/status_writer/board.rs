@@ -13,6 +13,7 @@ use translator::status::Report;
 
 use super::plan::plan;
 use crate::backoff::Waits;
+use crate::controller_name::ControllerName;
 use crate::pipeline::ReportChanges;
 use crate::source::kubernetes::Observed;
 
@@ -47,7 +48,7 @@ pub(super) enum Outcome {
 /// The state of the writer.
 #[derive(Debug)]
 pub(super) struct Board {
-    controller: String,
+    controller: ControllerName,
     entries: BTreeMap<ObjectKey, Entry>,
     /// Objects to look at, by the moment from which on.
     queue: BTreeSet<(Instant, ObjectKey)>,
@@ -70,8 +71,13 @@ struct Entry {
 }
 
 impl Board {
-    pub(super) fn new(controller: String) -> Self {
+    pub(super) fn new(controller: ControllerName) -> Self {
         Self { controller, entries: BTreeMap::new(), queue: BTreeSet::new(), is_translated: false }
+    }
+
+    /// As whom statuses are written.
+    pub(super) fn controller(&self) -> &ControllerName {
+        &self.controller
     }
 
     /// Takes in how an object is; `None` if it is gone.

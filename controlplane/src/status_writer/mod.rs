@@ -27,10 +27,10 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use translator::CONTROLLER_NAME;
 use translator::status::Report;
 
 use crate::clock;
+use crate::controller_name::ControllerName;
 use crate::lease::Leadership;
 use crate::mailbox;
 use crate::source::kubernetes::{Observation, Observed, observed};
@@ -55,11 +55,11 @@ impl StatusWriter {
     /// A writer whose entries carry the name `controller`; it writes while `leadership` allows.
     pub fn new(
         client: Client,
-        controller: impl Into<String>,
+        controller: ControllerName,
         leadership: watch::Receiver<Leadership>,
         metrics: Metrics,
     ) -> Self {
-        Self { client, board: Board::new(controller.into()), leadership, metrics }
+        Self { client, board: Board::new(controller), leadership, metrics }
     }
 
     /// Writes until there are no more reports to come.
@@ -118,10 +118,10 @@ impl StatusWriter {
             let Some(fence) = self.leadership.borrow().deadline() else { return };
             let Some(update) = self.board.next_update(&clock::now()) else { return };
             let deadline = fence.min(Instant::now() + WRITE_PATIENCE);
-            let client = self.client.clone();
+            let (client, controller) = (self.client.clone(), self.board.controller().clone());
             writes.spawn(async move {
                 let object = update.object.clone();
-                let written = timeout_at(deadline, write(&client, &update)).await;
+                let written = timeout_at(deadline, write(&client, &update, &controller)).await;
                 let late = |_| Outcome::Failed("the API server does not answer".to_owned());
                 (object, written.unwrap_or_else(late))
             });
@@ -141,36 +141,69 @@ impl StatusWriter {
     }
 }
 
-/// Writes one status, on condition that the object is still as it was seen; if it is not, says how it is.
-async fn write(client: &Client, update: &StatusUpdate) -> Outcome {
-    match patch(client, update).await {
-        Ok(object) => Outcome::Written(read(object)),
-        Err(kube::Error::Api(status)) if status.code == 404 => Outcome::Gone,
-        Err(kube::Error::Api(status)) if status.code == 409 => match get(client, update).await {
-            Ok(object) => Outcome::Conflict(read(object)),
+/// Writes one status as `controller`, on condition that the status is still as it was seen; if it is not, says how the
+/// object is.
+async fn write(client: &Client, update: &StatusUpdate, controller: &str) -> Outcome {
+    let refused = match patch(client, update, controller).await {
+        Ok(object) => return Outcome::Written(read(object, controller)),
+        Err(kube::Error::Api(status)) => status,
+        Err(error) => return Outcome::Failed(error.to_string()),
+    };
+    // Not with the error's debug form, which holds all that the API server sent.
+    let failed = || Outcome::Failed(format!("{} {}: {}", refused.code, refused.reason, refused.message));
+    match refused.code {
+        404 => Outcome::Gone,
+        // A condition of a patch that does not hold is answered with 422, as is a status that is not valid.
+        409 | 422 => match get(client, update).await {
+            Ok(object) => {
+                let now = read(object, controller);
+                match refused.code == 409 || !holds(update, &now, controller) {
+                    true => Outcome::Conflict(now),
+                    false => failed(),
+                }
+            }
             Err(kube::Error::Api(status)) if status.code == 404 => Outcome::Gone,
             Err(error) => Outcome::Failed(error.to_string()),
         },
-        // Not with the error's debug form, which holds all that the API server sent.
-        Err(kube::Error::Api(status)) => {
-            Outcome::Failed(format!("{} {}: {}", status.code, status.reason, status.message))
-        }
-        Err(error) => Outcome::Failed(error.to_string()),
+        _ => failed(),
     }
 }
 
-async fn patch(client: &Client, update: &StatusUpdate) -> kube::Result<Value> {
+/// Whether the object is, as far as the write asks for it, still as it was seen.
+fn holds(update: &StatusUpdate, now: &Observed, controller: &str) -> bool {
+    let before = &update.observed;
+    let value = |observed: &Observed| observed.status.as_ref().map(|status| status.value(controller));
+    before.uid == now.uid
+        && match value(before) {
+            Some(status) => Some(status) == value(now),
+            None => before.resource_version == now.resource_version,
+        }
+}
+
+async fn patch(client: &Client, update: &StatusUpdate, controller: &str) -> kube::Result<Value> {
     let StatusUpdate { object, observed, status } = update;
-    let body = json!({
-        "apiVersion": api_version(update),
-        "kind": object.kind,
-        "metadata": { "uid": observed.uid, "resourceVersion": observed.resource_version },
-        "status": status,
-    });
+    // Not on the version of the whole object: an edit of the spec, of which there may be many a second, does not
+    // concern what the status says, and its own status follows it.
+    let before = observed.status.as_ref().map(|status| status.value(controller));
+    let condition = match &before {
+        Some(before) => json!({"op": "test", "path": "/status", "value": before}),
+        None => {
+            json!({"op": "test", "path": "/metadata/resourceVersion", "value": observed.resource_version})
+        }
+    };
+    let mut next = before.unwrap_or_else(|| json!({}));
+    json_patch::merge(&mut next, status);
+    let operations = json!([
+        {"op": "test", "path": "/metadata/uid", "value": observed.uid},
+        condition,
+        {"op": "add", "path": "/status", "value": next},
+    ]);
+    let operations: json_patch::Patch =
+        serde_json::from_value(operations).map_err(kube::Error::SerdeError)?;
     // By this name the API server records what is ours: see `OwnedStatus`.
-    let parameters =
-        PatchParams { field_manager: Some(CONTROLLER_NAME.to_owned()), ..PatchParams::default() };
-    let request = path(update).patch_subresource("status", &object.name, &parameters, &Patch::Merge(body));
+    let parameters = PatchParams { field_manager: Some(controller.to_owned()), ..PatchParams::default() };
+    let request =
+        path(update).patch_subresource("status", &object.name, &parameters, &Patch::<()>::Json(operations));
     client.request(request.map_err(kube::Error::BuildRequest)?).await
 }
 
@@ -179,9 +212,9 @@ async fn get(client: &Client, update: &StatusUpdate) -> kube::Result<Value> {
     client.request(request.map_err(kube::Error::BuildRequest)?).await
 }
 
-fn read(mut object: Value) -> Observed {
+fn read(mut object: Value, controller: &str) -> Observed {
     let status = object.as_object_mut().and_then(|object| object.remove("status"));
-    observed(&object, status)
+    observed(&object, status, controller)
 }
 
 /// The `apiVersion` of the object as it was read.

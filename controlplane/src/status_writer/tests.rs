@@ -7,7 +7,7 @@ use translator::status::{Condition, ConditionType, Facts, ParentFacts, Reason};
 use super::*;
 use crate::mock_api::{Fault, MockApi, Write, object_path};
 
-const CONTROLLER: &str = "chancery.dev/gateway-controller";
+const CONTROLLER: &str = translator::CONTROLLER_NAME;
 const ROUTES: &str = "gateway.networking.k8s.io";
 
 struct Writer {
@@ -28,7 +28,7 @@ fn start(api: &MockApi, leadership: Leadership) -> Writer {
     let (observed, observations) = mpsc::unbounded_channel();
     let (leadership, led) = watch::channel(leadership);
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-    let writer = StatusWriter::new(api.client(), CONTROLLER, led, metrics);
+    let writer = StatusWriter::new(api.client(), ControllerName::default(), led, metrics);
     tokio::spawn(writer.run(wanted, observations));
     Writer { api: api.clone(), reports, wanted: Default::default(), observed, leadership }
 }
@@ -41,7 +41,7 @@ impl Writer {
 
     fn tell(&self, object: Value) {
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        self.observed.send((key(&name), Some(read(object)))).unwrap();
+        self.observed.send((key(&name), Some(read(object, CONTROLLER)))).unwrap();
     }
 
     /// These reports, and no others.
@@ -168,9 +168,60 @@ async fn a_conflict_is_resolved_from_the_object_as_it_is() {
     writer.tell(seen);
     writer.want(vec![report("a", 1, "one")]);
     let writes = writer.settled().await;
-    assert_eq!(writes.iter().map(|write| write.code).collect::<Vec<_>>(), [409, 200]);
+    assert_eq!(writes.iter().map(|write| write.code).collect::<Vec<_>>(), [422, 200]);
     assert_eq!(writer.status("a")["parents"].as_array().unwrap().len(), 2);
 }
+
+/// Edits may come faster than statuses are written; what they change is not what a status is about.
+#[tokio::test(start_paused = true)]
+async fn an_edit_of_the_spec_is_no_conflict_and_a_change_of_the_status_is() {
+    let api = MockApi::new();
+    let writer = start(&api, leader());
+    writer.put(route("a", 1));
+    writer.want(vec![report("a", 1, "one")]);
+    api.has_writes(1).await;
+    // Edited, and the watch has not told yet.
+    let edit = |generation: i64, status: Value| {
+        let before = api.get(&path("a")).unwrap();
+        let mut object = route("a", generation);
+        object["metadata"]["uid"] = before["metadata"]["uid"].clone();
+        object["status"] = status;
+        api.apply(object);
+    };
+    edit(2, writer.status("a"));
+    writer.want(vec![report("a", 1, "two")]);
+    let codes = |writes: &[Write]| writes.iter().map(|write| write.code).collect::<Vec<_>>();
+    assert_eq!(codes(&writer.settled().await), [200, 200]);
+    let mut status = writer.status("a");
+    assert_eq!(status["parents"][0]["conditions"][0]["message"], "two");
+    assert_eq!(api.get(&path("a")).unwrap()["spec"], route("a", 2)["spec"]);
+    // Another controller has put an entry of its own in.
+    status["parents"].as_array_mut().unwrap().push(foreign_parent());
+    edit(2, status);
+    writer.want(vec![report("a", 2, "three")]);
+    assert_eq!(codes(&writer.settled().await), [200, 200, 422, 200]);
+    let status = writer.status("a");
+    assert_eq!(status["parents"][0]["conditions"][0]["message"], "three");
+    assert!(status["parents"].as_array().unwrap().contains(&foreign_parent()), "{status}");
+}
+
+/// The API server answers both with the same code.
+#[tokio::test(start_paused = true)]
+async fn a_status_that_is_refused_is_a_failure_and_no_conflict() {
+    let api = MockApi::new();
+    let writer = start(&api, leader());
+    api.fail_writes(&[Fault::Status(422), Fault::Status(422)]);
+    writer.put(route("a", 1));
+    writer.want(vec![report("a", 1, "one")]);
+    let started = Instant::now();
+    let writes = api.has_writes(3).await;
+    assert_eq!(writes.iter().map(|write| write.code).collect::<Vec<_>>(), [422, 422, 200]);
+    // Failures wait longer and longer; the first conflict would not wait at all.
+    assert!(started.elapsed() >= WRITE_WAITS_OF_TWO_FAILURES, "{:?}", started.elapsed());
+}
+
+/// 500 ms and 1 s, each with a quarter of jitter.
+const WRITE_WAITS_OF_TWO_FAILURES: Duration = Duration::from_millis(1125);
 
 #[tokio::test(start_paused = true)]
 async fn a_stale_report_is_not_written_for_a_newer_object() {
@@ -293,8 +344,9 @@ async fn the_writer_ends_with_its_input() {
     let (_observed, observations) = mpsc::unbounded_channel();
     let (_leadership, led) = watch::channel(leader());
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-    let task =
-        tokio::spawn(StatusWriter::new(api.client(), CONTROLLER, led, metrics).run(wanted, observations));
+    let task = tokio::spawn(
+        StatusWriter::new(api.client(), ControllerName::default(), led, metrics).run(wanted, observations),
+    );
     drop(reports);
     timeout(Duration::from_secs(1), task).await.expect("ends").unwrap();
 }

@@ -15,6 +15,7 @@ use super::cache::{Lookup, Verdicts};
 use super::metrics::{Metrics, ReviewResult};
 use super::patience::Patience;
 use super::review::{Reviewed, ServiceAccount, TokenReviewer, Verdict};
+use super::stream_rate::StreamRate;
 use super::token::BearerToken;
 
 /// The service account of each proxy, and the group of Envoys that it stands for.
@@ -43,6 +44,7 @@ struct Inner {
     metrics: Metrics,
     verdicts: Mutex<Verdicts>,
     peers: Arc<Peers>,
+    rate: StreamRate,
 }
 
 impl Authenticator {
@@ -62,6 +64,7 @@ impl Authenticator {
             metrics,
             verdicts: Mutex::default(),
             peers: Arc::default(),
+            rate: StreamRate::new(patience.new_streams_per_second, patience.longest_turn_wait),
         }))
     }
 
@@ -75,7 +78,7 @@ impl Authenticator {
     /// # Errors
     /// `Unauthenticated` without a genuine token for us, `PermissionDenied` for one that is no proxy's,
     /// `ResourceExhausted` for too many streams of one pod, and `Unavailable` for an unknown token while
-    /// the API server is away.
+    /// the API server is away, or when too many streams begin at the same time.
     pub async fn admit(&self, headers: &HeaderMap) -> Result<Admission, Status> {
         let admitted = self.try_admit(headers).await;
         admitted.inspect_err(|status| {
@@ -88,6 +91,8 @@ impl Authenticator {
         let token = BearerToken::from_headers(headers)
             .ok_or_else(|| Status::unauthenticated("a bearer token is needed"))?;
         let expires_at = self.check_claims(&token)?;
+        // Before anything that costs us, or the API server, more than a look at the token.
+        self.0.rate.turn().await?;
         let reviewed = self.reviewed(&token, expires_at).await.map_err(|refusal| refusal.status())?;
         let Reviewed { service_account, pod } = reviewed;
         let group = self.group_of(&service_account).ok_or_else(|| not_a_proxy(&service_account))?;

@@ -30,6 +30,7 @@ mod metrics;
 mod patience;
 mod review;
 mod server;
+mod stream_rate;
 mod tls;
 mod token;
 

@@ -17,10 +17,14 @@ pub struct Patience {
     pub idle_timeout: Duration,
     /// Streams of one pod at a time.
     pub max_streams_per_peer: usize,
+    /// Streams of all pods that may begin in a second.
+    pub new_streams_per_second: u32,
+    /// How long a stream may wait for its turn to begin.
+    pub longest_turn_wait: Duration,
 }
 
 impl Default for Patience {
-    /// 30 min, 10 min, 10 s, 1 min, 4.
+    /// 30 min, 10 min, 10 s, 1 min, 4, 200, 10 s.
     fn default() -> Self {
         Self {
             max_age: Duration::from_mins(30),
@@ -28,6 +32,8 @@ impl Default for Patience {
             refusal_lifetime: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(1),
             max_streams_per_peer: 4,
+            new_streams_per_second: 200,
+            longest_turn_wait: Duration::from_secs(10),
         }
     }
 }

@@ -7,9 +7,14 @@ use ir::ProxyInfra;
 use serde_json::{Value, json};
 
 use super::object::{ManifestKind, ObjectKey};
+use crate::controller_name::ControllerName;
 
 /// The label that says that an object is ours, and its value.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "chancery");
+
+/// The label that tells the objects of several control planes in one cluster apart. Those of the control plane with the
+/// usual name do not have it.
+pub(super) const CONTROLLER_LABEL: &str = "chancery.dev/controller";
 
 /// The label that holds the name of the proxy: of its Deployment.
 pub(super) const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
@@ -23,6 +28,8 @@ pub(super) const LONGEST_LABEL: usize = 63;
 /// What the control plane decides once, for all proxies of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploySettings {
+    /// The control plane that the proxies belong to.
+    pub controller: ControllerName,
     /// The DNS name by which pods reach the xDS port, such as `chancery.chancery-system.svc`; the port's
     /// certificate is for it.
     pub xds_host: String,
@@ -70,6 +77,9 @@ impl Common<'_> {
         labels.extend(self.selector());
         labels.insert("app.kubernetes.io/component".to_owned(), "proxy".to_owned());
         labels.insert(key.to_owned(), value.to_owned());
+        if let Some(name) = self.settings.controller.label() {
+            labels.insert(CONTROLLER_LABEL.to_owned(), name);
+        }
         labels
     }
 

@@ -86,10 +86,11 @@ impl KubernetesDeployer {
         let Self { client, settings, mut leadership, failures, health } = self;
         let (objects, mut observations) = mpsc::unbounded_channel();
         let (health_events, heard) = mpsc::unbounded_channel();
-        let mut watches = watch::start(&client, &watch::News { objects, health: health_events });
+        let mut watches =
+            watch::start(&client, &settings.controller, &watch::News { objects, health: health_events });
         // Apart from the writes below, which may take long.
         watches.spawn(health::follow(heard, health));
-        let mut reconciler = Reconciler::new(client);
+        let mut reconciler = Reconciler::new(client, settings.controller.clone());
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         // As translated, so that a new bundle finds all of them; and what comes of it with the present one.
         let mut known: BTreeMap<GatewayName, Arc<Proxy>> = BTreeMap::new();

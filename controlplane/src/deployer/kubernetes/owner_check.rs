@@ -5,7 +5,6 @@ use crds::gateway_api;
 use ir::GatewayName;
 use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, Client, Error};
-use translator::CONTROLLER_NAME;
 
 use super::object::Owner;
 
@@ -25,15 +24,15 @@ pub(super) async fn stands(client: &Client, gateway: &GatewayName, uid: Option<&
     Ok(find(client, gateway, uid).await?.is_some())
 }
 
-/// What became of the owner of an object. Never from a cache.
-pub(super) async fn fate(client: &Client, owner: &Owner) -> Result<Fate, Error> {
+/// What became of the owner of an object, for the control plane `controller`. Never from a cache.
+pub(super) async fn fate(client: &Client, owner: &Owner, controller: &str) -> Result<Fate, Error> {
     let Some(gateway) = find(client, &owner.gateway, Some(&owner.uid)).await? else { return Ok(Fate::Gone) };
     let class = gateway.data.pointer("/spec/gatewayClassName").and_then(|class| class.as_str());
     let classes: Api<DynamicObject> =
         Api::all_with(client.clone(), &resource("GatewayClass", "gatewayclasses"));
     let class = classes.get_opt(class.unwrap_or_default()).await?;
-    let controller = class.as_ref().and_then(|class| class.data.pointer("/spec/controllerName"));
-    let is_ours = controller.and_then(|name| name.as_str()) == Some(CONTROLLER_NAME);
+    let name = class.as_ref().and_then(|class| class.data.pointer("/spec/controllerName"));
+    let is_ours = name.and_then(|name| name.as_str()) == Some(controller);
     Ok(if is_ours { Fate::Ours } else { Fate::Foreign })
 }
 

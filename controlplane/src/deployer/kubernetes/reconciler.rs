@@ -15,6 +15,7 @@ use super::object::{ManifestKind, ObjectKey, Observed, Owner, owner};
 use super::owner_check::{self, Fate};
 use super::prune::unwanted;
 use super::watch::Observation;
+use crate::controller_name::ControllerName;
 
 /// Under this name the API server knows which fields are ours.
 const FIELD_MANAGER: &str = "chancery.dev";
@@ -65,6 +66,7 @@ impl Wanted {
 /// Knows what was applied and what was seen.
 pub(super) struct Reconciler {
     client: Client,
+    controller: ControllerName,
     /// What was applied last and not touched by anybody since.
     applied: BTreeMap<ObjectKey, Value>,
     observed: BTreeMap<ObjectKey, Observed>,
@@ -110,9 +112,10 @@ impl Course<'_> {
 }
 
 impl Reconciler {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, controller: ControllerName) -> Self {
         Self {
             client,
+            controller,
             applied: BTreeMap::new(),
             observed: BTreeMap::new(),
             failures: DeployFailures::new(),
@@ -301,7 +304,7 @@ impl Reconciler {
             let fate = match wanted.gateways.get(&owner.gateway) {
                 // It stays, and needs other objects now; nobody but us removes these.
                 Some(proxy) if proxy.uid.as_ref() == Some(&owner.uid) => Ok(Fate::Foreign),
-                _ => owner_check::fate(&self.client, &owner).await,
+                _ => owner_check::fate(&self.client, &owner, &self.controller).await,
             };
             match fate {
                 Ok(Fate::Foreign) => {

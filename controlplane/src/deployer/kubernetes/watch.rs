@@ -11,10 +11,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt as _;
 
-use super::common::{INSTANCE_LABEL, MANAGED_BY};
+use super::common::{CONTROLLER_LABEL, INSTANCE_LABEL, MANAGED_BY};
 use super::health::{DeploymentFacts, HealthEvent, Name, PodFacts, Seen};
 use super::object::{ManifestKind, ObjectKey, Observed};
 use super::pod::trouble;
+use crate::controller_name::ControllerName;
 
 /// What was seen in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,21 +38,28 @@ pub(super) struct News {
 }
 
 /// Watches every kind until the result is dropped. An API server that is away is waited for.
-pub(super) fn start(client: &Client, news: &News) -> JoinSet<()> {
-    let mut watches: JoinSet<()> =
-        ManifestKind::ALL.map(|kind| follow(client.clone(), kind, news.clone())).into_iter().collect();
-    watches.spawn(follow_pods(client.clone(), news.health.clone()));
+pub(super) fn start(client: &Client, controller: &ControllerName, news: &News) -> JoinSet<()> {
+    let ours = watcher::Config::default().labels(&selector(controller));
+    let mut watches: JoinSet<()> = ManifestKind::ALL
+        .map(|kind| follow(client.clone(), kind, ours.clone(), news.clone()))
+        .into_iter()
+        .collect();
+    watches.spawn(follow_pods(client.clone(), ours, news.health.clone()));
     watches
 }
 
-fn ours() -> watcher::Config {
+/// Selects what this control plane has made, and nothing that another one in the cluster has.
+fn selector(controller: &ControllerName) -> String {
     let (label, value) = MANAGED_BY;
-    watcher::Config::default().labels(&format!("{label}={value}"))
+    match controller.label() {
+        Some(name) => format!("{label}={value},{CONTROLLER_LABEL}={name}"),
+        None => format!("{label}={value},!{CONTROLLER_LABEL}"),
+    }
 }
 
-async fn follow(client: Client, kind: ManifestKind, news: News) {
+async fn follow(client: Client, kind: ManifestKind, ours: watcher::Config, news: News) {
     let api: Api<DynamicObject> = Api::all_with(client, &kind.api_resource());
-    let mut events = Box::pin(watcher(api, ours()).default_backoff());
+    let mut events = Box::pin(watcher(api, ours).default_backoff());
     let (mut listed, mut failures) = (BTreeSet::new(), Failures::of(kind.kind()));
     while let Some(event) = events.next().await {
         failures.tell(event.as_ref().err());
@@ -109,8 +117,8 @@ fn health_news(
 }
 
 /// Of a pod no more is kept than what is told of it.
-async fn follow_pods(client: Client, news: mpsc::UnboundedSender<HealthEvent>) {
-    let mut events = Box::pin(watcher(Api::<Pod>::all(client), ours()).default_backoff());
+async fn follow_pods(client: Client, ours: watcher::Config, news: mpsc::UnboundedSender<HealthEvent>) {
+    let mut events = Box::pin(watcher(Api::<Pod>::all(client), ours).default_backoff());
     let (mut listed, mut failures) = (BTreeSet::new(), Failures::of("Pod"));
     while let Some(event) = events.next().await {
         failures.tell(event.as_ref().err());
@@ -170,4 +178,18 @@ impl Failures {
 fn key(kind: ManifestKind, object: &DynamicObject) -> Option<ObjectKey> {
     let namespace = object.metadata.namespace.clone()?;
     Some(ObjectKey { kind, namespace, name: object.metadata.name.clone()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two control planes in one cluster must not delete each other's proxies.
+    #[test]
+    fn control_planes_of_different_names_see_different_objects() {
+        let usual = selector(&ControllerName::default());
+        assert_eq!(usual, "app.kubernetes.io/managed-by=chancery,!chancery.dev/controller");
+        let other = selector(&"example.com/team-a".parse().unwrap());
+        assert_eq!(other, "app.kubernetes.io/managed-by=chancery,chancery.dev/controller=example.com_team-a");
+    }
 }

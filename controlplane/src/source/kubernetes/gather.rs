@@ -11,11 +11,14 @@ use super::inventory::HeldObject;
 use super::object::{self, Content, Incoming};
 use super::watch::KindEvent;
 use super::{Observation, by_kind};
+use crate::controller_name::ControllerName;
 use crate::source::{Change, Finding, Place, Severity, Update};
 
 /// What is known of every kind, and what of it is not yet passed on.
 #[derive(Debug)]
 pub(super) struct Gatherer {
+    /// As whom statuses are written.
+    controller: ControllerName,
     kinds: BTreeMap<(&'static str, &'static str), KindState>,
     /// By object: only its newest change counts.
     changes: BTreeMap<ObjectKey, Change>,
@@ -50,8 +53,9 @@ fn key_of(kind: &KindInfo, name: NamespacedName) -> Option<ObjectKey> {
 }
 
 impl Gatherer {
-    pub(super) fn new(kinds: &'static [KindInfo]) -> Self {
+    pub(super) fn new(kinds: &'static [KindInfo], controller: ControllerName) -> Self {
         Self {
+            controller,
             kinds: by_kind(kinds, KindState::default),
             changes: BTreeMap::new(),
             findings_changed: false,
@@ -138,7 +142,7 @@ impl Gatherer {
     }
 
     fn apply(&mut self, kind: &KindInfo, value: Value) {
-        let Some(incoming) = object::read(kind, value) else { return };
+        let Some(incoming) = object::read(kind, value, &self.controller) else { return };
         let Incoming { key, resource_version, observed, content } = incoming;
         if observed.is_some() {
             self.observations.push((key.clone(), observed));

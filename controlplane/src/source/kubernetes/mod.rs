@@ -31,6 +31,7 @@ use kube::Client;
 use tokio::sync::{mpsc, watch as channel};
 
 use super::{Source, Update};
+use crate::controller_name::ControllerName;
 use crate::kept_status::KeptStatus;
 pub use inventory::{HeldObject, Inventory};
 pub(crate) use object::observed;
@@ -46,6 +47,7 @@ const MAX_WAITING_EVENTS: usize = 256;
 /// The objects of a cluster.
 pub struct KubernetesSource {
     client: Client,
+    controller: ControllerName,
     observed: mpsc::UnboundedSender<Observation>,
     waiting_for: channel::Sender<Vec<String>>,
     inventory: Inventory,
@@ -73,15 +75,16 @@ pub struct Observed {
 }
 
 impl KubernetesSource {
-    /// A source that reads with `client`, tells `observed` about objects that carry a status (in their
+    /// A source that reads with `client` for the control plane `controller`, tells `observed` about objects that carry a status (in their
     /// order, each before the [`Update`] that holds it), and `waiting_for` what the first update waits for.
     pub fn new(
         client: Client,
+        controller: ControllerName,
         observed: mpsc::UnboundedSender<Observation>,
         waiting_for: channel::Sender<Vec<String>>,
     ) -> Self {
         let (inventory, questions) = inventory();
-        Self { client, observed, waiting_for, inventory, questions }
+        Self { client, controller, observed, waiting_for, inventory, questions }
     }
 
     /// Tells which objects it holds, once it is started.
@@ -99,20 +102,21 @@ impl Source for KubernetesSource {
             tokio::spawn(KindWatch::new(self.client.clone(), kind, events.clone()).run());
         }
         let (updates, receiver) = mpsc::channel(1);
-        tokio::spawn(gather(received, updates, self.observed, self.waiting_for, self.questions));
+        let gatherer = Gatherer::new(KINDS, self.controller);
+        tokio::spawn(gather(gatherer, received, updates, self.observed, self.waiting_for, self.questions));
         Ok(receiver)
     }
 }
 
 /// Joins the events of all kinds. While the receiver is busy, they become one update.
 async fn gather(
+    mut gatherer: Gatherer,
     mut events: mpsc::Receiver<(&'static KindInfo, KindEvent)>,
     updates: mpsc::Sender<Update>,
     observed: mpsc::UnboundedSender<Observation>,
     waiting_for: channel::Sender<Vec<String>>,
     mut questions: Questions,
 ) {
-    let mut gatherer = Gatherer::new(KINDS);
     loop {
         waiting_for.send_if_modified(|shown| {
             let now = gatherer.waiting_for();

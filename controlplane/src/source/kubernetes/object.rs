@@ -7,8 +7,6 @@ use crds::core::AUTHORITIES_KEY;
 use crds::{DecodeError, Decoded, KINDS, Kind, KindInfo, NamespacedName, Object, ObjectKey};
 use serde_json::{Map, Value};
 
-use translator::CONTROLLER_NAME;
-
 use super::Observed;
 use super::kind_api::FOREIGN_SECRET_TYPES;
 use super::owned::OwnedStatus;
@@ -53,7 +51,7 @@ pub(super) enum Content {
 }
 
 /// Reads one object; `None` if it has no name, which no API server sends.
-pub(super) fn read(kind: &KindInfo, mut value: Value) -> Option<Incoming> {
+pub(super) fn read(kind: &KindInfo, mut value: Value, controller: &str) -> Option<Incoming> {
     let key = key(kind, &value)?;
     let resource_version: Arc<str> = text(&value, "/metadata/resourceVersion").into();
     let status = value.as_object_mut()?.remove("status");
@@ -62,7 +60,7 @@ pub(super) fn read(kind: &KindInfo, mut value: Value) -> Option<Incoming> {
     }
     let observed = has_status_of_ours(kind).then(|| {
         let resource_version = resource_version.clone();
-        Observed { resource_version, ..observed(&value, status.clone()) }
+        Observed { resource_version, ..observed(&value, status.clone(), controller) }
     });
     strip(kind, &mut value, status);
     let content = match Object::decode(value) {
@@ -89,17 +87,15 @@ pub(super) fn has_status_of_ours(kind: &KindInfo) -> bool {
     !kind.is_builtin() && kind.kind != "ReferenceGrant"
 }
 
-/// How the object is, for one who writes its status.
-pub(crate) fn observed(object: &Value, status: Option<Value>) -> Observed {
+/// How the object is, for one who writes its status as `controller`.
+pub(crate) fn observed(object: &Value, status: Option<Value>, controller: &str) -> Observed {
     Observed {
         version: version(text(object, "/apiVersion")),
         uid: text(object, "/metadata/uid").into(),
         resource_version: text(object, "/metadata/resourceVersion").into(),
         generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
-        status: status.as_ref().map(|status| KeptStatus::new(status, None, CONTROLLER_NAME)),
-        owned: Some(OwnedStatus::read(object, CONTROLLER_NAME))
-            .filter(|owned| !owned.is_empty())
-            .map(Box::new),
+        status: status.as_ref().map(|status| KeptStatus::new(status, None, controller)),
+        owned: Some(OwnedStatus::read(object, controller)).filter(|owned| !owned.is_empty()).map(Box::new),
     }
 }
 

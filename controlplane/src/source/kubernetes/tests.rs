@@ -22,7 +22,8 @@ struct Running {
 fn start(api: &MockApi) -> Running {
     let (observed_sender, observed) = mpsc::unbounded_channel();
     let (waiting_sender, waiting_for) = channel::channel(Vec::new());
-    let source = KubernetesSource::new(api.client(), observed_sender, waiting_sender);
+    let source =
+        KubernetesSource::new(api.client(), ControllerName::default(), observed_sender, waiting_sender);
     let inventory = source.inventory();
     Running { updates: source.start().unwrap(), observed, waiting_for, inventory }
 }

@@ -14,11 +14,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::super::{DEFAULT_IMAGE, DeploySettings, Manifest, ManifestKind, render_manifests};
+use crate::controller_name::ControllerName;
 
 const CA: &str = "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n";
 
 fn settings() -> DeploySettings {
     DeploySettings {
+        controller: ControllerName::default(),
         xds_host: "chancery.chancery-system.svc".to_owned(),
         xds_port: 18000,
         token_audience: "chancery.dev/xds".to_owned(),

@@ -17,6 +17,7 @@ use super::super::object::{ManifestKind, ObjectKey, Observed};
 use super::super::reconciler::{Pass, Reconciler, Wanted, WantedProxy};
 use super::super::watch::Observation;
 use super::super::{DeployFailures, Manifest};
+use crate::controller_name::ControllerName;
 
 /// An API server that knows gets, applies and deletes.
 #[derive(Clone, Default)]
@@ -188,7 +189,7 @@ fn applied(paths: &[&str]) -> Vec<String> {
 async fn what_is_as_it_should_be_is_not_written_again() {
     let api = Api::default();
     stand(&api, &["a", "b", "kept"], "chancery");
-    let mut reconciler = Reconciler::new(api.client());
+    let mut reconciler = Reconciler::new(api.client(), ControllerName::default());
     assert!(pass(&mut reconciler, &wanted(&["a"])).await.is_empty());
     assert_eq!(api.writes(), applied(&[SERVICE_A, DEPLOYMENT_A]));
     assert!(pass(&mut reconciler, &wanted(&["a"])).await.is_empty());
@@ -199,7 +200,7 @@ async fn what_is_as_it_should_be_is_not_written_again() {
 async fn what_somebody_edited_or_deleted_is_put_right_and_then_left_alone() {
     let api = Api::default();
     stand(&api, &["a", "b", "kept"], "chancery");
-    let mut reconciler = Reconciler::new(api.client());
+    let mut reconciler = Reconciler::new(api.client(), ControllerName::default());
     let ours = || present(ManifestKind::Deployment, "a", "ours");
     pass(&mut reconciler, &wanted(&["a"])).await;
     assert_eq!(api.writes(), applied(&[SERVICE_A, DEPLOYMENT_A]));
@@ -229,7 +230,7 @@ async fn only_what_a_gateway_owns_and_nobody_wants_is_deleted() {
     stand(&api, &["a", "b", "kept"], "chancery");
     // Handed over to another controller, which does not know what we have made.
     stand(&api, &["b"], "foreign");
-    let mut reconciler = Reconciler::new(api.client());
+    let mut reconciler = Reconciler::new(api.client(), ControllerName::default());
     for name in ["a", "b", "kept"] {
         reconciler.observe(present(ManifestKind::Service, name, "ours"));
         reconciler.observe(present(ManifestKind::Deployment, name, "ours"));
@@ -259,7 +260,7 @@ async fn an_object_of_somebody_else_is_not_taken_over_and_the_gateway_says_so() 
     let mut foreign = object(ManifestKind::Service, "a", "theirs");
     foreign["metadata"]["ownerReferences"] = json!([]);
     api.put(SERVICE_A, foreign);
-    let mut reconciler = Reconciler::new(api.client());
+    let mut reconciler = Reconciler::new(api.client(), ControllerName::default());
     let failures = pass(&mut reconciler, &wanted(&["a", "b"])).await;
     let expected =
         "Service default/a: exists and does not belong to this Gateway; rename or delete one of them";
@@ -275,7 +276,7 @@ async fn what_an_earlier_gateway_of_the_same_name_left_is_not_taken_over() {
     let mut old = object(ManifestKind::Service, "a", "old");
     old["metadata"]["ownerReferences"][0]["uid"] = json!("another");
     api.put(SERVICE_A, old);
-    let failures = pass(&mut Reconciler::new(api.client()), &wanted(&["a"])).await;
+    let failures = pass(&mut Reconciler::new(api.client(), ControllerName::default()), &wanted(&["a"])).await;
     assert_eq!(failures.len(), 1);
 }
 
@@ -284,7 +285,7 @@ async fn a_gateway_that_fails_keeps_no_other_from_being_served_and_is_tried_agai
     let api = Api::default();
     stand(&api, &["a", "b", "kept"], "chancery");
     api.0.lock().unwrap().refused = Some("/deployments/a");
-    let mut reconciler = Reconciler::new(api.client());
+    let mut reconciler = Reconciler::new(api.client(), ControllerName::default());
     let failures = pass(&mut reconciler, &wanted(&["a", "b"])).await;
     assert_eq!(failures, [(gateway("a"), "Deployment default/a: no".to_owned())].into());
     assert_eq!(api.writes().len(), 4);
@@ -297,7 +298,7 @@ async fn a_gateway_that_fails_keeps_no_other_from_being_served_and_is_tried_agai
 async fn nothing_is_deleted_that_the_garbage_collector_removes_or_that_still_serves() {
     let api = Api::default();
     stand(&api, &["a"], "chancery");
-    let mut reconciler = Reconciler::new(api.client());
+    let mut reconciler = Reconciler::new(api.client(), ControllerName::default());
     for name in ["a", "gone"] {
         reconciler.observe(present(ManifestKind::Service, name, "ours"));
         reconciler.observe(present(ManifestKind::Deployment, name, "ours"));
@@ -316,7 +317,7 @@ async fn what_the_garbage_collector_removed_is_not_made_again_and_what_a_hand_de
         for is_told in [true, false] {
             let api = Api::default();
             stand(&api, &["a"], "chancery");
-            let mut reconciler = Reconciler::new(api.client());
+            let mut reconciler = Reconciler::new(api.client(), ControllerName::default());
             pass(&mut reconciler, &wanted(&["a"])).await;
             reconciler.observe(present(ManifestKind::Deployment, "a", "ours"));
             {
@@ -353,7 +354,7 @@ async fn a_gateway_that_is_being_deleted_is_left_alone() {
     stand(&api, &["a"], "chancery");
     let mut wanted = wanted(&["a"]);
     wanted.gateways.get_mut(&gateway("a")).unwrap().is_being_deleted = true;
-    let mut reconciler = Reconciler::new(api.client());
+    let mut reconciler = Reconciler::new(api.client(), ControllerName::default());
     reconciler.observe(present(ManifestKind::Service, "a", "edited"));
     assert!(pass(&mut reconciler, &wanted).await.is_empty());
     assert_eq!(api.writes(), [""; 0]);
@@ -364,7 +365,7 @@ async fn a_pass_ends_with_its_wish_and_every_gateway_gets_its_turn() {
     let api = Api::default();
     let names = ["a", "b", "c", "d"];
     stand(&api, &names, "chancery");
-    let mut reconciler = Reconciler::new(api.client());
+    let mut reconciler = Reconciler::new(api.client(), ControllerName::default());
     // There is always a newer wish.
     for _ in 0..100 {
         if reconciler.reconcile(&wanted(&names), &|| false).await == Pass::Done {

@@ -14,6 +14,7 @@ use translator::{Change, GatewayChange, Proxy, Settings, Translator};
 use super::super::{
     DEFAULT_IMAGE, DeployFailures, DeploySettings, KubernetesDeployer, ManifestKind, ProxyHealth,
 };
+use crate::controller_name::ControllerName;
 use crate::lease::Leadership;
 use crate::mailbox::{self, mailbox};
 use crate::mock_api::{Fault, MockApi, collection_path};
@@ -90,6 +91,7 @@ impl Running {
 
 fn settings() -> DeploySettings {
     DeploySettings {
+        controller: ControllerName::default(),
         xds_host: "chancery.chancery-system.svc".to_owned(),
         xds_port: 18000,
         token_audience: "chancery.dev/xds".to_owned(),
