@@ -210,7 +210,9 @@ mod tests {
         }));
         let (observed, _) = mpsc::unbounded_channel();
         let (waiting_for, _) = watch::channel(Vec::new());
-        let source = KubernetesSource::new(api.client(), ControllerName::default(), observed, waiting_for);
+        let metrics = crate::telemetry::Metrics::register(&mut Registry::default());
+        let source =
+            KubernetesSource::new(api.client(), ControllerName::default(), metrics, observed, waiting_for);
         let inventory = source.inventory();
         let mut updates = source.start().unwrap();
         tokio::spawn(async move { while updates.recv().await.is_some() {} });

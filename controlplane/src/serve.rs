@@ -134,7 +134,13 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
 
     let (observed, observations) = mpsc::unbounded_channel();
     let (waiting_sender, waiting_for) = watch::channel(Vec::new());
-    let source = KubernetesSource::new(client.clone(), controller_name.clone(), observed, waiting_sender);
+    let source = KubernetesSource::new(
+        client.clone(),
+        controller_name.clone(),
+        metrics.clone(),
+        observed,
+        waiting_sender,
+    );
 
     // Everything that listens is there before the first object is read.
     let (view_sender, view) = watch::channel(View {

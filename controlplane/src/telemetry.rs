@@ -50,6 +50,8 @@ pub struct Metrics {
     pub refusals: Family<ResourceLabel, Counter>,
     /// Objects from which something comes that a proxy refuses at this time, by kind.
     pub refused_objects: Family<KindLabel, Gauge>,
+    /// Kinds of objects that cannot be read from the API server at this time: 1 for each, 0 once it can be again.
+    pub unreadable_kinds: Family<KindLabel, Gauge>,
     /// What is wrong with the input now: problems of files and of objects.
     pub input_problems: Gauge,
     /// Gateways that are served now.
@@ -102,6 +104,7 @@ impl Metrics {
             translation_panics: Counter::default(),
             refusals: Family::default(),
             refused_objects: Family::default(),
+            unreadable_kinds: Family::default(),
             input_problems: Gauge::default(),
             gateways: Gauge::default(),
             status_writes: Counter::default(),
@@ -137,6 +140,11 @@ impl Metrics {
             "chancery_refused_objects",
             "Objects of which proxies refuse something at this time, by kind",
             metrics.refused_objects.clone(),
+        );
+        registry.register(
+            "chancery_unreadable_kinds",
+            "Whether objects of a kind cannot be read from the API server at this time, by kind",
+            metrics.unreadable_kinds.clone(),
         );
         registry.register(
             "chancery_input_problems",

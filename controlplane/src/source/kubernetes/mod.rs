@@ -33,6 +33,7 @@ use tokio::sync::{mpsc, watch as channel};
 use super::{Source, Update};
 use crate::controller_name::ControllerName;
 use crate::kept_status::KeptStatus;
+use crate::telemetry::Metrics;
 pub use inventory::{HeldObject, Inventory};
 pub(crate) use object::observed;
 pub use owned::OwnedStatus;
@@ -48,6 +49,7 @@ const MAX_WAITING_EVENTS: usize = 256;
 pub struct KubernetesSource {
     client: Client,
     controller: ControllerName,
+    metrics: Metrics,
     observed: mpsc::UnboundedSender<Observation>,
     waiting_for: channel::Sender<Vec<String>>,
     inventory: Inventory,
@@ -80,11 +82,12 @@ impl KubernetesSource {
     pub fn new(
         client: Client,
         controller: ControllerName,
+        metrics: Metrics,
         observed: mpsc::UnboundedSender<Observation>,
         waiting_for: channel::Sender<Vec<String>>,
     ) -> Self {
         let (inventory, questions) = inventory();
-        Self { client, controller, observed, waiting_for, inventory, questions }
+        Self { client, controller, metrics, observed, waiting_for, inventory, questions }
     }
 
     /// Tells which objects it holds, once it is started.
@@ -99,7 +102,9 @@ impl Source for KubernetesSource {
     fn start(self) -> anyhow::Result<mpsc::Receiver<Update>> {
         let (events, received) = mpsc::channel(MAX_WAITING_EVENTS);
         for kind in KINDS {
-            tokio::spawn(KindWatch::new(self.client.clone(), kind, events.clone()).run());
+            tokio::spawn(
+                KindWatch::new(self.client.clone(), kind, self.metrics.clone(), events.clone()).run(),
+            );
         }
         let (updates, receiver) = mpsc::channel(1);
         let gatherer = Gatherer::new(KINDS, self.controller);

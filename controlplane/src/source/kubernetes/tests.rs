@@ -8,6 +8,7 @@ use translator::CONTROLLER_NAME;
 use super::*;
 use crate::mock_api::{Fault, MockApi, collection_path, object_path};
 use crate::source::{Change, Severity};
+use crate::telemetry::KindLabel;
 
 const ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/httproutes";
 const BACKENDS: &str = "/apis/gateway.kgateway.dev/v1alpha1/backends";
@@ -17,15 +18,22 @@ struct Running {
     observed: mpsc::UnboundedReceiver<Observation>,
     waiting_for: channel::Receiver<Vec<String>>,
     inventory: Inventory,
+    metrics: Metrics,
 }
 
 fn start(api: &MockApi) -> Running {
     let (observed_sender, observed) = mpsc::unbounded_channel();
     let (waiting_sender, waiting_for) = channel::channel(Vec::new());
-    let source =
-        KubernetesSource::new(api.client(), ControllerName::default(), observed_sender, waiting_sender);
+    let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
+    let source = KubernetesSource::new(
+        api.client(),
+        ControllerName::default(),
+        metrics.clone(),
+        observed_sender,
+        waiting_sender,
+    );
     let inventory = source.inventory();
-    Running { updates: source.start().unwrap(), observed, waiting_for, inventory }
+    Running { updates: source.start().unwrap(), observed, waiting_for, inventory, metrics }
 }
 
 impl Running {
@@ -103,6 +111,31 @@ async fn nothing_comes_before_every_kind_is_listed_whatever_keeps_one() {
             assert_eq!(names, ["+HTTPRoute default/a"], "{} {fault:?}", kind.kind);
         }
     }
+}
+
+/// At the start and later alike; what is not read for long is seen by whoever looks at metrics.
+#[tokio::test(start_paused = true)]
+async fn a_metric_says_which_kinds_cannot_be_read() {
+    let api = MockApi::new();
+    api.set_fault(BACKENDS, Some(Fault::Status(403)));
+    let mut source = start(&api);
+    let unreadable = |source: &Running, kind: &str| {
+        let label = KindLabel { kind: kind.to_owned() };
+        source.metrics.unreadable_kinds.get(&label).map(|gauge| gauge.get())
+    };
+    assert!(source.is_silent().await);
+    assert_eq!(unreadable(&source, "Backend.gateway.kgateway.dev"), Some(1));
+    api.set_fault(BACKENDS, None);
+    source.next().await;
+    assert_eq!(unreadable(&source, "Backend.gateway.kgateway.dev"), Some(0));
+    api.set_fault(ROUTES, Some(Fault::Status(403)));
+    api.break_watches(ROUTES);
+    source.next().await;
+    assert_eq!(unreadable(&source, "HTTPRoute.gateway.networking.k8s.io"), Some(1));
+    api.set_fault(ROUTES, None);
+    source.next().await;
+    assert_eq!(unreadable(&source, "HTTPRoute.gateway.networking.k8s.io"), Some(0));
+    assert_eq!(unreadable(&source, "Secret"), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ use crds::KindInfo;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::Client;
 use kube::api::WatchEvent;
+use prometheus_client::metrics::gauge::Gauge;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -19,6 +20,7 @@ use super::end::End;
 use super::event_stream::EventStream;
 use super::kind_api::{KindApi, install_hint, is_optional};
 use crate::backoff::{Backoff, jitter};
+use crate::telemetry::{KindLabel, Metrics};
 
 /// The annotation of the bookmark that ends a streamed list.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
@@ -39,6 +41,8 @@ const MIN_RETRY: Duration = Duration::from_millis(500);
 const MAX_RETRY: Duration = Duration::from_secs(4);
 /// Before a list that replaces a watch that fell behind.
 const RELIST_WAIT: Duration = Duration::from_millis(800);
+/// How often to repeat in the log that a kind still cannot be read.
+const REPETITION: Duration = Duration::from_secs(300);
 /// After so many failures in a row the watch does not resume, but lists again.
 const MAX_RESUMPTIONS: u32 = 4;
 
@@ -74,6 +78,9 @@ pub(super) struct KindWatch {
     not_found_since: Option<Instant>,
     /// What was said last to be wrong.
     failing: Option<String>,
+    /// When that was logged.
+    logged_at: Option<Instant>,
+    metrics: Metrics,
     backoff: Backoff,
 }
 
@@ -88,6 +95,7 @@ impl KindWatch {
     pub(super) fn new(
         client: Client,
         kind: &'static KindInfo,
+        metrics: Metrics,
         events: mpsc::Sender<(&'static KindInfo, KindEvent)>,
     ) -> Self {
         Self {
@@ -100,6 +108,8 @@ impl KindWatch {
             is_listed: false,
             not_found_since: None,
             failing: None,
+            logged_at: None,
+            metrics,
             backoff: Backoff::new(MIN_RETRY, MAX_RETRY),
         }
     }
@@ -270,6 +280,7 @@ impl KindWatch {
         self.is_listed = true;
         self.not_found_since = None;
         self.failing = None;
+        self.log_recovered();
         self.backoff.reset();
         Ok(())
     }
@@ -279,6 +290,7 @@ impl KindWatch {
         let is_news = self.failing.as_deref() != Some(ABSENT);
         self.failing = Some(ABSENT.to_owned());
         self.is_listed = false;
+        self.log_recovered();
         if !is_news {
             return Ok(());
         }
@@ -293,6 +305,7 @@ impl KindWatch {
 
     /// Says what is wrong unless it was said; `false` if nobody listens any more.
     async fn say_failing(&mut self, message: String) -> bool {
+        self.log_failing(&message);
         if self.failing.as_ref() == Some(&message) {
             return true;
         }
@@ -301,10 +314,42 @@ impl KindWatch {
     }
 
     async fn say_recovered(&mut self) -> Result<(), End> {
+        self.log_recovered();
         match self.failing.take() {
             Some(_) => self.say(KindEvent::Recovered).await,
             None => Ok(()),
         }
+    }
+
+    /// At once when it begins or has another reason, and sparingly while it lasts. The beginning of a failure of what
+    /// was read before is a finding, which is logged as such.
+    fn log_failing(&mut self, message: &str) {
+        self.gauge().set(1);
+        let is_news = self.failing.as_deref() != Some(message);
+        if !is_news && self.logged_at.is_some_and(|at| at.elapsed() < REPETITION) {
+            return;
+        }
+        self.logged_at = Some(Instant::now());
+        let kind = self.kind.group_kind();
+        match (self.is_listed, is_news) {
+            (true, true) => {}
+            (true, false) => {
+                tracing::warn!(%kind, "still cannot be read; what was read before stays in use: {message}");
+            }
+            (false, _) => tracing::warn!(%kind, "cannot be read, and is waited for: {message}"),
+        }
+    }
+
+    fn log_recovered(&mut self) {
+        if self.logged_at.take().is_some() {
+            self.gauge().set(0);
+            tracing::info!(kind = %self.kind.group_kind(), "can be read");
+        }
+    }
+
+    fn gauge(&self) -> Gauge {
+        let label = KindLabel { kind: self.kind.group_kind().to_string() };
+        self.metrics.unreadable_kinds.get_or_create(&label).clone()
     }
 
     async fn say(&self, event: KindEvent) -> Result<(), End> {
