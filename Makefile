@@ -56,10 +56,21 @@ lint: ## formatting and clippy, warnings denied
 	$(CARGO) clippy --locked --package cluster $(addprefix --test ,$(CLUSTER_TESTS)) -- --deny warnings
 	$(CARGO) clippy --locked --package acceptance $(addprefix --test ,$(ACCEPTANCE_TESTS)) -- --deny warnings
 
+# Its own build folder would be as large as ours, and is needed once. The build is not optimised: it takes a third of
+# the time then, and the check still a second.
+DENY := .tools/bin/cargo-deny
+.tools/.cargo-deny-$(DENY_VERSION):
+	build=$$(mktemp -d) && CARGO_TARGET_DIR=$$build $(CARGO) install --locked --debug --root .tools \
+		--version $(DENY_VERSION) cargo-deny && rm -r $$build
+	@touch $@
+
 .PHONY: deny
-deny: ## licences, advisories and sources of every dependency
-	$(CARGO) install --locked --root .tools --version $(DENY_VERSION) cargo-deny
-	.tools/bin/cargo-deny check
+deny: .tools/.cargo-deny-$(DENY_VERSION) ## licences, bans and sources of every dependency
+	$(DENY) --offline check bans licenses sources
+
+.PHONY: advisories
+advisories: .tools/.cargo-deny-$(DENY_VERSION) ## security advisories of every dependency (fetches the RustSec database)
+	$(DENY) check advisories
 
 .PHONY: demo
 demo: envoy ## the two seeds and a failover from OpenAI to Anthropic, with stand-ins for the providers; Ctrl-C ends it
