@@ -360,11 +360,11 @@ impl Parser<'_> {
         let token = self.peek().cloned().ok_or("it ends too early")?;
         self.at += 1;
         match token {
-            Token::Number | Token::Text { .. } => Ok(1),
-            Token::Name(name) if matches!(name.as_str(), "true" | "false" | "null") => Ok(1),
-            Token::Name(name) if RESERVED.contains(&name.as_str()) => Err(format!("{name:?} is reserved")),
+            Token::Name(name) if RESERVED.contains(&name.as_str()) && !is_literal(&name) => {
+                Err(format!("{name:?} is reserved"))
+            }
             Token::Name(name) if self.takes("(") => self.function(&name),
-            Token::Name(_) => Ok(1),
+            Token::Number | Token::Text { .. } | Token::Name(_) => Ok(1),
             token => Err(format!("{} is not expected there", token.shown())),
         }
     }
@@ -415,6 +415,11 @@ fn check_request(member: &[Token]) -> Result<(), String> {
         },
         _ => Ok(()),
     }
+}
+
+/// Whether a reserved word stands for a value.
+fn is_literal(word: &str) -> bool {
+    matches!(word, "true" | "false" | "null")
 }
 
 #[cfg(test)]

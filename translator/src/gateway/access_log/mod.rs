@@ -295,6 +295,8 @@ mod tests {
             parameters,
             named_parameters: None,
             escaped_slashes: ir::EscapedSlashes::default(),
+            client_certificate: None,
+            wanted: Default::default(),
             rejected: None,
         };
         for good in ["/dev/stdout", "/dev/stderr", "/dev/null", "/var/log/gateway/a.log"] {
