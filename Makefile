@@ -42,8 +42,9 @@ test: envoy sdk ## run all tests, those with the real Envoy and the SDKs of the 
 	CHANCERY_SDK_REQUIRED=1 CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) $(CARGO) test --locked --workspace
 
 .PHONY: golden
-golden: ## rewrite the golden translations (then read the diff)
+golden: ## rewrite the golden translations, and what `check` says (then read the diff)
 	UPDATE_GOLDEN=1 $(CARGO) test --locked -p translator --test golden
+	UPDATE_GOLDEN=1 $(CARGO) test --locked -p controlplane --test goldens_of_check
 
 .PHONY: crds
 crds: ## rewrite the generated CRD YAML in helm/files/crds

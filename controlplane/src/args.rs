@@ -62,7 +62,8 @@ pub enum Command {
 
     /// Say what is wrong with YAML files, one line per problem.
     ///
-    /// Exits with 0 if nothing is wrong and with 1 if something is.
+    /// The last line counts what was read and what was found. Exits with 0 if nothing is wrong, with 1 if something is,
+    /// and with 2 if the command line is wrong. Warnings are about what works, but probably not as it was meant.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
 
@@ -86,7 +87,9 @@ Examples:
 const CHECK_EXAMPLES: &str = "\
 Examples:
   chancery check routes/ && echo fine
-  chancery check -                             read standard input";
+  chancery check -                             read standard input
+  chancery check --strict --for-cluster --output sarif deploy/ > chancery.sarif
+                                               in the review of a change";
 
 /// `chancery run`.
 #[derive(Debug, clap::Args)]
@@ -230,6 +233,19 @@ pub struct CheckArgs {
     /// How to translate.
     #[command(flatten)]
     pub translation: TranslationArgs,
+
+    /// Exit with 1 for warnings, too.
+    #[arg(long)]
+    pub strict: bool,
+
+    /// The files are for a cluster, and not for `chancery run`: every port may be used, the cluster knows where
+    /// Services run, and a route without parentRefs is served nowhere.
+    #[arg(long)]
+    pub for_cluster: bool,
+
+    /// The form of the output: lines, JSON, or SARIF 2.1.0, which tools for code review show in place.
+    #[arg(short, long, value_enum, value_name = "FORM", default_value = "text")]
+    pub output: CheckOutput,
 }
 
 /// What the translation depends on beside the objects.
@@ -289,6 +305,17 @@ pub enum OutputForm {
     Yaml,
     /// JSON.
     Json,
+}
+
+/// The form of `check`'s output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckOutput {
+    /// A line for each finding.
+    Text,
+    /// JSON.
+    Json,
+    /// SARIF 2.1.0.
+    Sarif,
 }
 
 /// Where the admin server listens.

@@ -14,11 +14,12 @@ use translator::Proxy;
 use translator::status::Report;
 
 use crate::admin::View;
+use crate::diagnosis;
 use crate::fleet::Heard;
 use crate::mailbox;
 use crate::overlay::Overlays;
 use crate::pipeline::{ProxyChanges, Served};
-use crate::source::Finding;
+use crate::source::{Finding, SharedOrigins};
 use crate::status::Style;
 use crate::table::{render_ai_routes, render_table};
 use crate::telemetry::Metrics;
@@ -36,6 +37,10 @@ pub(crate) struct Console {
     /// Gateways whose Envoy has taken or refused what it was sent at least once.
     heard: BTreeSet<GatewayName>,
     is_published: bool,
+    /// Where the objects stand.
+    origins: SharedOrigins,
+    /// What was said of Services without endpoints.
+    unreachable: Vec<Finding>,
 }
 
 /// What the console follows.
@@ -54,14 +59,16 @@ pub(crate) struct Followed {
 
 impl Console {
     /// A console that has told nothing.
-    pub(crate) fn new(view: watch::Sender<View>, metrics: Metrics) -> Self {
+    pub(crate) fn new(view: watch::Sender<View>, metrics: Metrics, origins: SharedOrigins) -> Self {
         let style = if io::stdout().is_terminal() { Style::Unicode } else { Style::Ascii };
         Self {
-            telling: Telling::new(view, metrics, style),
+            telling: Telling::new(view, metrics, style, origins.clone()),
             proxies: BTreeMap::new(),
             table: None,
             heard: BTreeSet::new(),
             is_published: false,
+            origins,
+            unreachable: Vec::new(),
         }
     }
 
@@ -108,7 +115,11 @@ impl Console {
         // A proxy that refuses something has answered: its status says so, and there is no use in waiting.
         let is_heard = |name: &&GatewayName| complete.contains(*name) || refused.contains_key(*name);
         let (heard, waiting): (Vec<_>, Vec<_>) = self.proxies.keys().partition(is_heard);
-        let waiting: Vec<String> = waiting.into_iter().map(ToString::to_string).collect();
+        let mut waiting: Vec<String> = waiting.into_iter().map(ToString::to_string).collect();
+        waiting.extend(refused.iter().flat_map(|(name, refusals)| {
+            let retried = refusals.iter().filter(|refusal| refusal.is_retried);
+            retried.map(move |refusal| format!("{name}: {}", refusal.message))
+        }));
         self.heard.extend(heard.into_iter().cloned());
         self.heard.retain(|name| self.proxies.contains_key(name));
 
@@ -131,10 +142,22 @@ impl Console {
         let overlays = Overlays { refused, silent, ..Overlays::default() };
         self.telling.set_overlays(overlays);
         let (_, lines) = self.telling.tell(self.heard.len(), waiting);
-        let mut text: String = lines.into_iter().map(|line| line + "\n").collect();
+        let lines = lines.into_iter().chain(self.new_unreachable(&served));
+        let mut text: String = lines.map(|line| line + "\n").collect();
         text += &table.map(|table| self.new_table(table)).unwrap_or_default();
         // A closed pipe is no reason to stop serving.
         let _ = io::stdout().lock().write_all(text.as_bytes());
+    }
+
+    /// What is new to say of Services without endpoints.
+    fn new_unreachable(&mut self, served: &Served) -> Vec<String> {
+        let services = served.without_endpoints.iter().cloned();
+        let now = diagnosis::without_endpoints(services, &self.origins.now());
+        let is_known =
+            |finding: &Finding| self.unreachable.iter().any(|known| known.object == finding.object);
+        let lines = now.iter().filter(|finding| !is_known(finding)).map(ToString::to_string).collect();
+        self.unreachable = now;
+        lines
     }
 
     /// The table, if it is another than before.

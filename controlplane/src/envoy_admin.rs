@@ -1,5 +1,6 @@
 //! A client for the admin interface of an Envoy, which listens on a Unix socket.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -22,6 +23,24 @@ pub struct Activity {
     pub connections: u64,
     /// Requests without a complete answer.
     pub requests: u64,
+}
+
+/// The certificate of a backend that could not be verified.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unverified {
+    /// The cluster.
+    pub cluster: String,
+    /// Why.
+    pub cause: Distrust,
+}
+
+/// Why a certificate is not trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Distrust {
+    /// No authority that is trusted has signed it, or it is not valid at this time.
+    Authority,
+    /// It is for other host names.
+    Name,
 }
 
 impl EnvoyAdmin {
@@ -48,6 +67,15 @@ impl EnvoyAdmin {
     pub async fn activity(&self) -> Result<Activity> {
         let stats = self.call(Method::GET, "/stats?filter=^http\\..*\\.downstream_(cx|rq)_active$").await?;
         Ok(parse_activity(&stats))
+    }
+
+    /// Certificates of backends that could not be verified since the proxy started.
+    ///
+    /// # Errors
+    /// Envoy does not answer.
+    pub async fn unverified(&self) -> Result<BTreeSet<Unverified>> {
+        let stats = self.call(Method::GET, "/stats?usedonly&filter=\\.ssl\\.fail_verify_").await?;
+        Ok(parse_unverified(&stats))
     }
 
     async fn call(&self, method: Method, path: &str) -> Result<String> {
@@ -80,6 +108,21 @@ fn parse_activity(stats: &str) -> Activity {
     activity
 }
 
+/// Reads lines such as `cluster.backend/default/ai.ssl.fail_verify_error: 3`.
+fn parse_unverified(stats: &str) -> BTreeSet<Unverified> {
+    let found = stats.lines().filter_map(|line| {
+        let (name, value) = line.strip_prefix("cluster.")?.split_once(": ")?;
+        let (cluster, counter) = name.rsplit_once(".ssl.")?;
+        let cause = match counter {
+            "fail_verify_error" => Distrust::Authority,
+            "fail_verify_san" => Distrust::Name,
+            _ => return None,
+        };
+        (value.trim() != "0").then(|| Unverified { cluster: cluster.to_owned(), cause })
+    });
+    found.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +134,19 @@ mod tests {
                      http.http/81.downstream_rq_active: 4\nhttp.http/81.downstream_rq_total: 9\n";
         assert_eq!(parse_activity(stats), Activity { connections: 5, requests: 4 });
         assert_eq!(parse_activity(""), Activity::default());
+    }
+
+    #[test]
+    fn clusters_whose_certificates_are_not_trusted_are_found() {
+        let stats = "cluster.backend/default/a.ssl.fail_verify_error: 2\n\
+                     cluster.backend/default/b.c.ssl.fail_verify_san: 1\n\
+                     cluster.backend/default/d.ssl.fail_verify_san: 0\n\
+                     listener.127.0.0.1_80.ssl.fail_verify_error: 1\n";
+        let unverified = |cluster: &str, cause| Unverified { cluster: cluster.to_owned(), cause };
+        let expected = [
+            unverified("backend/default/a", Distrust::Authority),
+            unverified("backend/default/b.c", Distrust::Name),
+        ];
+        assert_eq!(parse_unverified(stats), expected.into());
     }
 }

@@ -16,7 +16,7 @@ impl FindingLog {
     pub(crate) fn tell(&mut self, findings: &[Finding]) {
         for finding in findings.iter().filter(|finding| !self.findings.contains(finding)) {
             match finding.severity {
-                Severity::Problem => tracing::warn!("{finding}"),
+                Severity::Problem | Severity::Warning => tracing::warn!("{finding}"),
                 Severity::Notice => tracing::info!("{finding}"),
             }
         }
@@ -39,12 +39,11 @@ fn repaired(before: &[Finding], now: &[Finding]) -> BTreeSet<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Place;
+    use crate::source::{Place, rule};
 
     #[test]
     fn a_place_is_well_again_when_its_last_problem_is_gone() {
-        let finding =
-            |file: &str, severity| Finding { place: Place::file(file), severity, message: "x".to_owned() };
+        let finding = |file: &str, severity| Finding::new(Place::file(file), severity, rule::UNREADABLE, "x");
         let before = [
             finding("a", Severity::Problem),
             finding("b", Severity::Problem),

@@ -194,7 +194,12 @@ fn refusal(rejection: &Rejection, name: &str, objects_of: impl Fn(&str) -> BTree
             (BTreeSet::new(), format!("{resource_type} {name}: {words}"))
         }
     };
+    let is_retried = *cause == Cause::NotReady;
     let message = match cause {
+        Cause::NotReady if *resource_type == ResourceType::Listener => format!(
+            "the proxy cannot have the port yet, and tries again every few seconds: end the program that has it, or \
+             choose another port; {message}"
+        ),
         Cause::Refused => format!("the proxy keeps what it had; it refused {message}"),
         Cause::NotReady => format!(
             "the proxy does not get the module of the AI engine from the control plane, and tries again: the fetch fails, \
@@ -203,7 +208,7 @@ fn refusal(rejection: &Rejection, name: &str, objects_of: impl Fn(&str) -> BTree
              {message}"
         ),
     };
-    Refusal { kind: resource_type.to_string(), name: name.to_owned(), objects, message }
+    Refusal { kind: resource_type.to_string(), name: name.to_owned(), objects, message, is_retried }
 }
 
 fn refusal_of_route(route: &NamespacedName, culprit: &Culprit) -> Refusal {
@@ -220,6 +225,7 @@ fn refusal_of_route(route: &NamespacedName, culprit: &Culprit) -> Refusal {
         name: table.1.clone(),
         objects: BTreeSet::from([object]),
         message: format!("the proxy refuses this route and {instead}: {words}"),
+        is_retried: false,
     }
 }
 

@@ -18,11 +18,13 @@ pub mod args;
 mod backoff;
 pub mod bootstrap;
 mod by_object;
+pub mod check;
 pub mod clock;
 pub mod connect_to;
 pub mod console;
 pub mod controller_name;
 pub mod deployer;
+pub mod diagnosis;
 pub mod envoy;
 pub mod envoy_admin;
 pub mod exit;
@@ -90,7 +92,7 @@ pub fn execute(args: Args) -> Result<Outcome> {
         }
         Command::Check(args) => {
             telemetry::init_logs(&log)?;
-            print(&offline::check_command(&args, &Machine::detect())?)
+            print(&check::check_command(&args, &Machine::detect())?)
         }
     }
 }

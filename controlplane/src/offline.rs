@@ -1,20 +1,22 @@
-//! The commands that run nothing: `translate` and `check`.
+//! The command that runs nothing, `translate`, and what it has in common with `check`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use crds::ObjectRef;
 use serde_json::{Value, json};
-use translator::status::{Report, render_status};
+use translator::status::render_status;
 use translator::xds::XdsKind;
-use translator::{CONTROLLER_NAME, GatewayOutput, Translation, Translator};
+use translator::{Addressing, CONTROLLER_NAME, GatewayOutput, Settings, Translation, Translator};
 
-use crate::args::{CheckArgs, OutputForm, TranslateArgs, TranslationArgs};
+use crate::args::{OutputForm, TranslateArgs, TranslationArgs};
 use crate::clock;
 use crate::exit::Outcome;
 use crate::settings::{Machine, standalone};
 use crate::source::file::FileSource;
-use crate::source::{Finding, Severity};
+use crate::source::{Finding, Origins, Severity};
 
 /// What a command prints, and how it ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub struct Printed {
 /// The input cannot be read at all.
 pub fn translate_command(args: &TranslateArgs, machine: &Machine) -> Result<Printed> {
     let TranslateArgs { paths, translation, output: form } = args;
-    let (translation, findings) = read(paths, translation, machine)?;
+    let Input { translation, findings, .. } = read(paths, translation, machine, false)?;
     let value = describe(&translation)?;
     let output = match form {
         OutputForm::Yaml => serde_saphyr::to_string(&value).context("cannot write YAML")?,
@@ -44,29 +46,54 @@ pub fn translate_command(args: &TranslateArgs, machine: &Machine) -> Result<Prin
     Ok(Printed { output, remarks: lines(findings.iter()), outcome })
 }
 
-/// `chancery check`: one line per problem, of files and of objects.
+/// What files come to.
+pub(crate) struct Input {
+    pub(crate) translation: Translation,
+    /// What there is to say about the files themselves.
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) origins: Arc<Origins>,
+    /// Services of which no file says where they run, if that has to be said.
+    pub(crate) without_endpoints: BTreeSet<ObjectRef>,
+    pub(crate) files: usize,
+}
+
+/// Reads and translates files as `run` does, or as a cluster does.
 ///
 /// # Errors
 /// The input cannot be read at all.
-pub fn check_command(args: &CheckArgs, machine: &Machine) -> Result<Printed> {
-    let CheckArgs { paths, translation } = args;
-    let (translation, findings) = read(paths, translation, machine)?;
-    let (problems, notices): (Vec<&Finding>, Vec<&Finding>) =
-        findings.iter().partition(|finding| finding.severity == Severity::Problem);
-    let of_objects: Vec<_> = translation.reports.iter().flat_map(|report| Report::problems(report)).collect();
-    let is_fine = problems.is_empty() && of_objects.is_empty();
-    let outcome = if is_fine { Outcome::Success } else { Outcome::ProblemsFound };
-    Ok(Printed { output: lines(problems) + &lines(of_objects), remarks: lines(notices), outcome })
-}
-
-fn read(paths: &[PathBuf], args: &TranslationArgs, machine: &Machine) -> Result<(Translation, Vec<Finding>)> {
-    let mut translator = Translator::new(standalone(args, machine)?);
-    let update = FileSource::with_standard_input(paths)?.read();
+pub(crate) fn read(
+    paths: &[PathBuf],
+    args: &TranslationArgs,
+    machine: &Machine,
+    for_cluster: bool,
+) -> Result<Input> {
+    let settings = standalone(args, machine)?;
+    let mut source = FileSource::with_standard_input(paths)?;
+    let settings = match for_cluster {
+        true => {
+            source = source.without_implied_gateway();
+            Settings { addressing: Addressing::AllInterfaces, lowest_port: 1, ..settings }
+        }
+        false => settings,
+    };
+    let mut translator = Translator::new(settings);
+    let update = source.read();
     translator.update(update.changes);
-    Ok((translator.translation(), update.findings.unwrap_or_default()))
+    let without_endpoints = match for_cluster {
+        true => BTreeSet::new(),
+        false => translator.services_without_endpoints(),
+    };
+    Ok(Input {
+        translation: translator.translation(),
+        findings: update.findings.unwrap_or_default(),
+        origins: source.origins().now(),
+        without_endpoints,
+        files: source.file_count(),
+    })
 }
 
-fn lines(items: impl IntoIterator<Item = impl ToString>) -> String {
+/// One line for each, whatever a message quotes.
+pub(crate) fn lines(items: impl IntoIterator<Item = impl ToString>) -> String {
     // A message may quote what a user wrote in several lines.
     items.into_iter().map(|item| item.to_string().replace('\n', " ") + "\n").collect()
 }
@@ -106,31 +133,31 @@ fn kind_name(kind: XdsKind) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::Path;
 
     use super::*;
 
-    const GATEWAY: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: web}\nspec:\n  \
+    pub(crate) const GATEWAY: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: web}\nspec:\n  \
         gatewayClassName: chancery\n  listeners: [{name: http, protocol: HTTP, port: 8080}]\n";
-    const ROUTE: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n  \
+    pub(crate) const ROUTE: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n  \
         parentRefs: [{name: web}]\n  rules:\n  - backendRefs: [{group: gateway.kgateway.dev, kind: Backend, name: ai}]\n";
-    const BACKEND: &str = "apiVersion: gateway.kgateway.dev/v1alpha1\nkind: Backend\nmetadata: {name: ai}\nspec:\n  \
+    pub(crate) const BACKEND: &str = "apiVersion: gateway.kgateway.dev/v1alpha1\nkind: Backend\nmetadata: {name: ai}\nspec:\n  \
         type: AI\n  ai: {llm: {provider: {gemini: {apiVersion: v1beta, model: m, authToken: {kind: SecretRef, secretRef: {name: key}}}}}}\n";
-    const SECRET: &str =
+    pub(crate) const SECRET: &str =
         "apiVersion: v1\nkind: Secret\nmetadata: {name: key}\nstringData: {Authorization: sk-canary}\n";
 
-    fn write(documents: &[&str]) -> tempfile::TempDir {
+    pub(crate) fn write(documents: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.yaml"), documents.join("---\n")).unwrap();
         folder
     }
 
-    fn machine() -> Machine {
+    pub(crate) fn machine() -> Machine {
         Machine { lowest_port: 1, trust_file: Some("/trust.pem".into()), ai_module: None }
     }
 
-    fn translation_args() -> TranslationArgs {
+    pub(crate) fn translation_args() -> TranslationArgs {
         TranslationArgs {
             bind: None,
             connect_to: Vec::new(),
@@ -142,37 +169,9 @@ mod tests {
         }
     }
 
-    fn check(folder: &Path) -> Printed {
-        let args = CheckArgs { paths: vec![folder.to_owned()], translation: translation_args() };
-        check_command(&args, &machine()).unwrap()
-    }
-
     fn translate_to(folder: &Path, output: OutputForm) -> Printed {
         let args = TranslateArgs { paths: vec![folder.to_owned()], translation: translation_args(), output };
         translate_command(&args, &machine()).unwrap()
-    }
-
-    #[test]
-    fn what_is_right_passes_the_check_without_a_word() {
-        let folder = write(&[GATEWAY, ROUTE, BACKEND, SECRET]);
-        let silent = Printed { output: String::new(), remarks: String::new(), outcome: Outcome::Success };
-        assert_eq!(check(folder.path()), silent);
-    }
-
-    #[test]
-    fn the_check_has_a_line_per_problem_of_files_and_objects() {
-        let folder =
-            write(&[GATEWAY, ROUTE, "kind: [\n", "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n"]);
-        let printed = check(folder.path());
-        let lines: Vec<&str> = printed.output.lines().collect();
-        assert_eq!(printed.outcome, Outcome::ProblemsFound);
-        assert_eq!(lines.len(), 2, "{lines:?}");
-        assert!(lines[0].contains("document 3: not valid YAML"), "{lines:?}");
-        assert!(
-            lines[1].contains("HTTPRoute default/r") && lines[1].contains("BackendNotFound"),
-            "{lines:?}"
-        );
-        assert!(printed.remarks.contains("Pod"), "{printed:?}");
     }
 
     #[test]

@@ -217,6 +217,7 @@ mod tests {
             name: name.to_owned(),
             objects: objects.iter().map(|report| report.object.clone()).collect(),
             message: "it refused this: bad regex".to_owned(),
+            is_retried: false,
         };
         Overlays { refused: BTreeMap::from([(web(), BTreeSet::from([refusal]))]), ..Overlays::default() }
     }

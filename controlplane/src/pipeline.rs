@@ -46,6 +46,8 @@ pub struct Served {
     pub listeners: BTreeMap<GatewayName, Vec<ServedListener>>,
     /// Which providers the routes lead to.
     pub ai_routes: Vec<AiRoute>,
+    /// Services that routes lead to and of which nothing says where they run.
+    pub without_endpoints: BTreeSet<ObjectRef>,
 }
 
 /// Where what comes out goes.
@@ -221,7 +223,8 @@ impl Pipeline {
         self.tell_heard(&affected);
         if let Some(served) = &self.outlets.served {
             let (listeners, ai_routes) = (self.translator.listeners(), self.translator.ai_routes());
-            served.send_replace(Arc::new(Served { listeners, ai_routes }));
+            let without_endpoints = self.translator.services_without_endpoints();
+            served.send_replace(Arc::new(Served { listeners, ai_routes, without_endpoints }));
         }
     }
 

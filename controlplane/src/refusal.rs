@@ -20,6 +20,9 @@ pub struct Refusal {
     pub objects: BTreeSet<ObjectRef>,
     /// What becomes of it, and the proxy's words.
     pub message: String,
+    /// Whether it waits for something outside, such as a port, and is tried again until it has that.
+    #[serde(default)]
+    pub is_retried: bool,
 }
 
 /// Adds what another replica heard to what we did.

@@ -160,7 +160,7 @@ mod tests {
 
     fn refusal(message: &str) -> Refusal {
         let (kind, name) = ("route".to_owned(), "http/80".to_owned());
-        Refusal { kind, name, objects: BTreeSet::new(), message: message.to_owned() }
+        Refusal { kind, name, objects: BTreeSet::new(), message: message.to_owned(), is_retried: false }
     }
 
     fn refused(messages: &[&str]) -> Refusals {

@@ -16,7 +16,7 @@ use crate::fleet::Heard;
 use crate::mailbox;
 use crate::overlay::Overlays;
 use crate::refusal::{self, Refusals};
-use crate::source::Finding;
+use crate::source::{Finding, SharedOrigins};
 use crate::status::Style;
 use crate::telemetry::Metrics;
 use crate::telling::Telling;
@@ -61,7 +61,7 @@ impl Reporter {
         metrics: Metrics,
         heard: watch::Sender<Refusals>,
     ) -> Self {
-        let telling = Telling::new(view, metrics, Style::Ascii);
+        let telling = Telling::new(view, metrics, Style::Ascii, SharedOrigins::default());
         Self { telling, told, heard, proxies: BTreeMap::new(), is_published: false }
     }
 

@@ -45,6 +45,7 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
     let mut settings = standalone(&translation, &Machine::detect())?;
     let TranslationArgs { upstream_ca, .. } = translation;
     let source = FileSource::new(&paths)?;
+    let origins = source.origins();
     let envoy = EnvoySearch::from_environment(envoy).find()?;
     let state = StateDir::open(state_dir.as_deref())?;
     settings.ai_engine = ai_module::settle(settings.ai_engine, &envoy, state.path());
@@ -113,7 +114,7 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
     let pipeline = Pipeline::new(initial, publisher, outlets, metrics.clone(), vitals.clone());
     pipeline.start(source.start()?, settings_changes, heard)?;
     let followed = Followed { reports, proxies: at_console, findings, heard: fleet, served };
-    vitals.spawn("the console", Console::new(view_sender, metrics).run(followed));
+    vitals.spawn("the console", Console::new(view_sender, metrics, origins).run(followed));
     // After all that the first answer needs.
     tokio::task::spawn_blocking(move || check_version(&envoy));
 

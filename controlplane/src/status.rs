@@ -10,8 +10,10 @@ use translator::status::{Condition, Report, render_status};
 
 use crate::by_object::{About, ByObject};
 use crate::controller_name::ControllerName;
+use crate::diagnosis;
 use crate::kept_status::KeptStatus;
 use crate::pipeline::ReportChanges;
+use crate::source::Origins;
 
 /// The status of every object of ours, as a cluster would hold it. Of thousands a few change at a time, and only
 /// those are rendered anew.
@@ -67,13 +69,19 @@ impl Statuses {
 
     /// Takes newer reports of some objects; gives a line for each object (or part of one) whose status is new or
     /// other than before, and for each that has none any more.
-    pub fn update(&mut self, reports: &ReportChanges, now: &Time, style: Style) -> Vec<String> {
+    pub fn update(
+        &mut self,
+        reports: &ReportChanges,
+        now: &Time,
+        style: Style,
+        origins: &Origins,
+    ) -> Vec<String> {
         let mut news = Vec::new();
         for (object, report) in reports {
             let Some(report) = report else {
                 let before = self.known.remove(object);
                 self.count(before.as_ref(), None);
-                if before.is_some_and(|before| !lines(&before.report, style).is_empty()) {
+                if before.is_some_and(|before| !lines(&before.report, style, origins).is_empty()) {
                     news.push(format!("{object}: gone"));
                 }
                 continue;
@@ -83,9 +91,9 @@ impl Statuses {
             if before.is_some_and(|before| before.report == *report) {
                 continue;
             }
-            let told = before.map(|before| lines(&before.report, style)).unwrap_or_default();
+            let told = before.map(|before| lines(&before.report, style, origins)).unwrap_or_default();
             let is_new = |part: &(String, String)| !told.contains(part);
-            news.extend(lines(report, style).into_iter().filter(is_new).map(|(_, line)| line));
+            news.extend(lines(report, style, origins).into_iter().filter(is_new).map(|(_, line)| line));
             let known = Known::new(report, before, &self.controller, now);
             let count = report.problem_count();
             let before = self.known.insert(known);
@@ -132,9 +140,9 @@ pub fn gateway_of(object: &ObjectRef) -> Option<GatewayName> {
     Some(GatewayName { namespace, name: object.name.clone() })
 }
 
-/// One line for the object or, of a Gateway and a route, for each listener and parent. Listeners
-/// without a problem have none: the table shows them.
-fn lines(report: &Report, style: Style) -> Vec<(String, String)> {
+/// One line for the object or, of a Gateway and a route, for each listener and parent, and one for each thing that is
+/// wrong. Listeners without a problem have none: the table shows them.
+fn lines(report: &Report, style: Style, origins: &Origins) -> Vec<(String, String)> {
     let mut parts: Vec<(String, Vec<&Condition>)> = Vec::new();
     for (part, condition) in report.conditions() {
         match parts.last_mut() {
@@ -153,19 +161,21 @@ fn lines(report: &Report, style: Style) -> Vec<(String, String)> {
         let words: Vec<String> = conditions.iter().filter_map(|condition| words(condition, style)).collect();
         (part, format!("{subject}: {}", words.join(" ")))
     };
-    parts.into_iter().filter(is_told).map(line).collect()
+    let found = diagnosis::findings(report, origins).into_iter();
+    let found = found.map(|finding| (String::new(), finding.to_string().replace('\n', " ")));
+    parts.into_iter().filter(is_told).map(line).chain(found).collect()
 }
 
-/// `Accepted ✓`, `ResolvedRefs ✗ BackendNotFound: …`. Signs that would be bad are told only when they
+/// `Accepted ✓`, `ResolvedRefs ✗ BackendNotFound`. Signs that would be bad are told only when they
 /// are there.
 fn words(condition: &Condition, style: Style) -> Option<String> {
-    let Condition { kind, reason, message, .. } = condition;
+    let Condition { kind, reason, .. } = condition;
     let (good, bad) = match style {
         Style::Unicode => ("✓", "✗"),
         Style::Ascii => ("ok", "FAILED"),
     };
     match (condition.is_problem(), kind.good()) {
-        (true, _) => Some(format!("{kind} {bad} {reason}: {message}")),
+        (true, _) => Some(format!("{kind} {bad} {reason}")),
         (false, true) => Some(format!("{kind} {good}")),
         (false, false) => None,
     }
@@ -230,14 +240,15 @@ mod tests {
         let mut statuses = Statuses::default();
         let mut update = |reports: &[Report]| {
             let gone = if reports.is_empty() { vec![route(true)] } else { Vec::new() };
-            statuses.update(&changes(reports, &gone), &now(), Style::Unicode)
+            statuses.update(&changes(reports, &gone), &now(), Style::Unicode, &Origins::default())
         };
         assert_eq!(update(&[route(true)]), ["HTTPRoute default/r, parent web: Accepted ✓ ResolvedRefs ✓"]);
         assert_eq!(update(&[route(true)]), [""; 0]);
         assert_eq!(
             update(&[route(false)]),
             [
-                "HTTPRoute default/r, parent web: Accepted ✓ ResolvedRefs ✗ BackendNotFound: no Backend default/x"
+                "HTTPRoute default/r, parent web: Accepted ✓ ResolvedRefs ✗ BackendNotFound",
+                "HTTPRoute default/r: no Backend default/x"
             ]
         );
         assert_eq!(update(&[]), ["HTTPRoute default/r: gone"]);
@@ -247,10 +258,10 @@ mod tests {
     #[test]
     fn only_what_changes_is_rendered_anew() {
         let mut statuses = Statuses::default();
-        statuses.update(&changes(&[gateway(), route(true)], &[]), &now(), Style::Ascii);
+        statuses.update(&changes(&[gateway(), route(true)], &[]), &now(), Style::Ascii, &Origins::default());
         let before = statuses.all();
         let later = serde_json::from_value(json!("2026-01-02T00:00:00Z")).unwrap();
-        statuses.update(&changes(&[route(false)], &[]), &later, Style::Ascii);
+        statuses.update(&changes(&[route(false)], &[]), &later, Style::Ascii, &Origins::default());
         let after = statuses.all();
         assert_eq!(before[0], after[0]);
         let times = |statuses: &[(ObjectRef, KeptStatus)]| {
@@ -265,13 +276,14 @@ mod tests {
         assert_eq!(times(&after)[0], times(&before)[0], "what stays keeps its time");
         assert_eq!(times(&after)[1], Some(json!(later)));
         assert_eq!((statuses.problems().count(), statuses.problem_count()), (1, 1));
-        statuses.update(&changes(&[], &[route(true)]), &later, Style::Ascii);
+        statuses.update(&changes(&[], &[route(true)]), &later, Style::Ascii, &Origins::default());
         assert_eq!((statuses.all().len(), statuses.problems().count(), statuses.problem_count()), (1, 0, 0));
     }
 
     #[test]
     fn a_pipe_gets_ascii() {
-        let lines = Statuses::default().update(&changes(&[route(false)], &[]), &now(), Style::Ascii);
+        let (changes, origins) = (changes(&[route(false)], &[]), Origins::default());
+        let lines = Statuses::default().update(&changes, &now(), Style::Ascii, &origins);
         assert!(lines[0].is_ascii() && lines[0].contains("Accepted ok ResolvedRefs FAILED"), "{lines:?}");
     }
 }

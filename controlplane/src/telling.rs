@@ -14,7 +14,7 @@ use crate::clock;
 use crate::finding_log::FindingLog;
 use crate::overlay::Overlays;
 use crate::pipeline::ReportChanges;
-use crate::source::{Finding, Severity};
+use crate::source::{Finding, Severity, SharedOrigins};
 use crate::status::{SharedStatuses, Style, lock};
 use crate::telemetry::Metrics;
 
@@ -31,11 +31,18 @@ pub(crate) struct Telling {
     view: watch::Sender<View>,
     metrics: Metrics,
     style: Style,
+    /// Where the objects stand, if they come from files.
+    origins: SharedOrigins,
 }
 
 impl Telling {
     /// Nothing is told yet.
-    pub(crate) fn new(view: watch::Sender<View>, metrics: Metrics, style: Style) -> Self {
+    pub(crate) fn new(
+        view: watch::Sender<View>,
+        metrics: Metrics,
+        style: Style,
+        origins: SharedOrigins,
+    ) -> Self {
         let statuses = view.borrow().statuses.clone();
         Self {
             reports: ByObject::default(),
@@ -47,6 +54,7 @@ impl Telling {
             view,
             metrics,
             style,
+            origins,
         }
     }
 
@@ -86,7 +94,8 @@ impl Telling {
         let changed: ReportChanges = changed.collect();
         let (lines, problems) = {
             let mut statuses = lock(&self.statuses);
-            (statuses.update(&changed, &clock::now(), self.style), statuses.problem_count())
+            let lines = statuses.update(&changed, &clock::now(), self.style, &self.origins.now());
+            (lines, statuses.problem_count())
         };
         let of_places = self.findings.iter().filter(|finding| finding.severity == Severity::Problem);
         let of_places: Vec<String> = of_places.map(ToString::to_string).collect();

@@ -145,7 +145,8 @@ impl World {
         let accepted = ClientEvent::Accepted { client, resource_type: ResourceType::Route, resources };
         self.events.send(accepted).expect("a pipeline");
         if let Some(reports) = self.reports.try_take() {
-            self.statuses.update(&reports, &controlplane::clock::now(), Style::Ascii);
+            let origins = controlplane::source::Origins::default();
+            self.statuses.update(&reports, &controlplane::clock::now(), Style::Ascii, &origins);
         }
     }
 }

@@ -25,14 +25,16 @@ pub mod upstream;
 mod definitions;
 mod schema;
 mod sensitive;
+mod similar;
 mod string_or;
 
 pub use definitions::{Manifest, custom_resource_definition, custom_resource_definitions, manifests};
 pub use k8s_openapi::ByteString;
 pub use object::{
     DecodeError, Decoded, InvalidObject, KINDS, Kind, KindInfo, Object, ObjectKey, Typed, claimed,
-    decode_all, documents, is_builtin_group, is_dns_subdomain, label_problem, name_problem,
+    decode_all, documents, is_builtin_group, is_dns_subdomain, label_problem, meant_by, name_problem,
 };
 pub use object_ref::{GroupKind, NamespacedName, ObjectRef};
 pub use sensitive::{Opaque, SensitiveString};
+pub use similar::most_similar;
 pub use string_or::StringOr;

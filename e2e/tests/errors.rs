@@ -44,6 +44,7 @@ fn rows() -> Vec<Row> {
             what: "a reference to nothing",
             content: second(&route("odd", "odd.test").replace("name: echo", "name: nobody")),
             said: &[
+                "broken.yaml:",
                 "HTTPRoute default/odd",
                 "spec.rules[0].backendRefs[0]",
                 "Backend default/nobody does not exist",
@@ -135,8 +136,13 @@ async fn check_prints_one_line_per_problem_and_exits_with_one() -> Result<()> {
     }
     std::fs::write(folder.path().join("broken.yaml"), "")?;
     let output = check()?;
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
-    assert!(output.stdout.is_empty());
+    let text = String::from_utf8(output.stdout)?;
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(
+        lines,
+        ["broken.yaml: warning: the file holds no object", "3 objects in 2 files: 0 problems, 1 warning"]
+    );
     assert_eq!(Chancery::output("check", &["--nonsense"], folder.path())?.status.code(), Some(2));
     Ok(())
 }

@@ -67,20 +67,33 @@ async fn with_bind_the_second_gateway_on_a_port_is_told_so() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_port_that_another_program_has_is_reported_and_the_rest_serves() -> Result<()> {
+async fn a_port_that_another_program_has_is_reported_and_tried_again_and_the_rest_serves() -> Result<()> {
     let echo = EchoBackend::start("echo").await?;
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let port = taken.local_addr()?.port();
-    let text = gateway("a", "PORT", echo.address()).replace(
+    let other = taken.local_addr()?;
+    let text = gateway("a", "PORT", echo.address());
+    let fixture = Fixture::start(&[("a.yaml", &text)]).await?;
+    let both = text.replace(
         "protocol: HTTP}]",
-        &format!("protocol: HTTP}}, {{name: other, port: {port}, protocol: HTTP}}]"),
+        &format!("protocol: HTTP}}, {{name: other, port: {}, protocol: HTTP}}]", other.port()),
     );
-    let fixture = Fixture::start(&[("a.yaml", &text)]).await;
-    let fixture = fixture?;
+    fixture.save("a.yaml", &both)?;
+    let readiness = async || anyhow::Ok(fixture.admin("/readyz").await?);
     eventually(DEADLINE, || async {
         ensure!(get(fixture.address(), "x.test", "/").await?.status == 200, "not served");
         let status = fixture.status("Gateway default/a").await?.to_string();
-        ensure!(status.contains("RejectedByProxy") && status.contains(&port.to_string()), "{status}");
+        ensure!(status.contains("RejectedByProxy") && status.contains("tries again"), "{status}");
+        let ready = readiness().await?;
+        ensure!(ready.status == 503 && ready.text().contains(&other.to_string()), "{}", ready.text());
+        anyhow::Ok(())
+    })
+    .await?;
+    drop(taken);
+    eventually(DEADLINE, || async {
+        ensure!(get(other, "x.test", "/").await?.status == 200, "the port is free, and not served");
+        ensure!(readiness().await?.status == 200, "not ready");
+        let status = fixture.status("Gateway default/a").await?.to_string();
+        ensure!(!status.contains("RejectedByProxy"), "{status}");
         anyhow::Ok(())
     })
     .await

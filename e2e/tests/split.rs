@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use e2e::echo::EchoBackend;
-use e2e::fixture::Fixture;
-use e2e::http::{get, post_json};
+use e2e::fixture::{DEADLINE, Fixture};
+use e2e::http::{eventually, get, post_json};
 use e2e::manifests::{gateway, static_backend};
 use serde_json::json;
 
@@ -117,6 +117,13 @@ async fn a_provider_whose_certificate_is_not_trusted_is_not_spoken_to() -> Resul
     let answer = fixture.ask_gemini(&[]).await?;
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert_eq!(fixture.provider.requests().count(), 0);
+    eventually(DEADLINE, || async {
+        let log = fixture.chancery.log();
+        let told = log.lines().filter(|line| line.contains("its certificate cannot be verified")).count();
+        anyhow::ensure!(told == 1 && log.contains("--upstream-ca FILE"), "told {told} times\n{log}");
+        Ok(())
+    })
+    .await?;
     let host = get(fixture.address(), "x", "/elsewhere").await?;
     assert_eq!(host.status, 404);
     Ok(())

@@ -1,5 +1,6 @@
 //! Who runs the proxies of the Gateways: this machine ([`local`]), or a cluster ([`kubernetes`]).
 
+mod certificates;
 mod drain;
 pub mod kubernetes;
 pub mod local;

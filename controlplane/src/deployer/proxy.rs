@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::certificates;
 use super::drain::drain;
 use super::proxy_log;
 use crate::envoy_admin::EnvoyAdmin;
@@ -65,6 +66,7 @@ pub(super) async fn supervise(
                     let tail = proxy.log.await.unwrap_or_default();
                     tell_end(&spec, status.ok(), &tail);
                 }
+                () = certificates::watch(EnvoyAdmin::new(&spec.admin_socket), gateway) => {}
                 () = left(&mut phase, Phase::Serve) => return stop(&spec, proxy, phase).await,
             },
         }

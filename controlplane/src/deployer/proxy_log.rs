@@ -55,10 +55,11 @@ fn pass_on(line: &str, gateway: &GatewayName) {
 }
 
 /// Warnings about what we do ourselves or tell better: that we end Envoy, and that it rejects a
-/// resource (which stands in the Gateway's status).
+/// resource or cannot have a port (which stands in the Gateway's status).
 fn is_known(line: &str) -> bool {
     line.ends_with("caught ENVOY_SIGTERM")
         || line.contains(" rejected: ")
+        || line.contains(" failed to bind or apply socket options: ")
         || line.contains("gRPC config stream to xds_cluster closed")
 }
 

@@ -4,6 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use ir::GatewayName;
@@ -38,11 +39,12 @@ impl StateDir {
                 (std::path::absolute(path)?, None)
             }
             None => {
+                temporary_folders().iter().for_each(|folder| remove_stale(folder, STALE_AGE));
                 let temporary = make_temporary()?;
                 (temporary.path().to_owned(), Some(temporary))
             }
         };
-        let lock = File::create(path.join("lock")).with_context(|| cannot_use(&path))?;
+        let lock = File::create(path.join(LOCK)).with_context(|| cannot_use(&path))?;
         if lock.try_lock().is_err() {
             bail!("{}: another chancery uses this folder (--state-dir)", path.display());
         }
@@ -154,13 +156,42 @@ fn folder_name(gateway: &GatewayName) -> String {
     format!("{start}-{:016x}", xxh3_64(name.as_bytes()))
 }
 
+/// The file that a process keeps locked as long as it uses its folder.
+const LOCK: &str = "lock";
+
+/// What the names of temporary folders begin with.
+const PREFIX: &str = "chancery-";
+
+/// How old a lock must be before a folder counts as left over: another process may be about to lock its own.
+const STALE_AGE: Duration = Duration::from_secs(10);
+
+/// Where temporary folders are made, if possible in the first.
+fn temporary_folders() -> Vec<PathBuf> {
+    let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    runtime_dir.into_iter().chain([std::env::temp_dir()]).collect()
+}
+
 fn make_temporary() -> Result<TempDir> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix("chancery-").permissions(Permissions::from_mode(0o700));
-    let in_runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").and_then(|dir| builder.tempdir_in(dir).ok());
-    match in_runtime_dir {
-        Some(temporary) => Ok(temporary),
-        None => builder.tempdir().context("cannot make a temporary folder; use --state-dir"),
+    builder.prefix(PREFIX).permissions(Permissions::from_mode(0o700));
+    let made = temporary_folders().into_iter().find_map(|folder| builder.tempdir_in(folder).ok());
+    made.context("cannot make a temporary folder; use --state-dir")
+}
+
+/// Removes the folders of processes that were killed, which could not do so themselves. Their lock is free.
+fn remove_stale(folder: &Path, min_age: Duration) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
+    for path in ours.map(|entry| entry.path()) {
+        // A folder of another user cannot be looked into, and one without a lock is none of ours.
+        let Ok(lock) = File::open(path.join(LOCK)) else { continue };
+        let age =
+            lock.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age >= min_age) && lock.try_lock().is_ok() {
+            tracing::info!(folder = %path.display(), "removing what a process that was killed has left");
+            // Another process may be at it, too.
+            let _ = fs::remove_dir_all(&path);
+        }
     }
 }
 
@@ -202,6 +233,31 @@ mod tests {
         let path = state.path().to_owned();
         drop(state);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_killed_process_has_left_is_removed_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let make = |name: &str, lock: bool| {
+            let path = root.path().join(name);
+            fs::create_dir(&path).unwrap();
+            lock.then(|| File::create(path.join(LOCK)).unwrap())
+        };
+        drop(make("chancery-killed", true));
+        let running = make("chancery-running", true).unwrap();
+        running.lock().unwrap();
+        make("chancery-notes", false);
+        drop(make("other", true));
+        let left = || {
+            let entries = fs::read_dir(root.path()).unwrap().flatten();
+            let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        remove_stale(root.path(), Duration::from_secs(3600));
+        assert_eq!(left().len(), 4, "one that is about to be locked stays");
+        remove_stale(root.path(), Duration::ZERO);
+        assert_eq!(left(), ["chancery-notes", "chancery-running", "other"]);
     }
 
     #[test]

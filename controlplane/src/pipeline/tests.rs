@@ -8,7 +8,7 @@ use xds::{Client, NodeGroup, Rejection, SnapshotCache};
 
 use super::*;
 use crate::publish::node_group;
-use crate::source::{Place, Severity};
+use crate::source::{Place, Severity, rule};
 
 struct Running {
     updates: mpsc::Sender<Update>,
@@ -186,8 +186,7 @@ async fn new_findings_and_new_settings_come_out_too() {
     let mut running = start();
     running.apply(&[gateway("web", 80)]).await;
     running.reported().await;
-    let finding =
-        Finding { place: Place::file("a.yaml"), severity: Severity::Problem, message: "broken".to_owned() };
+    let finding = Finding::new(Place::file("a.yaml"), Severity::Problem, rule::INVALID_YAML, "broken");
     let update = Update { changes: Vec::new(), findings: Some(vec![finding]) };
     running.updates.send(update).await.unwrap();
     in_time(running.findings.wait_for(|findings| findings.len() == 1)).await.unwrap();

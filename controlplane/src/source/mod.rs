@@ -2,11 +2,14 @@
 
 pub mod file;
 pub mod kubernetes;
+mod origin;
+pub mod rule;
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crds::ObjectRef;
+pub use origin::{Origin, Origins, SharedOrigins};
 use tokio::sync::mpsc;
 pub use translator::Change;
 
@@ -44,8 +47,33 @@ pub struct Finding {
     pub place: Place,
     /// How bad it is.
     pub severity: Severity,
-    /// What it is: object and field first. Never holds a value that may be secret.
+    /// Which rule is broken: a name that stays the same, for programs.
+    pub rule: &'static str,
+    /// The object that it is about, if there is one that the place does not name already.
+    pub object: Option<ObjectRef>,
+    /// The path of the field; empty for the whole.
+    pub field: String,
+    /// What it is, and what to do. Never holds a value that may be secret.
     pub message: String,
+}
+
+impl Finding {
+    /// Something about a place as a whole.
+    pub fn new(place: Place, severity: Severity, rule: &'static str, message: impl Into<String>) -> Self {
+        Self { place, severity, rule, object: None, field: String::new(), message: message.into() }
+    }
+
+    /// The same about an object.
+    #[must_use]
+    pub fn of(self, object: ObjectRef) -> Self {
+        Self { object: Some(object), ..self }
+    }
+
+    /// The same about a field.
+    #[must_use]
+    pub fn at(self, field: impl Into<String>) -> Self {
+        Self { field: field.into(), ..self }
+    }
 }
 
 /// How bad a [`Finding`] is.
@@ -53,8 +81,21 @@ pub struct Finding {
 pub enum Severity {
     /// The input is wrong, and a part of it has no effect.
     Problem,
+    /// The input has an effect, but probably not the one that was meant.
+    Warning,
     /// Nothing is wrong: something was left aside that is none of our business.
     Notice,
+}
+
+impl Severity {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Problem => "problem",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+        }
+    }
 }
 
 /// A place in the input.
@@ -82,6 +123,11 @@ impl Place {
         Self { file: file.into(), document: None }
     }
 
+    /// No file: of what comes from none.
+    pub fn nowhere() -> Self {
+        Self::file("")
+    }
+
     /// An object of a cluster.
     pub fn object(object: &ObjectRef) -> Self {
         Self::file(object.to_string())
@@ -106,6 +152,19 @@ impl fmt::Display for Place {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+        let Self { place, severity, object, field, message, .. } = self;
+        if *place != Place::nowhere() {
+            write!(f, "{place}: ")?;
+        }
+        if *severity == Severity::Warning {
+            write!(f, "warning: ")?;
+        }
+        if let Some(object) = object {
+            write!(f, "{object}: ")?;
+        }
+        if !field.is_empty() {
+            write!(f, "{field}: ")?;
+        }
+        f.write_str(message)
     }
 }

@@ -148,7 +148,7 @@ impl Ledger {
     pub(crate) fn new(kind: ResourceType, lists_in_full: bool, settings: Settings) -> Self {
         Self {
             kind,
-            deferrals: Deferrals::new(settings),
+            deferrals: Deferrals::new(kind, settings),
             lists_in_full,
             subscription: Subscription::new(kind),
             opened: false,

@@ -83,6 +83,6 @@ pub enum Cause {
     /// It finds fault with it.
     Refused,
     /// It could not use the resource yet, each time that it was sent: the dynamic module that the resource needs has
-    /// not been fetched. It is sent again and again all the same.
+    /// not been fetched, or another program has the listener's port. It is sent again and again all the same.
     NotReady,
 }

@@ -99,6 +99,7 @@ const ROWS: [Row; 6] = [
         kind: ResourceType::Listener,
         type_url: "type.googleapis.com/envoy.config.listener.v3.Listener",
         name: "listener",
+        may_be_early: true,
         is_wildcard: true,
         is_traffic: true,
         is_referenced: false,
@@ -200,7 +201,8 @@ impl ResourceType {
         self.row().is_referenced
     }
 
-    /// Whether a client may have to fetch something of its own before it can use it, and gets it again until then.
+    /// Whether a client may have to wait for something of its own before it can use it, a file that it fetches or a port
+    /// that another program has, and gets it again until then.
     pub(crate) const fn may_be_early(self) -> bool {
         self.row().may_be_early
     }

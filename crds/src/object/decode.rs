@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{KINDS, KindInfo, Object, secret};
 use crate::object_ref::ObjectRef;
+use crate::similar::most_similar;
 
 /// Namespace of a namespaced object that names none, as `kubectl` uses without further configuration.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -59,9 +60,10 @@ impl fmt::Display for DecodeError {
             Self::NotAnObject(message) => f.write_str(message),
             Self::UnknownKind { api_version, kind } => {
                 write!(f, "{kind} of {api_version} is not a kind that Chancery reads")?;
-                let (group, _) = split_api_version(api_version);
-                match find_kind(group, kind) {
-                    Some(known) => write!(f, "; use version {}", known.versions.join(" or ")),
+                match meant_by(api_version, kind) {
+                    Some(known) => {
+                        write!(f, "; did you mean apiVersion: {}, kind: {}?", known.api_version(), known.kind)
+                    }
                     None => Ok(()),
                 }
             }
@@ -85,21 +87,36 @@ impl error::Error for DecodeError {}
 /// Decodes one parsed document into all the objects it holds: none for an empty document, the items of
 /// a `List` (however nested), or the one object. An item that fails leaves the others standing.
 pub fn decode_all(document: Value) -> Vec<Result<Decoded, DecodeError>> {
-    documents(document).into_iter().map(|document| decode(document?)).collect()
+    documents(document).into_iter().map(|(_, document)| decode(document?)).collect()
 }
 
-/// The documents of single objects in a document, as [`decode_all`] takes them apart.
-pub fn documents(document: Value) -> Vec<Result<Value, DecodeError>> {
+/// The documents of single objects in a document, as [`decode_all`] takes them apart, each with its path: empty for a
+/// document that is an object itself, else such as `items[2]`.
+pub fn documents(document: Value) -> Vec<(String, Result<Value, DecodeError>)> {
+    let mut found = Vec::new();
+    take_apart(document, String::new(), &mut found);
+    found
+}
+
+fn take_apart(document: Value, path: String, found: &mut Vec<(String, Result<Value, DecodeError>)>) {
     let is_list = document.get("kind").is_some_and(|kind| kind == "List")
         && document.get("apiVersion").is_some_and(|version| version == "v1");
+    let separator = if path.is_empty() { "" } else { "." };
     match document {
-        Value::Null => Vec::new(),
+        Value::Null => {}
         Value::Object(mut list) if is_list => match list.remove("items") {
-            Some(Value::Array(items)) => items.into_iter().flat_map(documents).collect(),
-            Some(Value::Null) | None => Vec::new(),
-            Some(_) => vec![Err(DecodeError::NotAnObject("the `items` of the List are not a list"))],
+            Some(Value::Array(items)) => {
+                for (index, item) in items.into_iter().enumerate() {
+                    take_apart(item, format!("{path}{separator}items[{index}]"), found);
+                }
+            }
+            Some(Value::Null) | None => {}
+            Some(_) => {
+                let error = DecodeError::NotAnObject("the `items` of the List are not a list");
+                found.push((path, Err(error)));
+            }
         },
-        document => vec![Ok(document)],
+        document => found.push((path, Ok(document))),
     }
 }
 
@@ -137,7 +154,7 @@ fn decode_known(known: &KindInfo, decoder: Decoder, mut document: Value) -> Resu
     let mut unknown_fields = Vec::new();
     match decoder(document, &mut unknown_fields) {
         Ok(object) => Ok(Decoded { object, unknown_fields }),
-        Err(FieldError { path, message }) => Err(FieldError { path, message: redact(known, message) }),
+        Err(FieldError { path, message }) => Err(FieldError { message: words(known, &path, message), path }),
     }
 }
 
@@ -193,6 +210,39 @@ fn render_path(path: &serde_ignored::Path<'_>) -> String {
         Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
             render_path(parent)
         }
+    }
+}
+
+/// A `serde` message in the words of whoever wrote the document, without the value that it quotes.
+fn words(known: &KindInfo, path: &str, message: String) -> String {
+    if known.kind == "Secret" && path.starts_with("data.") {
+        return "is not base64: encode the value (`base64 -w0`), or write it as it is under stringData"
+            .to_owned();
+    }
+    let message = redact(known, message);
+    let Some((found, expected)) = message.split_once(", expected ") else { return message };
+    if let Some(found) = found.strip_prefix("invalid type: ") {
+        return format!("must be {}, not {}", type_words(expected), type_words(found));
+    }
+    match found.strip_prefix("unknown variant ") {
+        Some(found) => format!("{found} is not {expected}"),
+        None => format!("must be {}", type_words(expected)),
+    }
+}
+
+/// What a type is called in YAML.
+fn type_words(name: &str) -> &str {
+    match name {
+        "a nonzero u16" | "u16" => "a number from 1 to 65535",
+        "i32" | "i64" | "u32" | "u64" | "isize" | "usize" | "integer" => "an integer",
+        "floating point" => "a number",
+        "string" => "a string",
+        "boolean" => "a boolean",
+        "a sequence" | "sequence" => "a list",
+        "a map" | "map" => "an object",
+        "unit" | "unit value" | "Option value" => "null",
+        name if name.starts_with("struct ") => "an object",
+        name => name,
     }
 }
 
@@ -296,6 +346,23 @@ fn take_string(document: &mut Value, field: &str) -> Option<String> {
 /// Group (empty for core) and version.
 fn split_api_version(api_version: &str) -> (&str, &str) {
     api_version.split_once('/').unwrap_or(("", api_version))
+}
+
+/// The kind that was probably meant by one that we do not read: of another version, or of nearly that name or group.
+/// Other groups have kinds of the same names, which are not meant.
+pub fn meant_by(api_version: &str, kind: &str) -> Option<&'static KindInfo> {
+    let (group, _) = split_api_version(api_version);
+    let name = KINDS.iter().map(|known| known.kind).find(|known| *known == kind);
+    let name = name.or_else(|| most_similar(kind, KINDS.iter().map(|known| known.kind)))?;
+    let is_part = |whole: &str, part: &str| {
+        whole.strip_suffix(part).is_some_and(|rest| rest.ends_with('.') || rest.is_empty())
+    };
+    let is_near = |known: &KindInfo| {
+        let is_similar = || most_similar(group, [known.group]).is_some();
+        known.group == group || group.is_empty() || is_part(known.group, group) || is_similar()
+    };
+    let candidates = || KINDS.iter().filter(|known| known.kind == name);
+    candidates().find(|known| known.group == group).or_else(|| candidates().find(|known| is_near(known)))
 }
 
 fn find_kind(group: &str, kind: &str) -> Option<&'static KindInfo> {

@@ -27,7 +27,7 @@ pub use metadata::Metadata;
 
 pub use decode::{
     DecodeError, Decoded, InvalidObject, claimed, decode_all, documents, is_dns_subdomain, label_problem,
-    name_problem,
+    meant_by, name_problem,
 };
 
 /// What we know about a kind of object.

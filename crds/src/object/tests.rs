@@ -107,12 +107,12 @@ fn errors_name_the_object_the_field_and_what_was_expected() {
     let rows = [
         (
             route("{rules: [{matches: [{path: {type: Exactly, value: /}}]}]}"),
-            "HTTPRoute default/a: spec.rules[0].matches[0].path.type: unknown variant `Exactly`, expected one of \
+            "HTTPRoute default/a: spec.rules[0].matches[0].path.type: `Exactly` is not one of \
              `Exact`, `PathPrefix`, `RegularExpression`",
         ),
         (
             route("{rules: [{backendRefs: [{name: a, port: eighty}]}]}"),
-            "HTTPRoute default/a: spec.rules[0].backendRefs[0].port: invalid type: string, expected i32",
+            "HTTPRoute default/a: spec.rules[0].backendRefs[0].port: must be an integer, not a string",
         ),
         (
             route("{rules: [{backendRefs: [{port: 80}]}]}"),
@@ -124,12 +124,12 @@ fn errors_name_the_object_the_field_and_what_was_expected() {
         ),
         (
             backend("{type: Statics}"),
-            "Backend default/a: spec.type: is not valid, expected one of `AI`, `AWS`, `Static`, \
+            "Backend default/a: spec.type: must be one of `AI`, `AWS`, `Static`, \
              `DynamicForwardProxy`, `MCP`",
         ),
         (
             backend("{type: Static, static: {hosts: [{host: a, port: 0}]}}"),
-            "Backend default/a: spec.static.hosts[0].port: invalid value: integer, expected a nonzero u16",
+            "Backend default/a: spec.static.hosts[0].port: must be a number from 1 to 65535",
         ),
         (
             backend("{type: AI, ai: {llm: {hostOverride: {host: a}}}}"),
@@ -137,15 +137,15 @@ fn errors_name_the_object_the_field_and_what_was_expected() {
         ),
         (
             backend("{type: AI, ai: {llm: {hostOverride: [a]}}}"),
-            "Backend default/a: spec.ai.llm.hostOverride: invalid type: sequence, expected an object or a string",
+            "Backend default/a: spec.ai.llm.hostOverride: must be an object or a string, not a list",
         ),
         ("[]".to_owned(), "not a Kubernetes object: `apiVersion` is missing or not a string"),
         ("{apiVersion: v1}".to_owned(), "not a Kubernetes object: `kind` is missing or not a string"),
         ("{apiVersion: v1, kind: Pod}".to_owned(), "Pod of v1 is not a kind that Chancery reads"),
         (
             "{apiVersion: gateway.networking.k8s.io/v1alpha2, kind: HTTPRoute}".to_owned(),
-            "HTTPRoute of gateway.networking.k8s.io/v1alpha2 is not a kind that Chancery reads; use version v1 or \
-             v1beta1",
+            "HTTPRoute of gateway.networking.k8s.io/v1alpha2 is not a kind that Chancery reads; did you mean \
+             apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute?",
         ),
     ];
     for (document, expected) in rows {

@@ -19,7 +19,12 @@ pub(crate) fn check(value: &Value, schema: &Schema, path: &Path<'_>, report: &mu
         } else {
             schema.kind.map_or("something else", Kind::words)
         };
-        return report.blocking(path, format!("must be {expected}, not {}", words(value)));
+        let remedy = match (schema.kind, value) {
+            (Some(Kind::String), Value::Number(_)) if is_duration(schema) => ": write a unit, such as 5s",
+            (Some(Kind::String), Value::Number(_) | Value::Bool(_)) => ": put it in quotes",
+            _ => "",
+        };
+        return report.blocking(path, format!("must be {expected}, not {}{remedy}", words(value)));
     }
     check_values(value, schema, path, report);
     match value {
@@ -77,7 +82,14 @@ fn check_text(text: &str, schema: &Schema, path: &Path<'_>, report: &mut Report)
     }
     if let Some(pattern) = schema.pattern.as_ref().filter(|pattern| !fits(pattern, text)) {
         let value = report.quote(&Value::from(text));
-        report.add(path, format!("{value}does not match the pattern {}", pattern.text));
+        let message = if is_duration(schema) {
+            format!("{value}is not a duration: write numbers with units, such as 1m30s or 500ms")
+        } else if HOST_PATTERNS.contains(&pattern.text.as_str()) {
+            format!("{value}is not a host name: lower-case letters, digits, `-` and `.`, and no port")
+        } else {
+            format!("{value}does not match the pattern {}", pattern.text)
+        };
+        report.add(path, message);
     }
     let address = || text.parse::<IpAddr>().is_ok();
     let wrong = match schema.format {
@@ -87,6 +99,18 @@ fn check_text(text: &str, schema: &Schema, path: &Path<'_>, report: &mut Report)
         _ => return,
     };
     report.add(path, wrong);
+}
+
+/// The patterns of host names, without and with a wildcard (Gateway API, `PreciseHostname` and `Hostname`).
+const HOST_PATTERNS: [&str; 2] = [
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+];
+
+/// Whether a text must be a duration (Gateway API, `Duration`).
+fn is_duration(schema: &Schema) -> bool {
+    let text = schema.pattern.as_ref().map(|pattern| pattern.text.as_str());
+    text == Some("^([0-9]{1,5}(h|m|s|ms)){1,4}$")
 }
 
 /// A pattern that is no regular expression takes nothing.

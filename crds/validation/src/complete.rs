@@ -15,7 +15,7 @@ pub(crate) fn unknown_fields(value: &Value, schema: Option<&Schema>, path: &Path
                 match schema.and_then(|schema| schema.member(name)) {
                     Some(schema) => unknown_fields(member, Some(schema), &path, report),
                     None if schema.is_some_and(|schema| schema.preserves_unknown) => {}
-                    None => report.add(&path, "unknown field"),
+                    None => report.add(&path, unknown(name, schema)),
                 }
             }
         }
@@ -30,6 +30,15 @@ pub(crate) fn unknown_fields(value: &Value, schema: Option<&Schema>, path: &Path
             }
         }
         _ => {}
+    }
+}
+
+/// Says what the field was probably meant to be.
+fn unknown(name: &str, schema: Option<&Schema>) -> String {
+    let known = schema.into_iter().flat_map(|schema| schema.properties.keys()).map(String::as_str);
+    match crds::most_similar(name, known) {
+        Some(meant) => format!("unknown field; did you mean {meant}?"),
+        None => "unknown field".to_owned(),
     }
 }
 

@@ -36,7 +36,8 @@ pub struct Verdict {
     /// The object with the defaults of its schema, without nulls that stand for absent values, and without the
     /// status, which a server takes only from controllers. Of use only if nothing is violated.
     pub object: Value,
-    /// All that is wrong with it. As a server does, rules are looked at only when nothing else is in their way.
+    /// All that is wrong with it. As a server does, rules are looked at only when nothing else is in their way. What a
+    /// rule says of a value of which a member is wrong by itself is left out, since it most likely follows from that.
     pub violations: Vec<Violation>,
 }
 
@@ -78,6 +79,8 @@ fn against_schema(document: &mut Value, schema: &schema::Schema, report: &mut Re
     complete::whole_numbers(document, schema);
     check::check(document, schema, &Path::Root, report);
     if !report.blocks_rules() {
+        let found = report.violations.len();
         rules::check(&as_written, schema, &Path::Root, report);
+        report.drop_consequences(found);
     }
 }

@@ -48,6 +48,20 @@ impl Report {
         self.push(path, message.into(), true);
     }
 
+    /// Drops those after the first `found` that are about a value of which one of these is about a member.
+    pub(crate) fn drop_consequences(&mut self, found: usize) {
+        let rules = self.violations.split_off(found);
+        let is_member = |parent: &str, path: &str| {
+            let name = path.strip_prefix(parent).and_then(|rest| rest.strip_prefix('.'));
+            name.is_some_and(|name| !name.contains(['.', '[']))
+        };
+        let is_cause = |rule: &Violation, other: &Violation| is_member(&rule.path, &other.path);
+        let kept =
+            rules.into_iter().filter(|rule| !self.violations.iter().any(|other| is_cause(rule, other)));
+        let kept: Vec<_> = kept.collect();
+        self.violations.extend(kept);
+    }
+
     pub(crate) fn blocks_rules(&self) -> bool {
         self.violations.iter().any(|violation| violation.blocks_rules)
     }

@@ -35,9 +35,22 @@ OpenAI is at its limit (429) here: Anthropic answers, in OpenAI's form, as a str
     "stream": true, "messages": [{"role": "user", "content": "Explain how AI works in a few words"}]}'
 "#;
 
+const HELP: &str = "\
+Serves the documents of `examples` through a real Envoy, with stand-ins for the providers, until Ctrl-C.
+
+Usage: demo
+
+Prints where its YAML is, which can be edited meanwhile, and requests to try. Needs the programs of `cargo build --bins`
+and the module of `cargo build -p module`; `make demo` builds them first. CHANCERY_ENVOY names the Envoy.";
+
 #[tokio::main]
 async fn main() -> Result<()> {
     closed_pipe::end_quietly();
+    if let Some(argument) = std::env::args().nth(1) {
+        let is_help = ["-h", "--help", "help"].contains(&argument.as_str());
+        println!("{HELP}");
+        std::process::exit(if is_help { 0 } else { 2 });
+    }
     let folder = TempDir::new()?;
     let authority = TestAuthority::generate()?;
     authority.write_certificate(&folder.path().join("ca.pem"))?;
@@ -65,19 +78,19 @@ async fn main() -> Result<()> {
     println!("The YAML is in {}: edit it and see.", config.display());
     println!("{INSTRUCTIONS}");
 
-    // Ctrl-C in a terminal reaches Chancery too; a SIGTERM to us alone is passed on.
-    let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().context("chancery")?;
+    // Of a process group of its own, so that each signal reaches it once, through us: those of a terminal, and those to
+    // us alone.
+    let mut command = tokio::process::Command::from(command);
+    let mut child = command.process_group(0).kill_on_drop(true).spawn().context("chancery")?;
+    let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32));
+    let pass_on = |signal| pid.map(|pid| rustix::process::kill_process(pid, signal));
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     let status = loop {
         tokio::select! {
             status = child.wait() => break status?,
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {
-                if let Some(pid) = child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32)) {
-                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-                }
-            }
+            _ = interrupt.recv() => drop(pass_on(rustix::process::Signal::INT)),
+            _ = terminate.recv() => drop(pass_on(rustix::process::Signal::TERM)),
         }
     };
     std::process::exit(status.code().unwrap_or(1));

@@ -99,14 +99,15 @@ fn endpoints(view: &Reading<'_>, key: &BackendKey) -> Option<Value> {
     Some(xds::encode_endpoints(&cluster, &endpoints, &view.settings().test_hooks).into_value())
 }
 
-/// A route of which some parent is ours: what others serve costs nothing here.
+/// A route of which some parent is ours: what others serve costs nothing here. Where nobody else serves any, every
+/// route is read, so that all that is wrong with it is told at once.
 fn route(view: &Reading<'_>, key: &RouteKey) -> Option<TranslatedRoute> {
     let route = view.object::<HttpRoute>(key)?;
     let mut parents = route.parent_refs.iter();
     let is_ours = parents.any(|parent| {
         attach::parent_gateway(parent, &key.namespace).is_some_and(|gateway| view.is_ours(&gateway))
     });
-    is_ours.then(|| http_route::translate(view, key, route))
+    (is_ours || view.settings().sole_controller).then(|| http_route::translate(view, key, route))
 }
 
 fn served(view: &Reading<'_>, key: &RouteKey) -> Option<RouteVersion> {

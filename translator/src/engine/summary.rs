@@ -95,6 +95,19 @@ impl Translator {
         objects
     }
 
+    /// The Services that routes lead to and of which no EndpointSlice says where they run. Outside a cluster nobody
+    /// writes these but the user.
+    pub fn services_without_endpoints(&self) -> std::collections::BTreeSet<ObjectRef> {
+        let services = self.graph.units().filter_map(|(key, value)| {
+            let (Key::Backend(BackendKey::Service(name, _)), Value::Backend(backend)) = (key, value) else {
+                return None;
+            };
+            let is_unknown = backend.result.is_ok() && self.resources.slices_of(name).next().is_none();
+            is_unknown.then(|| ObjectRef::namespaced("", "Service", &name.namespace, &name.name))
+        });
+        services.collect()
+    }
+
     fn routes_to<'a>(&'a self, backend: &'a BackendKey) -> impl Iterator<Item = ObjectRef> + 'a {
         self.graph.units().filter_map(move |(key, value)| {
             let (Key::Served(_), Value::Served(version)) = (key, value) else { return None };

@@ -75,7 +75,7 @@ pub(crate) fn refuse_ports(listeners: &mut [Listener], settings: &Settings) {
         let Some(port) = listener.port else { continue };
         if settings.addressing == Addressing::Service && RESERVED_PORTS.contains(&port) {
             // Ports at which the proxy itself answers in a cluster.
-            listener.unbound = Some(format!("port {port} is the proxy's own; choose another"));
+            listener.unbound = Some(format!("{port} is the proxy's own; choose another"));
         } else if port < settings.lowest_port {
             listener.unbound = Some(privileged(port));
         }
@@ -95,7 +95,7 @@ pub(crate) fn place(
         if let Some((port, owner)) = listener.port.and_then(|port| taken.get_key_value(&port)) {
             let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             let shown = shown.join(", ");
-            listener.unbound = Some(format!("port {port} on {shown} belongs to Gateway {owner}"));
+            listener.unbound = Some(format!("{port} on {shown} belongs to Gateway {owner}"));
         }
     }
     addresses.clone()
@@ -111,7 +111,7 @@ fn free_loopback(owners: &BTreeMap<(IpAddr, u16), NamespacedName>, ports: &[u16]
 
 fn privileged(port: u16) -> String {
     format!(
-        "port {port} needs a right that this process does not have: choose a port from 1024 on, run as root, \
+        "{port} needs a right that this process does not have: choose a port from 1024 on, run as root, \
          or allow it with `sysctl net.ipv4.ip_unprivileged_port_start={port}`"
     )
 }

@@ -17,7 +17,9 @@ use super::class;
 use super::listener::Listener;
 use crate::gateway::facts::{Attachment, Placed, Row, TranslatedRoute};
 use crate::gateway::view::View;
-use crate::status::{Condition, ConditionType, Facts, ParentFacts, Reason, Rejection, Report};
+use crate::status::{
+    Condition, ConditionType, Detail, Facts, ParentFacts, Reason, Rejection, Report, joined,
+};
 
 /// The kind of the routes that attach.
 const KIND: &str = "HTTPRoute";
@@ -28,21 +30,32 @@ pub(crate) fn attach(view: &impl View, key: &NamespacedName) -> Option<Attachmen
     let translated = view.route(key);
     let mut all_rows = BTreeSet::new();
     let mut parents = Vec::new();
-    for parent in route.parent_refs.iter() {
+    for (index, parent) in route.parent_refs.iter().enumerate() {
+        let field = format!("spec.parentRefs[{index}]");
         let gateway = parent_gateway(parent, &key.namespace);
         let placed = gateway.as_ref().and_then(|gateway| view.placement(gateway));
         let (Some(placed), Some(translated)) = (placed, &translated) else {
-            parents.extend(
-                class::nobodys_parent(view, parent, gateway.as_ref())
-                    .map(|condition| ParentFacts { parent_ref: parent.clone(), conditions: vec![condition] }),
-            );
+            let rejection = class::nobodys_parent(view, parent, gateway.as_ref());
+            parents.extend(rejection.map(|rejection| {
+                let rejected = at_parent(&rejection, &field);
+                let conditions = match &translated {
+                    Some(translated) => conditions(translated, Some(rejected)),
+                    None => vec![rejected],
+                };
+                ParentFacts { parent_ref: parent.clone(), conditions }
+            }));
             continue;
         };
         let rows = match translated.is_nowhere() {
-            true => Err(Rejection::new(Reason::UnsupportedValue, translated.hostname_errors.join("; "))),
-            false => rows(view, &placed, parent, key, &translated.hostnames),
+            true => Err(Condition::faults(
+                ConditionType::Accepted,
+                Reason::UnsupportedValue,
+                translated.hostname_errors.clone(),
+            )),
+            false => rows(view, &placed, parent, key, &translated.hostnames)
+                .map_err(|rejection| at_parent(&rejection, &field)),
         };
-        let mut conditions = conditions(translated, rows.as_ref().err());
+        let mut conditions = conditions(translated, rows.as_ref().err().cloned());
         conditions.shrink_to_fit();
         parents.push(ParentFacts { parent_ref: parent.clone(), conditions });
         // The same route by another parentRef counts once.
@@ -59,15 +72,10 @@ pub(crate) fn attach(view: &impl View, key: &NamespacedName) -> Option<Attachmen
 }
 
 /// What to tell about a route at a parent, which may have rejected it.
-fn conditions(translated: &TranslatedRoute, rejected: Option<&Rejection>) -> Vec<Condition> {
+fn conditions(translated: &TranslatedRoute, rejected: Option<Condition>) -> Vec<Condition> {
     let mut conditions = match rejected {
         None => translated.conditions(),
-        Some(Rejection { reason, message }) => {
-            vec![
-                Condition::bad(ConditionType::Accepted, *reason, message.clone()),
-                translated.resolved_refs(),
-            ]
-        }
+        Some(rejected) => vec![with_broken_rules(rejected, translated), translated.resolved_refs()],
     };
     if !translated.is_nowhere() && !translated.hostname_errors.is_empty() {
         add_dropped_hostnames(&mut conditions, &translated.hostname_errors);
@@ -75,18 +83,37 @@ fn conditions(translated: &TranslatedRoute, rejected: Option<&Rejection>) -> Vec
     conditions
 }
 
+/// Tells also of what is wrong with the rules, which would show only once the parent is right.
+fn with_broken_rules(mut rejected: Condition, translated: &TranslatedRoute) -> Condition {
+    if translated.broken.is_empty() {
+        return rejected;
+    }
+    let broken: Vec<_> = translated.broken.iter().map(|rejection| rejection.detail.clone()).collect();
+    rejected.message = format!("{}; {}", rejected.message, joined(&broken)).into();
+    rejected.details = [&*rejected.details, &broken].concat().into();
+    rejected
+}
+
 /// Tells of hostnames that are left out, beside the rules that are.
-fn add_dropped_hostnames(conditions: &mut Vec<Condition>, errors: &[String]) {
-    let message = format!("Dropped hostname(s): {}", errors.join("; "));
+fn add_dropped_hostnames(conditions: &mut Vec<Condition>, errors: &[Detail]) {
+    let dropped =
+        Condition::faults(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, errors.to_vec());
+    let message = format!("Dropped hostname(s): {}", dropped.message);
     let told = conditions.iter_mut().find(|condition| condition.kind == ConditionType::PartiallyInvalid);
     match told {
-        Some(condition) => condition.message = format!("{}; {message}", condition.message).into(),
-        None => conditions.push(Condition::bad(
-            ConditionType::PartiallyInvalid,
-            Reason::UnsupportedValue,
-            message,
-        )),
+        Some(condition) => {
+            condition.message = format!("{}; {message}", condition.message).into();
+            condition.details = [&*condition.details, errors].concat().into();
+        }
+        None => conditions.push(dropped.in_words(message)),
     }
+}
+
+/// A condition of the parent, which the status names already: only whoever reads files needs the field.
+fn at_parent(rejection: &Rejection, field: &str) -> Condition {
+    let detail = rejection.detail.clone().under(field);
+    let text = detail.text.clone();
+    Condition::faults(ConditionType::Accepted, rejection.reason, vec![detail]).in_words(text)
 }
 
 /// The parents of a route about which nothing is known.
@@ -115,20 +142,38 @@ fn rows(
     let gateway = &placed.gateway;
     let meant: Vec<_> = placed.listeners.iter().filter(|listener| is_meant(listener, parent)).collect();
     if meant.is_empty() {
-        let message = format!("Gateway {gateway} has no listener {}", describe(parent));
-        return Err(Rejection::new(Reason::NoMatchingParent, message));
+        let names: Vec<_> = placed
+            .listeners
+            .iter()
+            .map(|listener| format!("{} (port {})", listener.spec.name, listener.spec.port))
+            .collect();
+        let has = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let text = format!("Gateway {gateway} has no listener {}; it has {has}", describe(parent));
+        let field = if parent.section_name.is_some() { "sectionName" } else { "port" };
+        return Err(Rejection::at(Reason::NoMatchingParent, field, text));
     }
     let is_allowed = |listener: &&Listener| {
         is_kind_allowed(listener, KIND) && is_namespace_allowed(view, gateway, listener, &route.namespace)
     };
+    let is_unusable =
+        meant.iter().all(|listener| listener.rejected.is_some() && !is_kind_allowed(listener, KIND));
     let allowed: Vec<_> = meant.into_iter().filter(is_allowed).collect();
-    if allowed.is_empty() {
-        let message =
-            format!("no listener of Gateway {gateway} allows {KIND} from namespace {}", route.namespace);
-        return Err(Rejection::new(Reason::NotAllowedByListeners, message));
+    if allowed.is_empty() && is_unusable {
+        let object = ObjectRef::namespaced(gateway_api::GROUP, "Gateway", &gateway.namespace, &gateway.name);
+        let text = format!("{object} has no valid listener for this route: see its status");
+        return Err(Rejection::unusable(Reason::NotAllowedByListeners, object, text));
     }
+    if allowed.is_empty() {
+        let text = format!(
+            "no listener of Gateway {gateway} allows {KIND} from namespace {}; the Gateway's \
+             spec.listeners[].allowedRoutes decides, and by default allows its own namespace only",
+            route.namespace
+        );
+        return Err(Rejection::new(Reason::NotAllowedByListeners, text));
+    }
+    let hostnames_of: Vec<_> = allowed.iter().map(|listener| &listener.hostname).collect();
     let rows: Vec<_> = allowed
-        .into_iter()
+        .iter()
         .flat_map(|listener| {
             let is_served = !placed.is_rejected && listener.is_served();
             common_hostnames(&listener.hostname, hostnames).map(move |(original, effective)| Row {
@@ -141,8 +186,12 @@ fn rows(
         })
         .collect();
     if rows.is_empty() {
-        let message = format!("no listener of Gateway {gateway} has a hostname in common with this route");
-        return Err(Rejection::new(Reason::NoMatchingListenerHostname, message));
+        let served: BTreeSet<_> = hostnames_of.iter().map(ToString::to_string).collect();
+        let text = format!(
+            "no listener of Gateway {gateway} has a hostname in common with this route; they have {}",
+            served.into_iter().collect::<Vec<_>>().join(", ")
+        );
+        return Err(Rejection::new(Reason::NoMatchingListenerHostname, text));
     }
     Ok(rows)
 }

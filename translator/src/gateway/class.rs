@@ -6,11 +6,14 @@ use crds::gateway_api::part::ParentRef;
 use crds::gateway_api::{self, Gateway, GatewayClass};
 use crds::{NamespacedName, ObjectRef};
 
-use super::parameters;
+use super::{listener, parameters};
 use crate::features;
 use crate::gateway::facts::ClassFace;
 use crate::gateway::view::View;
-use crate::status::{ClassFacts, Condition, ConditionType, Facts, GatewayFacts, Reason, Rejection, Report};
+use crate::status::{
+    ClassFacts, Condition, ConditionType, Detail, Facts, GatewayFacts, ListenerFacts, Reason, Rejection,
+    Report,
+};
 
 /// The controllers that serve the kinds of both dialects, too, and tell about them in the same conditions.
 const PEERS: [&str; 4] = [
@@ -43,9 +46,7 @@ pub(crate) fn read(view: &impl View, name: &str) -> Option<ClassFace> {
     let is_own_network = settings.addressing.is_own_network();
     let parameters = if is_own_network { parameters::of_class(view, class) } else { Ok(None) };
     let condition = match &parameters {
-        Err(Rejection { reason, message }) => {
-            Condition::bad(ConditionType::Accepted, *reason, message.clone())
-        }
+        Err(rejection) => Condition::rejected(ConditionType::Accepted, rejection),
         Ok(_) => Condition::good(ConditionType::Accepted, Reason::Accepted, "served by Chancery"),
     };
     let (release, version) = features::installed(view);
@@ -71,13 +72,20 @@ pub(crate) fn report_of_classless(view: &impl View, key: &NamespacedName) -> Opt
         return None;
     }
     let gateway = view.object::<Gateway>(key)?;
-    let class = &gateway.spec.gateway_class_name;
-    let known = view.classes().join(", ");
-    let message = format!("spec.gatewayClassName: {class:?} is not served here; {known} is");
+    let (kind, reason) = (ConditionType::Accepted, Reason::Invalid);
+    let fault = unserved_class(view, &gateway.spec.gateway_class_name);
+    // What else is wrong is told as well.
+    let listeners = listener::listeners(gateway).into_iter().map(|listener| ListenerFacts {
+        conditions: listener.conditions().into_iter().filter(|condition| condition.is_problem()).collect(),
+        name: listener.spec.name,
+        port: listener.port,
+        supported_kinds: listener.kinds,
+        attached_routes: 0,
+    });
     let facts = GatewayFacts {
         addresses: Vec::new(),
-        conditions: vec![Condition::bad(ConditionType::Accepted, Reason::Invalid, message)],
-        listeners: Vec::new(),
+        conditions: vec![Condition::faults(kind, reason, vec![fault])],
+        listeners: listeners.collect(),
     };
     Some(Report {
         object: ObjectRef::namespaced(gateway_api::GROUP, "Gateway", &key.namespace, &key.name),
@@ -86,24 +94,47 @@ pub(crate) fn report_of_classless(view: &impl View, key: &NamespacedName) -> Opt
     })
 }
 
+/// Says which classes are served, and how this one can be.
+fn unserved_class(view: &impl View, class: &str) -> Detail {
+    let own = &view.settings().controller_name;
+    let remedy = match view.object::<GatewayClass>(&NamespacedName::new("", class)) {
+        Some(object) => format!(
+            "its GatewayClass belongs to the controller {}; the spec.controllerName there would have to be {own}",
+            object.spec.controller_name
+        ),
+        None => format!(
+            "to serve {class} as well, add a GatewayClass of this name with spec.controllerName: {own}"
+        ),
+    };
+    let known = view.classes().join(", ");
+    let text = format!("the class {class:?} is not served here, which these are: {known}; {remedy}");
+    Detail::at("spec.gatewayClassName", text)
+}
+
 /// What to tell of a parent that is no Gateway of ours. Nothing where it may be somebody else's.
 pub(crate) fn nobodys_parent(
     view: &impl View,
     parent: &ParentRef,
     gateway: Option<&NamespacedName>,
-) -> Option<Condition> {
+) -> Option<Rejection> {
     if !view.settings().sole_controller {
         return None;
     }
-    let (reason, message) = match gateway {
+    Some(match gateway {
         None => {
             let kind = parent.kind.as_deref().unwrap_or_default();
-            (Reason::InvalidKind, format!("a parent of kind {kind:?} is not supported yet"))
+            Rejection::new(Reason::InvalidKind, format!("a parent of kind {kind:?} is not supported yet"))
         }
-        Some(gateway) if view.object::<Gateway>(gateway).is_some() => {
-            (Reason::NoMatchingParent, format!("Gateway {gateway} is not served here: see its status"))
+        Some(gateway) => {
+            let object =
+                ObjectRef::namespaced(gateway_api::GROUP, "Gateway", &gateway.namespace, &gateway.name);
+            match view.object::<Gateway>(gateway) {
+                Some(_) => {
+                    let text = format!("{object} is not served here: see its status");
+                    Rejection::unusable(Reason::NoMatchingParent, object, text)
+                }
+                None => Rejection::missing(Reason::NoMatchingParent, object),
+            }
         }
-        Some(gateway) => (Reason::NoMatchingParent, format!("Gateway {gateway} does not exist")),
-    };
-    Some(Condition::bad(ConditionType::Accepted, reason, message))
+    })
 }

@@ -17,7 +17,7 @@ const ANY: &str = "*";
 /// Reads a CORS filter.
 pub(crate) fn read(spec: &CorsSpec, field: &str) -> Result<Cors, Rejection> {
     let refuse = |member: &str, message: String| {
-        Rejection::new(Reason::UnsupportedValue, format!("{field}.{member}: {message}"))
+        Rejection::at(Reason::UnsupportedValue, format!("{field}.{member}"), message)
     };
     let lower = |name: &str| header::name_token(name);
     let methods = names(&spec.allow_methods, method).map_err(|error| refuse("allowMethods", error))?;
@@ -139,7 +139,7 @@ mod tests {
         for bad in
             ["foo.com", "ftp://foo.com", "https://", "https://*foo.com", "https://foo.com:0x", "https://a/b"]
         {
-            let error = read(&spec(&[bad]), "f").unwrap_err().message;
+            let error = read(&spec(&[bad]), "f").unwrap_err().message();
             assert!(error.starts_with("f.allowOrigins: "), "{error}");
         }
         assert_eq!(read(&spec(&["*"]), "f").unwrap().origins, Origins::Any);
@@ -168,9 +168,9 @@ mod tests {
             ..CorsSpec::default()
         };
         assert_eq!(read(&starred(false), "f").unwrap().expose, NameList::Any);
-        assert!(read(&starred(true), "f").unwrap_err().message.contains("exposeHeaders"));
+        assert!(read(&starred(true), "f").unwrap_err().message().contains("exposeHeaders"));
         let zero = CorsSpec { max_age: Some(0), ..CorsSpec::default() };
-        assert!(read(&zero, "f").unwrap_err().message.contains("maxAge"));
+        assert!(read(&zero, "f").unwrap_err().message().contains("maxAge"));
         assert_eq!(read(&CorsSpec::default(), "f").unwrap().max_age, 5);
     }
 }

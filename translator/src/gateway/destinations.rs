@@ -46,7 +46,7 @@ impl<V: View> RuleTranslator<'_, V> {
             let resolved = self.resolve(backend_ref, out);
             // Also where the other is wrong: everything that is wrong is told.
             let (face, filters) = (
-                resolved.map_err(|error| out.ref_errors.push(error.within(&field))).ok(),
+                resolved.map_err(|error| out.ref_errors.push(error.under(&field))).ok(),
                 filters.map_err(|error| out.broken.push(error)).ok(),
             );
             let made = face.zip(filters).and_then(|(face, (filters, chain, mirrors))| {

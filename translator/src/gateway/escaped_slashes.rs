@@ -21,10 +21,8 @@ pub(crate) fn of_gateway(gateway: &Gateway) -> Result<EscapedSlashes, Rejection>
         Some("reject") => Ok(EscapedSlashes::Reject),
         Some("keep") => Ok(EscapedSlashes::Keep),
         Some(other) => {
-            let message = format!(
-                "metadata.annotations[{ANNOTATION}]: {other:?} is neither \"redirect\", \"reject\" nor \"keep\""
-            );
-            Err(Rejection::new(Reason::Invalid, message))
+            let text = format!("{other:?} is neither \"redirect\", \"reject\" nor \"keep\"");
+            Err(Rejection::at(Reason::Invalid, format!("metadata.annotations[{ANNOTATION}]"), text))
         }
     }
 }

@@ -56,18 +56,18 @@ pub(crate) fn read(filters: &[Filter], field: &str) -> Result<Filters, Rejection
         let name = filter.kind.as_str();
         let may_repeat = matches!(filter.kind, FilterType::ExtensionRef | FilterType::RequestMirror);
         if !seen.insert(filter.kind) && !may_repeat {
-            let message = format!("{field}: {name} stands more than once");
-            return Err(Rejection::new(Reason::IncompatibleFilters, message));
+            let text = format!("{name} stands more than once");
+            return Err(Rejection::at(Reason::IncompatibleFilters, field, text));
         }
         read.add(filter, &field)?;
     }
     if read.redirect.is_some() && (read.host.is_some() || read.path.is_some()) {
-        let message = format!("{field}: a RequestRedirect and a URLRewrite exclude each other");
-        return Err(Rejection::new(Reason::IncompatibleFilters, message));
+        let text = "a RequestRedirect and a URLRewrite exclude each other";
+        return Err(Rejection::at(Reason::IncompatibleFilters, field, text));
     }
     if read.redirect.is_some() && !read.mirrors.is_empty() {
-        let message = format!("{field}: a RequestRedirect and a RequestMirror exclude each other");
-        return Err(Rejection::new(Reason::IncompatibleFilters, message));
+        let text = "a RequestRedirect and a RequestMirror exclude each other";
+        return Err(Rejection::at(Reason::IncompatibleFilters, field, text));
     }
     Ok(read)
 }
@@ -77,9 +77,8 @@ pub(crate) fn read_backend(filters: &[Filter], field: &str) -> Result<Filters, R
     let read = read(filters, field)?;
     let unsupported = [("RequestRedirect", read.redirect.is_some()), ("CORS", read.cors.is_some())];
     if let Some((name, _)) = unsupported.iter().find(|(_, present)| *present) {
-        let message =
-            format!("{field}: a filter of type {name} is supported at the rule, not at a backend reference");
-        return Err(Rejection::new(Reason::UnsupportedValue, message));
+        let text = format!("a filter of type {name} is supported at the rule, not at a backend reference");
+        return Err(Rejection::at(Reason::UnsupportedValue, field, text));
     }
     Ok(read)
 }
@@ -116,8 +115,8 @@ impl Filters {
                 Ok(())
             }
             Member::ExternalAuth => {
-                let message = format!("{place}: {} is not supported yet", filter.kind.as_str());
-                Err(Rejection::new(Reason::UnsupportedValue, message))
+                let text = format!("{} is not supported yet", filter.kind.as_str());
+                Err(Rejection::at(Reason::UnsupportedValue, place, text))
             }
         }
     }
@@ -135,8 +134,8 @@ impl Filters {
     /// Notes the `Host` to send, of which there is one.
     fn set_host(&mut self, host: String, field: &str) -> Result<(), Rejection> {
         if self.host.replace(HostRewrite::Literal(host)).is_some() {
-            let message = format!("{field}: another filter beside it sets Host, too");
-            return Err(Rejection::new(Reason::IncompatibleFilters, message));
+            let text = "another filter beside it sets Host, too";
+            return Err(Rejection::at(Reason::IncompatibleFilters, field, text));
         }
         Ok(())
     }
@@ -178,21 +177,23 @@ fn prefix_of(matched: &PathMatch, field: &str) -> Result<String, Rejection> {
     match matched {
         PathMatch::Prefix(prefix) => Ok(prefix.clone()),
         PathMatch::Exact(_) | PathMatch::Regex(_) => {
-            let message = format!("{field}.path.replacePrefixMatch: the match is not of type PathPrefix");
-            Err(Rejection::new(Reason::IncompatibleFilters, message))
+            let field = format!("{field}.path.replacePrefixMatch");
+            Err(Rejection::at(Reason::IncompatibleFilters, field, "the match is not of type PathPrefix"))
         }
     }
 }
 
 /// The member that a filter's type names. Others beside it would be ignored, and are refused.
 fn only_member<'a>(filter: &'a Filter, field: &str) -> Result<&'a Member, Rejection> {
-    let refuse = |message: String| Rejection::new(Reason::UnsupportedValue, message);
+    let refuse = |member: &str, text: String| {
+        Rejection::at(Reason::UnsupportedValue, format!("{field}.{member}"), text)
+    };
     if let Some(other) = filter.members.iter().find(|member| member.belongs_to() != filter.kind) {
         let (member, kind) = (other.belongs_to().member(), filter.kind.as_str());
-        return Err(refuse(format!("{field}.{member}: has no effect in a filter of type {kind}")));
+        return Err(refuse(member, format!("has no effect in a filter of type {kind}")));
     }
     let member = filter.members.first();
-    member.ok_or_else(|| refuse(format!("{field}.{}: is required by the type", filter.kind.member())))
+    member.ok_or_else(|| refuse(filter.kind.member(), "is required by the type".to_owned()))
 }
 
 fn redirect(spec: &RequestRedirect, field: &str) -> Result<RedirectFilter, Rejection> {
@@ -202,7 +203,11 @@ fn redirect(spec: &RequestRedirect, field: &str) -> Result<RedirectFilter, Rejec
         Ok(change)
     });
     let invalid = |member: &str, value: i64| {
-        Rejection::new(Reason::UnsupportedValue, format!("{field}.{member}: {value} is not possible"))
+        Rejection::at(
+            Reason::UnsupportedValue,
+            format!("{field}.{member}"),
+            format!("{value} is not possible"),
+        )
     };
     let status = spec.status_code.unwrap_or(302);
     let status = match status {
@@ -234,7 +239,7 @@ fn path_change(path: &PathModifier, field: &str) -> Result<PathChange, Rejection
         ("replacePrefixMatch", prefix, "replaceFullPath", full)
     };
     let refuse = |name: &str, message: &str| {
-        Rejection::new(Reason::UnsupportedValue, format!("{field}.{name}: {message}"))
+        Rejection::at(Reason::UnsupportedValue, format!("{field}.{name}"), message)
     };
     if other.is_some() {
         return Err(refuse(other_name, "has no effect beside this type"));
@@ -254,16 +259,15 @@ fn path_change(path: &PathModifier, field: &str) -> Result<PathChange, Rejection
 fn refuse_query_of_prefix(change: &PathChange, field: &str) -> Result<(), Rejection> {
     match change {
         PathChange::Prefix(to) if to.contains('?') => {
-            let message = format!("{field}.replacePrefixMatch: a redirect's prefix cannot hold a query");
-            Err(Rejection::new(Reason::UnsupportedValue, message))
+            let field = format!("{field}.replacePrefixMatch");
+            Err(Rejection::at(Reason::UnsupportedValue, field, "a redirect's prefix cannot hold a query"))
         }
         _ => Ok(()),
     }
 }
 
 fn plain_hostname(hostname: &str, field: &str) -> Result<String, Rejection> {
-    let refuse =
-        |error: String| Rejection::new(Reason::UnsupportedValue, format!("{field}.hostname: {error}"));
+    let refuse = |error: String| Rejection::at(Reason::UnsupportedValue, format!("{field}.hostname"), error);
     match validate::hostname(hostname).map_err(refuse)? {
         ir::Hostname::Exact(name) => Ok(name.to_string()),
         ir::Hostname::Wildcard(_) | ir::Hostname::Any => Err(refuse("a wildcard names no host".to_owned())),

@@ -76,7 +76,7 @@ impl Reader<'_> {
 }
 
 fn refuse(place: &str, message: &str) -> Rejection {
-    Rejection::new(Reason::UnsupportedValue, format!("{place}: {message}"))
+    Rejection::at(Reason::UnsupportedValue, place, message)
 }
 
 /// Checks the value of a `Host` header: a host name or an address, perhaps with a port (RFC 9110 §7.2).
@@ -115,7 +115,7 @@ mod tests {
             add: headers(add),
             remove: remove.iter().map(|name| (*name).into()).collect(),
         };
-        read(&modifier, Direction::Request, "f").map_err(|rejection| rejection.message)
+        read(&modifier, Direction::Request, "f").map_err(|rejection| rejection.message())
     }
 
     #[test]

@@ -9,7 +9,7 @@ use ir::{HeaderMatch, PathMatch, Precedence, QueryParamMatch, RouteMatch, String
 
 use super::{path, validate};
 use crate::AiEngine;
-use crate::status::Reason;
+use crate::status::{Detail, Reason};
 
 /// Headers of a request that the listener's connection manager takes away, or answers itself, before it
 /// looks for a route (tried on Envoy 1.40 with the settings of `xds/hcm.rs`).
@@ -40,8 +40,8 @@ const NEVER_SEEN: [&str; 20] = [
 #[derive(Debug)]
 pub(crate) struct BadMatch {
     pub reason: Reason,
-    /// Names the field.
-    pub message: String,
+    /// All that is wrong with it.
+    pub details: Vec<Detail>,
     /// The part of the match that is understood, if requests may have been meant that it takes.
     pub guard: Option<Box<Guard>>,
 }
@@ -58,11 +58,11 @@ pub(crate) struct Guard {
 /// What is wrong with a part of a match.
 enum Problem {
     /// It is not understood.
-    Unknown(String),
+    Unknown(Detail),
     /// It needs the AI engine, which is not there.
-    NoEngine(String),
+    NoEngine(Detail),
     /// No request has it.
-    Never(String),
+    Never(Detail),
 }
 
 /// What matches are held to.
@@ -82,15 +82,16 @@ impl Checks<'_> {
 
 /// Reads one match.
 pub(crate) fn read(spec: &Match, field: &str, checks: Checks<'_>) -> Result<RouteMatch, BadMatch> {
-    let path = path(spec, &format!("{field}.path"), checks).map_err(|message| BadMatch {
+    let path = path(spec, &format!("{field}.path"), checks).map_err(|detail| BadMatch {
         reason: Reason::UnsupportedValue,
-        message,
+        details: vec![detail],
         guard: None,
     })?;
     let mut problems = Vec::new();
     let method = spec.method.as_ref().map(method_name);
     if spec.method == Some(Method::Connect) {
-        problems.push(Problem::Never(format!("{field}.method: no listener takes CONNECT requests")));
+        let text = "no listener takes CONNECT requests";
+        problems.push(Problem::Never(Detail::at(format!("{field}.method"), text)));
     }
     let (mut headers, mut query_params) = (BTreeMap::new(), BTreeMap::new());
     for (index, header) in spec.headers.iter().enumerate() {
@@ -121,18 +122,17 @@ fn bad_match(spec: &Match, matches: RouteMatch, problems: Vec<Problem>) -> BadMa
     let is_never = problems.iter().any(|problem| matches!(problem, Problem::Never(_)));
     let lacks_engine = problems.iter().any(|problem| matches!(problem, Problem::NoEngine(_)));
     let reason = if lacks_engine { Reason::AiEngineUnavailable } else { Reason::UnsupportedValue };
-    let messages = problems.into_iter().map(|problem| match problem {
-        Problem::Unknown(message) | Problem::NoEngine(message) | Problem::Never(message) => message,
+    let details = problems.into_iter().map(|problem| match problem {
+        Problem::Unknown(detail) | Problem::NoEngine(detail) | Problem::Never(detail) => detail,
     });
-    let message = messages.collect::<Vec<_>>().join("; ");
     let guard = (!is_never).then(|| {
         let precedence = matches.precedence().with_counts(spec.headers.len(), spec.query_params.len());
         Box::new(Guard { matches, precedence })
     });
-    BadMatch { reason, message, guard }
+    BadMatch { reason, details: details.collect(), guard }
 }
 
-fn path(spec: &Match, field: &str, checks: Checks<'_>) -> Result<PathMatch, String> {
+fn path(spec: &Match, field: &str, checks: Checks<'_>) -> Result<PathMatch, Detail> {
     let value = &*spec.path;
     let read = match spec.path_type {
         PathType::Exact => path::matched(value).map(PathMatch::Exact),
@@ -141,7 +141,7 @@ fn path(spec: &Match, field: &str, checks: Checks<'_>) -> Result<PathMatch, Stri
         }
         PathType::RegularExpression => checks.regex(value).map(|()| PathMatch::Regex(value.to_owned())),
     };
-    read.map_err(|error| format!("{field}.value: {error}"))
+    read.map_err(|error| Detail::at(format!("{field}.value"), error))
 }
 
 /// `/abc/` and `/abc` are the same prefix (Gateway API, `PathMatchType`).
@@ -157,30 +157,29 @@ fn read_header(
     field: &str,
     checks: Checks<'_>,
 ) -> Result<(String, StringMatch), Problem> {
-    let name =
-        header::name_token(name).map_err(|error| Problem::Unknown(format!("{field}.name: {error}")))?;
-    let never = |message: String| Err(Problem::Never(format!("{field}.{message}")));
+    let unknown = |error: String| Problem::Unknown(Detail::at(format!("{field}.name"), error));
+    let name = header::name_token(name).map_err(unknown)?;
+    let never =
+        |member: &str, text: String| Err(Problem::Never(Detail::at(format!("{field}.{member}"), text)));
     if let (MODEL_HEADER, AiEngine::Unavailable(reason)) = (name.as_str(), checks.ai_engine) {
-        return Err(Problem::NoEngine(format!(
-            "{field}: to choose a route by the model of a request needs the AI engine, which the proxies do not have: \
-             {reason}"
-        )));
+        let text = format!(
+            "to choose a route by the model of a request needs the AI engine, which the proxies do not have: {reason}"
+        );
+        return Err(Problem::NoEngine(Detail::at(field, text)));
     }
     if name.contains('_') {
-        return never(format!(
-            "name: a request with a header like {name:?} is refused, because of its underscore"
-        ));
+        let text = format!("a request with a header like {name:?} is refused, because of its underscore");
+        return never("name", text);
     }
     if NEVER_SEEN.contains(&name.as_str()) {
-        return never(format!(
-            "name: the proxy takes {name:?} from every request before it looks for a route"
-        ));
+        let text = format!("the proxy takes {name:?} from every request before it looks for a route");
+        return never("name", text);
     }
     if !is_regex && value.trim_matches([' ', '\t']) != value {
-        return never("value: a header's value never begins or ends with white space".to_owned());
+        return never("value", "a header's value never begins or ends with white space".to_owned());
     }
     if !is_regex && value.chars().any(|char| char.is_control() && char != '\t') {
-        return never("value: a header's value never holds a control character".to_owned());
+        return never("value", "a header's value never holds a control character".to_owned());
     }
     Ok((name, string_match(is_regex, value, field, checks)?))
 }
@@ -194,13 +193,15 @@ fn read_param(
 ) -> Result<StringMatch, Problem> {
     // The API writes them like names of headers, but with case.
     if header::name_token(name).is_err() {
-        return Err(Problem::Unknown(format!("{field}.name: {name:?} is not possible")));
+        let text = format!("{name:?} is not possible");
+        return Err(Problem::Unknown(Detail::at(format!("{field}.name"), text)));
     }
     let never = |member: &str, text: &str| {
-        Err(Problem::Never(format!(
-            "{field}.{member}: {text:?} cannot stand in a query, which is compared as the client sends it; \
-             write it with escapes, such as %20 for a space"
-        )))
+        let text = format!(
+            "{text:?} cannot stand in a query, which is compared as the client sends it; write it with escapes, such \
+             as %20 for a space"
+        );
+        Err(Problem::Never(Detail::at(format!("{field}.{member}"), text)))
     };
     if name.contains(['#', '&']) {
         return never("name", name);
@@ -219,7 +220,7 @@ fn string_match(
     checks: Checks<'_>,
 ) -> Result<StringMatch, Problem> {
     if is_regex {
-        checks.regex(value).map_err(|error| Problem::Unknown(format!("{field}.value: {error}")))?;
+        checks.regex(value).map_err(|error| Problem::Unknown(Detail::at(format!("{field}.value"), error)))?;
         return Ok(StringMatch::Regex(value.to_owned()));
     }
     Ok(StringMatch::Exact(value.to_owned()))

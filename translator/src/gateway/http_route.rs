@@ -18,17 +18,17 @@ use crate::gateway::facts::{
     ByPlace, OrderedRoute, Place, RULE_BROKEN, RouteContent, TranslatedRoute, Varying,
 };
 use crate::gateway::view::View;
-use crate::status::{Reason, Rejection};
+use crate::status::{Detail, Reason, Rejection};
 use crate::xds;
 
 /// The largest weight of a backend (Gateway API, `BackendRef.weight`).
 const MAX_WEIGHT: i32 = 1_000_000;
 
 /// The hostnames of an HTTPRoute; those that are no hostnames are left out and reported.
-fn hostnames(route: &HttpRoute) -> (Vec<Hostname>, Vec<String>) {
+fn hostnames(route: &HttpRoute) -> (Vec<Hostname>, Vec<Detail>) {
     let written = route.hostnames.iter().enumerate();
     let parsed = written.map(|(index, text)| {
-        validate::hostname(text).map_err(|error| format!("spec.hostnames[{index}]: {error}"))
+        validate::hostname(text).map_err(|error| Detail::at(format!("spec.hostnames[{index}]"), error))
     });
     let (good, bad): (Vec<_>, Vec<_>) = parsed.partition(Result::is_ok);
     (good.into_iter().flatten().collect(), bad.into_iter().filter_map(Result::err).collect())
@@ -225,8 +225,8 @@ impl<V: View> RuleTranslator<'_, V> {
         let read = rule.matches.iter().enumerate().filter_map(|(index, spec)| {
             match http_match::read(spec, &format!("{}.matches[{index}]", self.field), checks) {
                 Ok(matches) => Some((index, ReadMatch::whole(matches))),
-                Err(BadMatch { reason, message, guard }) => {
-                    out.broken.push(Rejection::new(reason, message));
+                Err(BadMatch { reason, details, guard }) => {
+                    out.broken.extend(details.into_iter().map(|detail| Rejection { reason, detail }));
                     guard.map(|guard| {
                         let Guard { matches, precedence } = *guard;
                         (index, ReadMatch { matches, precedence, is_guard: true })
@@ -258,19 +258,20 @@ impl<V: View> RuleTranslator<'_, V> {
     fn read_rule(&self, rule: &Rule) -> Result<Prepared, Rejection> {
         let field = &self.field;
         if rule.session_persistence.is_some() {
-            let message = format!("{field}.sessionPersistence: is not supported");
-            return Err(Rejection::new(Reason::UnsupportedValue, message));
+            let field = format!("{field}.sessionPersistence");
+            return Err(Rejection::at(Reason::UnsupportedValue, field, "is not supported"));
         }
         for (index, backend) in rule.backend_refs.iter().enumerate() {
             if backend.weight.is_some_and(|weight| !(0..=MAX_WEIGHT).contains(&weight)) {
-                let message = format!("{field}.backendRefs[{index}].weight: is not from 0 to {MAX_WEIGHT}");
-                return Err(Rejection::new(Reason::UnsupportedValue, message));
+                let field = format!("{field}.backendRefs[{index}].weight");
+                let text = format!("is not from 0 to {MAX_WEIGHT}");
+                return Err(Rejection::at(Reason::UnsupportedValue, field, text));
             }
         }
         let filters = filter::read(&rule.filters, &format!("{field}.filters"))?;
         if filters.is_redirect() && !rule.backend_refs.is_empty() {
-            let message = format!("{field}: a RequestRedirect and backendRefs exclude each other");
-            return Err(Rejection::new(Reason::IncompatibleFilters, message));
+            let text = "a RequestRedirect and backendRefs exclude each other";
+            return Err(Rejection::at(Reason::IncompatibleFilters, field, text));
         }
         let limits = time_limits::read(rule.timeouts.as_deref(), &format!("{field}.timeouts"))?;
         let retry = retry::read(rule.retry.as_deref(), &format!("{field}.retry"))?;
@@ -284,10 +285,7 @@ impl<V: View> RuleTranslator<'_, V> {
         matched: &RouteMatch,
     ) -> Result<Action, Rejection> {
         let Prepared { filters, limits, retry, mirrors } = prepared;
-        let at_rule = |rejection: Rejection| Rejection {
-            message: format!("{}: {}", self.field, rejection.message),
-            ..rejection
-        };
+        let at_rule = |rejection: Rejection| rejection.within(&self.field);
         let action = if let Some(redirect) = filters.redirect(&matched.path) {
             RouteAction::Redirect(redirect.map_err(at_rule)?)
         } else if destinations
@@ -302,11 +300,9 @@ impl<V: View> RuleTranslator<'_, V> {
                 list.push(with_rewrite(destination, filters, matched).map_err(at_rule)?);
             }
             if retry.is_some() && destinations.any_ai {
-                let message = format!(
-                    "{}.retry: is not supported for AI providers; a pool has priority groups",
-                    self.field
-                );
-                return Err(Rejection::new(Reason::UnsupportedValue, message));
+                let text = "is not supported for AI providers; a pool has priority groups";
+                let field = format!("{}.retry", self.field);
+                return Err(Rejection::at(Reason::UnsupportedValue, field, text));
             }
             let timeouts = limits.timeouts(destinations.any_ai, self.view.settings().stream_idle_timeout);
             RouteAction::Forward(Forward {

@@ -12,7 +12,7 @@ use ir::{Hostname, RouteTableId};
 use super::tls::{self, ListenerTls};
 use super::validate;
 pub(crate) use crate::status::Rejection;
-use crate::status::{Condition, ConditionType, Reason};
+use crate::status::{Condition, ConditionType, Detail, Reason};
 
 /// A listener of a Gateway with what was found out about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +33,7 @@ pub(crate) struct Listener {
     /// What stands against accepting it.
     pub rejected: Option<Rejection>,
     /// What is wrong with `allowedRoutes.kinds`.
-    pub invalid_kinds: Option<String>,
+    pub invalid_kinds: Option<Detail>,
     /// Whether another listener of the Gateway excludes it, and why.
     pub conflict: Option<Rejection>,
     /// What its TLS needs.
@@ -75,14 +75,14 @@ impl ListenerProtocol {
             ("HTTP", _) => Ok(Self::Http),
             ("HTTPS", TlsMode::Terminate) => Ok(Self::Https),
             ("HTTPS", TlsMode::Passthrough) => {
-                let message = "tls.mode: an HTTPS listener ends TLS; Passthrough is for protocol TLS";
-                Err(Rejection::new(Reason::UnsupportedValue, message))
+                let text = "an HTTPS listener ends TLS; Passthrough is for protocol TLS";
+                Err(Rejection::at(Reason::UnsupportedValue, "tls.mode", text))
             }
             ("TLS", TlsMode::Terminate) => Ok(Self::TlsTerminate),
             ("TLS", TlsMode::Passthrough) => Ok(Self::TlsPassthrough),
             (other, _) => {
-                let message = format!("protocol {other:?} is not supported yet; HTTP, HTTPS and TLS are");
-                Err(Rejection::new(Reason::UnsupportedProtocol, message))
+                let text = format!("{other:?} is not supported yet; HTTP, HTTPS and TLS are");
+                Err(Rejection::at(Reason::UnsupportedProtocol, "protocol", text))
             }
         }
     }
@@ -132,11 +132,12 @@ impl Listener {
         let rejected = if let Err(rejection) = &protocol {
             Some(rejection.clone())
         } else if let Some(error) = hostname_error {
-            Some(Rejection::new(Reason::Invalid, format!("hostname: {error}")))
+            Some(Rejection::at(Reason::Invalid, "hostname", error))
         } else if port.is_none() {
-            Some(Rejection::new(Reason::Invalid, format!("port: {} is not a port number", spec.port)))
+            let text = format!("{} is not a port number", spec.port);
+            Some(Rejection::at(Reason::Invalid, "port", text))
         } else if spec.tls.is_some() && protocol == Ok(ListenerProtocol::Http) {
-            Some(Rejection::new(Reason::UnsupportedValue, "tls: an HTTP listener has none"))
+            Some(Rejection::at(Reason::UnsupportedValue, "tls", "an HTTP listener has none"))
         } else {
             tls::refused_options(spec)
         };
@@ -188,44 +189,40 @@ impl Listener {
 
     /// Its conditions.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
-        let unbound = self.unbound.as_ref().map(|message| Rejection::new(Reason::PortUnavailable, message));
+        let unbound = self.unbound.as_ref().map(|text| Rejection::at(Reason::PortUnavailable, "port", text));
         let rejection = self.conflict.as_ref().or(self.rejected.as_ref());
         let rejection = rejection.or(self.tls.rejected.as_ref()).or(unbound.as_ref());
         let accepted = match rejection {
             None => Condition::good(ConditionType::Accepted, Reason::Accepted, "the listener is valid"),
-            Some(Rejection { reason, message }) => {
-                Condition::bad(ConditionType::Accepted, *reason, message.clone())
-            }
+            Some(rejection) => Condition::rejected(ConditionType::Accepted, rejection),
         };
         let programmed = match rejection.or(self.tls_problem()) {
             None => Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy"),
-            Some(Rejection { message, .. }) => {
-                Condition::bad(ConditionType::Programmed, Reason::Invalid, message.clone())
+            Some(rejection) => {
+                Condition::bad(ConditionType::Programmed, Reason::Invalid, rejection.message()).following()
             }
         };
         let conflicted = match &self.conflict {
             None => Condition::good(ConditionType::Conflicted, Reason::NoConflicts, "no conflict"),
-            Some(Rejection { reason, message }) => {
-                Condition::bad(ConditionType::Conflicted, *reason, message.clone())
-            }
+            Some(rejection) => Condition::rejected(ConditionType::Conflicted, rejection),
         };
-        let overlap = self.tls.overlap.as_ref().map(|Rejection { reason, message }| {
-            Condition::bad(ConditionType::OverlappingTLSConfig, *reason, message.clone())
+        let overlap = self.tls.overlap.as_ref().map(|rejection| {
+            Condition::bad(ConditionType::OverlappingTLSConfig, rejection.reason, rejection.message())
         });
         [accepted, self.resolved_refs(), programmed, conflicted].into_iter().chain(overlap).collect()
     }
 
     fn resolved_refs(&self) -> Condition {
-        let kinds = self.invalid_kinds.as_ref();
-        let kinds = kinds.map(|message| Rejection::new(Reason::InvalidRouteKinds, message));
+        let kinds = self.invalid_kinds.clone();
+        let kinds = kinds.map(|detail| Rejection { reason: Reason::InvalidRouteKinds, detail });
         let errors: Vec<_> = self.tls.ref_errors.iter().chain(&kinds).collect();
         match errors.first() {
             None => {
                 Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
             }
             Some(first) => {
-                let messages: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
-                Condition::bad(ConditionType::ResolvedRefs, first.reason, messages.join("; "))
+                let details = errors.iter().map(|error| error.detail.clone()).collect();
+                Condition::faults(ConditionType::ResolvedRefs, first.reason, details)
             }
         }
     }
@@ -235,7 +232,7 @@ impl Listener {
 fn allowed_kinds(
     spec: &gateways::GatewayListeners,
     supported: &[(String, String)],
-) -> (Vec<(String, String)>, Option<String>) {
+) -> (Vec<(String, String)>, Option<Detail>) {
     let wanted = spec.allowed_routes.as_ref().and_then(|allowed| allowed.kinds.as_ref());
     let Some(wanted) = wanted.filter(|kinds| !kinds.is_empty()) else {
         return (supported.to_vec(), None);
@@ -247,11 +244,14 @@ fn allowed_kinds(
     let (valid, invalid): (Vec<_>, Vec<_>) = wanted.partition(|kind| supported.contains(kind));
     let names: Vec<_> = invalid.iter().map(|(group, kind)| format!("{kind}.{group}")).collect();
     let error = (!names.is_empty()).then(|| {
-        format!(
-            "allowedRoutes.kinds: a listener of protocol {} cannot have {}",
-            spec.protocol,
-            names.join(", ")
-        )
+        let protocol = &spec.protocol;
+        let text = match supported.is_empty() {
+            true => {
+                format!("routes of kind {} at protocol {protocol} are not supported yet", names.join(", "))
+            }
+            false => format!("a listener of protocol {protocol} cannot have {}", names.join(", ")),
+        };
+        Detail::at("allowedRoutes.kinds", text)
     });
     (valid, error)
 }
@@ -276,14 +276,14 @@ fn find_conflicts(listeners: &mut [Listener]) {
             let twin =
                 same_port.iter().find(|(other, twin)| other != index && twin.hostname == listener.hostname);
             if families.len() > 1 {
-                let message = format!("port {port} is wanted for several protocols that do not go together");
-                found.push((*index, Rejection::new(Reason::ProtocolConflict, message)));
+                let text = format!("{port} is wanted for several protocols that do not go together");
+                found.push((*index, Rejection::at(Reason::ProtocolConflict, "port", text)));
             } else if let Some((_, twin)) = twin {
-                let message = format!(
+                let text = format!(
                     "listener {} has the same hostname {} on port {port}",
                     twin.spec.name, twin.hostname
                 );
-                found.push((*index, Rejection::new(Reason::HostnameConflict, message)));
+                found.push((*index, Rejection::at(Reason::HostnameConflict, "hostname", text)));
             }
         }
     }

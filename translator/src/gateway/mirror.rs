@@ -25,11 +25,11 @@ impl<V: View> RuleTranslator<'_, V> {
     pub(super) fn mirrors(&self, filters: &Filters, out: &mut TranslatedRoute) -> Result<Mirrors, Rejection> {
         let mut mirrors = Mirrors::default();
         for (field, spec) in &filters.mirrors {
-            let per_million = per_million(spec).map_err(|error| error.within(field))?;
+            let per_million = per_million(spec).map_err(|error| error.under(field))?;
             let face = match self.resolve(&spec.backend, out) {
                 Ok(face) => face,
                 Err(error) => {
-                    out.ref_errors.push(error.within(&format!("{field}.backendRef")));
+                    out.ref_errors.push(error.under(&format!("{field}.backendRef")));
                     continue;
                 }
             };
@@ -48,15 +48,13 @@ impl<V: View> RuleTranslator<'_, V> {
 
 /// A copy goes out as the request does: nothing can be changed in it alone.
 fn needs_more(field: &str) -> Rejection {
-    let message = format!("{field}.backendRef: an AI provider cannot be mirrored to");
-    Rejection::new(Reason::UnsupportedValue, message)
+    let field = format!("{field}.backendRef");
+    Rejection::at(Reason::UnsupportedValue, field, "an AI provider cannot be mirrored to")
 }
 
 /// How many requests of a million are copied.
 fn per_million(spec: &RequestMirror) -> Result<u32, Rejection> {
-    let refuse = |member: &str, message: &str| {
-        Err(Rejection::new(Reason::UnsupportedValue, format!("{member}: {message}")))
-    };
+    let refuse = |member: &str, message: &str| Err(Rejection::at(Reason::UnsupportedValue, member, message));
     let (member, numerator, denominator) = match (spec.percent, spec.fraction) {
         (None, None) => return Ok(MILLION as u32),
         (Some(_), Some(_)) => return refuse("percent", "has no place beside a fraction"),

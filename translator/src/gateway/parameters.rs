@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use crds::gateway_api::{Gateway, GatewayClass};
+use crds::gateway_api::{self, Gateway, GatewayClass};
 use crds::gateway_parameters::{GLOO_GROUP, GROUP, GatewayParameters, GlooGatewayParameters, ParametersRef};
-use crds::{Kind, NamespacedName, ObjectKey};
+use crds::{Kind, NamespacedName, ObjectKey, ObjectRef};
 
 use crate::gateway::facts::{ClassFace, Parameters};
 use crate::gateway::view::View;
@@ -47,8 +47,9 @@ pub(crate) fn of_gateway(
         return Ok(Parameters { kube: None, notes: notes.collect() });
     }
     let of_class = class.parameters.clone().map_err(|error| {
-        let class_name = &gateway.spec.gateway_class_name;
-        Rejection { message: format!("GatewayClass {class_name}: {}", error.message), ..error }
+        let class = ObjectRef::cluster(gateway_api::GROUP, "GatewayClass", &gateway.spec.gateway_class_name);
+        let text = format!("{class}: {}", error.message());
+        Rejection::unusable(error.reason, class, text).within("spec.gatewayClassName")
     })?;
     let own = own.map(|reference| resolve(view, &reference)).transpose()?;
     let mut found = of_class.into_iter().chain(own);
@@ -138,14 +139,16 @@ fn class_reference(class: &GatewayClass) -> Option<Reference> {
 
 fn resolve(view: &impl View, reference: &Reference) -> Result<Parameters, Rejection> {
     let Reference { field, group, kind, namespace, name } = reference;
-    let invalid = |message: String| Rejection::new(Reason::InvalidParameters, format!("{field}: {message}"));
+    let invalid = |text: String| Rejection::at(Reason::InvalidParameters, *field, text);
     if kind != KIND || !([GROUP, GLOO_GROUP].contains(&group.as_str())) {
         return Err(invalid(format!("{kind}.{group} is not a kind of parameters; {KIND}.{GROUP} is")));
     }
     let namespace = namespace.as_ref().ok_or_else(|| invalid("namespace is required".to_owned()))?;
     let key = NamespacedName::new(namespace, name);
     let found = lookup(view, &object_key(group, key.clone()));
-    let (found, _) = found.ok_or_else(|| invalid(format!("{KIND} {key} does not exist")))?;
+    let (found, _) = found.ok_or_else(|| {
+        Rejection::missing(Reason::InvalidParameters, object_key(group, key.clone()).to_ref()).within(field)
+    })?;
     usable(found).map_err(|message| invalid(format!("{KIND} {key}: {message}")))
 }
 

@@ -14,7 +14,8 @@ use crate::Addressing;
 use crate::gateway::facts::{GatewayFace, Placed};
 use crate::gateway::view::View;
 use crate::status::{
-    Condition, ConditionType, Facts, GatewayFacts, ListenerFacts, Reason, Rejection, Report, StatusAddress,
+    Condition, ConditionType, Detail, Facts, GatewayFacts, ListenerFacts, Reason, Rejection, Report,
+    StatusAddress,
 };
 
 /// What to tell about a Gateway; `None` where it is somebody else's.
@@ -57,6 +58,11 @@ fn exposure(
     Ok(bound.map(|address| StatusAddress::Ip(address.to_string())).collect())
 }
 
+/// Says of what is rejected with the Gateway that no proxy has it.
+fn invalid(rejection: &Rejection) -> Condition {
+    Condition::bad(ConditionType::Programmed, Reason::Invalid, rejection.message()).following()
+}
+
 struct Summary<'a> {
     face: &'a GatewayFace,
     placed: &'a Placed,
@@ -71,9 +77,9 @@ impl Summary<'_> {
     fn listeners(&self, attached: impl Fn(&str) -> i32) -> Vec<ListenerFacts> {
         let facts = self.placed.listeners.iter().map(|listener| {
             let mut conditions = listener.conditions();
-            if let Some(Rejection { message, .. }) = &self.face.rejected {
+            if let Some(rejection) = &self.face.rejected {
                 conditions.retain(|condition| condition.kind != ConditionType::Programmed);
-                conditions.push(Condition::bad(ConditionType::Programmed, Reason::Invalid, message.clone()));
+                conditions.push(invalid(rejection));
             }
             ListenerFacts {
                 name: listener.spec.name.clone(),
@@ -87,11 +93,8 @@ impl Summary<'_> {
     }
 
     fn conditions(&self) -> Vec<Condition> {
-        if let Some(Rejection { reason, message }) = &self.face.rejected {
-            return vec![
-                Condition::bad(ConditionType::Accepted, *reason, message.clone()),
-                Condition::bad(ConditionType::Programmed, Reason::Invalid, message.clone()),
-            ];
+        if let Some(rejection) = &self.face.rejected {
+            return vec![Condition::rejected(ConditionType::Accepted, rejection), invalid(rejection)];
         }
         let mut conditions = vec![self.accepted(), self.programmed()];
         conditions.extend(self.resolved_refs());
@@ -109,7 +112,7 @@ impl Summary<'_> {
         }
         let message = self.with_notes(format!("not every listener is valid: see {}", invalid.join(", ")));
         let condition = Condition::good(ConditionType::Accepted, Reason::ListenersNotValid, message);
-        Condition { status: self.placed.is_served(), ..condition }
+        Condition { status: self.placed.is_served(), ..condition }.following()
     }
 
     /// About the certificate that is shown to backends, if there is to be one.
@@ -118,9 +121,7 @@ impl Summary<'_> {
             Ok(_) => {
                 Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
             }
-            Err(Rejection { reason, message }) => {
-                Condition::bad(ConditionType::ResolvedRefs, *reason, message.clone())
-            }
+            Err(rejection) => Condition::rejected(ConditionType::ResolvedRefs, rejection),
         })
     }
 
@@ -128,15 +129,15 @@ impl Summary<'_> {
         let bad =
             |reason, message: &str| Condition::bad(ConditionType::Programmed, reason, message.to_owned());
         match (&self.exposure, self.placed.is_served()) {
-            (Err(Rejection { reason, message }), true) => bad(*reason, message),
+            (Err(rejection), true) => Condition::rejected(ConditionType::Programmed, rejection),
             (Ok(_), true) => {
                 Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy")
             }
             (_, false) => {
                 let unbound = self.placed.listeners.iter().find_map(|listener| listener.unbound.as_deref());
                 match unbound {
-                    Some(first) => bad(Reason::AddressNotUsable, first),
-                    None => bad(Reason::Invalid, "no listener is valid"),
+                    Some(first) => bad(Reason::AddressNotUsable, first).following(),
+                    None => bad(Reason::Invalid, "no listener is valid").following(),
                 }
             }
         }
@@ -171,8 +172,8 @@ fn left_out(gateway: &Gateway) -> Option<Condition> {
         ),
     ];
     let present = fields.iter().filter(|(_, present)| *present);
-    let messages: Vec<_> = present.map(|(field, _)| format!("spec.{field}: is not supported yet")).collect();
-    (!messages.is_empty()).then(|| {
-        Condition::bad(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, messages.join("; "))
-    })
+    let faults: Vec<_> =
+        present.map(|(field, _)| Detail::at(format!("spec.{field}"), "is not supported yet")).collect();
+    (!faults.is_empty())
+        .then(|| Condition::faults(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, faults))
 }

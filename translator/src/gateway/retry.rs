@@ -18,7 +18,7 @@ const LEAST_BACKOFF: Duration = Duration::from_millis(1);
 pub(crate) fn read(spec: Option<&RetrySpec>, field: &str) -> Result<Option<Retry>, Rejection> {
     let Some(spec) = spec else { return Ok(None) };
     let refuse = |member: &str, message: String| {
-        Rejection::new(Reason::UnsupportedValue, format!("{field}.{member}: {message}"))
+        Rejection::at(Reason::UnsupportedValue, format!("{field}.{member}"), message)
     };
     let attempts = match spec.attempts {
         None => DEFAULT_ATTEMPTS,
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn one_retry_is_the_default_and_zero_is_none() {
-        let read = |spec: &RetrySpec| super::read(Some(spec), "f").map_err(|rejection| rejection.message);
+        let read = |spec: &RetrySpec| super::read(Some(spec), "f").map_err(|rejection| rejection.message());
         assert_eq!(
             read(&spec(&[], None, None)),
             Ok(Some(Retry { codes: vec![], attempts: 1, backoff: None }))

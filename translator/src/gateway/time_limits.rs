@@ -55,8 +55,8 @@ pub(crate) fn read(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, R
     if let (Some(Some(request)), Some(Some(backend_request))) = (limits.request, limits.backend_request)
         && backend_request > request
     {
-        let message = format!("{field}.backendRequest: is longer than timeouts.request");
-        return Err(Rejection::new(Reason::UnsupportedValue, message));
+        let field = format!("{field}.backendRequest");
+        return Err(Rejection::at(Reason::UnsupportedValue, field, "is longer than timeouts.request"));
     }
     Ok(limits)
 }
@@ -64,8 +64,9 @@ pub(crate) fn read(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, R
 /// Reads a duration in Gateway API's form, which stands in the member `name` of `field`.
 pub(crate) fn duration(text: Option<&str>, field: &str, name: &str) -> Result<Option<Duration>, Rejection> {
     let parsed = text.map(|text| text.parse::<gateway_api::Duration>()).transpose();
-    let parsed = parsed
-        .map_err(|error| Rejection::new(Reason::UnsupportedValue, format!("{field}.{name}: {error}")))?;
+    let parsed = parsed.map_err(|error| {
+        Rejection::at(Reason::UnsupportedValue, format!("{field}.{name}"), error.to_string())
+    })?;
     Ok(parsed.map(|parsed| Duration::from_millis(parsed.as_millis().try_into().unwrap_or(u64::MAX))))
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crds::gateway_api::Gateway;
 use crds::gateway_parameters::{KubeParameters, ServiceType};
 
-use crate::status::{Reason, Rejection, StatusAddress};
+use crate::status::{Detail, Reason, Rejection, StatusAddress, joined};
 use crate::{Addressing, Settings};
 
 /// What a Gateway asks for; by default for nothing.
@@ -38,23 +38,30 @@ pub(crate) fn read(
             ("IPAddress", None) => wanted.wants_ip = true,
             ("IPAddress", Some(value)) => match usable(value, &wanted.ips, parameters, settings) {
                 Ok(ip) => wanted.ips.push(ip),
-                Err(message) => unusable.push(format!("{field}: {message}")),
+                Err(message) => unusable.push(Detail::at(field, message)),
             },
             ("Hostname", None) => {
-                let message = format!("{field}: a host name cannot be asked for; an IPAddress can");
-                wanted.unusable = Some(Rejection::new(Reason::AddressNotAssigned, message));
+                let text = "a host name cannot be asked for; an IPAddress can";
+                wanted.unusable = Some(Rejection::at(Reason::AddressNotAssigned, field, text));
             }
             ("Hostname", Some(value)) => {
-                unusable.push(format!("{field}: nothing here can give the host name {value:?}"));
+                unusable.push(Detail::at(field, format!("nothing here can give the host name {value:?}")));
             }
             (other, _) => {
-                let message = format!("{field}.type: {other:?} is not supported; IPAddress is");
-                return Err(Rejection::new(Reason::UnsupportedAddress, message));
+                let text = format!("{other:?} is not supported; IPAddress is");
+                return Err(Rejection::at(Reason::UnsupportedAddress, format!("{field}.type"), text));
             }
         }
     }
-    if !unusable.is_empty() {
-        wanted.unusable = Some(Rejection::new(Reason::AddressNotUsable, unusable.join("; ")));
+    match unusable.as_slice() {
+        [] => {}
+        [only] => {
+            wanted.unusable = Some(Rejection { reason: Reason::AddressNotUsable, detail: only.clone() });
+        }
+        several => {
+            let text = joined(several);
+            wanted.unusable = Some(Rejection::new(Reason::AddressNotUsable, text));
+        }
     }
     Ok(wanted)
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::{Detail, Rejection, joined};
+
 macro_rules! names {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident),+ $(,)? }) => {
         $(#[$doc])*
@@ -165,6 +167,11 @@ pub struct Condition {
     pub reason: Reason,
     /// What to tell a person: object and field, and what to do.
     pub message: Cow<'static, str>,
+    /// The same thing by thing, where it is about fields or more than one thing. Of a condition that says that all is
+    /// well: what is to be mended all the same.
+    pub details: Box<[Detail]>,
+    /// Whether it says no more than another condition of the object or of a listener does.
+    pub is_consequence: bool,
 }
 
 impl ConditionType {
@@ -192,16 +199,56 @@ impl ConditionType {
 impl Condition {
     /// A condition that says that all is well.
     pub fn good(kind: ConditionType, reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, status: kind.good(), reason, message: message.into() }
+        Self::plain(kind, kind.good(), reason, message.into())
     }
 
     /// A condition that says that something is wrong.
     pub fn bad(kind: ConditionType, reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, status: !kind.good(), reason, message: message.into() }
+        Self::plain(kind, !kind.good(), reason, message.into())
+    }
+
+    /// A condition that says that something is wrong, and at which fields.
+    pub fn faults(kind: ConditionType, reason: Reason, details: Vec<Detail>) -> Self {
+        let message = joined(&details);
+        Self { details: details.into(), ..Self::bad(kind, reason, message) }
+    }
+
+    /// The same for one thing.
+    pub(crate) fn rejected(kind: ConditionType, rejection: &Rejection) -> Self {
+        Self::faults(kind, rejection.reason, vec![rejection.detail.clone()])
+    }
+
+    /// The same with things that are to be mended all the same.
+    #[must_use]
+    pub(crate) fn with_notes(self, notes: &[Detail]) -> Self {
+        let words = notes.iter().map(|note| format!("; note: {note}"));
+        let message = std::iter::once(self.message.to_string()).chain(words).collect::<String>();
+        Self { message: message.into(), details: notes.into(), ..self }
+    }
+
+    /// The same with other words in the status.
+    #[must_use]
+    pub(crate) fn in_words(self, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: message.into(), ..self }
+    }
+
+    /// The same as something that follows from what another condition says.
+    #[must_use]
+    pub(crate) fn following(self) -> Self {
+        Self { is_consequence: true, ..self }
+    }
+
+    fn plain(kind: ConditionType, status: bool, reason: Reason, message: Cow<'static, str>) -> Self {
+        Self { kind, status, reason, message, details: Box::default(), is_consequence: false }
     }
 
     /// Whether it says that something is wrong.
     pub fn is_problem(&self) -> bool {
         self.status != self.kind.good() && !self.kind.is_notice()
+    }
+
+    /// Whether it says that something is wrong which no other condition says.
+    pub fn says_something_wrong(&self) -> bool {
+        self.is_problem() && !self.is_consequence
     }
 }

@@ -1,6 +1,7 @@
 //! Status as data: the translation reports facts, [`render_status`] makes a status of them.
 
 mod condition;
+mod detail;
 mod rejection;
 mod render;
 mod report;
@@ -8,6 +9,8 @@ mod report;
 mod tests;
 
 pub use condition::{Condition, ConditionType, Reason};
+pub(crate) use detail::joined;
+pub use detail::{Cause, Detail};
 pub(crate) use rejection::Rejection;
 pub use render::render_status;
 pub use report::{

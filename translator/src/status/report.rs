@@ -5,7 +5,7 @@ use std::fmt;
 use crds::ObjectRef;
 use crds::gateway_api::part::ParentRef;
 
-use super::{Condition, ConditionType};
+use super::{Condition, ConditionType, Detail};
 
 /// The facts about one object that its status shall tell.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,8 +93,10 @@ pub struct Problem {
     pub object: ObjectRef,
     /// The part of the object: a listener, a parent; empty for the whole.
     pub part: String,
-    /// What is wrong.
+    /// The condition that says so.
     pub condition: Condition,
+    /// What is wrong. Its field is a path from the object on.
+    pub detail: Detail,
 }
 
 impl Facts {
@@ -128,7 +130,7 @@ impl Report {
             Facts::Gateway(gateway) => {
                 all.extend(gateway.conditions.iter().map(|c| (String::new(), c)));
                 for listener in &gateway.listeners {
-                    let part = format!("listener {}", listener.name);
+                    let part = format!("{LISTENER}{}", listener.name);
                     all.extend(listener.conditions.iter().map(|c| (part.clone(), c)));
                 }
             }
@@ -143,21 +145,53 @@ impl Report {
         all.into_iter()
     }
 
-    /// What is wrong with the object.
+    /// What is wrong with the object: each thing once, however many conditions say it.
     pub fn problems(&self) -> Vec<Problem> {
-        self.conditions()
-            .filter(|(_, condition)| condition.is_problem())
-            .map(|(part, condition)| Problem {
+        let mut problems: Vec<Problem> = Vec::new();
+        for (part, condition) in self.conditions().filter(|(_, condition)| condition.says_something_wrong()) {
+            let whole = [Detail::new(condition.message.clone())];
+            let details = if condition.details.is_empty() { &whole } else { &*condition.details };
+            for detail in details {
+                let detail = Detail { field: self.whole_field(&part, &detail.field), ..detail.clone() };
+                if !problems.iter().any(|known| known.detail == detail) {
+                    let (object, condition) = (self.object.clone(), condition.clone());
+                    problems.push(Problem { object, part: part.clone(), condition, detail });
+                }
+            }
+        }
+        problems
+    }
+
+    /// What is to be mended although it works.
+    pub fn notes(&self) -> Vec<Problem> {
+        let noted = self.conditions().filter(|(_, condition)| !condition.is_problem());
+        let notes = noted.flat_map(|(part, condition)| {
+            let note = move |detail: &Detail| Problem {
                 object: self.object.clone(),
-                part,
+                part: part.clone(),
                 condition: condition.clone(),
-            })
-            .collect()
+                detail: detail.clone(),
+            };
+            condition.details.iter().map(note)
+        });
+        notes.collect()
     }
 
     /// How many things are wrong with the object.
     pub fn problem_count(&self) -> usize {
-        self.conditions().filter(|(_, condition)| condition.is_problem()).count()
+        self.problems().len()
+    }
+
+    /// The path of a field from the object on. Fields of listeners are named from the listener on.
+    fn whole_field(&self, part: &str, field: &str) -> String {
+        let Facts::Gateway(gateway) = &self.facts else { return field.to_owned() };
+        let name = part.strip_prefix(LISTENER);
+        let index = name.and_then(|name| gateway.listeners.iter().position(|listener| listener.name == name));
+        match (index, field) {
+            (None, field) => field.to_owned(),
+            (Some(index), "") => format!("spec.listeners[{index}]"),
+            (Some(index), field) => format!("spec.listeners[{index}].{field}"),
+        }
     }
 
     /// The object's own condition of a type (not a listener's or a parent's).
@@ -171,6 +205,9 @@ impl Report {
     }
 }
 
+/// What stands before the name of a listener where a part of a Gateway is named.
+const LISTENER: &str = "listener ";
+
 /// `ai-gateway` or `ai-gateway/http`, for messages.
 fn parent_name(parent_ref: &ParentRef) -> String {
     let name = &*parent_ref.name;
@@ -179,12 +216,12 @@ fn parent_name(parent_ref: &ParentRef) -> String {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { object, part, condition } = self;
+        let Self { object, part, condition, detail } = self;
         write!(f, "{object}: ")?;
         if !part.is_empty() {
             write!(f, "{part}: ")?;
         }
         let status = if condition.status { "True" } else { "False" };
-        write!(f, "{}={status} ({}): {}", condition.kind, condition.reason, condition.message)
+        write!(f, "{}={status} ({}): {detail}", condition.kind, condition.reason)
     }
 }

@@ -115,7 +115,8 @@ impl Bench {
                 false => self.publisher.update(gateway, resources),
             };
         }
-        self.statuses.update(&delta.reports, &controlplane::clock::now(), Style::Ascii);
+        let origins = controlplane::source::Origins::default();
+        self.statuses.update(&delta.reports, &controlplane::clock::now(), Style::Ascii, &origins);
         bytes
     }
 }

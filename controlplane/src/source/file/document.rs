@@ -1,7 +1,10 @@
 //! From the text of a file to its documents, each on its own: a broken one leaves the others standing.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
+use super::text::Text;
 use crate::source::DocumentPlace;
 
 /// A document of a file.
@@ -11,6 +14,8 @@ pub(crate) struct Document {
     pub(crate) place: DocumentPlace,
     /// Its content, or where and why it cannot be read.
     pub(crate) content: Result<Value, Unreadable>,
+    /// Its text, for the lines of its fields.
+    pub(crate) text: Arc<Text>,
 }
 
 /// Why the text of a document is not YAML.
@@ -79,7 +84,7 @@ impl Part<'_> {
             let line = error.location().map_or(place.line, |at| self.line(at.line()));
             Unreadable { place: DocumentPlace { number, line }, message: message(&error) }
         });
-        Document { place, content }
+        Document { place, content, text: Arc::new(Text::new(self.text, self.first_line)) }
     }
 
     /// The line of the file for a line of this text.
@@ -98,7 +103,7 @@ impl Part<'_> {
 
 /// Errors without the piece of the text that they are about: it may hold a key. YAML 1.2's booleans
 /// only: a name such as `y` is a name.
-fn options() -> serde_saphyr::Options {
+pub(super) fn options() -> serde_saphyr::Options {
     serde_saphyr::options! { with_snippet: false, strict_booleans: true }
 }
 

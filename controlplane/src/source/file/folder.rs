@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::source::{Finding, Place, Severity};
+use crate::source::{Finding, Place, Severity, rule};
 
 /// What the paths lead to at one moment.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub(crate) struct Listing {
     pub(crate) files: Vec<PathBuf>,
     /// The folders in which a change may matter.
     pub(crate) folders: BTreeSet<PathBuf>,
-    /// Paths that lead nowhere, folders that cannot be read.
+    /// Paths that lead nowhere, folders that cannot be read, and folders without a file to read.
     pub(crate) findings: Vec<Finding>,
     seen: BTreeSet<PathBuf>,
 }
@@ -26,7 +26,21 @@ pub(crate) fn list(paths: &[PathBuf]) -> Listing {
         // The parent too: a save by rename, or a link that is set anew, is a change there.
         listing.watch_parent(path);
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => listing.add_folder(path),
+            Ok(metadata) if metadata.is_dir() => {
+                let before = listing.files.len();
+                let is_new = fs::canonicalize(path).is_ok_and(|target| !listing.seen.contains(&target));
+                listing.add_folder(path);
+                if is_new && listing.files.len() == before {
+                    let message = "the folder holds no *.yaml, *.yml or *.json file";
+                    let place = Place::file(path);
+                    listing.findings.push(Finding::new(
+                        place,
+                        Severity::Warning,
+                        rule::NOTHING_TO_READ,
+                        message,
+                    ));
+                }
+            }
             Ok(_) => listing.add_file(path),
             Err(error) => listing.problem(path, &error),
         }
@@ -82,11 +96,8 @@ impl Listing {
     }
 
     fn problem(&mut self, path: &Path, error: &std::io::Error) {
-        self.findings.push(Finding {
-            place: Place::file(path),
-            severity: Severity::Problem,
-            message: super::io_message(error),
-        });
+        let message = super::io_message(error);
+        self.findings.push(Finding::new(Place::file(path), Severity::Problem, rule::UNREADABLE, message));
     }
 }
 

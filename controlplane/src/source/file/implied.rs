@@ -7,7 +7,7 @@ use crds::gateway_api::part::ParentRef;
 use crds::{Object, ObjectRef};
 use serde_json::json;
 
-use crate::source::{Finding, Place, Severity};
+use crate::source::{Finding, Origin, Place, Severity, rule};
 
 /// Its namespace, name and port.
 const NAMESPACE: &str = "default";
@@ -18,26 +18,31 @@ const PORT: u16 = 8080;
 /// they are not served.
 pub(super) fn attach(
     objects: &mut BTreeMap<ObjectRef, Object>,
-    places: &BTreeMap<ObjectRef, Place>,
+    origins: &BTreeMap<ObjectRef, Origin>,
+    is_gateway_implied: bool,
 ) -> Vec<Finding> {
-    let is_implied = !objects.values().any(|object| matches!(object, Object::Gateway(_)));
+    let is_implied =
+        is_gateway_implied && !objects.values().any(|object| matches!(object, Object::Gateway(_)));
     let mut findings = Vec::new();
     for (key, object) in objects.iter_mut() {
         let Object::HttpRoute(route) = object else { continue };
         if !route.parent_refs.is_empty() {
             continue;
         }
-        let message = if is_implied {
+        let (severity, message) = if is_implied {
             Arc::make_mut(route).parent_refs = Box::new([parent_ref()]);
-            format!(
-                "{key}: has no parentRefs, and there is no Gateway: it is served at port {PORT} by the Gateway \
+            let message = format!(
+                "has no parentRefs, and there is no Gateway: it is served at port {PORT} by the Gateway \
                  {NAMESPACE}/{NAME}, which is implied here and would have to be written in a cluster"
-            )
+            );
+            (Severity::Notice, message)
         } else {
-            format!("{key}: has no parentRefs, so that no Gateway serves it")
+            let message =
+                "has no parentRefs, so that no Gateway serves it; name one: parentRefs: [{name: NAME}]";
+            (Severity::Warning, message.to_owned())
         };
-        let place = places.get(key).cloned().unwrap_or_else(|| Place::object(key));
-        findings.push(Finding { place, severity: Severity::Notice, message });
+        let place = origins.get(key).map_or_else(Place::nowhere, |origin| origin.of("spec"));
+        findings.push(Finding::new(place, severity, rule::NO_PARENT, message).of(key.clone()));
     }
     if is_implied && !findings.is_empty() {
         let gateway = gateway();

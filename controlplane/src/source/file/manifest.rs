@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
-use crd_validation::{Verdict, judge};
-use crds::{DecodeError, Decoded, KINDS, Object, ObjectRef, documents as objects_of, is_builtin_group};
+use crd_validation::{Verdict, Violation, judge};
+use crds::{
+    DecodeError, Decoded, KINDS, Object, ObjectRef, documents as objects_of, is_builtin_group, meant_by,
+};
 use serde_json::Value;
 
 use super::document::{Unreadable, documents};
-use crate::source::{DocumentPlace, Finding, Place, Severity};
+use super::text::Text;
+use crate::source::{DocumentPlace, Finding, Origin, Place, Severity, rule};
 
 /// The content of a file, with the last good version of what is broken in it.
 #[derive(Debug)]
@@ -16,7 +20,9 @@ pub(crate) struct Manifest {
     /// Of the bytes that it was read from; `None` if they could not be read.
     pub(crate) hash: Option<u128>,
     /// In the order of the file; the same object may stand there twice.
-    pub(crate) objects: Vec<(Place, Object)>,
+    pub(crate) objects: Vec<(Origin, Object)>,
+    /// Objects that stand in the file and cannot be read.
+    pub(crate) broken: BTreeSet<ObjectRef>,
     /// In the order of the file.
     pub(crate) findings: Vec<Finding>,
 }
@@ -28,12 +34,20 @@ impl Manifest {
             return Self { hash: Some(hash), ..Self::unreadable(path, "is not UTF-8 text", previous) };
         };
         let mut reader = Reader::new(path, previous);
-        for document in documents(&text) {
+        let documents = documents(&text);
+        if documents.is_empty() {
+            let message = "the file holds no object";
+            let finding = Finding::new(Place::file(path), Severity::Warning, rule::NOTHING_TO_READ, message);
+            reader.findings.push(finding);
+        }
+        for document in documents {
             match document.content {
-                Ok(value) => reader.read(document.place, value),
+                Ok(value) => reader.read(document.place, &document.text, value),
                 Err(Unreadable { place, message }) => {
                     reader.keeps_everything = true;
-                    reader.problem(place, message);
+                    let problem =
+                        Finding::new(reader.place(place), Severity::Problem, rule::INVALID_YAML, message);
+                    reader.findings.push(problem);
                 }
             }
         }
@@ -42,13 +56,12 @@ impl Manifest {
 
     /// A file that cannot be read at all keeps all that it gave.
     pub(crate) fn unreadable(path: &Path, message: &str, previous: Option<&Self>) -> Self {
-        let finding =
-            Finding { place: Place::file(path), severity: Severity::Problem, message: message.to_owned() };
+        let finding = Finding::new(Place::file(path), Severity::Problem, rule::UNREADABLE, message);
         let objects = previous.map(|previous| previous.objects.clone()).unwrap_or_default();
-        Self { hash: None, objects, findings: vec![finding] }
+        Self { hash: None, objects, broken: BTreeSet::new(), findings: vec![finding] }
     }
 
-    fn last_good(&self, object: &ObjectRef) -> Option<&(Place, Object)> {
+    fn last_good(&self, object: &ObjectRef) -> Option<&(Origin, Object)> {
         self.objects.iter().find(|(_, known)| known.object_ref() == *object)
     }
 }
@@ -57,7 +70,8 @@ impl Manifest {
 struct Reader<'a> {
     path: &'a Path,
     previous: Option<&'a Manifest>,
-    objects: Vec<(Place, Object)>,
+    objects: Vec<(Origin, Object)>,
+    broken: BTreeSet<ObjectRef>,
     findings: Vec<Finding>,
     /// Objects that stand in the file, good or broken.
     named: BTreeSet<ObjectRef>,
@@ -71,96 +85,105 @@ impl<'a> Reader<'a> {
             path,
             previous,
             objects: Vec::new(),
+            broken: BTreeSet::new(),
             findings: Vec::new(),
             named: BTreeSet::new(),
             keeps_everything: false,
         }
     }
 
-    fn read(&mut self, place: DocumentPlace, document: Value) {
-        for object in objects_of(document) {
+    fn read(&mut self, place: DocumentPlace, text: &Arc<Text>, document: Value) {
+        for (root, object) in objects_of(document) {
+            let origin = Origin::new(self.place(place), &root, text.clone());
             match object {
-                Ok(object) => self.judge(place, object),
-                Err(error) => self.refused(place, &error),
+                Ok(object) => self.judge(origin, object),
+                Err(error) => self.refused(&origin, error),
             }
         }
     }
 
     /// What an API server would refuse is refused with all that is wrong with it; what it would store, with the
     /// defaults of its schema, is read.
-    fn judge(&mut self, place: DocumentPlace, document: Value) {
+    fn judge(&mut self, origin: Origin, document: Value) {
         let object = match judge(document) {
             Ok(verdict) if verdict.violations.is_empty() => verdict.object,
-            Ok(verdict) => return self.violations(place, &verdict),
+            Ok(verdict) => return self.violations(&origin, verdict),
             // Of a kind that we do not read: decoding says which.
             Err(document) => document,
         };
         match Object::decode(object) {
-            Ok(decoded) => self.decoded(place, decoded),
-            Err(error) => self.refused(place, &error),
+            Ok(decoded) => self.decoded(origin, decoded),
+            Err(error) => self.refused(&origin, error),
         }
     }
 
-    fn violations(&mut self, place: DocumentPlace, verdict: &Verdict) {
-        let (name, suffix) = match &verdict.reference {
-            Some(reference) => (reference.to_string(), self.keep(reference)),
-            None => {
-                self.keeps_everything = true;
-                (verdict.kind.kind.to_owned(), "")
-            }
-        };
-        for violation in &verdict.violations {
-            self.problem(place, format!("{name}: {violation}{suffix}"));
+    fn violations(&mut self, origin: &Origin, verdict: Verdict) {
+        let suffix = self.keep_or_all(verdict.reference.as_ref());
+        for Violation { path, message, .. } in verdict.violations {
+            let message = match &verdict.reference {
+                Some(_) => format!("{message}{suffix}"),
+                None => format!("{message} in this {}", verdict.kind.kind),
+            };
+            self.problem(origin, rule::INVALID_FIELD, verdict.reference.as_ref(), path, message);
         }
     }
 
     /// An unknown field is an error, as it is for `kubectl apply --validate=strict`: a typing error
     /// must not silently take a policy away.
-    fn decoded(&mut self, place: DocumentPlace, Decoded { object, unknown_fields }: Decoded) {
+    fn decoded(&mut self, origin: Origin, Decoded { object, unknown_fields }: Decoded) {
         let reference = object.object_ref();
         if unknown_fields.is_empty() {
             self.named.insert(reference);
-            self.objects.push((self.place(place), object));
+            self.objects.push((origin, object));
             return;
         }
         let suffix = self.keep(&reference);
         for field in unknown_fields {
-            self.problem(place, format!("{reference}: {field}: unknown field{suffix}"));
+            let message = format!("unknown field{suffix}");
+            self.problem(&origin, rule::INVALID_FIELD, Some(&reference), field, message);
         }
     }
 
-    fn refused(&mut self, place: DocumentPlace, error: &DecodeError) {
+    fn refused(&mut self, origin: &Origin, error: DecodeError) {
         match error {
-            DecodeError::UnknownKind { api_version, kind } => {
-                let severity = if is_ours(api_version) { Severity::Problem } else { Severity::Notice };
-                let message = match severity {
-                    Severity::Problem => error.to_string(),
-                    Severity::Notice => {
-                        format!("{kind} of {api_version} is left aside: Chancery does not read it")
-                    }
-                };
-                self.finding(place, severity, message);
+            DecodeError::UnknownKind { ref api_version, ref kind } => {
+                if is_ours(api_version) || meant_by(api_version, kind).is_some() {
+                    let is_kind_wrong = meant_by(api_version, kind).is_none_or(|meant| meant.kind != kind);
+                    let field = if is_kind_wrong { "kind" } else { "apiVersion" };
+                    return self.problem(
+                        origin,
+                        rule::UNKNOWN_KIND,
+                        None,
+                        field.to_owned(),
+                        error.to_string(),
+                    );
+                }
+                let message = format!("{kind} of {api_version} is left aside: Chancery does not read it");
+                let place = origin.of("");
+                self.findings.push(Finding::new(place, Severity::Notice, rule::UNKNOWN_KIND, message));
             }
             DecodeError::Invalid(invalid) => {
-                let suffix = match &invalid.object {
-                    Some(object) => self.keep(object),
-                    None => {
-                        self.keeps_everything = true;
-                        ""
-                    }
-                };
-                self.problem(place, format!("{error}{suffix}"));
+                let suffix = self.keep_or_all(invalid.object.as_ref());
+                let message = format!("{}{suffix}", invalid.message);
+                self.problem(origin, rule::INVALID_FIELD, invalid.object.as_ref(), invalid.path, message);
             }
-            DecodeError::NotAnObject(_) => {
+            DecodeError::NotAnObject(message) => {
                 self.keeps_everything = true;
-                self.problem(place, error.to_string());
+                self.problem(origin, rule::NOT_AN_OBJECT, None, String::new(), message.to_owned());
             }
         }
+    }
+
+    /// Keeps the last good version of a broken object, or all of the file if it cannot be told which object it is.
+    fn keep_or_all(&mut self, object: Option<&ObjectRef>) -> &'static str {
+        self.keeps_everything |= object.is_none();
+        object.map_or("", |object| self.keep(object))
     }
 
     /// Keeps the last good version of a broken object; the words that tell of it.
     fn keep(&mut self, object: &ObjectRef) -> &'static str {
         let is_first = self.named.insert(object.clone());
+        self.broken.insert(object.clone());
         match self.previous.and_then(|previous| previous.last_good(object)) {
             Some(last_good) => {
                 if is_first {
@@ -178,19 +201,24 @@ impl<'a> Reader<'a> {
             let unnamed = previous.iter().filter(|(_, object)| !self.named.contains(&object.object_ref()));
             self.objects.extend(unnamed.cloned());
         }
-        Manifest { hash: Some(hash), objects: self.objects, findings: self.findings }
+        let Self { objects, broken, findings, .. } = self;
+        Manifest { hash: Some(hash), objects, broken, findings }
     }
 
     fn place(&self, document: DocumentPlace) -> Place {
         Place { file: self.path.to_owned(), document: Some(document) }
     }
 
-    fn problem(&mut self, place: DocumentPlace, message: String) {
-        self.finding(place, Severity::Problem, message);
-    }
-
-    fn finding(&mut self, place: DocumentPlace, severity: Severity, message: String) {
-        self.findings.push(Finding { place: self.place(place), severity, message });
+    fn problem(
+        &mut self,
+        origin: &Origin,
+        rule: &'static str,
+        object: Option<&ObjectRef>,
+        field: String,
+        message: String,
+    ) {
+        let problem = Finding::new(origin.of(&field), Severity::Problem, rule, message).at(field);
+        self.findings.push(Finding { object: object.cloned(), ..problem });
     }
 }
 

@@ -12,6 +12,7 @@ mod implied;
 mod manifest;
 #[cfg(test)]
 mod tests;
+mod text;
 mod watch;
 
 use std::collections::btree_map::Entry;
@@ -28,8 +29,9 @@ use tokio::sync::mpsc;
 use xxhash_rust::xxh3::xxh3_128;
 
 use self::manifest::Manifest;
+pub(crate) use self::text::Text;
 pub(crate) use self::watch::FolderWatch;
-use super::{Change, Finding, Place, Severity, Source, Update};
+use super::{Change, Finding, Origin, Origins, Severity, SharedOrigins, Source, Update, rule};
 
 /// The path that stands for standard input.
 const STANDARD_INPUT: &str = "-";
@@ -50,6 +52,8 @@ pub struct FileSource {
     manifests: BTreeMap<PathBuf, Arc<Manifest>>,
     objects: BTreeMap<ObjectRef, Object>,
     findings: Vec<Finding>,
+    origins: SharedOrigins,
+    is_gateway_implied: bool,
 }
 
 /// What the files hold at one moment.
@@ -57,6 +61,7 @@ struct Scan {
     manifests: BTreeMap<PathBuf, Arc<Manifest>>,
     objects: BTreeMap<ObjectRef, Object>,
     findings: Vec<Finding>,
+    origins: Origins,
     folders: BTreeSet<PathBuf>,
 }
 
@@ -77,6 +82,8 @@ impl FileSource {
             manifests: BTreeMap::new(),
             objects: BTreeMap::new(),
             findings: Vec::new(),
+            origins: SharedOrigins::default(),
+            is_gateway_implied: true,
         })
     }
 
@@ -97,6 +104,22 @@ impl FileSource {
         Ok(source)
     }
 
+    /// Leaves routes without `parentRefs` as they are, as a cluster does.
+    #[must_use]
+    pub fn without_implied_gateway(self) -> Self {
+        Self { is_gateway_implied: false, ..self }
+    }
+
+    /// Where the objects stand that were read last.
+    pub fn origins(&self) -> SharedOrigins {
+        self.origins.clone()
+    }
+
+    /// How many files were read last.
+    pub fn file_count(&self) -> usize {
+        self.manifests.len()
+    }
+
     /// Reads all files and says what changed since the last time (at the first time: everything).
     pub fn read(&mut self) -> Update {
         let scan = self.scan();
@@ -108,32 +131,27 @@ impl FileSource {
         let mut manifests = BTreeMap::new();
         let mut findings = listing.findings;
         let mut objects = BTreeMap::new();
-        let mut places: BTreeMap<ObjectRef, Place> = BTreeMap::new();
+        let mut origins = Origins::default();
         let standard_input = self.standard_input.clone().map(|input| (PathBuf::from(STANDARD_INPUT), input));
         let files = listing.files.into_iter().filter_map(|path| Some((path.clone(), self.manifest(&path)?)));
         for (path, manifest) in standard_input.into_iter().chain(files) {
             findings.extend(manifest.findings.iter().cloned());
-            for (place, object) in &manifest.objects {
-                match places.entry(object.object_ref()) {
+            origins.broken.extend(manifest.broken.iter().cloned());
+            for (origin, object) in &manifest.objects {
+                match origins.by_object.entry(object.object_ref()) {
                     Entry::Vacant(entry) => {
                         objects.insert(entry.key().clone(), object.clone());
-                        entry.insert(place.clone());
+                        entry.insert(origin.clone());
                     }
-                    Entry::Occupied(first) => findings.push(Finding {
-                        place: place.clone(),
-                        severity: Severity::Problem,
-                        message: format!(
-                            "{}: stands here a second time; the first one, at {}, is used",
-                            first.key(),
-                            first.get()
-                        ),
-                    }),
+                    Entry::Occupied(first) => {
+                        findings.push(duplicate(origin, first.key(), first.get()));
+                    }
                 }
             }
             manifests.insert(path, manifest);
         }
-        findings.extend(implied::attach(&mut objects, &places));
-        Scan { manifests, objects, findings, folders: listing.folders }
+        findings.extend(implied::attach(&mut objects, &origins.by_object, self.is_gateway_implied));
+        Scan { manifests, objects, findings, origins, folders: listing.folders }
     }
 
     /// Reads one file; `None` if it is gone.
@@ -164,6 +182,8 @@ impl FileSource {
         let changes = deleted.chain(applied.map(|(_, object)| Change::Apply(object.clone()))).collect();
         self.manifests = scan.manifests;
         self.objects = scan.objects;
+        // Before the objects themselves, of which others tell.
+        self.origins.set(scan.origins);
         let are_new = self.findings != scan.findings;
         self.findings = scan.findings;
         Update { changes, findings: are_new.then(|| self.findings.clone()) }
@@ -223,6 +243,11 @@ impl Source for FileSource {
             .context("cannot start a thread")?;
         Ok(receiver)
     }
+}
+
+fn duplicate(origin: &Origin, object: &ObjectRef, first: &Origin) -> Finding {
+    let message = format!("stands here a second time; the first one, at {}, is used", first.of(""));
+    Finding::new(origin.of(""), Severity::Problem, rule::DUPLICATE_OBJECT, message).of(object.clone())
 }
 
 /// An error of the file system in a user's words.

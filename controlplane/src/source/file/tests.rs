@@ -128,7 +128,9 @@ fn an_object_with_an_unknown_field_or_a_wrong_type_keeps_its_last_good_version()
         let update = folder.save("a.yaml", &broken);
         assert_eq!(update.changes, [], "{expected}");
         let findings = folder.findings(&update);
-        assert!(findings[0].starts_with("a.yaml:1: document 1: Backend default/one: "), "{findings:?}");
+        let line = findings[0].strip_prefix("a.yaml:").and_then(|rest| rest.split_once(':')).unwrap().0;
+        assert!(["8", "9"].contains(&line), "the line of the field or of the host: {findings:?}");
+        assert!(findings[0].contains(": document 1: Backend default/one: "), "{findings:?}");
         assert!(findings[0].contains(expected), "{findings:?}");
         assert!(findings[0].ends_with("(its last good version stays in use)"), "{findings:?}");
     }
@@ -154,7 +156,7 @@ fn what_an_api_server_would_refuse_is_refused_with_all_that_is_wrong_and_keeps_i
     assert_eq!(update.changes.len(), 1, "the other object is taken: {update:?}");
     let findings = folder.findings(&update);
     assert_eq!(findings.len(), 2, "{findings:?}");
-    let place = "a.yaml:1: document 1: HTTPRoute default/one: spec.rules[0].filters[0]";
+    let place = "a.yaml:8: document 1: HTTPRoute default/one: spec.rules[0].filters[0]";
     assert!(findings.iter().all(|finding| finding.starts_with(place)), "{findings:?}");
     assert!(
         findings.iter().all(|finding| finding.ends_with("(its last good version stays in use)")),
@@ -358,7 +360,7 @@ fn a_route_without_a_parent_is_served_if_there_is_no_gateway_at_all() {
     let update = folder.save("route.yaml", &route("lonely", ""));
     let findings = folder.findings(&update);
     assert!(
-        matches!(&findings[..], [only] if only.starts_with("route.yaml:1: document 1: HTTPRoute a/lonely: has no parentRefs")
+        matches!(&findings[..], [only] if only.starts_with("route.yaml:4: document 1: HTTPRoute a/lonely: has no parentRefs")
         && only.contains("served at port 8080 by the Gateway default/chancery")),
         "{findings:?}"
     );
@@ -384,8 +386,8 @@ fn a_route_without_a_parent_is_served_if_there_is_no_gateway_at_all() {
     let gateway = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: web}\nspec:\n  \
                    gatewayClassName: chancery\n  listeners: [{name: http, protocol: HTTP, port: 8080}]\n";
     let update = folder.save("gateway.yaml", gateway);
-    let said =
-        "route.yaml:1: document 1: HTTPRoute a/lonely: has no parentRefs, so that no Gateway serves it";
+    let said = "route.yaml:4: document 1: warning: HTTPRoute a/lonely: has no parentRefs, so that no Gateway serves it; \
+                name one: parentRefs: [{name: NAME}]";
     assert_eq!(folder.findings(&update), [said]);
     assert_eq!(deleted(&update), [implied]);
     assert_eq!(parents(&folder), []);

@@ -12,7 +12,7 @@ use super::object::{self, Content, Incoming};
 use super::watch::KindEvent;
 use super::{Observation, by_kind};
 use crate::controller_name::ControllerName;
-use crate::source::{Change, Finding, Place, Severity, Update};
+use crate::source::{Change, Finding, Place, Severity, Update, rule};
 
 /// What is known of every kind, and what of it is not yet passed on.
 #[derive(Debug)]
@@ -200,10 +200,9 @@ impl Gatherer {
     /// In the order of kinds and objects; what is wrong with the watching of a kind first.
     fn findings(&self) -> Vec<Finding> {
         let of_kind = |((_, kind), state): (&(&str, &str), &KindState)| {
-            let failing = state.failing.as_ref().map(|message| Finding {
-                place: Place::watch(kind),
-                severity: Severity::Problem,
-                message: format!("what was read before stays in use: {message}"),
+            let failing = state.failing.as_ref().map(|message| {
+                let message = format!("what was read before stays in use: {message}");
+                Finding::new(Place::watch(kind), Severity::Problem, rule::WATCH_FAILS, message)
             });
             let noted = state.noted.iter().filter_map(|name| state.objects.get(name));
             let findings = noted.flat_map(|entry| entry.findings.iter().cloned());

@@ -11,7 +11,7 @@ use super::Observed;
 use super::kind_api::FOREIGN_SECRET_TYPES;
 use super::owned::OwnedStatus;
 use crate::kept_status::KeptStatus;
-use crate::source::{Finding, Place, Severity};
+use crate::source::{Finding, Place, Severity, rule};
 
 /// Fields of `metadata` that somebody reads.
 const METADATA: [&str; 9] = [
@@ -163,20 +163,21 @@ fn unknown_findings(kind: &KindInfo, key: &ObjectKey, fields: Vec<String>) -> Bo
     if !has_status_of_ours(kind) {
         return Box::default();
     }
-    let finding = |field| Finding {
-        place: Place::object(&key.to_ref()),
-        severity: Severity::Notice,
-        message: format!("{field}: is not known to this version of Chancery and has no effect"),
+    let finding = |field: String| {
+        let message = "is not known to this version of Chancery and has no effect";
+        let place = Place::object(&key.to_ref());
+        Finding::new(place, Severity::Notice, rule::NO_EFFECT, message).at(field)
     };
     fields.into_iter().map(finding).collect()
 }
 
 fn invalid_finding(key: &ObjectKey, error: DecodeError) -> Finding {
-    let message = match error {
-        DecodeError::Invalid(invalid) => format!("{}: {}", invalid.path, invalid.message),
-        error => error.to_string(),
+    let (field, message) = match error {
+        DecodeError::Invalid(invalid) => (invalid.path, invalid.message),
+        error => (String::new(), error.to_string()),
     };
-    Finding { place: Place::object(&key.to_ref()), severity: Severity::Problem, message }
+    let place = Place::object(&key.to_ref());
+    Finding::new(place, Severity::Problem, rule::INVALID_FIELD, message).at(field)
 }
 
 #[cfg(test)]

@@ -5,17 +5,24 @@
 //! after that. (Without it, requests would pass without the filter until the module is there, or for good.) So this
 //! refusal is no fault of the resource: it counts as refused only until it is due again, and is reported only if that
 //! goes on for longer than [`Settings::not_ready_patience`].
+//!
+//! A listener whose port another program has is likewise no fault of the listener, and Envoy does not try again by
+//! itself. It is reported at once, since a person has to do something about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Ledger;
 use super::answer::places;
+use crate::resource_type::ResourceType;
 use crate::session::Settings;
 
 /// What Envoy says of a cluster whose module it is fetching.
 const NOT_READY: &str = "Remote module not cached";
+
+/// What Envoy says of a listener whose port it cannot have.
+const CANNOT_BIND: &str = "cannot bind";
 
 /// What a rejection says is not ready.
 #[derive(Debug, Default)]
@@ -48,8 +55,12 @@ struct Deferral {
 }
 
 impl Deferrals {
-    pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, by_name: BTreeMap::new() }
+    pub(super) fn new(kind: ResourceType, settings: Settings) -> Self {
+        let not_ready_patience = match kind {
+            ResourceType::Listener => Duration::ZERO,
+            _ => settings.not_ready_patience,
+        };
+        Self { settings: Settings { not_ready_patience, ..settings }, by_name: BTreeMap::new() }
     }
 
     /// Takes note that the client cannot use a resource yet. Returns whether that is to be reported now.
@@ -86,7 +97,8 @@ impl Deferrals {
 impl Ledger {
     /// Those of the culprits of which `message` says that the client cannot use them yet.
     pub(super) fn not_ready(&self, culprits: &BTreeSet<Arc<str>>, message: &str) -> BTreeSet<Arc<str>> {
-        if !self.kind.may_be_early() || !message.contains(NOT_READY) {
+        let sign = if self.kind == ResourceType::Listener { CANNOT_BIND } else { NOT_READY };
+        if !self.kind.may_be_early() || !message.contains(sign) {
             return BTreeSet::new();
         }
         let parts = parts(message, culprits);
@@ -94,7 +106,7 @@ impl Ledger {
             // It names none, and so it is about all of them.
             return culprits.clone();
         }
-        let said = parts.into_iter().filter(|(_, part)| part.contains(NOT_READY));
+        let said = parts.into_iter().filter(|(_, part)| part.contains(sign));
         said.map(|(name, _)| name).collect()
     }
 
@@ -138,7 +150,6 @@ pub(crate) fn words_about(message: &str, names: &BTreeSet<Arc<str>>, all: &BTree
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource_type::ResourceType;
 
     fn names(names: &[&str]) -> BTreeSet<Arc<str>> {
         names.iter().map(|name| Arc::from(*name)).collect()
@@ -164,9 +175,22 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_another_program_has_is_tried_again_and_reported_at_once() {
+        let message = "Error adding/updating listener(s) http/80: cannot bind '127.0.0.1:80': Address already in use\n\
+                       http/81: no such filter";
+        let ledger = Ledger::new(ResourceType::Listener, false, Settings::default());
+        assert_eq!(ledger.not_ready(&names(&["http/80", "http/81"]), message), names(&["http/80"]));
+        let mut deferrals = Deferrals::new(ResourceType::Listener, Settings::default());
+        let now = Instant::now();
+        assert!(deferrals.defer(&Arc::from("http/80"), now), "it is reported");
+        assert!(!deferrals.defer(&Arc::from("http/80"), now), "and only once");
+    }
+
+    #[test]
     fn delays_grow_to_a_limit_and_what_lasts_is_reported_once() {
         let settings = Settings::default();
-        let (mut deferrals, name, mut now) = (Deferrals::new(settings), Arc::from("a"), Instant::now());
+        let (mut deferrals, name, mut now) =
+            (Deferrals::new(ResourceType::Cluster, settings), Arc::from("a"), Instant::now());
         let began = now;
         let (mut delays, mut reports) = (Vec::new(), Vec::new());
         while now.duration_since(began) < settings.not_ready_patience * 2 {

@@ -14,7 +14,7 @@ use ir::{ClusterName, Endpoint};
 use crate::gateway::facts::{BackendFace, BackendKey, ResolvedBackend};
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
-use crate::status::{Condition, ConditionType, Facts, Reason, Rejection, Report};
+use crate::status::{Condition, ConditionType, Detail, Facts, Reason, Rejection, Report};
 
 pub(crate) use tls_policy::report as tls_policy_report;
 
@@ -46,10 +46,7 @@ pub(crate) fn meant(
         ("", "Service") => None,
         (KGATEWAY, "Backend") => Some(Kind::Backend),
         (GLOO, "Upstream") => Some(Kind::Upstream),
-        _ => {
-            let message = format!("a backend of kind {kind:?} in group {group:?} is not supported");
-            return Err(Rejection::new(Reason::InvalidKind, message));
-        }
+        _ => return Err(unknown_kind(group, kind)),
     };
     // Before looking: whoever may not refer to an object shall not learn whether it exists.
     if !view.permits(referrer, &Party::new(group, kind, namespace), name) {
@@ -65,9 +62,33 @@ pub(crate) fn meant(
     }
     let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
     let port = port.ok_or_else(|| {
-        Rejection::new(Reason::BackendNotFound, format!("Service {key} is named without a valid port"))
+        let text = format!("a port from 1 to 65535 is required, since {key} is a Service");
+        Rejection::at(Reason::BackendNotFound, "port", text)
     })?;
     Ok(BackendKey::Service(key, port))
+}
+
+/// The kinds of backends, with their groups.
+const BACKEND_KINDS: [(&str, &str); 3] = [("", "Service"), (KGATEWAY, "Backend"), (GLOO, "Upstream")];
+
+/// Says which kinds there are, and which one was probably meant.
+fn unknown_kind(group: &str, kind: &str) -> Rejection {
+    let is_meant = |(_, known): &&(&str, &str)| known.eq_ignore_ascii_case(kind);
+    let (field, text) = match BACKEND_KINDS.iter().find(is_meant) {
+        Some((known_group, known)) if *known == kind => (
+            "group",
+            format!("there is no backend of kind {kind} in group {group:?}; write group: {known_group:?}"),
+        ),
+        Some((_, known)) => ("kind", format!("there is no backend of kind {kind:?}; did you mean {known}?")),
+        None => {
+            let text = format!(
+                "a backend of kind {kind:?} in group {group:?} is not supported; Service, Backend of {KGATEWAY} and \
+                 Upstream of {GLOO} are"
+            );
+            ("kind", text)
+        }
+    };
+    Rejection::at(Reason::InvalidKind, field, text)
 }
 
 /// Resolves a backend; `None` if there is no such object.
@@ -87,15 +108,13 @@ pub(crate) fn face(view: &impl View, key: &BackendKey) -> Result<BackendFace, Re
         (_, Some(Ok(backend))) => Ok(backend.face(key)),
         (BackendKey::Service(..), Some(Err(rejection))) => Err(rejection.clone()),
         (BackendKey::Object(object), Some(Err(rejection))) => {
-            let message = format!("{} cannot be used: {}", object.to_ref(), rejection.message);
-            Err(Rejection::new(Reason::BackendNotFound, message))
+            let message = format!("{} cannot be used: {}", object.to_ref(), rejection.message());
+            Err(Rejection::unusable(Reason::BackendNotFound, object.to_ref(), message))
         }
         (BackendKey::Object(object), None) => {
-            Err(Rejection::new(Reason::BackendNotFound, format!("{} does not exist", object.to_ref())))
+            Err(Rejection::missing(Reason::BackendNotFound, object.to_ref()))
         }
-        (BackendKey::Service(name, _), None) => {
-            Err(Rejection::new(Reason::BackendNotFound, format!("Service {name} does not exist")))
-        }
+        (BackendKey::Service(name, _), None) => Err(service::missing(name)),
     }
 }
 
@@ -121,9 +140,7 @@ pub(crate) fn report(view: &impl View, object: &ObjectKey) -> Option<Report> {
     let (generation, ..) = canonical(view, object)?;
     let conditions = match &view.backend(&key)?.result {
         Ok(backend) => backend.conditions(),
-        Err(Rejection { reason, message }) => {
-            vec![Condition::bad(ConditionType::Accepted, *reason, message.clone())]
-        }
+        Err(rejection) => vec![Condition::rejected(ConditionType::Accepted, rejection)],
     };
     Some(Report { object: object.to_ref(), generation, facts: Facts::Conditions(conditions) })
 }
@@ -160,13 +177,13 @@ fn resolve_object(
             ErrorKind::Unsupported => Reason::UnsupportedValue,
             ErrorKind::Invalid => Reason::Invalid,
         };
-        Rejection::new(reason, error.to_string())
+        Rejection::at(reason, error.path, error.message)
     })?;
     let mut backend = match target {
         Target::Ai(pool) => ai::resolve(view, object, name, &pool)?,
         Target::Static(spec) => static_hosts::resolve(view.settings(), name, &spec)?,
     };
-    let warnings = warnings.iter().map(|warning| format!("{}: {}", warning.path, warning.message));
+    let warnings = warnings.into_iter().map(|warning| Detail::at(warning.path, warning.message));
     backend.warnings.extend(warnings);
     Ok(backend)
 }

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use crds::NamespacedName;
 use crds::core::{EndpointPort, EndpointSlice, Service, ServicePort};
+use crds::{NamespacedName, ObjectRef};
 use ir::{ClusterIr, ClusterName, Discovery, Endpoint, HostPort, UpstreamHttp, UpstreamProtocol};
 
 use super::ResolvedBackend;
@@ -25,9 +25,8 @@ pub(super) fn resolve(
     key: &NamespacedName,
     port: u16,
 ) -> Result<ResolvedBackend, Rejection> {
-    let not_found = |message: String| Rejection::new(Reason::BackendNotFound, message);
     let Some(service) = view.object::<Service>(key) else {
-        return Err(not_found(format!("Service {key} does not exist")));
+        return Err(missing(key));
     };
     let spec = service.spec.as_ref();
     if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
@@ -36,7 +35,7 @@ pub(super) fn resolve(
         return Err(Rejection::new(Reason::UnsupportedValue, message));
     }
     let Some(service_port) = tcp_port(service, port) else {
-        return Err(not_found(format!("Service {key} has no TCP port {port}")));
+        return Err(Rejection::at(Reason::BackendNotFound, "port", no_such_port(key, service, port)));
     };
     let (tls, secrets) = match tls_policy::of_port(view, key, service_port)? {
         Some(PortTls { tls, trust }) => (Some(tls), vec![trust]),
@@ -52,6 +51,12 @@ pub(super) fn resolve(
     let backend = ResolvedBackend::plain(cluster);
     let websocket = service_port.app_protocol.as_deref().is_some_and(|name| WEBSOCKET.contains(&name));
     Ok(ResolvedBackend { secrets, takes_client_certificate: has_tls, websocket, ..backend })
+}
+
+/// Says that there is no such Service.
+pub(super) fn missing(key: &NamespacedName) -> Rejection {
+    let object = ObjectRef::namespaced("", "Service", &key.namespace, &key.name);
+    Rejection::missing(Reason::BackendNotFound, object)
 }
 
 /// The endpoints of one port of a Service, sorted; `None` if there is no such port.
@@ -83,6 +88,14 @@ fn tcp_port(service: &Service, port: u16) -> Option<&ServicePort> {
 /// Whether the port is of TCP, which is the default.
 fn is_tcp(port: &ServicePort) -> bool {
     port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP")
+}
+
+/// Says which ports there are instead.
+fn no_such_port(key: &NamespacedName, service: &Service, port: u16) -> String {
+    let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
+    let ports: Vec<_> = ports.iter().filter(|port| is_tcp(port)).map(|port| port.port.to_string()).collect();
+    let has = if ports.is_empty() { "none".to_owned() } else { ports.join(", ") };
+    format!("Service {key} has no TCP port {port}; it has {has}")
 }
 
 /// The protocol that `appProtocol` asks for (KEP-3726 names).

@@ -9,6 +9,9 @@ use crate::Settings;
 use crate::gateway::target_address::is_allowed_host;
 use crate::status::{Reason, Rejection};
 
+/// Where the hosts stand, in both dialects.
+const FIELD: &str = "spec.static";
+
 /// Resolves a backend with fixed hosts.
 pub(super) fn resolve(
     settings: &Settings,
@@ -17,12 +20,12 @@ pub(super) fn resolve(
 ) -> Result<ResolvedBackend, Rejection> {
     for host in &spec.hosts {
         if !is_allowed_host(&host.host, settings) {
-            let message = format!("static: the host {} is one that a proxy may not be pointed at", host.host);
-            return Err(Rejection::new(Reason::Invalid, message));
+            let text = format!("the host {} is one that a proxy may not be pointed at", host.host);
+            return Err(Rejection::at(Reason::Invalid, FIELD, text));
         }
         if let Some(server_name) = &host.server_name {
-            let message = format!("static: the server name {server_name:?} (sniAddr) is not supported yet");
-            return Err(Rejection::new(Reason::UnsupportedValue, message));
+            let text = format!("the server name {server_name:?} (sniAddr) is not supported yet");
+            return Err(Rejection::at(Reason::UnsupportedValue, FIELD, text));
         }
     }
     let discovery = match endpoints(settings, spec) {
@@ -68,8 +71,8 @@ fn protocol(app_protocol: Option<&AppProtocol>) -> Result<UpstreamProtocol, Reje
             Ok(UpstreamProtocol::Http2)
         }
         Some(AppProtocol::GrpcWeb | AppProtocol::KubernetesWs) => {
-            let message = "static.appProtocol: grpc-web and kubernetes.io/ws are not supported yet";
-            Err(Rejection::new(Reason::UnsupportedProtocol, message))
+            let text = "appProtocol grpc-web and kubernetes.io/ws are not supported yet";
+            Err(Rejection::at(Reason::UnsupportedProtocol, FIELD, text))
         }
     }
 }

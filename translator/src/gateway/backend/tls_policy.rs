@@ -20,7 +20,7 @@ use crate::gateway::tls::{Authorities, AuthoritiesRef};
 use crate::gateway::validate;
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
-use crate::status::{Condition, ConditionType, Facts, ParentFacts, Reason, Rejection, Report};
+use crate::status::{Condition, ConditionType, Facts, ParentFacts, Reason, Rejection, Report, joined};
 
 /// The well-known authorities that a policy may name.
 const SYSTEM: &str = "System";
@@ -43,7 +43,7 @@ pub(super) fn of_port(
     let port = port.name.as_deref().filter(|name| !name.is_empty());
     let Some(policy) = winner(view, service, port) else { return Ok(None) };
     let named = |rejection: Rejection| {
-        let message = format!("BackendTLSPolicy {}: {}", key(policy).name, rejection.message);
+        let message = format!("BackendTLSPolicy {}: {}", key(policy).name, rejection.message());
         Rejection::new(Reason::InvalidBackendTLS, message)
     };
     let Reading { tls, trust, .. } = read(view, policy);
@@ -255,17 +255,18 @@ fn targets(policy: &BackendTlsPolicy, service: &NamespacedName, section: Option<
 }
 
 fn conditions(reading: &Reading, (has_effect, against): (bool, Vec<Rejection>)) -> Vec<Condition> {
-    let messages: BTreeSet<_> = against.iter().map(|rejection| rejection.message.as_str()).collect();
-    let messages = messages.into_iter().collect::<Vec<_>>().join("; ");
+    let details: BTreeSet<_> = against.iter().map(|rejection| &rejection.detail).collect();
+    let details: Vec<_> = details.into_iter().cloned().collect();
     let accepted = match (&reading.tls, against.first()) {
-        (_, Some(first)) if !has_effect => Condition::bad(ConditionType::Accepted, first.reason, messages),
-        (Err(Rejection { reason, message }), _) => {
-            let message = format!("{message}; what it applies to is answered with 500");
-            Condition::bad(ConditionType::Accepted, *reason, message)
+        (_, Some(first)) if !has_effect => Condition::faults(ConditionType::Accepted, first.reason, details),
+        (Err(rejection), _) => {
+            let mut detail = rejection.detail.clone();
+            detail.text.push_str("; what it applies to is answered with 500");
+            Condition::faults(ConditionType::Accepted, rejection.reason, vec![detail])
         }
         (Ok(_), None) => Condition::good(ConditionType::Accepted, Reason::Accepted, "the policy is valid"),
         (Ok(_), Some(_)) => {
-            let message = format!("the policy is valid, but for some of its targets: {messages}");
+            let message = format!("the policy is valid, but for some of its targets: {}", joined(&details));
             Condition::good(ConditionType::Accepted, Reason::Accepted, message)
         }
     };
@@ -274,8 +275,8 @@ fn conditions(reading: &Reading, (has_effect, against): (bool, Vec<Rejection>)) 
             Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
         }
         Some(first) => {
-            let messages: Vec<_> = reading.ref_errors.iter().map(|error| error.message.as_str()).collect();
-            Condition::bad(ConditionType::ResolvedRefs, first.reason, messages.join("; "))
+            let details = reading.ref_errors.iter().map(|error| error.detail.clone()).collect();
+            Condition::faults(ConditionType::ResolvedRefs, first.reason, details)
         }
     };
     vec![accepted, resolved]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ir::{ClusterIr, Clusters, Rewrite, SecretIr};
 
 use super::key::BackendKey;
-use crate::status::{Condition, ConditionType, Reason, Rejection};
+use crate::status::{Condition, ConditionType, Detail, Reason, Rejection};
 use crate::xds::EncodedResource;
 
 /// A backend that can be sent requests.
@@ -29,7 +29,7 @@ pub(crate) struct ResolvedBackend {
     /// What of the object is not carried out, though the rest is.
     pub partial: Vec<String>,
     /// What was understood although it is not written as it should be.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Detail>,
 }
 
 /// What of a backend a route may know: what stands in the routes that lead to it.
@@ -77,9 +77,8 @@ impl ResolvedBackend {
 
     /// What to tell about it.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
-        let mut message = "the backend is valid".to_owned();
-        self.warnings.iter().for_each(|warning| message.push_str(&format!("; note: {warning}")));
-        let mut conditions = vec![Condition::good(ConditionType::Accepted, Reason::Accepted, message)];
+        let accepted = Condition::good(ConditionType::Accepted, Reason::Accepted, "the backend is valid");
+        let mut conditions = vec![accepted.with_notes(&self.warnings)];
         if !self.partial.is_empty() {
             let message = self.partial.join("; ");
             let partial = Condition::bad(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, message);

@@ -8,7 +8,7 @@ use ir::{DirectResponse, Hostname, PathMatch, Precedence, RouteIr, RouteTableId}
 
 use super::key::{BackendKey, GatewayKey};
 use super::policy::PolicyFact;
-use crate::status::{Condition, ConditionType, Reason, Rejection, Report};
+use crate::status::{Condition, ConditionType, Detail, Reason, Rejection, Report};
 
 /// What a request is answered with whose rule cannot be carried out.
 pub(crate) const RULE_BROKEN: DirectResponse = DirectResponse { status: 500 };
@@ -19,7 +19,7 @@ pub(crate) struct TranslatedRoute {
     /// Those that are hostnames. Empty: every host, unless `is_nowhere`.
     pub hostnames: Vec<Hostname>,
     /// What is wrong with the others.
-    pub hostname_errors: Vec<String>,
+    pub hostname_errors: Vec<Detail>,
     /// When the HTTPRoute was made, in nanoseconds since 1970. A route without a time (a file) counts as oldest: all
     /// of a folder are alike, and the name decides.
     pub created: Option<i64>,
@@ -115,7 +115,7 @@ impl TranslatedRoute {
         }
         // The same thing may be found wrong at several Gateways.
         let mut seen = BTreeSet::new();
-        self.broken.retain(|rejection| seen.insert(rejection.message.clone()));
+        self.broken.retain(|rejection| seen.insert(rejection.detail.clone()));
         self.policies.sort();
         self.policies.dedup();
         self.policies.shrink_to_fit();
@@ -125,18 +125,18 @@ impl TranslatedRoute {
 
     /// The conditions of the route at a parent that accepts it.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
-        let messages: Vec<_> = self.broken.iter().map(|rejection| rejection.message.as_str()).collect();
-        let message = messages.join("; ");
+        let details = || self.broken.iter().map(|rejection| rejection.detail.clone()).collect();
         let mut conditions = match self.broken.first() {
             Some(first) if self.all_broken => {
-                vec![Condition::bad(ConditionType::Accepted, first.reason, message)]
+                vec![Condition::faults(ConditionType::Accepted, first.reason, details())]
             }
             first => {
                 let mut conditions =
                     vec![Condition::good(ConditionType::Accepted, Reason::Accepted, "the route is valid")];
                 conditions.extend(first.map(|first| {
-                    let message = format!("Dropped Rule(s): {message}");
-                    Condition::bad(ConditionType::PartiallyInvalid, first.reason, message)
+                    let faults = Condition::faults(ConditionType::PartiallyInvalid, first.reason, details());
+                    let message = format!("Dropped Rule(s): {}", faults.message);
+                    faults.in_words(message)
                 }));
                 conditions
             }
@@ -152,10 +152,9 @@ impl TranslatedRoute {
                 Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
             }
             Some(first) => {
-                let messages: BTreeSet<_> =
-                    self.ref_errors.iter().map(|error| error.message.as_str()).collect();
-                let message = messages.into_iter().collect::<Vec<_>>().join("; ");
-                Condition::bad(ConditionType::ResolvedRefs, first.reason, message)
+                let details: BTreeSet<_> = self.ref_errors.iter().map(|error| &error.detail).collect();
+                let details = details.into_iter().cloned().collect();
+                Condition::faults(ConditionType::ResolvedRefs, first.reason, details)
             }
         }
     }

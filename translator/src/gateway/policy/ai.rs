@@ -37,10 +37,9 @@ pub(in crate::gateway) fn translation(route: &HttpRoute) -> Result<Option<Transl
             "strict" => translation.strict = true,
             "always" => translation.always = true,
             other => {
-                let message = format!(
-                    "metadata.annotations[{TRANSLATION}]: {other:?} is neither \"strict\" nor \"always\""
-                );
-                return Err(Rejection::new(Reason::UnsupportedValue, message));
+                let field = format!("metadata.annotations[{TRANSLATION}]");
+                let text = format!("{other:?} is neither \"strict\" nor \"always\"");
+                return Err(Rejection::at(Reason::UnsupportedValue, field, text));
             }
         }
     }

@@ -59,7 +59,9 @@ pub(in crate::gateway) fn sorted(mut chain: Vec<Applied>) -> Vec<Applied> {
 pub(in crate::gateway) fn blocked(chain: &[Applied]) -> Result<(), (&ObjectKey, Rejection)> {
     let fault = chain.iter().find_map(|Applied { face, .. }| {
         let rejection = face.content.as_ref().err()?;
-        Some((&face.key, rejection.clone().within(&face.key.to_ref().to_string())))
+        let policy = face.key.to_ref();
+        let text = format!("{policy}: {}", rejection.message());
+        Some((&face.key, Rejection::unusable(rejection.reason, policy, text)))
     });
     fault.map_or(Ok(()), Err)
 }

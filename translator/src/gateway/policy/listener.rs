@@ -14,7 +14,7 @@ use super::report::list;
 use crate::gateway::access_log;
 use crate::gateway::facts::{GatewayKey, Placed, PolicyFace, WrittenLog};
 use crate::gateway::view::View;
-use crate::status::{Condition, ConditionType, Reason};
+use crate::status::{Condition, ConditionType, Detail, Reason};
 
 /// Whether policies of a kind say what listeners do. What routes do is the matter of the others.
 pub(crate) fn is_of_listeners(kind: Kind) -> bool {
@@ -63,15 +63,15 @@ fn with_access_logs(chain: &[Applied]) -> Option<&Arc<PolicyFace>> {
 }
 
 /// Why the proxies of a Gateway cannot write a log. Those on a laptop can write what their user can.
-fn unwritable(view: &impl View, gateway: &GatewayKey, log: &WrittenLog) -> Option<String> {
+fn unwritable(view: &impl View, gateway: &GatewayKey, log: &WrittenLog) -> Option<Detail> {
     let WrittenLog { path_field, log } = log;
     let face = view.gateway(gateway).filter(|_| view.settings().addressing.is_own_network())?;
     let error = access_log::check_writable(&log.path, &face).err()?;
-    Some(format!("{path_field}: {error}; this log is left out"))
+    Some(Detail::at(path_field.clone(), format!("{error}; this log is left out")))
 }
 
 /// The logs of a policy that the proxies of a Gateway cannot write.
-pub(super) fn faults(view: &impl View, gateway: &GatewayKey, face: &PolicyFace) -> Vec<String> {
+pub(super) fn faults(view: &impl View, gateway: &GatewayKey, face: &PolicyFace) -> Vec<Detail> {
     face.access_logs.iter().filter_map(|log| unwritable(view, gateway, log)).collect()
 }
 
@@ -91,8 +91,9 @@ fn chains(placed: &Placed) -> Vec<Vec<Arc<str>>> {
 /// The conditions of a policy at a Gateway.
 pub(super) fn conditions(view: &impl View, gateway: &GatewayKey, face: &PolicyFace) -> Vec<Condition> {
     if let Err(rejection) = &face.content {
-        let message = format!("{}; the policy has no effect", rejection.message);
-        return vec![Condition::bad(ConditionType::Accepted, Reason::Invalid, message)];
+        let mut detail = rejection.detail.clone();
+        detail.text.push_str("; the policy has no effect");
+        return vec![Condition::faults(ConditionType::Accepted, Reason::Invalid, vec![detail])];
     }
     let accepted = Condition::good(ConditionType::Accepted, Reason::Accepted, "the policy is valid");
     vec![accepted, attached(view, gateway, face)]

@@ -74,8 +74,8 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
     let read = policy.content().map_err(rejection).and_then(|content| match content.refused.as_slice() {
         [] => with_access_logs(content),
         refused => {
-            let message = format!("{}: not supported yet", refused.join(", "));
-            Err(Rejection::new(Reason::UnsupportedValue, message))
+            let fields = refused.join(", ");
+            Err(Rejection::at(Reason::UnsupportedValue, fields, "not supported yet"))
         }
     });
     let (content, access_logs) = match read {
@@ -97,7 +97,7 @@ fn rejection(error: SpecError) -> Rejection {
         ErrorKind::Unsupported => Reason::UnsupportedValue,
         ErrorKind::Invalid => Reason::Invalid,
     };
-    Rejection::new(reason, error.to_string())
+    Rejection::at(reason, error.path, error.message)
 }
 
 /// The policy that a filter of a route refers to.
@@ -115,6 +115,5 @@ pub(super) fn of_filter(
         return Err(Rejection::new(Reason::InvalidKind, message));
     };
     let key = ObjectKey { kind, name: NamespacedName::new(namespace, name) };
-    view.policy(&key)
-        .ok_or_else(|| Rejection::new(Reason::FilterNotFound, format!("{} does not exist", key.to_ref())))
+    view.policy(&key).ok_or_else(|| Rejection::missing(Reason::FilterNotFound, key.to_ref()))
 }

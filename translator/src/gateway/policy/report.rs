@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crds::ai::SpecError;
 use crds::gateway_api::part::ParentRef;
 use crds::gateway_api::{self, HttpRoute};
 use crds::policy::{Target, TargetName, UnusableTarget};
@@ -14,7 +15,7 @@ use super::listener::{self, is_of_listeners};
 use crate::gateway::attach::parent_gateway;
 use crate::gateway::facts::{GatewayKey, PolicyEffect, PolicyFace};
 use crate::gateway::view::View;
-use crate::status::{Condition, ConditionType, Facts, ParentFacts, Reason, Report};
+use crate::status::{Condition, ConditionType, Detail, Facts, ParentFacts, Reason, Report};
 
 /// How many things of a kind a message names.
 const MOST_NAMED: usize = 5;
@@ -36,13 +37,13 @@ pub(crate) fn report(view: &impl View, key: &ObjectKey) -> Option<Report> {
         }
     }
     let mut strays = Vec::new();
-    let mut faults: Vec<String> =
-        face.content.iter().flat_map(|content| &content.ignored).map(no_effect).collect();
+    let mut faults: Vec<Detail> =
+        face.content.iter().flat_map(|content| &content.ignored).map(|field| no_effect(field)).collect();
     for target in policy.targets() {
         match target {
             Ok(target) => strays.extend(stray(view, key, &target)),
             Err(target) => {
-                faults.push(target.error.to_string());
+                faults.push(detail(&target.error));
                 strays.extend(unusable(view, key, target));
             }
         }
@@ -59,8 +60,12 @@ pub(crate) fn report(view: &impl View, key: &ObjectKey) -> Option<Report> {
     })
 }
 
-fn no_effect(field: &String) -> String {
-    format!("{field}: is not supported yet and has no effect")
+fn no_effect(field: &str) -> Detail {
+    Detail::at(field, "is not supported yet and has no effect")
+}
+
+fn detail(error: &SpecError) -> Detail {
+    Detail::at(error.path.clone(), error.message.clone())
 }
 
 fn reference(kind: &str, name: &NamespacedName, section: Option<&str>) -> ParentRef {
@@ -84,10 +89,10 @@ fn stray(view: &impl View, policy: &ObjectKey, target: &Target) -> Option<Parent
         _ => missing_rule(view, &name, section)?,
     };
     let kind = if target.kind == Kind::Gateway { "Gateway" } else { "HTTPRoute" };
-    let message = format!("{}: {kind} {name} {missing}", target.field);
+    let fault = Detail::at(target.field.clone(), format!("{kind} {name} {missing}"));
     Some(ParentFacts {
         parent_ref: reference(kind, &name, section),
-        conditions: vec![Condition::bad(ConditionType::Accepted, Reason::TargetNotFound, message)],
+        conditions: vec![Condition::faults(ConditionType::Accepted, Reason::TargetNotFound, vec![fault])],
     })
 }
 
@@ -98,7 +103,7 @@ fn unusable(view: &impl View, policy: &ObjectKey, target: UnusableTarget) -> Opt
     let name = NamespacedName::new(&policy.name.namespace, name);
     Some(ParentFacts {
         parent_ref: ParentRef { group: Some(group.into()), ..reference(&kind, &name, None) },
-        conditions: vec![Condition::bad(ConditionType::Accepted, Reason::Invalid, error.to_string())],
+        conditions: vec![Condition::faults(ConditionType::Accepted, Reason::Invalid, vec![detail(&error)])],
     })
 }
 
@@ -129,13 +134,14 @@ fn conditions(
     gateway: &GatewayKey,
     face: &PolicyFace,
     effects: &[PolicyEffect],
-    faults: &[String],
+    faults: &[Detail],
 ) -> Vec<Condition> {
     let mut conditions = match &face.content {
         _ if is_of_listeners(face.key.kind) => listener::conditions(view, gateway, face),
         Err(rejection) => {
-            let message = format!("{}; what the policy applies to is answered with 500", rejection.message);
-            vec![Condition::bad(ConditionType::Accepted, Reason::Invalid, message)]
+            let mut detail = rejection.detail.clone();
+            detail.text.push_str("; what the policy applies to is answered with 500");
+            vec![Condition::faults(ConditionType::Accepted, Reason::Invalid, vec![detail])]
         }
         Ok(_) => vec![
             Condition::good(ConditionType::Accepted, Reason::Accepted, "the policy is valid"),
@@ -144,8 +150,8 @@ fn conditions(
     };
     let faults: Vec<_> = faults.iter().cloned().chain(listener::faults(view, gateway, face)).collect();
     if !faults.is_empty() {
-        let message = faults.join("; ");
-        conditions.push(Condition::bad(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, message));
+        let (kind, reason) = (ConditionType::PartiallyInvalid, Reason::UnsupportedValue);
+        conditions.push(Condition::faults(kind, reason, faults));
     }
     conditions
 }

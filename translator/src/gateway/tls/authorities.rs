@@ -66,7 +66,7 @@ impl Authorities {
 
     /// Why nobody can be trusted; `None` if somebody can.
     pub(crate) fn rejection(&self) -> Option<Rejection> {
-        let messages: Vec<_> = self.errors.iter().map(|error| error.message.as_str()).collect();
+        let messages: Vec<_> = self.errors.iter().map(Rejection::message).collect();
         let message = match messages.as_slice() {
             [] => "no certificate authorities are named".to_owned(),
             messages => messages.join("; "),

@@ -10,8 +10,8 @@ mod pem;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::NamespacedName;
 use crds::gateway_api::{self, Gateway, gateways::GatewayListeners};
+use crds::{NamespacedName, ObjectRef};
 use ir::{ClientValidation, SecretIr, SecretName, SecretValue, Trust};
 
 pub(crate) use authorities::{Authorities, AuthoritiesRef, authorities};
@@ -53,8 +53,8 @@ pub(super) fn refused_options(spec: &GatewayListeners) -> Option<Rejection> {
     let options = spec.tls.as_ref().and_then(|tls| tls.options.as_ref());
     let names: Vec<_> = options.into_iter().flatten().map(|(name, _)| format!("{name:?}")).collect();
     (!names.is_empty()).then(|| {
-        let message = format!("tls.options: {} is not supported", names.join(", "));
-        Rejection::new(Reason::UnsupportedValue, message)
+        let text = format!("{} is not supported", names.join(", "));
+        Rejection::at(Reason::UnsupportedValue, "tls.options", text)
     })
 }
 
@@ -95,8 +95,9 @@ fn find_certificates(view: &impl View, referrer: &Party, listener: &mut Listener
     let tls = listener.spec.tls.as_ref();
     let references = tls.and_then(|tls| tls.certificate_refs.as_deref()).unwrap_or_default();
     if references.is_empty() {
-        let message = "tls.certificateRefs: is empty, and a listener that ends TLS needs a certificate";
-        listener.tls.ref_errors.push(Rejection::new(Reason::InvalidCertificateRef, message));
+        let text = "is empty, and a listener that ends TLS needs a certificate";
+        let rejection = Rejection::at(Reason::InvalidCertificateRef, "tls.certificateRefs", text);
+        listener.tls.ref_errors.push(rejection);
     }
     for (index, reference) in references.iter().enumerate() {
         let reference = SecretRef {
@@ -147,7 +148,10 @@ impl SecretRef<'_> {
                 Ok(_) => Ok(secret),
                 Err(message) => Err(Rejection::new(invalid, format!("Secret {secret}: {message}"))),
             },
-            None => Err(Rejection::new(invalid, format!("Secret {secret} does not exist"))),
+            None => {
+                let object = ObjectRef::namespaced("", "Secret", &secret.namespace, &secret.name);
+                Err(Rejection::missing(invalid, object))
+            }
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use crds::ai::{AWS_SECRET_KEYS, AwsCredential, SECRET_KEY};
 use crds::core::Secret;
-use crds::{NamespacedName, ObjectKey, SensitiveString};
+use crds::{NamespacedName, ObjectKey, ObjectRef, SensitiveString};
 
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
-use crate::status::{Reason, Rejection};
+use crate::status::{Detail, Reason, Rejection};
 
 /// Another key under which documents of the dialects have put the credential.
 const LENIENT_SECRET_KEY: &str = "api-key";
@@ -16,7 +16,7 @@ pub(super) fn read(
     view: &impl View,
     object: &ObjectKey,
     secret: &NamespacedName,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Detail>,
 ) -> Result<SensitiveString, Rejection> {
     let found = find(view, object, secret)?;
     let value = text(found, secret, SECRET_KEY)?;
@@ -24,9 +24,14 @@ pub(super) fn read(
         Some(value) => value,
         None => {
             let lenient = text(found, secret, LENIENT_SECRET_KEY)?;
-            let value = lenient.ok_or_else(|| invalid(secret, &format!("has no key {SECRET_KEY:?}")))?;
-            warnings
-                .push(format!("Secret {secret}: the key {LENIENT_SECRET_KEY:?} should be {SECRET_KEY:?}"));
+            let value = lenient.ok_or_else(|| {
+                invalid(
+                    secret,
+                    &format!("has no key {SECRET_KEY:?}, under which the provider's key is expected"),
+                )
+            })?;
+            let text = format!("Secret {secret}: the key {LENIENT_SECRET_KEY:?} should be {SECRET_KEY:?}");
+            warnings.push(Detail::new(text));
             value
         }
     };
@@ -65,9 +70,10 @@ fn find<'a>(
         return Err(Rejection::new(Reason::RefNotPermitted, message));
     }
     let found = view.object::<Secret>(secret);
-    found
-        .map(|secret| &**secret)
-        .ok_or_else(|| Rejection::new(Reason::SecretNotFound, format!("Secret {secret} does not exist")))
+    found.map(|secret| &**secret).ok_or_else(|| {
+        let object = ObjectRef::namespaced("", "Secret", &secret.namespace, &secret.name);
+        Rejection::missing(Reason::SecretNotFound, object)
+    })
 }
 
 fn text<'a>(found: &'a Secret, secret: &NamespacedName, key: &str) -> Result<Option<&'a str>, Rejection> {

@@ -17,7 +17,7 @@ use ir::{ClusterName, Clusters, HostRewrite, PathRewrite, Rewrite};
 use super::ResolvedBackend;
 use crate::gateway::view::View;
 use crate::settings::AiEngine;
-use crate::status::{Reason, Rejection};
+use crate::status::{Detail, Reason, Rejection};
 use member::Member;
 
 /// Resolves an AI backend.
@@ -84,7 +84,7 @@ pub(crate) fn provider_name(destination: &AiDestination) -> &'static str {
 struct Parts {
     clusters: Vec<ir::ClusterIr>,
     secrets: Vec<ir::SecretIr>,
-    warnings: Vec<String>,
+    warnings: Vec<Detail>,
 }
 
 /// Without the engine the route puts in host and path, the same for every request.
