@@ -97,9 +97,11 @@ fn render_gateway(status: &mut Map<String, Value>, gateway: &GatewayFacts, stamp
     let before = status.remove("conditions");
     status.insert("conditions".to_owned(), stamp.merge(before.as_ref(), &gateway.conditions));
     let before = status.remove("listeners");
-    let before = list(before.as_ref());
+    let mut before: Vec<&Value> = list(before.as_ref()).iter().collect();
     let listeners = gateway.listeners.iter().map(|listener| {
-        let old = before.iter().find(|old| old.get("name").and_then(Value::as_str) == Some(&listener.name));
+        let is_same = |old: &&Value| old.get("name").and_then(Value::as_str) == Some(&listener.name);
+        // Each entry is one listener's: in a file, two may have the same name.
+        let old = before.iter().position(is_same).map(|position| before.remove(position));
         render_listener(old, listener, stamp)
     });
     status.insert("listeners".to_owned(), Value::Array(listeners.collect()));
