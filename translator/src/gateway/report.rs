@@ -136,7 +136,7 @@ impl Summary<'_> {
             (_, false) => {
                 let unbound = self.placed.listeners.iter().find_map(|listener| listener.unbound.as_deref());
                 match unbound {
-                    Some(first) => bad(Reason::AddressNotUsable, first).following(),
+                    Some(first) => bad(Reason::AddressNotUsable, &format!("port {first}")).following(),
                     None => bad(Reason::Invalid, "no listener is valid").following(),
                 }
             }
