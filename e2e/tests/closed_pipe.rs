@@ -13,10 +13,17 @@ use e2e::scenario::binary;
 /// The status of a program that SIGPIPE ended, as shells show it.
 const ENDED_BY_SIGPIPE: i32 = 141;
 
-fn spawn(program: &str, arguments: &[&str]) -> Result<Child> {
+/// A pipe whose reader is gone already: one that goes while the program runs may be too late for a short output.
+fn closed_pipe() -> Result<Stdio> {
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    Ok(writer.into())
+}
+
+fn spawn(program: &str, arguments: &[&str], stderr: Stdio) -> Result<Child> {
     let program = binary()?.with_file_name(program);
     let mut command = Command::new(&program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(arguments).stdin(Stdio::null()).stdout(closed_pipe()?).stderr(stderr);
     command.spawn().with_context(|| format!("{}: is it built?", program.display()))
 }
 
@@ -36,9 +43,7 @@ fn a_command_whose_reader_goes_away_ends_quietly() -> Result<()> {
         ("crd-yaml", vec![], ENDED_BY_SIGPIPE),
         ("cluster", vec!["down", "--name", "nobody-has-this-one"], ENDED_BY_SIGPIPE),
     ] {
-        let mut child = spawn(program, &arguments)?;
-        drop(child.stdout.take());
-        let output = child.wait_with_output()?;
+        let output = spawn(program, &arguments, Stdio::piped())?.wait_with_output()?;
         let errors = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.code() == Some(status), "{program} {arguments:?}: {}: {errors}", output.status);
         ensure!(
@@ -46,9 +51,7 @@ fn a_command_whose_reader_goes_away_ends_quietly() -> Result<()> {
             "{program} {arguments:?}: {errors}"
         );
         // With nobody to hear of errors either.
-        let mut child = spawn(program, &arguments)?;
-        drop((child.stdout.take(), child.stderr.take()));
-        let ended = child.wait()?;
+        let ended = spawn(program, &arguments, closed_pipe()?)?.wait()?;
         ensure!(ended.code() == Some(status), "{program} {arguments:?}, both closed: {ended}");
     }
     Ok(())
