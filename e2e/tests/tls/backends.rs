@@ -146,8 +146,6 @@ async fn a_gateway_shows_its_certificate_to_its_backends_and_no_other_does() -> 
     fixture.save("all.yaml", &objects.concat())?;
     becomes(&fixture, without, 503).await?;
 
-    fixture.save("client.yaml", &secret("client", &TestAuthority::generate()?.issue(&["gateway.test"])?))?;
-    becomes(&fixture, with, 503).await?;
     fixture.delete("client.yaml")?;
     told(&fixture, "Gateway default/a", "ResolvedRefs", "InvalidClientCertificateRef").await?;
     told(&fixture, "Gateway default/a", "Programmed", "Programmed").await
