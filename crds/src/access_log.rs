@@ -72,11 +72,11 @@ macro_rules! filters {
         pub struct AccessLogFilter {
             /// All of these must fit.
             #[serde(default, skip_serializing_if = "Option::is_none")]
-            #[schemars(length(min = 2))]
+            #[schemars(length(min = 2, max = 16))]
             pub and_filter: Option<Vec<LogFilter>>,
             /// Any of these must fit.
             #[serde(default, skip_serializing_if = "Option::is_none")]
-            #[schemars(length(min = 2))]
+            #[schemars(length(min = 2, max = 16))]
             pub or_filter: Option<Vec<LogFilter>>,
             $(
                 #[doc = $doc]
