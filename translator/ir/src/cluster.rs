@@ -193,7 +193,7 @@ pub struct RemoteModule {
     pub sha256: String,
 }
 
-/// Who may have signed a backend's certificate.
+/// Who may have signed the certificates of backends, or of clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Trust {
     /// The certificate authorities in this file, as the proxy sees it.

@@ -37,7 +37,7 @@ impl<T> Serialize for Redacted<T> {
 /// A secret that Envoy receives by SDS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SecretIr {
-    /// By which clusters refer to it.
+    /// By which clusters and listeners refer to it.
     pub name: SecretName,
     /// What it holds.
     pub value: SecretValue,

@@ -201,15 +201,16 @@ impl Translator {
         let https: BTreeMap<_, _> = https.collect();
         for (listener, port) in on_ports() {
             self.graph.schedule(Key::Port(gateway.clone(), port));
-            let Some(table) = &listener.table else { continue };
-            self.graph.schedule(Key::host(gateway, table, &listener.hostname));
-        }
-        // The hosts that are answered 421.
-        for ((port, hostname), table) in &https {
-            self.graph.schedule(Key::host(gateway, table, &Hostname::Any));
-            for wider in hostname.covering() {
-                if let Some(table) = https.get(&(*port, &wider)) {
-                    self.graph.schedule(Key::host(gateway, table, hostname));
+            if let Some(table) = &listener.table {
+                self.graph.schedule(Key::host(gateway, table, &listener.hostname));
+                if table.https.is_some() {
+                    self.graph.schedule(Key::host(gateway, table, &Hostname::Any));
+                }
+            }
+            // Where a wider listener answers 421 for its host; one without HTTP is such a host as well.
+            for wider in listener.hostname.covering() {
+                if let Some(table) = https.get(&(port, &wider)) {
+                    self.graph.schedule(Key::host(gateway, table, &listener.hostname));
                 }
             }
         }
@@ -270,16 +271,11 @@ impl Translator {
         };
         let (lost, new) = changes(counted(before), counted(after));
         for (gateway, listener) in lost {
-            if let Some(counts) = self.index.attached.get_mut(&gateway) {
-                counts.remove(&listener);
-                if counts.is_empty() {
-                    self.index.attached.remove(&gateway);
-                }
-            }
+            self.index.attached.remove(&gateway, &listener);
             self.graph.schedule(Key::GatewayReport(gateway));
         }
         for (gateway, listener) in new {
-            self.index.attached.entry(gateway.clone()).or_default().add(&listener);
+            self.index.attached.add(&gateway, &listener);
             self.graph.schedule(Key::GatewayReport(gateway));
         }
         self.graph.schedule(Key::Served(route.clone()));
@@ -313,17 +309,12 @@ impl Translator {
         };
         let (lost, new) = changes(named(before), named(after));
         for (gateway, service) in lost {
-            let Some(gateways) = self.index.naming.get_mut(&service) else { continue };
-            let is_gone = gateways.remove(&gateway);
-            if gateways.is_empty() {
-                self.index.naming.remove(&service);
-            }
-            if is_gone {
+            if self.index.naming.remove(&service, &gateway) {
                 self.schedule_tls_policies(&service);
             }
         }
         for (gateway, service) in new {
-            if self.index.naming.entry(service.clone()).or_default().add(&gateway) {
+            if self.index.naming.add(&service, &gateway) {
                 self.schedule_tls_policies(&service);
             }
         }
@@ -331,16 +322,12 @@ impl Translator {
             |version: Option<&Arc<RouteVersion>>| version.map(|version| version.uses()).unwrap_or_default();
         let (lost, new) = changes(uses(before), uses(after));
         for (gateway, backend) in &lost {
-            let Some(users) = self.index.users.get_mut(backend) else { continue };
-            if users.remove(gateway) {
+            if self.index.users.remove(backend, gateway) {
                 update.touched.backend(gateway, backend);
-            }
-            if users.is_empty() {
-                self.index.users.remove(backend);
             }
         }
         for (gateway, backend) in &new {
-            if self.index.users.entry(backend.clone()).or_default().add(gateway) {
+            if self.index.users.add(backend, gateway) {
                 update.touched.backend(gateway, backend);
             }
         }

@@ -1,6 +1,7 @@
 //! What is known across units: kept up to date as the values of units change, so that nobody has to walk over all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crds::{NamespacedName, ObjectKey};
@@ -23,11 +24,11 @@ pub(crate) struct Index {
     /// How many routes name a backend.
     pub named: Counts<BackendKey>,
     /// How many routes of a Gateway name a Service, whether it can be used or not.
-    pub naming: BTreeMap<NamespacedName, Counts<GatewayKey>>,
+    pub naming: GroupedCounts<NamespacedName, GatewayKey>,
     /// How many routes of a Gateway need a backend.
-    pub users: BTreeMap<BackendKey, Counts<GatewayKey>>,
+    pub users: GroupedCounts<BackendKey, GatewayKey>,
     /// How many routes count as attached to a listener.
-    pub attached: BTreeMap<GatewayKey, Counts<Arc<str>>>,
+    pub attached: GroupedCounts<GatewayKey, Arc<str>>,
     /// How many routes tell what about a policy.
     pub policy_facts: Counts<PolicyFact>,
     tables: BTreeMap<TableKey, TableIndex>,
@@ -164,6 +165,41 @@ fn reversed(hostname: &Hostname) -> String {
 #[derive(Debug)]
 pub(crate) struct Counts<K> {
     counts: BTreeMap<K, usize>,
+}
+
+/// Counts in groups. A group without any is not kept.
+#[derive(Debug)]
+pub(crate) struct GroupedCounts<G, K>(BTreeMap<G, Counts<K>>);
+
+impl<G, K> Default for GroupedCounts<G, K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<G: Ord + Clone, K: Ord + Clone> GroupedCounts<G, K> {
+    /// Once more; says whether it was not there before.
+    pub(crate) fn add(&mut self, group: &G, key: &K) -> bool {
+        self.0.entry(group.clone()).or_default().add(key)
+    }
+
+    /// Once less; says whether it is not there any more.
+    pub(crate) fn remove(&mut self, group: &G, key: &K) -> bool {
+        let Some(counts) = self.0.get_mut(group) else { return false };
+        let is_gone = counts.remove(key);
+        if counts.is_empty() {
+            self.0.remove(group);
+        }
+        is_gone
+    }
+}
+
+impl<G, K> Deref for GroupedCounts<G, K> {
+    type Target = BTreeMap<G, Counts<K>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl<K> Default for Counts<K> {

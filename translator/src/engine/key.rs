@@ -56,7 +56,7 @@ pub(crate) enum Key {
     BackendFace(BackendKey),
     /// The endpoints of a backend. Nothing reads them; they go to the proxies as they are.
     Endpoints(BackendKey),
-    /// What of a policy a route may know.
+    /// What of a policy routes and listeners may know.
     Policy(ObjectKey),
     /// A route, the same for every parent and port.
     Route(RouteKey),
@@ -134,30 +134,15 @@ impl Key {
 
     /// The units that exist because an object does.
     pub(crate) fn rooted_in(object: &ObjectKey) -> Vec<Self> {
-        let name = object.name.clone();
-        match object.kind {
-            Kind::GatewayClass => vec![Self::Class(name.name.to_string())],
-            Kind::Gateway => vec![Self::Gateway(name.clone()), Self::GatewayReport(name)],
-            Kind::HttpRoute => vec![Self::Route(name.clone()), Self::Attachment(name)],
-            Kind::Backend | Kind::Upstream => {
-                vec![Self::Backend(BackendKey::Object(object.clone())), Self::BackendReport(object.clone())]
-            }
-            Kind::BackendTlsPolicy
-            | Kind::HttpListenerOption
-            | Kind::HttpListenerPolicy
-            | Kind::ListenerOption
-            | Kind::RouteOption
-            | Kind::TrafficPolicy => vec![Self::PolicyReport(object.clone())],
-            Kind::Namespace
-            | Kind::ConfigMap
-            | Kind::Secret
-            | Kind::Service
-            | Kind::EndpointSlice
-            | Kind::ReferenceGrant
-            | Kind::CustomResourceDefinition
-            | Kind::GatewayParameters
-            | Kind::GlooGatewayParameters => Vec::new(),
-        }
+        let own = match object.kind {
+            Kind::Gateway => Some(Self::Gateway(object.name.clone())),
+            Kind::HttpRoute => Some(Self::Route(object.name.clone())),
+            Kind::Backend | Kind::Upstream => Some(Self::Backend(BackendKey::Object(object.clone()))),
+            // Whether there is a status is for those to say that use them.
+            Kind::GatewayParameters | Kind::GlooGatewayParameters => return Vec::new(),
+            _ => None,
+        };
+        own.into_iter().chain(Self::reporting(object)).collect()
     }
 
     /// The unit that makes the status of an object; `None` if there is none to make.

@@ -76,13 +76,11 @@ fn fail_on_demand(view: &Reading<'_>, key: &Key) {
 fn backend_value(view: &Reading<'_>, key: &BackendKey) -> Option<BackendValue> {
     let result = backend::resolve(view, key)?;
     let hooks = &view.settings().test_hooks;
-    let encode_all = |clusters: &mut dyn Iterator<Item = ClusterIr>| -> Vec<_> {
-        clusters.map(|cluster| Arc::new(xds::encode_cluster(&cluster, hooks))).collect()
-    };
+    let encode_one = |cluster: &ClusterIr| Arc::new(xds::encode_cluster(cluster, hooks));
     let encode = |backend: &ResolvedBackend| EncodedBackend {
-        clusters: encode_all(&mut backend.clusters.iter().cloned()),
+        clusters: backend.clusters.iter().map(encode_one).collect(),
         with_client_certificate: match backend.takes_client_certificate {
-            true => encode_all(&mut backend.clusters.iter().map(ClusterIr::with_client_certificate)),
+            true => backend.clusters.iter().map(|it| encode_one(&it.with_client_certificate())).collect(),
             false => Vec::new(),
         },
         secrets: backend.secrets.iter().map(|secret| Arc::new(xds::encode_secret(secret, hooks))).collect(),

@@ -216,15 +216,8 @@ impl Listener {
         let kinds = self.invalid_kinds.clone();
         let kinds = kinds.map(|detail| Rejection { reason: Reason::InvalidRouteKinds, detail });
         let errors: Vec<_> = self.tls.ref_errors.iter().chain(&kinds).collect();
-        match errors.first() {
-            None => {
-                Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
-            }
-            Some(first) => {
-                let details = errors.iter().map(|error| error.detail.clone()).collect();
-                Condition::faults(ConditionType::ResolvedRefs, first.reason, details)
-            }
-        }
+        let details = errors.iter().map(|error| error.detail.clone()).collect();
+        Condition::resolved_refs(errors.first().map(|first| first.reason), details)
     }
 }
 

@@ -117,12 +117,9 @@ impl Summary<'_> {
 
     /// About the certificate that is shown to backends, if there is to be one.
     fn resolved_refs(&self) -> Option<Condition> {
-        Some(match self.face.client_certificate.as_ref()? {
-            Ok(_) => {
-                Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
-            }
-            Err(rejection) => Condition::rejected(ConditionType::ResolvedRefs, rejection),
-        })
+        let error = self.face.client_certificate.as_ref()?.as_ref().err();
+        let details = error.iter().map(|rejection| rejection.detail.clone()).collect();
+        Some(Condition::resolved_refs(error.map(|rejection| rejection.reason), details))
     }
 
     fn programmed(&self) -> Condition {

@@ -18,7 +18,7 @@ use crate::Settings;
 use crate::gateway::facts::{BackendKey, GatewayKey, HostKey, RouteKey};
 use crate::reference_grant::Party;
 use crate::resources::PolicyAt;
-use crate::status::Rejection;
+use crate::status::{Reason, Rejection};
 
 /// The inputs, and what other stages have come to.
 pub(crate) trait View {
@@ -41,6 +41,21 @@ pub(crate) trait View {
 
     /// Whether `from` may refer to `to` of that name: within one namespace always, else by a ReferenceGrant.
     fn permits(&self, from: &Party, to: &Party, name: &str) -> bool;
+
+    /// The same for one object.
+    ///
+    /// # Errors
+    /// It may not, with words that do not tell whether there is such an object.
+    fn permitted(&self, from: &Party, to: &Party, name: &str) -> Result<(), Rejection> {
+        if self.permits(from, to, name) {
+            return Ok(());
+        }
+        let message = format!(
+            "{} {}/{name} is in another namespace, and no ReferenceGrant there permits {} from {}",
+            to.kind, to.namespace, from.kind, from.namespace
+        );
+        Err(Rejection::new(Reason::RefNotPermitted, message))
+    }
 
     /// The labels of a namespace. Its name is always one of them, as Kubernetes does it, also
     /// where nobody wrote a Namespace object (standalone mode).
@@ -96,7 +111,7 @@ pub(crate) trait View {
     /// Whether a Gateway is ours.
     fn is_ours(&self, key: &GatewayKey) -> bool;
 
-    /// What of a policy a route may know; `None` if there is no such object.
+    /// What of a policy routes and listeners may know; `None` if there is no such object.
     fn policy(&self, key: &ObjectKey) -> Option<Arc<PolicyFace>>;
 
     // --- What is known across stages; whoever asks is told by the engine when it changes ---

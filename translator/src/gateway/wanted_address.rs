@@ -108,13 +108,13 @@ impl WantedAddresses {
         let missing =
             self.ips.iter().find(|wanted| !given.iter().any(|address| ip(address) == Some(**wanted)));
         if let Some(missing) = missing {
-            let message = format!("spec.addresses: {missing} has not been given to the Gateway's Service");
-            return Err(Rejection::new(Reason::AddressNotUsable, message));
+            let text = format!("{missing} has not been given to the Gateway's Service");
+            return Err(Rejection::at(Reason::AddressNotUsable, "spec.addresses", text));
         }
         let wanted: Vec<_> = given.into_iter().filter(is_wanted).collect();
         if self.wants_ip && wanted.is_empty() {
-            let message = "spec.addresses: the Gateway's Service has been given no IP address";
-            return Err(Rejection::new(Reason::AddressNotAssigned, message));
+            let text = "the Gateway's Service has been given no IP address";
+            return Err(Rejection::at(Reason::AddressNotAssigned, "spec.addresses", text));
         }
         Ok(wanted)
     }

@@ -218,6 +218,14 @@ impl Condition {
         Self::faults(kind, rejection.reason, vec![rejection.detail.clone()])
     }
 
+    /// Whether all references resolve: a reason and what is wrong where some do not.
+    pub(crate) fn resolved_refs(reason: Option<Reason>, details: Vec<Detail>) -> Self {
+        match reason {
+            None => Self::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves"),
+            Some(reason) => Self::faults(ConditionType::ResolvedRefs, reason, details),
+        }
+    }
+
     /// The same with things that are to be mended all the same.
     #[must_use]
     pub(crate) fn with_notes(self, notes: &[Detail]) -> Self {

@@ -5,7 +5,7 @@ use std::fmt;
 use crds::ObjectRef;
 use crds::gateway_api::part::ParentRef;
 
-use super::{Condition, ConditionType, Detail};
+use super::{Condition, ConditionType, Detail, Reason};
 
 /// The facts about one object that its status shall tell.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,8 +93,12 @@ pub struct Problem {
     pub object: ObjectRef,
     /// The part of the object: a listener, a parent; empty for the whole.
     pub part: String,
-    /// The condition that says so.
-    pub condition: Condition,
+    /// The type of the condition that says so.
+    pub kind: ConditionType,
+    /// Its value.
+    pub status: bool,
+    /// Its reason.
+    pub reason: Reason,
     /// What is wrong. Its field is a path from the object on.
     pub detail: Detail,
 }
@@ -154,8 +158,7 @@ impl Report {
             for detail in details {
                 let detail = Detail { field: self.whole_field(&part, &detail.field), ..detail.clone() };
                 if !problems.iter().any(|known| known.detail == detail) {
-                    let (object, condition) = (self.object.clone(), condition.clone());
-                    problems.push(Problem { object, part: part.clone(), condition, detail });
+                    problems.push(self.problem(&part, condition, detail));
                 }
             }
         }
@@ -166,15 +169,14 @@ impl Report {
     pub fn notes(&self) -> Vec<Problem> {
         let noted = self.conditions().filter(|(_, condition)| !condition.is_problem());
         let notes = noted.flat_map(|(part, condition)| {
-            let note = move |detail: &Detail| Problem {
-                object: self.object.clone(),
-                part: part.clone(),
-                condition: condition.clone(),
-                detail: detail.clone(),
-            };
-            condition.details.iter().map(note)
+            condition.details.iter().map(move |detail| self.problem(&part, condition, detail.clone()))
         });
         notes.collect()
+    }
+
+    fn problem(&self, part: &str, condition: &Condition, detail: Detail) -> Problem {
+        let &Condition { kind, status, reason, .. } = condition;
+        Problem { object: self.object.clone(), part: part.to_owned(), kind, status, reason, detail }
     }
 
     /// How many things are wrong with the object.
@@ -216,12 +218,12 @@ fn parent_name(parent_ref: &ParentRef) -> String {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { object, part, condition, detail } = self;
+        let Self { object, part, kind, status, reason, detail } = self;
         write!(f, "{object}: ")?;
         if !part.is_empty() {
             write!(f, "{part}: ")?;
         }
-        let status = if condition.status { "True" } else { "False" };
-        write!(f, "{}={status} ({}): {detail}", condition.kind, condition.reason)
+        let status = if *status { "True" } else { "False" };
+        write!(f, "{kind}={status} ({reason}): {detail}")
     }
 }

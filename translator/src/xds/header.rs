@@ -46,27 +46,22 @@ impl HeaderEdits {
             self.host = Some(value.to_owned());
         } else if is_editable(name) {
             self.forget(name);
-            self.add.push(option(name, value, HeaderAppendAction::OverwriteIfExistsOrAdd));
+            self.add.push(option(name, &literal_format(value), HeaderAppendAction::OverwriteIfExistsOrAdd));
         }
     }
 
     /// Sets a header to what Envoy's formatter makes of a format; to nothing at all if that is empty.
     pub(super) fn set_format(&mut self, name: &str, format: &str) {
         self.forget(name);
-        let header = HeaderValue { key: name.to_owned(), value: format.to_owned(), ..HeaderValue::default() };
-        let append_action = HeaderAppendAction::OverwriteIfExistsOrAdd.into();
-        self.add.push(HeaderValueOption {
-            header: Some(header),
-            append_action,
-            ..HeaderValueOption::default()
-        });
+        let set = option(name, format, HeaderAppendAction::OverwriteIfExistsOrAdd);
+        self.add.push(HeaderValueOption { keep_empty_value: false, ..set });
     }
 
     pub(super) fn append(&mut self, name: &str, value: &str) {
         if is_host(name) {
             self.host = Some(value.to_owned());
         } else if is_editable(name) {
-            self.add.push(option(name, value, HeaderAppendAction::AppendIfExistsOrAdd));
+            self.add.push(option(name, &literal_format(value), HeaderAppendAction::AppendIfExistsOrAdd));
         }
     }
 
@@ -81,15 +76,15 @@ pub(super) fn literal_format(text: &str) -> String {
     text.replace('%', "%%")
 }
 
-fn option(name: &str, value: &str, action: HeaderAppendAction) -> HeaderValueOption {
+fn option(name: &str, format: &str, action: HeaderAppendAction) -> HeaderValueOption {
     HeaderValueOption {
         header: Some(HeaderValue {
             key: name.to_owned(),
-            value: literal_format(value),
+            value: format.to_owned(),
             ..HeaderValue::default()
         }),
         append_action: action.into(),
-        keep_empty_value: value.is_empty(),
+        keep_empty_value: format.is_empty(),
         ..HeaderValueOption::default()
     }
 }

@@ -26,7 +26,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The listener of one port.
 ///
-/// It depends on the port and the settings alone, never on routes: a listener that changes drains all
+/// It depends on the Gateway, its policies and the settings, never on routes: a listener that changes drains all
 /// its connections. Where chains alone change, Envoy drains the connections of those chains and no others.
 pub(super) fn build_listener(ir: &ListenerIr, settings: &Settings) -> Listener {
     let mut addresses = ir.bind.addresses.iter().map(|&ip| listen_address(ip, ir));

@@ -11,7 +11,7 @@ use proto::route::{HeaderMatcher, QueryParameterMatcher, RouteMatch};
 use proto::types::FractionalPercent;
 use proto::types::fractional_percent::DenominatorType;
 
-/// The denominator of [`below_fraction`].
+/// The denominator of [`below_fraction`], and of the shares of mirrors.
 pub(super) const FRACTION_DENOMINATOR: u32 = 1_000_000;
 
 /// One match of one rule.

@@ -38,9 +38,9 @@ pub(super) fn build_misdirected_host(hostname: &Hostname) -> VirtualHost {
         action: Some(direct_response(&ir::DirectResponse { status: 421 })),
         ..Route::default()
     };
-    let VirtualHost { mut routes, .. } = build_virtual_host(hostname);
-    routes.push(misdirected);
-    VirtualHost { routes, ..build_virtual_host(hostname) }
+    let mut host = build_virtual_host(hostname);
+    host.routes.push(misdirected);
+    host
 }
 
 /// Of the virtual hosts that stand for several names: a request whose host is no host name and no address is

@@ -109,9 +109,9 @@ impl Token {
     }
 }
 
-const SIGNS: [&str; 23] = [
+const SIGNS: [&str; 22] = [
     "&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "-", "+", "*", "/", "%", "?", ":", "(", ")", "[", "]",
-    ".", ",", "",
+    ".", ",",
 ];
 
 fn tokens(text: &str) -> Result<Vec<Token>, String> {
@@ -130,7 +130,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
         } else if matches!(first, '\'' | '"') {
             string(rest, false)?
         } else {
-            let sign = SIGNS.into_iter().filter(|sign| !sign.is_empty()).find(|sign| rest.starts_with(sign));
+            let sign = SIGNS.into_iter().find(|sign| rest.starts_with(sign));
             let sign = sign.ok_or_else(|| format!("{first:?} is not expected there"))?;
             (Token::Sign(sign), rest.strip_prefix(sign).unwrap_or_default())
         };

@@ -25,7 +25,8 @@ const MAX_JSON_DEPTH: usize = 10;
 /// The longest path of a file, in bytes (`PATH_MAX` of Linux).
 const MAX_PATH_BYTES: usize = 4096;
 
-/// Headers that carry credentials to providers. When a log chooses its requests, those of the gateway stand in them.
+/// Headers that carry credentials to providers. When a log chooses its requests, those of the gateway stand in them. A
+/// header that a Backend names itself for its credential is not among them.
 const CREDENTIAL_HEADERS: [&str; 7] = [
     "api-key",
     "authorization",
@@ -73,7 +74,7 @@ pub(in crate::gateway) fn read(logs: &AccessLogs) -> Result<Read, Rejection> {
 }
 
 fn invalid(field: &str, message: impl std::fmt::Display) -> Rejection {
-    Rejection::new(Reason::Invalid, format!("{field}: {message}"))
+    Rejection::at(Reason::Invalid, field, message.to_string())
 }
 
 fn file(field: &str, sink: &FileSink, filter: Option<LogFilter>) -> Result<AccessLogIr, Rejection> {

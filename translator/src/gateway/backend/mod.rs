@@ -49,13 +49,7 @@ pub(crate) fn meant(
         _ => return Err(unknown_kind(group, kind)),
     };
     // Before looking: whoever may not refer to an object shall not learn whether it exists.
-    if !view.permits(referrer, &Party::new(group, kind, namespace), name) {
-        let message = format!(
-            "{kind} {namespace}/{name} is in another namespace, and no ReferenceGrant there permits {} from {}",
-            referrer.kind, referrer.namespace
-        );
-        return Err(Rejection::new(Reason::RefNotPermitted, message));
-    }
+    view.permitted(referrer, &Party::new(group, kind, namespace), name)?;
     let key = NamespacedName::new(namespace, name);
     if let Some(kind) = object_kind {
         return Ok(BackendKey::Object(ObjectKey { kind, name: key }));

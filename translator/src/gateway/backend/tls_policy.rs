@@ -10,12 +10,12 @@ use crds::gateway_api::backendtlspolicies::{
     BackendTlsPolicyTargetRefs as TargetRef, BackendTlsPolicyValidationSubjectAltNames as WrittenName,
     BackendTlsPolicyValidationSubjectAltNamesType as NameType,
 };
-use crds::gateway_api::part::ParentRef;
 use crds::gateway_api::{self, BackendTlsPolicy};
-use crds::{NamespacedName, Object, ObjectKey};
+use crds::{NamespacedName, Object, ObjectKey, ObjectRef};
 use ir::{Hostname, SecretIr, SecretName, SecretValue, SubjectAltName, Trust, UpstreamTls};
 
 use crate::gateway::http_route::creation;
+use crate::gateway::policy::reference;
 use crate::gateway::tls::{Authorities, AuthoritiesRef};
 use crate::gateway::validate;
 use crate::gateway::view::View;
@@ -43,11 +43,16 @@ pub(super) fn of_port(
     let port = port.name.as_deref().filter(|name| !name.is_empty());
     let Some(policy) = winner(view, service, port) else { return Ok(None) };
     let named = |rejection: Rejection| {
-        let message = format!("BackendTLSPolicy {}: {}", key(policy).name, rejection.message());
-        Rejection::new(Reason::InvalidBackendTLS, message)
+        let policy = key(policy);
+        let text = format!("BackendTLSPolicy {}: {}", policy.name, rejection.message());
+        Rejection::unusable(Reason::InvalidBackendTLS, policy.to_ref(), text)
     };
-    let Reading { tls, trust, .. } = read(view, policy);
+    let Reading { authorities, trusts_system, tls } = read(view, policy);
     let tls = tls.map_err(named)?;
+    let trust = match trusts_system {
+        true => view.trust().clone(),
+        false => Trust::Pem(authorities.pem(view)),
+    };
     Ok(Some(PortTls { trust: SecretIr { name: tls.trust.clone(), value: SecretValue::Trust(trust) }, tls }))
 }
 
@@ -86,26 +91,25 @@ fn key(policy: &Arc<BackendTlsPolicy>) -> ObjectKey {
 
 /// What a policy says.
 struct Reading {
-    /// What is wrong with its references.
-    ref_errors: Vec<Rejection>,
+    /// Who is trusted, unless those of the system are.
+    authorities: Authorities,
+    trusts_system: bool,
     tls: Result<UpstreamTls, Rejection>,
-    trust: Trust,
 }
 
 fn read(view: &impl View, policy: &Arc<BackendTlsPolicy>) -> Reading {
     let name = key(policy).name;
     let validation = &policy.spec.validation;
     let references = validation.ca_certificate_refs.as_deref().unwrap_or_default();
-    let (authorities, trust, trusted) = match validation.well_known_ca_certificates.as_deref() {
-        Some(SYSTEM) if references.is_empty() => {
-            (Authorities::default(), view.trust().clone(), Ok(SecretName::default_trust()))
+    let well_known = validation.well_known_ca_certificates.as_deref().filter(|_| references.is_empty());
+    let (authorities, trusted) = match well_known {
+        Some(SYSTEM) => (Authorities::default(), Ok(SecretName::default_trust())),
+        Some(other) => {
+            let text = format!("{other:?} is not known; {SYSTEM} is");
+            let field = "spec.validation.wellKnownCACertificates";
+            (Authorities::default(), Err(Rejection::at(Reason::Invalid, field, text)))
         }
-        Some(other) if references.is_empty() => {
-            let message =
-                format!("spec.validation.wellKnownCACertificates: {other:?} is not known; {SYSTEM} is");
-            (Authorities::default(), Trust::Pem(String::new()), Err(Rejection::new(Reason::Invalid, message)))
-        }
-        _ => {
+        None => {
             let references = references.iter().map(|reference| AuthoritiesRef {
                 group: &reference.group,
                 kind: &reference.kind,
@@ -118,8 +122,7 @@ fn read(view: &impl View, policy: &Arc<BackendTlsPolicy>) -> Reading {
             let trusted = found
                 .rejection()
                 .map_or_else(|| Ok(SecretName::policy_trust(&name.namespace, &name.name)), Err);
-            let trust = Trust::Pem(found.pem(view));
-            (found, trust, trusted)
+            (found, trusted)
         }
     };
     let tls = unknown_options(policy).and_then(|()| {
@@ -127,7 +130,7 @@ fn read(view: &impl View, policy: &Arc<BackendTlsPolicy>) -> Reading {
         let subject_alt_names = names(validation.subject_alt_names.as_deref().unwrap_or_default(), &sni)?;
         Ok(UpstreamTls { sni, subject_alt_names, trust: trusted?, client_certificate: None })
     });
-    Reading { ref_errors: authorities.errors, tls, trust }
+    Reading { authorities, trusts_system: well_known == Some(SYSTEM), tls }
 }
 
 fn unknown_options(policy: &BackendTlsPolicy) -> Result<(), Rejection> {
@@ -135,8 +138,8 @@ fn unknown_options(policy: &BackendTlsPolicy) -> Result<(), Rejection> {
     match names.is_empty() {
         true => Ok(()),
         false => {
-            let message = format!("spec.options: {} is not supported", names.join(", "));
-            Err(Rejection::new(Reason::Invalid, message))
+            let text = format!("{} is not supported", names.join(", "));
+            Err(Rejection::at(Reason::Invalid, "spec.options", text))
         }
     }
 }
@@ -145,8 +148,8 @@ fn server_name(text: &str) -> Result<String, Rejection> {
     match validate::hostname(text) {
         Ok(Hostname::Exact(name)) => Ok(name.to_string()),
         _ => {
-            let message = format!("spec.validation.hostname: {text:?} is not a DNS name");
-            Err(Rejection::new(Reason::Invalid, message))
+            let text = format!("{text:?} is not a DNS name");
+            Err(Rejection::at(Reason::Invalid, "spec.validation.hostname", text))
         }
     }
 }
@@ -164,8 +167,8 @@ fn names(written: &[WrittenName], server_name: &str) -> Result<Vec<SubjectAltNam
             NameType::Uri => name.uri.clone().map(SubjectAltName::Uri),
         };
         text.ok_or_else(|| {
-            let message = format!("spec.validation.subjectAltNames[{index}]: has no name of its type");
-            Rejection::new(Reason::Invalid, message)
+            let field = format!("spec.validation.subjectAltNames[{index}]");
+            Rejection::at(Reason::Invalid, field, "has no name of its type")
         })
     };
     written.iter().enumerate().map(read).collect()
@@ -184,14 +187,7 @@ pub(crate) fn report(view: &impl View, object: &ObjectKey) -> Option<Report> {
     }
     let reading = read(view, policy);
     let ancestors = targets.into_iter().map(|(gateway, targets)| ParentFacts {
-        parent_ref: ParentRef {
-            group: Some(gateway_api::GROUP.into()),
-            kind: Some("Gateway".into()),
-            namespace: Some((&*gateway.namespace).into()),
-            name: (&*gateway.name).into(),
-            section_name: None,
-            port: None,
-        },
+        parent_ref: reference("Gateway", &gateway, None),
         conditions: conditions(&reading, effects(view, policy, &targets)),
     });
     let ancestors: Vec<_> = ancestors.collect();
@@ -233,7 +229,8 @@ fn obstacle(
     let ports = found.and_then(|found| found.spec.as_ref()?.ports.as_deref()).unwrap_or_default();
     let has_section = |section: &str| ports.iter().any(|port| port.name.as_deref() == Some(section));
     if found.is_none() {
-        return Some(Rejection::new(Reason::TargetNotFound, format!("Service {service} does not exist")));
+        let object = ObjectRef::namespaced("", "Service", &service.namespace, &service.name);
+        return Some(Rejection::missing(Reason::TargetNotFound, object));
     }
     if let Some(section) = section.filter(|section| !has_section(section)) {
         let message = format!("Service {service} has no port named {section}");
@@ -270,14 +267,7 @@ fn conditions(reading: &Reading, (has_effect, against): (bool, Vec<Rejection>)) 
             Condition::good(ConditionType::Accepted, Reason::Accepted, message)
         }
     };
-    let resolved = match reading.ref_errors.first() {
-        None => {
-            Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
-        }
-        Some(first) => {
-            let details = reading.ref_errors.iter().map(|error| error.detail.clone()).collect();
-            Condition::faults(ConditionType::ResolvedRefs, first.reason, details)
-        }
-    };
-    vec![accepted, resolved]
+    let errors = &reading.authorities.errors;
+    let details = errors.iter().map(|error| error.detail.clone()).collect();
+    vec![accepted, Condition::resolved_refs(errors.first().map(|first| first.reason), details)]
 }

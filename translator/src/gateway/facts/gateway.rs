@@ -67,7 +67,7 @@ pub(crate) struct Placed {
 /// A certificate with its key, in a Secret.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CertificateValue {
-    /// What it is, or what is wrong with it. Nothing of the key.
+    /// What it is, or what is wrong with it, which never repeats anything of the key.
     pub result: Result<CertificateFacts, String>,
     /// `None` if it cannot be used.
     pub encoded: Option<Arc<EncodedResource>>,

@@ -7,7 +7,7 @@ use ir::AccessLogIr;
 use super::key::GatewayKey;
 use crate::status::Rejection;
 
-/// What of a policy a route may know.
+/// What of a policy routes and listeners may know.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PolicyFace {
     pub key: ObjectKey,

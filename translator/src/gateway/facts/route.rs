@@ -147,16 +147,9 @@ impl TranslatedRoute {
 
     /// Whether the route's references resolve. Told also at a parent that does not accept it.
     pub(crate) fn resolved_refs(&self) -> Condition {
-        match self.ref_errors.first() {
-            None => {
-                Condition::good(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every reference resolves")
-            }
-            Some(first) => {
-                let details: BTreeSet<_> = self.ref_errors.iter().map(|error| &error.detail).collect();
-                let details = details.into_iter().cloned().collect();
-                Condition::faults(ConditionType::ResolvedRefs, first.reason, details)
-            }
-        }
+        let details: BTreeSet<_> = self.ref_errors.iter().map(|error| &error.detail).collect();
+        let details = details.into_iter().cloned().collect();
+        Condition::resolved_refs(self.ref_errors.first().map(|first| first.reason), details)
     }
 }
 

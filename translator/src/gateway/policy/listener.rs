@@ -14,6 +14,7 @@ use super::report::list;
 use crate::gateway::access_log;
 use crate::gateway::facts::{GatewayKey, Placed, PolicyFace, WrittenLog};
 use crate::gateway::view::View;
+use crate::resources::PolicyAt;
 use crate::status::{Condition, ConditionType, Detail, Reason};
 
 /// Whether policies of a kind say what listeners do. What routes do is the matter of the others.
@@ -29,8 +30,8 @@ pub(in crate::gateway) fn observability(
     placed: &Placed,
     table: &RouteTableId,
 ) -> Observability {
-    let chain = applied(view, gateway, &sharing(placed, table));
-    let logs = with_access_logs(&chain).map(|face| {
+    let chain = applied(view, &of_listeners(view, gateway), &sharing(placed, table));
+    let logs = winner(&chain).map(|face| {
         let logs = face.access_logs.iter().filter(|log| unwritable(view, gateway, log).is_none());
         logs.map(|log| log.log.clone()).collect::<Vec<_>>()
     });
@@ -39,11 +40,15 @@ pub(in crate::gateway) fn observability(
     Observability { access_logs }
 }
 
-/// The policies that apply to a filter chain, the most specific first.
-fn applied(view: &impl View, gateway: &GatewayKey, listeners: &[Arc<str>]) -> Vec<Applied> {
+/// The policies of a Gateway and its listeners that say what listeners do.
+fn of_listeners(view: &impl View, gateway: &GatewayKey) -> Vec<PolicyAt> {
     let target = ObjectKey { kind: Kind::Gateway, name: gateway.clone() };
-    let policies = view.policies_at(&target).into_iter().filter(|at| is_of_listeners(at.policy.kind));
-    let applied = policies.filter_map(|at| {
+    view.policies_at(&target).into_iter().filter(|at| is_of_listeners(at.policy.kind)).collect()
+}
+
+/// Those of them that apply to a filter chain, the most specific first.
+fn applied(view: &impl View, policies: &[PolicyAt], listeners: &[Arc<str>]) -> Vec<Applied> {
+    let applied = policies.iter().filter_map(|at| {
         let level = match (at.section.as_deref(), listeners) {
             (None, _) => Level::Gateway,
             (Some(section), [only]) if section == &**only => Level::Listener,
@@ -55,7 +60,7 @@ fn applied(view: &impl View, gateway: &GatewayKey, listeners: &[Arc<str>]) -> Ve
 }
 
 /// The policy whose access logs count. One that is invalid has no effect: requests are served without it.
-fn with_access_logs(chain: &[Applied]) -> Option<&Arc<PolicyFace>> {
+fn winner(chain: &[Applied]) -> Option<&Arc<PolicyFace>> {
     chain
         .iter()
         .map(|applied| &applied.face)
@@ -101,13 +106,14 @@ pub(super) fn conditions(view: &impl View, gateway: &GatewayKey, face: &PolicyFa
 
 fn attached(view: &impl View, gateway: &GatewayKey, face: &PolicyFace) -> Condition {
     let chains = view.placement(gateway).map(|placed| chains(&placed)).unwrap_or_default();
+    let policies = of_listeners(view, gateway);
     let (mut is_in_effect, mut overriding) = (false, BTreeSet::new());
     for chain in &chains {
-        let applied = applied(view, gateway, chain);
+        let applied = applied(view, &policies, chain);
         if !applied.iter().any(|applied| applied.face.key == face.key) {
             continue;
         }
-        match with_access_logs(&applied) {
+        match winner(&applied) {
             Some(winner) if winner.key == face.key => is_in_effect = true,
             Some(winner) if !face.access_logs.is_empty() => {
                 overriding.insert(format!("accessLog is overridden by {}", winner.key.to_ref()));
@@ -115,7 +121,7 @@ fn attached(view: &impl View, gateway: &GatewayKey, face: &PolicyFace) -> Condit
             _ => {}
         }
     }
-    let crowded: BTreeSet<_> = crowded(view, gateway, face, &chains).into_iter().collect();
+    let crowded: BTreeSet<_> = crowded(&policies, face, &chains).into_iter().collect();
     let parts = [&overriding, &crowded].into_iter().filter(|part| !part.is_empty());
     let parts = parts.map(|part| list(part, "; "));
     let (status, reason, first) = if face.access_logs.is_empty() {
@@ -136,15 +142,9 @@ fn attached(view: &impl View, gateway: &GatewayKey, face: &PolicyFace) -> Condit
 }
 
 /// The listeners that a policy names, and that share their port with others.
-fn crowded(
-    view: &impl View,
-    gateway: &GatewayKey,
-    face: &PolicyFace,
-    chains: &[Vec<Arc<str>>],
-) -> Vec<String> {
-    let target = ObjectKey { kind: Kind::Gateway, name: gateway.clone() };
-    let named = view.policies_at(&target).into_iter().filter(|at| at.policy == face.key);
-    let named = named.filter_map(|at| at.section);
+fn crowded(policies: &[PolicyAt], face: &PolicyFace, chains: &[Vec<Arc<str>>]) -> Vec<String> {
+    let named = policies.iter().filter(|at| at.policy == face.key);
+    let named = named.filter_map(|at| at.section.as_deref());
     let found = named.filter_map(|section| {
         let chain = chains.iter().find(|chain| chain.iter().any(|name| **name == *section))?;
         (chain.len() > 1).then(|| {

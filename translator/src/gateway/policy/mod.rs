@@ -23,6 +23,7 @@ pub(super) use ai::{Wanted, wanted};
 pub(super) use chain::{Applied, Level, RoutePolicies, Variant, blocked, sorted};
 pub(crate) use listener::is_of_listeners;
 pub(super) use listener::observability;
+pub(in crate::gateway) use report::reference;
 pub(crate) use report::report;
 
 use super::access_log;
@@ -68,7 +69,7 @@ fn object<'a>(view: &'a impl View, key: &ObjectKey) -> Option<PolicyObject<'a>> 
     })
 }
 
-/// What of a policy a route may know; `None` if there is no such object.
+/// What of a policy routes and listeners may know; `None` if there is no such object.
 pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
     let PolicyObject { policy, created, .. } = object(view, key)?;
     let read = policy.content().map_err(rejection).and_then(|content| match content.refused.as_slice() {

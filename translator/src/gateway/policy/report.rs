@@ -68,7 +68,8 @@ fn detail(error: &SpecError) -> Detail {
     Detail::at(error.path.clone(), error.message.clone())
 }
 
-fn reference(kind: &str, name: &NamespacedName, section: Option<&str>) -> ParentRef {
+/// An object of Gateway API, or a section of it, as the ancestor that a status is about.
+pub(in crate::gateway) fn reference(kind: &str, name: &NamespacedName, section: Option<&str>) -> ParentRef {
     ParentRef {
         group: Some(gateway_api::GROUP.into()),
         kind: Some(kind.into()),

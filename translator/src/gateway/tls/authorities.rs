@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crds::NamespacedName;
 use crds::core::{AUTHORITIES_KEY, ConfigMap};
+use crds::{NamespacedName, ObjectRef};
 
 use super::pem;
 use crate::gateway::facts::AuthoritiesValue;
@@ -101,10 +101,10 @@ impl AuthoritiesRef<'_> {
         match view.authorities(&map).as_deref() {
             Some(AuthoritiesValue(Ok(_))) => Ok(map),
             Some(AuthoritiesValue(Err(message))) => Err(invalid(message)),
-            None => Err(Rejection::new(
-                Reason::InvalidCACertificateRef,
-                format!("ConfigMap {map} does not exist"),
-            )),
+            None => {
+                let object = ObjectRef::namespaced("", "ConfigMap", &map.namespace, &map.name);
+                Err(Rejection::missing(Reason::InvalidCACertificateRef, object))
+            }
         }
     }
 }

@@ -24,12 +24,16 @@ pub(crate) struct ClientRequirement {
 /// References to authorities, whichever of the two generated types they are of.
 macro_rules! references {
     ($validation:expr) => {
-        $validation.ca_certificate_refs.iter().map(|reference| AuthoritiesRef {
-            group: &reference.group,
-            kind: &reference.kind,
-            namespace: reference.namespace.as_deref(),
-            name: &reference.name,
-        })
+        $validation
+            .ca_certificate_refs
+            .iter()
+            .map(|reference| AuthoritiesRef {
+                group: &reference.group,
+                kind: &reference.kind,
+                namespace: reference.namespace.as_deref(),
+                name: &reference.name,
+            })
+            .collect::<Vec<_>>()
     };
 }
 
@@ -39,38 +43,22 @@ pub(super) fn require(view: &impl View, referrer: &Party, gateway: &Gateway, lis
         return;
     }
     let Some(frontend) = frontend(gateway) else { return };
-    let invalid_kind = Reason::InvalidCACertificateKind;
     let mut per_port = frontend.per_port.iter().flatten().enumerate();
-    let requirement = match per_port.find(|(_, entry)| entry.port == listener.spec.port) {
+    let written = match per_port.find(|(_, entry)| entry.port == listener.spec.port) {
         Some((index, entry)) => entry.tls.validation.as_ref().map(|validation| {
-            let field =
-                format!("the Gateway's spec.tls.frontend.perPort[{index}].tls.validation.caCertificateRefs");
-            ClientRequirement {
-                authorities: Authorities::resolve(
-                    view,
-                    referrer,
-                    &field,
-                    references!(validation),
-                    invalid_kind,
-                ),
-                accept_invalid: validation.mode == Some(PerPortMode::AllowInsecureFallback),
-            }
+            let accept_invalid = validation.mode == Some(PerPortMode::AllowInsecureFallback);
+            (format!("perPort[{index}].tls"), references!(validation), accept_invalid)
         }),
         None => frontend.default.validation.as_ref().map(|validation| {
-            let field = "the Gateway's spec.tls.frontend.default.validation.caCertificateRefs";
-            ClientRequirement {
-                authorities: Authorities::resolve(
-                    view,
-                    referrer,
-                    field,
-                    references!(validation),
-                    invalid_kind,
-                ),
-                accept_invalid: validation.mode == Some(DefaultMode::AllowInsecureFallback),
-            }
+            let accept_invalid = validation.mode == Some(DefaultMode::AllowInsecureFallback);
+            ("default".to_owned(), references!(validation), accept_invalid)
         }),
     };
-    let Some(requirement) = requirement else { return };
+    let Some((place, references, accept_invalid)) = written else { return };
+    let field = format!("the Gateway's spec.tls.frontend.{place}.validation.caCertificateRefs");
+    let invalid_kind = Reason::InvalidCACertificateKind;
+    let authorities = Authorities::resolve(view, referrer, &field, references.into_iter(), invalid_kind);
+    let requirement = ClientRequirement { authorities, accept_invalid };
     listener.tls.ref_errors.extend(requirement.authorities.errors.iter().cloned());
     listener.tls.rejected = requirement.authorities.rejection();
     listener.tls.clients = Some(requirement);

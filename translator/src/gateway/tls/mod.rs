@@ -169,14 +169,8 @@ fn permitted(
     name: &str,
 ) -> Result<NamespacedName, Rejection> {
     let object = NamespacedName::new(namespace.unwrap_or(&referrer.namespace), name);
-    if view.permits(referrer, &Party::new("", kind, &object.namespace), name) {
-        return Ok(object);
-    }
-    let message = format!(
-        "{kind} {object} is in another namespace, and no ReferenceGrant there permits {} from {}",
-        referrer.kind, referrer.namespace
-    );
-    Err(Rejection::new(Reason::RefNotPermitted, message))
+    view.permitted(referrer, &Party::new("", kind, &object.namespace), name)?;
+    Ok(object)
 }
 
 /// What is sent to the proxies of a Gateway by SDS for its listeners, and what they show to backends.
