@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use kube::client::Body;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 use tower::buffer::Buffer;
 use tower::util::ServiceExt as _;
 use tower::{BoxError, Layer, Service};
@@ -21,7 +21,11 @@ use tower::{BoxError, Layer, Service};
 /// A longer wait than this is taken for a mistake of the server's.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Requests that may wait for a place to be sent from.
+/// A request that would have to wait longer fails at once, and whoever sent it tries again later. It is shorter than
+/// anybody waits for an answer: else that would be told as a server that does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Requests that may stand before the connection at a time.
 const QUEUE: usize = 1024;
 
 /// Makes requests wait for as long as the API server has asked for.
@@ -73,7 +77,7 @@ where
         let (mut inner, waits) = (self.inner.clone(), self.waits.clone());
         Box::pin(async move {
             let flow = Flow::of(&request);
-            waits.pass(&flow).await;
+            waits.pass(&flow).await?;
             let response = inner.ready().await?.call(request).await?;
             waits.learn(flow, response.status(), response.headers());
             Ok(response)
@@ -109,13 +113,20 @@ impl Waits {
     }
 
     /// Returns when a request of this flow may be sent.
-    async fn pass(&self, flow: &Flow) {
+    ///
+    /// # Errors
+    /// That is longer ahead than anybody waits.
+    async fn pass(&self, flow: &Flow) -> Result<(), BoxError> {
         loop {
-            let until = self.lock().get(flow).copied().filter(|until| *until > Instant::now());
-            match until {
-                Some(until) => sleep_until(until).await,
-                None => return,
+            let until = self.lock().get(flow).copied();
+            let wait = until.unwrap_or_else(Instant::now).saturating_duration_since(Instant::now());
+            if wait.is_zero() {
+                return Ok(());
             }
+            if wait > PATIENCE {
+                return Err(format!("the API server asks to wait {} s longer", wait.as_secs()).into());
+            }
+            sleep(wait).await;
         }
     }
 
@@ -123,7 +134,9 @@ impl Waits {
         let Some(wait) = asked_for(status, headers) else { return };
         let until = Instant::now() + wait;
         let mut waits = self.lock();
-        let before = waits.insert(flow.clone(), until);
+        let before = waits.get(&flow).copied();
+        // Several answers may be on their way; the longest wait counts.
+        waits.insert(flow.clone(), before.map_or(until, |before| before.max(until)));
         // Once per time of waiting, however many requests were under way.
         if before.is_none_or(|before| before <= Instant::now()) {
             let Flow { group, is_write } = flow;
@@ -169,7 +182,8 @@ mod tests {
             let mut paced = paced.clone();
             Box::pin(async move {
                 let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-                paced.call(request).await.unwrap().status().as_u16()
+                // 0 stands for a request that was not sent.
+                paced.call(request).await.map_or(0, |response| response.status().as_u16())
             })
         };
         (send, times)
@@ -206,6 +220,31 @@ mod tests {
         tokio::join!(send(ROUTES, Method::GET), send(GATEWAYS, Method::GET));
         let times = times.lock().unwrap();
         assert!(times[1..].iter().all(|(_, at)| *at >= Duration::from_secs(3)), "{times:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_would_wait_too_long_fails_at_once_and_one_that_comes_later_is_sent() {
+        let (send, times) = server(429, "60");
+        assert_eq!(send(ROUTES, Method::GET).await, 429);
+        let started = Instant::now();
+        assert_eq!(send(ROUTES, Method::GET).await, 0);
+        assert!(started.elapsed() < Duration::from_secs(1));
+        sleep(Duration::from_secs(55)).await;
+        assert_eq!(send(ROUTES, Method::GET).await, 200);
+        assert!(times.lock().unwrap()[1].1 >= Duration::from_secs(60), "{times:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_waits_the_longest_counts() {
+        let waits = Waits::default();
+        let flow = Flow { group: "/api".to_owned(), is_write: false };
+        for seconds in ["7", "1"] {
+            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, seconds.parse().unwrap())]);
+            waits.learn(flow.clone(), StatusCode::TOO_MANY_REQUESTS, &headers);
+        }
+        let started = Instant::now();
+        waits.pass(&flow).await.unwrap();
+        assert!(started.elapsed() >= Duration::from_secs(7));
     }
 
     #[test]

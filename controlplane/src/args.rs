@@ -140,8 +140,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "NAME", default_value = "chancery")]
     pub xds_service: String,
 
-    /// How many xDS streams may begin per second, of all Envoys together. More wait for their turn, and those that
-    /// would wait longer than 10 s are told to try again.
+    /// How many xDS streams may begin per second: so many of Envoys whose tokens are known, and so many of others. More
+    /// wait for their turn, and those that would wait longer than 10 s are told to try again.
     #[arg(long, value_name = "STREAMS", default_value = "200")]
     pub max_new_streams_per_second: NonZeroU32,
 

@@ -62,7 +62,7 @@ impl Console {
     pub(crate) fn new(view: watch::Sender<View>, metrics: Metrics, origins: SharedOrigins) -> Self {
         let style = if io::stdout().is_terminal() { Style::Unicode } else { Style::Ascii };
         Self {
-            telling: Telling::new(view, metrics, style, origins.clone()),
+            telling: Telling::new(view, metrics, Some(style), origins.clone()),
             proxies: BTreeMap::new(),
             table: None,
             heard: BTreeSet::new(),

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crds::is_dns_subdomain;
 use translator::CONTROLLER_NAME;
 
 /// The longest name: it is also the value of a label.
@@ -47,7 +48,7 @@ impl fmt::Display for ControllerName {
 impl FromStr for ControllerName {
     type Err = String;
 
-    /// Stricter than `spec.controllerName` (Gateway API, `GatewayController`): it must fit into a label.
+    /// As `spec.controllerName` (Gateway API, `GatewayController`), and such that it fits into a label.
     fn from_str(name: &str) -> Result<Self, String> {
         let is_plain = |text: &str| {
             let inner = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '-');
@@ -55,7 +56,8 @@ impl FromStr for ControllerName {
                 && text.starts_with(|char: char| char.is_ascii_alphanumeric())
                 && text.ends_with(|char: char| char.is_ascii_alphanumeric())
         };
-        let is_valid = name.split_once('/').is_some_and(|(domain, path)| is_plain(domain) && is_plain(path));
+        let is_valid =
+            name.split_once('/').is_some_and(|(domain, path)| is_dns_subdomain(domain) && is_plain(path));
         if !is_valid {
             return Err("must be a domain name, a slash, and letters, digits, dots and hyphens, such as \
                         example.com/team-a"
@@ -85,7 +87,20 @@ mod tests {
     #[test]
     fn other_names_are_refused() {
         let long = format!("example.com/{}", "a".repeat(52));
-        for name in ["", "example.com", "/a", "a/", "a/b/c", "a/b_c", "a b/c", "-a/b", "a/b-", &long] {
+        for name in [
+            "",
+            "example.com",
+            "Example.com/a",
+            "a..b/c",
+            "/a",
+            "a/",
+            "a/b/c",
+            "a/b_c",
+            "a b/c",
+            "-a/b",
+            "a/b-",
+            &long,
+        ] {
             assert!(name.parse::<ControllerName>().is_err(), "{name}");
         }
     }

@@ -38,7 +38,7 @@ fn follows(problem: &Problem, origins: &Origins) -> bool {
 }
 
 fn finding(problem: Problem, severity: Severity, origins: &Origins) -> Finding {
-    let Problem { object, condition, detail, .. } = problem;
+    let Problem { object, reason, detail, .. } = problem;
     let meant = match detail.cause.as_deref() {
         Some(Cause::Missing(missing)) => origins.meant_by(missing),
         _ => None,
@@ -46,7 +46,7 @@ fn finding(problem: Problem, severity: Severity, origins: &Origins) -> Finding {
     let hint = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
     let message = detail.text + &hint;
     let place = place(&object, &detail.field, origins);
-    Finding::new(place, severity, condition.reason.as_str(), message).at(detail.field).of(object)
+    Finding::new(place, severity, reason.as_str(), message).at(detail.field).of(object)
 }
 
 /// Where the field of an object stands; the object itself, if it comes from no file.

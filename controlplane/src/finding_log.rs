@@ -14,7 +14,8 @@ pub(crate) struct FindingLog {
 impl FindingLog {
     /// Says what is new, and which places have no problem any more.
     pub(crate) fn tell(&mut self, findings: &[Finding]) {
-        for finding in findings.iter().filter(|finding| !self.findings.contains(finding)) {
+        let is_known = |finding: &Finding| self.findings.iter().any(|known| is_same(known, finding));
+        for finding in findings.iter().filter(|finding| !is_known(finding)) {
             match finding.severity {
                 Severity::Problem | Severity::Warning => tracing::warn!("{finding}"),
                 Severity::Notice => tracing::info!("{finding}"),
@@ -25,6 +26,19 @@ impl FindingLog {
         }
         self.findings = findings.to_vec();
     }
+}
+
+/// Whether two findings say the same, though the lines before them may have become more or fewer.
+fn is_same(one: &Finding, other: &Finding) -> bool {
+    let without_line = |finding: &Finding| {
+        let place = &finding.place;
+        (place.file.clone(), place.document.map(|document| document.number))
+    };
+    let words = |finding: &Finding| (finding.severity, finding.rule);
+    let Finding { object, field, message, .. } = one;
+    (object, field, message) == (&other.object, &other.field, &other.message)
+        && words(one) == words(other)
+        && without_line(one) == without_line(other)
 }
 
 /// Places that had a problem and have none now.

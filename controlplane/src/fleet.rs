@@ -196,10 +196,17 @@ fn refusal(rejection: &Rejection, name: &str, objects_of: impl Fn(&str) -> BTree
     };
     let is_retried = *cause == Cause::NotReady;
     let message = match cause {
-        Cause::NotReady if *resource_type == ResourceType::Listener => format!(
-            "the proxy cannot have the port yet, and tries again every few seconds: end the program that has it, or \
+        Cause::NotReady if *resource_type == ResourceType::Listener && words.contains("already in use") => {
+            format!(
+                "the proxy cannot have the port yet, and tries again every few seconds: end the program that has it, or \
              choose another port; {message}"
-        ),
+            )
+        }
+        Cause::NotReady if *resource_type == ResourceType::Listener => {
+            format!(
+                "the proxy cannot have the address or the port, and tries again every few seconds; {message}"
+            )
+        }
         Cause::Refused => format!("the proxy keeps what it had; it refused {message}"),
         Cause::NotReady => format!(
             "the proxy does not get the module of the AI engine from the control plane, and tries again: the fetch fails, \

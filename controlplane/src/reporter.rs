@@ -61,7 +61,9 @@ impl Reporter {
         metrics: Metrics,
         heard: watch::Sender<Refusals>,
     ) -> Self {
-        let telling = Telling::new(view, metrics, Style::Ascii, SharedOrigins::default());
+        // They go into the log at this level.
+        let style = tracing::enabled!(tracing::Level::DEBUG).then_some(Style::Ascii);
+        let telling = Telling::new(view, metrics, style, SharedOrigins::default());
         Self { telling, told, heard, proxies: BTreeMap::new(), is_published: false }
     }
 

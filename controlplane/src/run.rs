@@ -67,8 +67,6 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
         envoy: envoy.clone(),
         concurrency: envoy_concurrency.map_or_else(default_concurrency, std::num::NonZeroU32::get),
         drain_timeout,
-        // Access logs of policies may name it as well; Envoy writes nothing else there.
-        shares_stdout: true,
     };
     let service = XdsService { cache: cache.clone(), metrics: xds_metrics, events };
     let launcher = Launcher::start(Launcher::this_program())?;

@@ -173,19 +173,12 @@ pub(crate) fn authority(address: IpAddr, port: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::offline::tests::translation_args;
 
     #[test]
     fn settings_follow_the_arguments() {
         let machine = Machine { lowest_port: 1024, trust_file: Some("/trust.pem".into()), ai_module: None };
-        let mut args = TranslationArgs {
-            bind: None,
-            connect_to: Vec::new(),
-            upstream_ca: None,
-            stream_idle_timeout: translator::DEFAULT_STREAM_IDLE_TIMEOUT,
-            access_log: None,
-            ai_module: None,
-            test: TestArgs::default(),
-        };
+        let mut args = translation_args();
         let settings = standalone(&args, &machine).unwrap();
         assert_eq!(settings.addressing, Addressing::Loopback);
         assert_eq!(settings.trust, Trust::File("/trust.pem".to_owned()));

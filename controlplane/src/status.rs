@@ -67,21 +67,22 @@ impl Statuses {
         &self.controller
     }
 
-    /// Takes newer reports of some objects; gives a line for each object (or part of one) whose status is new or
-    /// other than before, and for each that has none any more.
+    /// Takes newer reports of some objects; gives, if there is a style for it, a line for each object (or part of one)
+    /// whose status is new or other than before, and for each that has none any more.
     pub fn update(
         &mut self,
         reports: &ReportChanges,
         now: &Time,
-        style: Style,
+        style: Option<Style>,
         origins: &Origins,
     ) -> Vec<String> {
+        let lines = |report: &Report| style.map(|style| lines(report, style, origins)).unwrap_or_default();
         let mut news = Vec::new();
         for (object, report) in reports {
             let Some(report) = report else {
                 let before = self.known.remove(object);
                 self.count(before.as_ref(), None);
-                if before.is_some_and(|before| !lines(&before.report, style, origins).is_empty()) {
+                if before.is_some_and(|before| !lines(&before.report).is_empty()) {
                     news.push(format!("{object}: gone"));
                 }
                 continue;
@@ -91,9 +92,9 @@ impl Statuses {
             if before.is_some_and(|before| before.report == *report) {
                 continue;
             }
-            let told = before.map(|before| lines(&before.report, style, origins)).unwrap_or_default();
+            let told = before.map(|before| lines(&before.report)).unwrap_or_default();
             let is_new = |part: &(String, String)| !told.contains(part);
-            news.extend(lines(report, style, origins).into_iter().filter(is_new).map(|(_, line)| line));
+            news.extend(lines(report).into_iter().filter(is_new).map(|(_, line)| line));
             let known = Known::new(report, before, &self.controller, now);
             let count = report.problem_count();
             let before = self.known.insert(known);
@@ -240,7 +241,7 @@ mod tests {
         let mut statuses = Statuses::default();
         let mut update = |reports: &[Report]| {
             let gone = if reports.is_empty() { vec![route(true)] } else { Vec::new() };
-            statuses.update(&changes(reports, &gone), &now(), Style::Unicode, &Origins::default())
+            statuses.update(&changes(reports, &gone), &now(), Some(Style::Unicode), &Origins::default())
         };
         assert_eq!(update(&[route(true)]), ["HTTPRoute default/r, parent web: Accepted ✓ ResolvedRefs ✓"]);
         assert_eq!(update(&[route(true)]), [""; 0]);
@@ -258,10 +259,15 @@ mod tests {
     #[test]
     fn only_what_changes_is_rendered_anew() {
         let mut statuses = Statuses::default();
-        statuses.update(&changes(&[gateway(), route(true)], &[]), &now(), Style::Ascii, &Origins::default());
+        statuses.update(
+            &changes(&[gateway(), route(true)], &[]),
+            &now(),
+            Some(Style::Ascii),
+            &Origins::default(),
+        );
         let before = statuses.all();
         let later = serde_json::from_value(json!("2026-01-02T00:00:00Z")).unwrap();
-        statuses.update(&changes(&[route(false)], &[]), &later, Style::Ascii, &Origins::default());
+        statuses.update(&changes(&[route(false)], &[]), &later, Some(Style::Ascii), &Origins::default());
         let after = statuses.all();
         assert_eq!(before[0], after[0]);
         let times = |statuses: &[(ObjectRef, KeptStatus)]| {
@@ -276,14 +282,14 @@ mod tests {
         assert_eq!(times(&after)[0], times(&before)[0], "what stays keeps its time");
         assert_eq!(times(&after)[1], Some(json!(later)));
         assert_eq!((statuses.problems().count(), statuses.problem_count()), (1, 1));
-        statuses.update(&changes(&[], &[route(true)]), &later, Style::Ascii, &Origins::default());
+        statuses.update(&changes(&[], &[route(true)]), &later, Some(Style::Ascii), &Origins::default());
         assert_eq!((statuses.all().len(), statuses.problems().count(), statuses.problem_count()), (1, 0, 0));
     }
 
     #[test]
     fn a_pipe_gets_ascii() {
         let (changes, origins) = (changes(&[route(false)], &[]), Origins::default());
-        let lines = Statuses::default().update(&changes, &now(), Style::Ascii, &origins);
+        let lines = Statuses::default().update(&changes, &now(), Some(Style::Ascii), &origins);
         assert!(lines[0].is_ascii() && lines[0].contains("Accepted ok ResolvedRefs FAILED"), "{lines:?}");
     }
 }

@@ -30,7 +30,8 @@ pub(crate) struct Telling {
     statuses: SharedStatuses,
     view: watch::Sender<View>,
     metrics: Metrics,
-    style: Style,
+    /// How lines are written; `None` if nobody reads them.
+    style: Option<Style>,
     /// Where the objects stand, if they come from files.
     origins: SharedOrigins,
 }
@@ -40,7 +41,7 @@ impl Telling {
     pub(crate) fn new(
         view: watch::Sender<View>,
         metrics: Metrics,
-        style: Style,
+        style: Option<Style>,
         origins: SharedOrigins,
     ) -> Self {
         let statuses = view.borrow().statuses.clone();

@@ -6,27 +6,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use controlplane::args::{CheckArgs, CheckOutput, TestArgs, TranslationArgs};
+use clap::Parser as _;
+use controlplane::args::{Args, Command};
 use controlplane::check::check_command;
 use controlplane::exit::Outcome;
 use controlplane::settings::Machine;
 
 /// What a check of one file prints, with how it ends.
 fn said(path: &Path) -> String {
-    let args = CheckArgs {
-        paths: vec![path.to_owned()],
-        translation: TranslationArgs {
-            bind: None,
-            connect_to: Vec::new(),
-            upstream_ca: None,
-            stream_idle_timeout: translator::DEFAULT_STREAM_IDLE_TIMEOUT,
-            access_log: None,
-            ai_module: None,
-            test: TestArgs::default(),
-        },
-        strict: false,
-        for_cluster: false,
-        output: CheckOutput::Text,
+    let Command::Check(args) = Args::parse_from(["chancery", "check", path.to_str().unwrap()]).command else {
+        panic!("another command");
     };
     let machine = Machine { lowest_port: 1, trust_file: Some("/trust.pem".into()), ai_module: None };
     let printed = check_command(&args, &machine).unwrap();

@@ -146,7 +146,7 @@ impl World {
         self.events.send(accepted).expect("a pipeline");
         if let Some(reports) = self.reports.try_take() {
             let origins = controlplane::source::Origins::default();
-            self.statuses.update(&reports, &controlplane::clock::now(), Style::Ascii, &origins);
+            self.statuses.update(&reports, &controlplane::clock::now(), Some(Style::Ascii), &origins);
         }
     }
 }

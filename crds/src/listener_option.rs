@@ -66,13 +66,6 @@ pub struct OptionAccessLog {
     pub filter: Option<Opaque>,
 }
 
-/// What a kind of options has in common with the other.
-trait Options {
-    fn access_logging_service(&self) -> Option<&AccessLoggingService>;
-
-    fn ignored(&self) -> Vec<&'static str>;
-}
-
 /// Makes a kind of options.
 macro_rules! option_kind {
     (
@@ -127,23 +120,14 @@ macro_rules! option_kind {
             ignored { $( $ignored $ignored_json, )+ }
         }
 
-        impl Options for $options {
-            fn access_logging_service(&self) -> Option<&AccessLoggingService> {
-                self.access_logging_service.as_ref()
-            }
-
-            fn ignored(&self) -> Vec<&'static str> {
-                self.ignored_members()
-            }
-        }
-
         impl Policy for $kind {
             fn targets(&self) -> Vec<Result<Target, UnusableTarget>> {
                 targets(self.metadata.namespace.as_deref(), &self.spec.target_refs)
             }
 
             fn content(&self) -> Result<Content, SpecError> {
-                Ok(self.spec.options.as_deref().map(content).unwrap_or_default())
+                let Some(options) = &self.spec.options else { return Ok(Content::default()) };
+                Ok(content(options.access_logging_service.as_ref(), &options.ignored_members()))
             }
         }
     };
@@ -206,12 +190,11 @@ fn targets(namespace: Option<&str>, targets: &[ListenerTargetRef]) -> Vec<Result
     read.collect()
 }
 
-fn content(options: &impl Options) -> Content {
-    let mut ignored: Vec<_> =
-        options.ignored().into_iter().map(|name| format!("spec.options.{name}")).collect();
+fn content(service: Option<&AccessLoggingService>, ignored: &[&str]) -> Content {
+    let mut ignored: Vec<_> = ignored.iter().map(|name| format!("spec.options.{name}")).collect();
     let field = "spec.options.accessLoggingService.accessLog".to_owned();
     let mut logs = Vec::new();
-    let written = options.access_logging_service().map(|service| &*service.access_log).unwrap_or_default();
+    let written = service.map(|service| &*service.access_log).unwrap_or_default();
     for (index, log) in written.iter().enumerate() {
         let OptionAccessLog { file_sink, grpc_service, open_telemetry_service, filter } = log.clone();
         let is_whole = filter.is_none();

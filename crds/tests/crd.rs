@@ -141,11 +141,33 @@ fn check_structural(path: &str, schema: &Value, problems: &mut Vec<String>) {
     }
 }
 
+/// Rules whose cost an API server would estimate as too high. It takes a list without `maxItems` for as long as a request
+/// can be, and multiplies the cost of the rules of its elements by that; a rule that loops is too much then.
+fn check_rule_costs(path: &str, schema: &Value, is_in_unbounded_list: bool, problems: &mut Vec<String>) {
+    const LOOPS: [&str; 4] = [".all(", ".exists(", ".filter(", ".map("];
+    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        let text = rule["rule"].as_str().unwrap();
+        if is_in_unbounded_list && LOOPS.iter().any(|call| text.contains(call)) {
+            problems.push(format!("{path}: the rule {text:?} loops within a list that has no maxItems"));
+        }
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        check_rule_costs(&format!("{path}.{name}"), property, is_in_unbounded_list, problems);
+    }
+    let is_unbounded = is_in_unbounded_list || schema["maxItems"].is_null();
+    for element in ["items", "additionalProperties"] {
+        if schema[element].is_object() {
+            check_rule_costs(&format!("{path}[]"), &schema[element], is_unbounded, problems);
+        }
+    }
+}
+
 #[test]
 fn schemas_are_structural() {
     for (kind, schema) in schemas() {
         let mut problems = Vec::new();
         check_structural(&kind, &schema, &mut problems);
+        check_rule_costs(&kind, &schema, false, &mut problems);
         assert!(problems.is_empty(), "{}", problems.join("\n"));
     }
 }
@@ -164,13 +186,18 @@ fn the_structural_check_sees_what_an_api_server_would_refuse() {
         (json!({"description": "d", "type": "object", "required": ["b"]}), "is no property"),
         (json!({"type": "string"}), "has no description"),
         (
+            json!({"type": "array", "items": {"x-kubernetes-validations": [{"rule": "self.a.all(x, x)"}]}}),
+            "has no maxItems",
+        ),
+        (
             json!({"description": "d", "type": "object", "additionalProperties": {"nullable": true}}),
             "nullable",
         ),
     ];
     for (schema, expected) in rows {
         let mut problems = Vec::new();
-        check_structural("Kind", &described(schema), &mut problems);
+        check_structural("Kind", &described(schema.clone()), &mut problems);
+        check_rule_costs("Kind", &described(schema), false, &mut problems);
         assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:?}");
     }
 }

@@ -193,6 +193,23 @@ impl Fixture {
         Ok(found.with_context(|| format!("no status of {object} in {all:#}"))?["status"].clone())
     }
 
+    /// Waits until a condition of the object that is named like `Gateway default/gw` has this reason, and gives its
+    /// message. `at`: where in the status the conditions stand, such as `/conditions` or `/ancestors/0/conditions`.
+    ///
+    /// # Errors
+    /// It has not within [`DEADLINE`]; the error shows the status.
+    pub async fn told(&self, object: &str, at: &str, kind: &str, reason: &str) -> Result<String> {
+        http::eventually(DEADLINE, || async {
+            let status = self.status(object).await?;
+            let conditions = status.pointer(at).and_then(Value::as_array);
+            let found = conditions.into_iter().flatten().find(|condition| condition["type"] == kind);
+            let found = found.filter(|found| found["reason"] == reason);
+            let found = found.with_context(|| format!("{object}: no {kind} {reason} at {at}: {status}"))?;
+            anyhow::Ok(found["message"].as_str().unwrap_or_default().to_owned())
+        })
+        .await
+    }
+
     /// The admin interface of the Envoy of a Gateway.
     ///
     /// # Errors
@@ -231,7 +248,7 @@ pub async fn ask_gemini(address: SocketAddr, headers: &[(&str, &str)]) -> Result
     http::post_json(address, &address.to_string(), "/gemini", headers, &body).await
 }
 
-/// A loopback address with two ports that nobody else uses: one for listeners, one for the admin server.
+/// 127.0.0.1, and two ports that nobody else uses there: one for listeners, one for the admin server.
 ///
 /// Chosen below the kernel's range for outgoing connections, which under load would take them.
 ///

@@ -9,13 +9,17 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::echo::Echo;
+
 /// How long one exchange may take before it counts as failed.
-const EXCHANGE_LIMIT: Duration = Duration::from_secs(15);
+pub(crate) const EXCHANGE_LIMIT: Duration = Duration::from_secs(15);
 
 /// An answer with its whole body.
 #[derive(Clone, Debug)]
@@ -46,8 +50,20 @@ impl Response {
     /// # Errors
     /// The body is not JSON; the error shows status and body.
     pub fn json(&self) -> Result<Value> {
+        self.read("JSON")
+    }
+
+    /// What an echo backend says that it received.
+    ///
+    /// # Errors
+    /// The answer is not that of an echo backend; the error shows status and body.
+    pub fn echo(&self) -> Result<Echo> {
+        self.read("the answer of an echo backend")
+    }
+
+    fn read<T: DeserializeOwned>(&self, what: &str) -> Result<T> {
         serde_json::from_slice(&self.body)
-            .with_context(|| format!("not JSON (status {}): {}", self.status, self.text()))
+            .with_context(|| format!("not {what} (status {}): {}", self.status, self.text()))
     }
 }
 
@@ -134,11 +150,26 @@ where
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io)).await?;
         // Its error reaches us through the request as well.
         let driver = tokio::spawn(connection);
-        let (head, body) = sender.send_request(request).await?.into_parts();
-        let body = body.collect().await?.to_bytes();
+        let answer = read(sender.send_request(request).await?).await;
         driver.abort();
-        anyhow::Ok(Response { status: head.status.as_u16(), headers: head.headers, body })
+        answer
     };
+    within(limit, &what, exchange).await
+}
+
+/// The answer with all of its body.
+pub(crate) async fn read(answer: http::Response<Incoming>) -> Result<Response> {
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Response { status: head.status.as_u16(), headers: head.headers, body })
+}
+
+/// What `exchange` comes to, or an error that names `what` was asked for.
+pub(crate) async fn within(
+    limit: Duration,
+    what: &str,
+    exchange: impl Future<Output = Result<Response>>,
+) -> Result<Response> {
     match tokio::time::timeout(limit, exchange).await {
         Ok(answer) => answer.with_context(|| format!("{what} failed")),
         Err(_) => bail!("{what}: no answer within {limit:?}"),

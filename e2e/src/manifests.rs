@@ -5,14 +5,22 @@ use std::net::SocketAddr;
 /// A Gateway of our class with one plain HTTP listener, as a document with its end marker.
 #[must_use]
 pub fn gateway(name: &str, port: &str) -> String {
+    gateway_with(name, "", &[format!("{{name: http, port: {port}, protocol: HTTP}}")])
+}
+
+/// A Gateway of our class with these listeners. `spec`: more members of its spec, each on a line of its own with two
+/// spaces before it.
+#[must_use]
+pub fn gateway_with(name: &str, spec: &str, listeners: &[String]) -> String {
+    let listeners: String = listeners.iter().map(|listener| format!("  - {listener}\n")).collect();
     format!(
         "apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {{name: {name}}}
 spec:
   gatewayClassName: chancery
-  listeners: [{{name: http, port: {port}, protocol: HTTP}}]
----
+{spec}  listeners:
+{listeners}---
 "
     )
 }

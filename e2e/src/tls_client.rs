@@ -2,12 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
@@ -16,10 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::http::{Response, exchange, request};
-
-/// How long one exchange may take before it counts as failed.
-const EXCHANGE_LIMIT: Duration = Duration::from_secs(15);
+use crate::http::{EXCHANGE_LIMIT, Response, exchange, read, request, within};
 
 /// Does the handshake on a connection.
 ///
@@ -108,14 +104,7 @@ impl Http2 {
     /// No answer within 15 s.
     pub async fn get(&mut self, host: &str, path: &str) -> Result<Response> {
         let request = Request::builder().uri(format!("https://{host}{path}")).body(Full::default())?;
-        let exchange = async {
-            let (head, body) = self.sender.send_request(request).await?.into_parts();
-            let body = body.collect().await?.to_bytes();
-            anyhow::Ok(Response { status: head.status.as_u16(), headers: head.headers, body })
-        };
-        match tokio::time::timeout(EXCHANGE_LIMIT, exchange).await {
-            Ok(answer) => answer.with_context(|| format!("GET {path} of {host} failed")),
-            Err(_) => bail!("GET {path} of {host}: no answer within {EXCHANGE_LIMIT:?}"),
-        }
+        let exchange = async { read(self.sender.send_request(request).await?).await };
+        within(EXCHANGE_LIMIT, &format!("GET {path} of {host}"), exchange).await
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use bytes::Bytes;
-use e2e::echo::{Echo, EchoBackend};
+use e2e::echo::EchoBackend;
 use e2e::fixture::Fixture;
 use e2e::http::{Response, request, send, send_within};
 use http::Method;
@@ -90,10 +90,6 @@ impl World {
     }
 }
 
-fn seen(answer: &Response) -> Result<Echo> {
-    serde_json::from_slice(&answer.body).with_context(|| format!("{} {}", answer.status, answer.text()))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn versions_and_methods_that_are_not_served() -> Result<()> {
     let world = World::start().await?;
@@ -132,7 +128,7 @@ async fn paths_are_normalised_before_a_route_is_chosen() -> Result<()> {
         ("/a%252Fb", "/a%252Fb"),
         ("/a?b=//../%2F", "/a?b=//../%2F"),
     ] {
-        assert_eq!(seen(&world.get(sent).await?)?.path, forwarded, "{sent}");
+        assert_eq!(world.get(sent).await?.echo()?.path, forwarded, "{sent}");
     }
     for (sent, status, location) in [
         ("/a%2Fb", "307", Some("/a/b")),
@@ -212,7 +208,7 @@ async fn requests_have_limits() -> Result<()> {
         world.fixture.address(),
         request(Method::POST, "a.test", "/", &[], body.clone())?,
     );
-    assert_eq!(seen(&answer.await?)?.body.len(), body.len());
+    assert_eq!(answer.await?.echo()?.body.len(), body.len());
     Ok(())
 }
 
@@ -229,7 +225,7 @@ async fn the_backend_hears_who_the_client_is_from_the_proxy_alone() -> Result<()
         ("x-forwarded-host", "b.test"),
     ];
     let answer = world.ask(Method::GET, "/", &sent).await?;
-    let headers = seen(&answer)?.headers;
+    let headers = answer.echo()?.headers;
     let header = |name: &str| headers.get(name).map(|values| values.join("|")).unwrap_or_default();
     // A client on the proxy's own machine is told by the machine's address.
     let added = header("x-forwarded-for").strip_prefix("10.0.0.1,").map(str::parse::<std::net::IpAddr>);
@@ -259,7 +255,7 @@ async fn hosts_are_compared_without_port_case_and_dot() -> Result<()> {
             send(world.fixture.address(), request(Method::GET, host, "/", &[], Bytes::new())?).await?;
         assert_eq!(answer.status, status, "{host}");
         if status == 200 {
-            assert_eq!(seen(&answer)?.host, forwarded, "{host}");
+            assert_eq!(answer.echo()?.host, forwarded, "{host}");
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
-use e2e::echo::{DELAY_HEADER, Echo, STATUS_HEADER};
+use e2e::echo::{DELAY_HEADER, STATUS_HEADER};
 use e2e::examples::Example;
 use e2e::fixture::DEADLINE;
 use e2e::http::{Response, eventually, request, send};
@@ -12,15 +12,11 @@ async fn ask(example: &Example, method: Method, path: &str, headers: &[(&str, &s
     send(example.fixture.address(), request(method, "a.test", path, headers, Bytes::new())?).await
 }
 
-fn seen(answer: &Response) -> Echo {
-    serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{} {}", answer.status, answer.text()))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mirror() -> Result<()> {
     let example = Example::start("mirror", &["shop", "shop-next"]).await?;
     for _ in 0..200 {
-        assert_eq!(seen(&ask(&example, Method::GET, "/", &[]).await?).identity, "shop");
+        assert_eq!(ask(&example, Method::GET, "/", &[]).await?.echo()?.identity, "shop");
     }
     eventually(DEADLINE, || async {
         let copies = example.backends[1].served();
@@ -73,7 +69,7 @@ async fn timeouts_and_retries() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rewrite_and_redirect() -> Result<()> {
     let example = Example::start("rewrite-and-redirect", &["shop"]).await?;
-    let echo = seen(&ask(&example, Method::GET, "/api/v1/items?q=1", &[]).await?);
+    let echo = ask(&example, Method::GET, "/api/v1/items?q=1", &[]).await?.echo()?;
     assert_eq!((echo.path.as_str(), echo.host.as_str()), ("/items?q=1", "shop.internal"));
     let port = example.fixture.port;
     for (path, status, location) in [
@@ -89,11 +85,11 @@ async fn rewrite_and_redirect() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traffic_split() -> Result<()> {
     let example = Example::start("traffic-split", &["shop", "shop-next"]).await?;
-    let echo = seen(&ask(&example, Method::GET, "/", &[("x-tester", "true")]).await?);
+    let echo = ask(&example, Method::GET, "/", &[("x-tester", "true")]).await?.echo()?;
     assert_eq!((echo.identity.as_str(), echo.headers.get("x-canary")), ("shop-next", None));
     let mut canaries = 0;
     for _ in 0..300 {
-        let echo = seen(&ask(&example, Method::GET, "/", &[]).await?);
+        let echo = ask(&example, Method::GET, "/", &[]).await?.echo()?;
         let is_canary = echo.identity == "shop-next";
         assert_eq!(echo.headers.contains_key("x-canary"), is_canary);
         canaries += u32::from(is_canary);

@@ -1,4 +1,4 @@
-//! docs/tutorial.md is run as it is written: its commands one after the other in one shell, at an address of the test's
+//! docs/tutorial.md is run as it is written: its commands one after the other in one shell, at ports of the test's
 //! own, and each block of text that follows is in their output. Commands that build are left out: the tests have done so.
 
 use std::path::Path;
@@ -78,9 +78,12 @@ fn the_tutorial_does_what_it_says() -> Result<()> {
     let page = std::fs::read_to_string(workspace_root().join("docs/tutorial.md"))?;
     let steps = steps(&page);
     assert!(steps.len() >= 8, "{} steps", steps.len());
-    let (ip, ..) = own_place()?;
+    let ((_, port, admin), (_, provider, _)) = (own_place()?, own_place()?);
     let folder = tempfile::TempDir::new()?;
-    let here = |text: &str| text.replace("127.0.0.1", &ip.to_string());
+    let here = |text: &str| {
+        let ports = [("8080", port), ("15000", admin), ("8443", provider)];
+        ports.iter().fold(text.to_owned(), |text, (written, ours)| text.replace(written, &ours.to_string()))
+    };
     let output = run(folder.path(), &here(&script(&steps)))?;
     let (text, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let error_log = std::fs::read_to_string(folder.path().join("run.err")).unwrap_or_default();

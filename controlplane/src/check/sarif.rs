@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::source::{Finding, Severity};
+use crate::source::{Finding, Place, Severity};
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
@@ -53,11 +53,14 @@ fn words(name: &str) -> String {
 
 fn result(finding: &Finding, rules: &[&str], here: &Path) -> Value {
     let Finding { place, severity, rule, object, field, message } = finding;
-    let mut physical = json!({ "artifactLocation": { "uri": uri(&place.file, here) } });
-    if let Some(document) = place.document {
-        physical["region"] = json!({ "startLine": document.line });
+    let mut location = json!({});
+    // Standard input, and an object that is in no file, are nowhere in a repository.
+    if *place != Place::nowhere() && place.file != Path::new("-") {
+        location["physicalLocation"] = json!({ "artifactLocation": { "uri": uri(&place.file, here) } });
+        if let Some(document) = place.document {
+            location["physicalLocation"]["region"] = json!({ "startLine": document.line });
+        }
     }
-    let mut location = json!({ "physicalLocation": physical });
     let subject = object.as_ref().map(|object| match field.as_str() {
         "" => object.to_string(),
         field => format!("{object}: {field}"),

@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use crate::envoy_admin::{Distrust, EnvoyAdmin, Unverified};
 
-/// How often Envoy is asked. It costs one answer of a few bytes.
-const INTERVAL: Duration = Duration::from_secs(2);
+/// How often Envoy is asked. The answer is short, but Envoy looks through all of its statistics for it.
+const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Watches one Envoy, and tells of each backend once. Does not end.
 pub(super) async fn watch(admin: EnvoyAdmin, gateway: &GatewayName) {
@@ -19,12 +19,15 @@ pub(super) async fn watch(admin: EnvoyAdmin, gateway: &GatewayName) {
         sleep(INTERVAL).await;
         // While it starts or ends, it does not answer.
         let unverified = admin.unverified().await.unwrap_or_default();
-        for one in unverified {
-            if told.insert(one.clone()) {
-                tracing::warn!(%gateway, "{}", words(&one));
-            }
+        for news in news(&mut told, unverified) {
+            tracing::warn!(%gateway, "{news}");
         }
     }
+}
+
+/// What there is to say of those that were not told of yet.
+fn news(told: &mut BTreeSet<Unverified>, unverified: BTreeSet<Unverified>) -> Vec<String> {
+    unverified.into_iter().filter(|one| told.insert(one.clone())).map(|one| words(&one)).collect()
 }
 
 fn words(unverified: &Unverified) -> String {
@@ -33,7 +36,8 @@ fn words(unverified: &Unverified) -> String {
     match cause {
         Distrust::Authority => format!(
             "{backend}: its certificate cannot be verified, so that requests to it fail: no trusted certificate authority \
-             has signed it, or it has expired; name the authority that signs it with --upstream-ca FILE"
+             has signed it, or it has expired; name the authority that signs it with --upstream-ca FILE, or in the \
+             BackendTLSPolicy if it has one"
         ),
         Distrust::Name => format!(
             "{backend}: its certificate is for another host name than the one that it is asked for, so that requests to it \
@@ -64,5 +68,14 @@ mod tests {
         assert!(text.starts_with("Backend default/openai: ") && text.contains("--upstream-ca"), "{text}");
         let text = words("upstream/gloo-system/ai/0/1", Distrust::Name);
         assert!(text.starts_with("Upstream gloo-system/ai: ") && text.contains("host name"), "{text}");
+    }
+
+    #[test]
+    fn each_is_told_once() {
+        let one = |cluster: &str| Unverified { cluster: cluster.to_owned(), cause: Distrust::Authority };
+        let mut told = BTreeSet::new();
+        assert_eq!(news(&mut told, [one("backend/a/a")].into()).len(), 1);
+        assert_eq!(news(&mut told, [one("backend/a/a"), one("backend/a/b")].into()).len(), 1);
+        assert_eq!(news(&mut told, [one("backend/a/a"), one("backend/a/b")].into()), [""; 0]);
     }
 }

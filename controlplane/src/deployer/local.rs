@@ -32,8 +32,6 @@ pub struct LocalSettings {
     pub concurrency: u32,
     /// How long requests may take to finish when an Envoy is to end.
     pub drain_timeout: Duration,
-    /// Whether Envoys write to our standard output.
-    pub shares_stdout: bool,
 }
 
 /// What the Envoys are served from.
@@ -169,7 +167,7 @@ impl Deployer for LocalDeployer {
 /// Gateway's configuration it gets, whatever the Envoy says of itself.
 async fn run_proxy(context: Context, gateway: &GatewayName, phase: watch::Receiver<Phase>) -> Result<()> {
     let Context { settings, state, xds, launcher, metrics } = context;
-    let LocalSettings { envoy, concurrency, drain_timeout, shares_stdout } = settings;
+    let LocalSettings { envoy, concurrency, drain_timeout } = settings;
     let folder = state.proxy(gateway)?;
     let (xds_socket, admin_socket) = (folder.xds_socket(), folder.admin_socket());
     let listener = folder.bind_xds_socket()?;
@@ -185,7 +183,6 @@ async fn run_proxy(context: Context, gateway: &GatewayName, phase: watch::Receiv
         admin_socket,
         log: folder.log(),
         concurrency,
-        shares_stdout,
         drain_timeout,
     };
     supervise(spec, launcher, metrics, phase).await;

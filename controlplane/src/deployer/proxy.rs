@@ -43,8 +43,6 @@ pub(super) struct ProxySpec {
     pub(super) admin_socket: PathBuf,
     pub(super) log: PathBuf,
     pub(super) concurrency: u32,
-    /// Whether Envoy writes to our standard output (its access log does).
-    pub(super) shares_stdout: bool,
     pub(super) drain_timeout: Duration,
 }
 
@@ -86,10 +84,10 @@ struct RunningProxy {
 }
 
 async fn start(spec: &ProxySpec, launcher: &Launcher) -> Result<RunningProxy> {
-    let stdout = if spec.shares_stdout { Stdio::inherit() } else { Stdio::null() };
     // Left over if the process before was killed; Envoy would refuse to bind it.
     let _ = std::fs::remove_file(&spec.admin_socket);
-    let mut child = launcher.launch(&spec.envoy, arguments(spec), stdout).await?;
+    // Access logs may name our standard output; Envoy writes nothing else there.
+    let mut child = launcher.launch(&spec.envoy, arguments(spec), Stdio::inherit()).await?;
     let (file, gateway) = (spec.log.clone(), spec.gateway.clone());
     let stderr = child.stderr.take();
     let log = tokio::spawn(async move {
@@ -206,7 +204,6 @@ mod tests {
             admin_socket: "admin.sock".into(),
             log: "envoy.log".into(),
             concurrency: 2,
-            shares_stdout: false,
             drain_timeout: Duration::from_secs(1),
         };
         let arguments = arguments(&spec);

@@ -28,7 +28,7 @@ impl StateDir {
     /// # Errors
     /// It cannot be made, or another process uses it.
     pub fn open(given: Option<&Path>) -> Result<Self> {
-        let (path, temporary) = match given {
+        let (path, temporary, lock) = match given {
             Some(path) => {
                 fs::DirBuilder::new()
                     .recursive(true)
@@ -36,15 +36,15 @@ impl StateDir {
                     .create(path)
                     .with_context(|| cannot_use(path))?;
                 fs::set_permissions(path, Permissions::from_mode(0o700)).with_context(|| cannot_use(path))?;
-                (std::path::absolute(path)?, None)
+                (std::path::absolute(path)?, None, LOCK)
             }
             None => {
                 temporary_folders().iter().for_each(|folder| remove_stale(folder, STALE_AGE));
                 let temporary = make_temporary()?;
-                (temporary.path().to_owned(), Some(temporary))
+                (temporary.path().to_owned(), Some(temporary), TEMPORARY_LOCK)
             }
         };
-        let lock = File::create(path.join(LOCK)).with_context(|| cannot_use(&path))?;
+        let lock = File::create(path.join(lock)).with_context(|| cannot_use(&path))?;
         if lock.try_lock().is_err() {
             bail!("{}: another chancery uses this folder (--state-dir)", path.display());
         }
@@ -159,6 +159,9 @@ fn folder_name(gateway: &GatewayName) -> String {
 /// The file that a process keeps locked as long as it uses its folder.
 const LOCK: &str = "lock";
 
+/// The same in a temporary folder, which may be removed when nobody keeps it locked any more.
+const TEMPORARY_LOCK: &str = "temporary.lock";
+
 /// What the names of temporary folders begin with.
 const PREFIX: &str = "chancery-";
 
@@ -183,8 +186,13 @@ fn remove_stale(folder: &Path, min_age: Duration) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
     for path in ours.map(|entry| entry.path()) {
-        // A folder of another user cannot be looked into, and one without a lock is none of ours.
-        let Ok(lock) = File::open(path.join(LOCK)) else { continue };
+        // A folder of another user cannot be looked into, and one without this lock is no temporary one of ours. What
+        // is no file, such as a pipe, could keep whoever opens it waiting.
+        let lock = path.join(TEMPORARY_LOCK);
+        if !fs::symlink_metadata(&lock).is_ok_and(|found| found.is_file()) {
+            continue;
+        }
+        let Ok(lock) = File::open(lock) else { continue };
         let age =
             lock.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|at| at.elapsed().ok());
         if age.is_some_and(|age| age >= min_age) && lock.try_lock().is_ok() {
@@ -238,16 +246,18 @@ mod tests {
     #[test]
     fn what_a_killed_process_has_left_is_removed_and_nothing_else() {
         let root = tempfile::tempdir().unwrap();
-        let make = |name: &str, lock: bool| {
+        let make = |name: &str, lock: Option<&str>| {
             let path = root.path().join(name);
             fs::create_dir(&path).unwrap();
-            lock.then(|| File::create(path.join(LOCK)).unwrap())
+            lock.map(|lock| File::create(path.join(lock)).unwrap())
         };
-        drop(make("chancery-killed", true));
-        let running = make("chancery-running", true).unwrap();
+        drop(make("chancery-killed", Some(TEMPORARY_LOCK)));
+        let running = make("chancery-running", Some(TEMPORARY_LOCK)).unwrap();
         running.lock().unwrap();
-        make("chancery-notes", false);
-        drop(make("other", true));
+        make("chancery-notes", None);
+        // One that somebody has named by --state-dir.
+        drop(make("chancery-named", Some(LOCK)));
+        drop(make("other", Some(TEMPORARY_LOCK)));
         let left = || {
             let entries = fs::read_dir(root.path()).unwrap().flatten();
             let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
@@ -255,9 +265,9 @@ mod tests {
             names
         };
         remove_stale(root.path(), Duration::from_secs(3600));
-        assert_eq!(left().len(), 4, "one that is about to be locked stays");
+        assert_eq!(left().len(), 5, "one that is about to be locked stays");
         remove_stale(root.path(), Duration::ZERO);
-        assert_eq!(left(), ["chancery-notes", "chancery-running", "other"]);
+        assert_eq!(left(), ["chancery-named", "chancery-notes", "chancery-running", "other"]);
     }
 
     #[test]

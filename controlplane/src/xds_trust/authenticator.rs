@@ -44,7 +44,10 @@ struct Inner {
     metrics: Metrics,
     verdicts: Mutex<Verdicts>,
     peers: Arc<Peers>,
-    rate: StreamRate,
+    /// Of the streams of those who have shown a genuine token before.
+    known_rate: StreamRate,
+    /// Of all others: whoever shows what looks like a token takes no turn of theirs.
+    unknown_rate: StreamRate,
 }
 
 impl Authenticator {
@@ -64,7 +67,8 @@ impl Authenticator {
             metrics,
             verdicts: Mutex::default(),
             peers: Arc::default(),
-            rate: StreamRate::new(patience.new_streams_per_second, patience.longest_turn_wait),
+            known_rate: StreamRate::new(patience.new_streams_per_second, patience.longest_turn_wait),
+            unknown_rate: StreamRate::new(patience.new_streams_per_second, patience.longest_turn_wait),
         }))
     }
 
@@ -92,7 +96,12 @@ impl Authenticator {
             .ok_or_else(|| Status::unauthenticated("a bearer token is needed"))?;
         let expires_at = self.check_claims(&token)?;
         // Before anything that costs us, or the API server, more than a look at the token.
-        self.0.rate.turn().await?;
+        let rate = match self.look_up(&token) {
+            Lookup::Genuine(_) | Lookup::Stale(_) => &self.0.known_rate,
+            Lookup::Rejected => return Err(Refusal::Rejected.status()),
+            Lookup::Unknown => &self.0.unknown_rate,
+        };
+        rate.turn().await?;
         let reviewed = self.reviewed(&token, expires_at).await.map_err(|refusal| refusal.status())?;
         let Reviewed { service_account, pod } = reviewed;
         let group = self.group_of(&service_account).ok_or_else(|| not_a_proxy(&service_account))?;
@@ -123,9 +132,7 @@ impl Authenticator {
     /// Whose token it is, from memory if that is recent enough.
     async fn reviewed(&self, token: &BearerToken, expires_at: SystemTime) -> Result<Reviewed, Refusal> {
         let Inner { patience, metrics, .. } = &*self.0;
-        let digest = token.digest();
-        let known = self.verdicts().look_up(&digest, SystemTime::now(), patience);
-        let before = match known {
+        let before = match self.look_up(token) {
             Lookup::Genuine(reviewed) => return Ok(reviewed),
             Lookup::Rejected => return Err(Refusal::Rejected),
             Lookup::Stale(reviewed) => Some(reviewed),
@@ -133,7 +140,13 @@ impl Authenticator {
         };
         match self.0.reviewer.review(token).await {
             Ok(verdict) => {
-                self.verdicts().insert(digest, verdict.clone(), expires_at, SystemTime::now(), patience);
+                self.verdicts().insert(
+                    token.digest(),
+                    verdict.clone(),
+                    expires_at,
+                    SystemTime::now(),
+                    patience,
+                );
                 match verdict {
                     Verdict::Genuine(reviewed) => {
                         metrics.count_review(ReviewResult::Genuine);
@@ -151,6 +164,11 @@ impl Authenticator {
                 before.ok_or(Refusal::Unavailable)
             }
         }
+    }
+
+    /// What is remembered of a token.
+    fn look_up(&self, token: &BearerToken) -> Lookup {
+        self.verdicts().look_up(&token.digest(), SystemTime::now(), &self.0.patience)
     }
 
     fn group_of(&self, service_account: &ServiceAccount) -> Option<NodeGroup> {

@@ -17,7 +17,7 @@ pub struct Patience {
     pub idle_timeout: Duration,
     /// Streams of one pod at a time.
     pub max_streams_per_peer: usize,
-    /// Streams of all pods that may begin in a second.
+    /// Streams that may begin in a second: so many with tokens that are known, and so many with others.
     pub new_streams_per_second: u32,
     /// How long a stream may wait for its turn to begin.
     pub longest_turn_wait: Duration,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
-/// How much of a second's streams may begin without a wait after a time without any.
+/// After a pause, as many streams as belong to so long a time begin without a wait.
 const BURST: Duration = Duration::from_secs(1);
 
 /// Lets so many streams begin per second, and the others wait for their turn.
@@ -15,7 +15,7 @@ const BURST: Duration = Duration::from_secs(1);
 pub(super) struct StreamRate {
     interval: Duration,
     longest_wait: Duration,
-    /// When the next one may begin; a time in the past counts as one of [`BURST`] ago at most.
+    /// When the next one may begin; if that is longer ago than [`BURST`], it counts as [`BURST`] ago.
     next: Mutex<Instant>,
 }
 

@@ -1,5 +1,5 @@
-//! Which members of pools are ejected at the moment: their providers have said when to come again. The filters of clusters write it, those of listeners read it: one
-//! module serves both in a process, and so do its statics.
+//! Which members of pools are ejected at the moment: their providers have said when to come again. The filters of
+//! clusters write it, those of listeners read it: one module serves both in a process, and so do its statics.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,9 +48,10 @@ pub(crate) fn is_any_ejected() -> bool {
     is_ahead(&LAST)
 }
 
-/// Whether the member of this name is ejected.
-pub(crate) fn is_ejected(name: &str) -> bool {
-    members().get(name).and_then(Weak::upgrade).is_some_and(|member| is_ahead(&member.until))
+/// Calls `look` with what tells whether the member of a name is ejected.
+pub(crate) fn with_ejected<T>(look: impl FnOnce(&dyn Fn(&str) -> bool) -> T) -> T {
+    let members = members();
+    look(&|name| members.get(name).and_then(Weak::upgrade).is_some_and(|member| is_ahead(&member.until)))
 }
 
 fn members() -> MutexGuard<'static, BTreeMap<String, Weak<Member>>> {

@@ -82,8 +82,7 @@ impl Filter {
             stream.respond(200, "application/json", &body, "chancery_ai_models");
             return HeadersStatus::Stop;
         }
-        if is_pool(stream) {
-            avoid_ejected(stream);
+        if leads_to_pool(stream) {
             return HeadersStatus::Continue;
         }
         // Whatever the client says there is not what it asks for.
@@ -163,28 +162,28 @@ fn choose(stream: &mut Stream, model: Option<&str>) {
     stream.clear_route_cache();
     if ejection::is_any_ejected() {
         stream.choose_route();
-        avoid_ejected(stream);
+        leads_to_pool(stream);
     }
 }
 
-/// Whether the route sends requests to a pool.
-fn is_pool(stream: &Stream) -> bool {
-    stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, POOL_KEY).is_some()
-}
-
-/// Has members of the route's pool, if it has one, passed over while they are ejected.
-fn avoid_ejected(stream: &mut Stream) {
+/// Whether the route leads to a pool. Members that are ejected are passed over then.
+fn leads_to_pool(stream: &mut Stream) -> bool {
+    let Some(pool) = stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, POOL_KEY) else {
+        return false;
+    };
     if !ejection::is_any_ejected() {
-        return;
+        return true;
     }
-    let Some(pool) = stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, POOL_KEY) else { return };
     // A pool that cannot be read keeps the order that Envoy has.
     let pool = serde_json::from_slice::<Pool>(pool).ok().filter(|pool| pool.version == VERSION);
-    let groups = pool.and_then(|pool| ai::ejection::groups_without(&pool, ejection::is_ejected));
+    let groups = pool.and_then(|pool| {
+        ejection::with_ejected(|is_ejected| ai::ejection::groups_without(&pool, is_ejected))
+    });
     if let Some(groups) = groups {
         stream.set_metadata(GROUPS_NAMESPACE, &groups);
         stream.refresh_cluster();
     }
+    true
 }
 
 /// A header of the request; empty if it is not there or is no text.

@@ -239,6 +239,8 @@ async fn every_key_is_nowhere_but_in_the_request_to_its_provider() -> Result<()>
     }
     let requests = heard.len();
     assert!(requests > 100, "{requests}");
+    let redacted = heard.iter().filter(|(_, text)| text.contains("[redacted]")).count();
+    assert!(redacted > 0, "no provider has repeated its credential");
     let log = eventually(DEADLINE, || async {
         let log = std::fs::read_to_string(&access_log)?;
         let lines = log.lines().count();

@@ -1,11 +1,10 @@
 //! TrafficPolicy and RouteOption through a real Envoy: enrichment, defaults, streaming by the route, merging and
 //! attachment (acceptance rows A19, A27, A28, A49, A50).
 
-use anyhow::{Result, ensure};
-use e2e::http::eventually;
+use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::world::{DEADLINE, World, backend, chat, route, secret};
+use crate::world::{World, backend, chat, route, secret};
 
 const TOKEN: &str = "authToken: {kind: SecretRef, secretRef: {name: key}}";
 
@@ -47,15 +46,7 @@ impl World {
 
     /// Waits until a policy's condition at the Gateway has this reason, and gives its message.
     pub(crate) async fn told(&self, object: &str, kind: &str, reason: &str) -> Result<String> {
-        eventually(DEADLINE, || async {
-            let status = self.fixture.status(object).await?;
-            let conditions = status["ancestors"][0]["conditions"].as_array().cloned().unwrap_or_default();
-            let found = conditions.into_iter().find(|condition| condition["type"] == kind);
-            let found = found.unwrap_or_default();
-            ensure!(found["reason"] == reason, "{object}: {status}");
-            anyhow::Ok(found["message"].as_str().unwrap_or_default().to_owned())
-        })
-        .await
+        self.fixture.told(object, "/ancestors/0/conditions", kind, reason).await
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use e2e::http::Response;
 use http::Method;
 
-use super::scene::{Scene, seen};
+use super::scene::Scene;
 
 const RULES: &str = r#"
   - matches: [{path: {value: /named}}]
@@ -126,13 +126,13 @@ async fn answers_tell_allowed_origins_what_they_may_and_others_nothing() -> Resu
     ] {
         let headers: Vec<_> = origin.iter().map(|origin| ("origin", *origin)).collect();
         let answer = scene.ask(Method::GET, path, &headers).await?;
-        assert_eq!((answer.status, seen(&answer).path.as_str()), (200, path));
+        assert_eq!((answer.status, answer.echo()?.path.as_str()), (200, path));
         assert_eq!(about_cors(&answer), expected(told), "{path} {origin:?}");
         assert_eq!(answer.header("vary"), vary, "{path} {origin:?}");
     }
     // OPTIONS that is no preflight request is one of the backend's.
     let answer = scene.ask(Method::OPTIONS, "/named", &[("origin", "https://www.foo.com")]).await?;
-    assert_eq!(seen(&answer).method, "OPTIONS");
+    assert_eq!(answer.echo()?.method, "OPTIONS");
     let answer = scene.ask(Method::GET, "/moved", &[("origin", "https://a.com")]).await?;
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (302, Some("https://a.com")));
     Ok(())

@@ -10,7 +10,7 @@ mod websocket;
 use std::time::Duration;
 
 use anyhow::Result;
-use e2e::echo::{Echo, EchoBackend};
+use e2e::echo::EchoBackend;
 use e2e::fixture::Fixture;
 use e2e::http::{Response, request, send};
 use http::Method;
@@ -153,10 +153,6 @@ impl Client {
     }
 }
 
-fn seen(answer: &Response) -> Echo {
-    serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{} {}", answer.status, answer.text()))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_go_to_the_rule_that_the_specification_says() -> Result<()> {
     let client = Client::start().await?;
@@ -206,7 +202,7 @@ async fn hosts_are_matched_by_specificity_with_and_without_a_port() -> Result<()
         let answer = client.get(host, path).await?;
         assert_eq!(answer.status, status, "{host}{path}");
         if status == 200 {
-            assert_eq!(seen(&answer).host, host.trim_end_matches('.'), "the host goes on as it came");
+            assert_eq!(answer.echo()?.host, host.trim_end_matches('.'), "the host goes on as it came");
         }
     }
     Ok(())
@@ -219,7 +215,7 @@ async fn headers_are_set_added_and_removed() -> Result<()> {
     let answer = client.ask(Method::GET, "filter.test", "/headers", &sent).await?;
     assert_eq!(answer.header("x-served-by"), Some("chancery"));
     assert_eq!(answer.header("content-type"), None);
-    let headers = serde_json::to_value(seen(&answer).headers)?.to_string();
+    let headers = serde_json::to_value(answer.echo()?.headers)?.to_string();
     for expected in ["100% new", "first", "more", "x-stays"] {
         assert!(headers.contains(expected), "{expected} in {headers}");
     }
@@ -238,10 +234,10 @@ async fn paths_and_hosts_are_rewritten_and_queries_stay() -> Result<()> {
         ("/strip/three?a=%20b", "filter.test", "/three?a=%20b"),
         ("/old/deep?x=1", "new.test", "/new?x=1"),
     ] {
-        let echo = seen(&client.get("filter.test", path).await?);
+        let echo = client.get("filter.test", path).await?.echo()?;
         assert_eq!((echo.path.as_str(), echo.host.as_str()), (expected, host), "{path}");
     }
-    let protocol = seen(&client.get("filter.test", "/h2c").await?).protocol;
+    let protocol = client.get("filter.test", "/h2c").await?.echo()?.protocol;
     assert_eq!(protocol, "HTTP/2.0");
     Ok(())
 }
@@ -302,11 +298,11 @@ async fn the_edge_refuses_what_could_confuse_it() -> Result<()> {
     let escaped = client.get("filter.test", "/a%2Fb").await?;
     assert_eq!(escaped.status, 307, "an escaped slash is made plain first");
     // Dots and double slashes are resolved before anything is matched.
-    let normal = seen(&client.get("filter.test", "/x/..//headers").await?);
+    let normal = client.get("filter.test", "/x/..//headers").await?.echo()?;
     assert_eq!(normal.path, "/headers");
     // Nobody is internal: control headers of Envoy do not pass.
     let spoofed = [("x-envoy-upstream-rq-timeout-ms", "1"), ("x-forwarded-for", "10.0.0.1")];
-    let echo = seen(&client.ask(Method::GET, "filter.test", "/headers", &spoofed).await?);
+    let echo = client.ask(Method::GET, "filter.test", "/headers", &spoofed).await?.echo()?;
     assert!(!serde_json::to_string(&echo.headers)?.contains("rq-timeout"), "{:?}", echo.headers);
     Ok(())
 }

@@ -5,7 +5,7 @@ use e2e::fixture::DEADLINE;
 use e2e::http::eventually;
 use http::Method;
 
-use super::scene::{Scene, seen};
+use super::scene::Scene;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_go_to_every_mirror_with_the_edits_of_the_rule() -> Result<()> {
@@ -21,7 +21,7 @@ async fn copies_go_to_every_mirror_with_the_edits_of_the_rule() -> Result<()> {
     let scene = Scene::start(&["main", "first", "second"], rules).await?;
     let mirrors = [scene.backends[1].record(), scene.backends[2].record()];
     let answer = scene.ask(Method::GET, "/old/a?q=1", &[("x-gone", "1")]).await?;
-    assert_eq!((seen(&answer).identity.as_str(), seen(&answer).path.as_str()), ("main", "/new/a?q=1"));
+    assert_eq!((answer.echo()?.identity.as_str(), answer.echo()?.path.as_str()), ("main", "/new/a?q=1"));
     for mirror in mirrors {
         let copy = eventually(DEADLINE, || async {
             let mut copies = mirror.take();

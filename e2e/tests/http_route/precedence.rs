@@ -5,7 +5,7 @@ use e2e::echo::EchoBackend;
 use e2e::fixture::Fixture;
 use e2e::http::get;
 
-use super::scene::{Scene, seen, service};
+use super::scene::{Scene, service};
 
 /// Gateway API 1.7: the hostname as the route writes it counts, not what the listener makes of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -32,7 +32,7 @@ async fn of_routes_that_a_listener_narrows_to_one_name_the_one_that_says_it_goes
     let fixture = Fixture::start(&[("all.yaml", &objects.join("---\n"))]).await?;
     for (path, backend) in [("/a/b", "exact"), ("/a", "exact"), ("/c", "wildcard")] {
         let answer = get(fixture.address(), "foo.example.com", path).await?;
-        assert_eq!(seen(&answer).identity, backend, "{path}");
+        assert_eq!(answer.echo()?.identity, backend, "{path}");
     }
     Ok(())
 }
@@ -45,7 +45,7 @@ async fn the_first_of_two_equal_rules_wins_also_if_its_backend_is_invalid() -> R
   - {matches: [{path: {value: /bad}}], backendRefs: [{name: missing, port: 80}]}
   - {matches: [{path: {value: /bad}}], backendRefs: [{name: second, port: 80}]}"#;
     let scene = Scene::start(&["first", "second"], rules).await?;
-    assert_eq!(seen(&scene.get("/good").await?).identity, "first");
+    assert_eq!(scene.get("/good").await?.echo()?.identity, "first");
     assert_eq!(scene.get("/bad").await?.status, 500);
     Ok(())
 }

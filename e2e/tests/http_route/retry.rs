@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use e2e::echo::{DELAY_HEADER, EchoBackend, STATUS_HEADER};
+use e2e::fixture::own_place;
 use http::{Method, StatusCode};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
-use super::scene::{Scene, route, seen, service};
+use super::scene::{Scene, route, service};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listed_codes_are_retried_as_often_as_the_rule_says() -> Result<()> {
@@ -91,8 +92,8 @@ async fn breaking() -> Result<(u16, Arc<AtomicU64>)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_have_been_processed_is_retried_and_what_may_have_been_is_not() -> Result<()> {
     let healthy = EchoBackend::start("healthy").await?;
-    // Bound, and closed again: connections are refused.
-    let refusing = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+    // Nobody listens there: connections are refused.
+    let (_, refusing, _) = own_place()?;
     let (breaking, connections) = breaking().await?;
     let rules = r#"
   - matches: [{path: {value: /refused}}]
@@ -110,7 +111,7 @@ async fn what_cannot_have_been_processed_is_retried_and_what_may_have_been_is_no
     for _ in 0..20 {
         // Another endpoint is chosen for the second attempt.
         let answer = scene.ask(Method::POST, "/refused", &[]).await?;
-        assert_eq!(seen(&answer).identity, "healthy");
+        assert_eq!(answer.echo()?.identity, "healthy");
     }
     assert_eq!(scene.ask(Method::POST, "/broken", &[]).await?.status, 503);
     assert_eq!(connections.load(Ordering::Relaxed), 1, "the request may have been processed");

@@ -4,18 +4,11 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use bytes::Bytes;
-use e2e::echo::{Echo, EchoBackend};
+use e2e::echo::EchoBackend;
 use e2e::fixture::Fixture;
 use e2e::http::{Response, request, send};
+use e2e::manifests::gateway;
 use http::Method;
-
-/// A Gateway with one HTTP listener.
-const GATEWAY: &str = "\
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec: {gatewayClassName: chancery, listeners: [{name: http, port: PORT, protocol: HTTP}]}
-";
 
 /// A Gateway and a route, with echo backends that are found by their names.
 pub(crate) struct Scene {
@@ -26,7 +19,7 @@ pub(crate) struct Scene {
 impl Scene {
     /// Serves `rules` of a route, whose backends of these names answer with what they received.
     pub(crate) async fn start(backends: &[&str], rules: &str) -> Result<Self> {
-        let mut objects = format!("{GATEWAY}---\n{}", route("route", "", rules));
+        let mut objects = gateway("gw", "PORT") + &route("route", "", rules);
         let mut running = Vec::new();
         for name in backends {
             let backend = EchoBackend::start(name).await?;
@@ -38,7 +31,7 @@ impl Scene {
 
     /// The same with more objects.
     pub(crate) async fn start_with(objects: &str) -> Result<Self> {
-        let objects = format!("{GATEWAY}---\n{objects}");
+        let objects = gateway("gw", "PORT") + objects;
         Ok(Self { fixture: Fixture::start(&[("all.yaml", &objects)]).await?, backends: Vec::new() })
     }
 
@@ -72,9 +65,4 @@ pub(crate) fn service(name: &str, port: &str, endpoints: &[u16]) -> String {
         );
     }
     objects
-}
-
-/// What a backend says that it received.
-pub(crate) fn seen(answer: &Response) -> Echo {
-    serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{} {}", answer.status, answer.text()))
 }

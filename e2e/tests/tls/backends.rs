@@ -6,7 +6,9 @@ use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{eventually, get};
 use e2e::provider::TestAuthority;
 
-use crate::world::{authorities, gateway, route, secret, service, told};
+use e2e::manifests::gateway_with;
+
+use crate::world::{authorities, route, secret, service};
 
 const NAME: &str = "secure.example.test";
 
@@ -29,7 +31,7 @@ fn trusted(map: &str) -> String {
 }
 
 fn http(name: &str, spec: &str) -> String {
-    gateway(name, spec, &["{name: http, port: PORT, protocol: HTTP}".to_owned()])
+    gateway_with(name, spec, &["{name: http, port: PORT, protocol: HTTP}".to_owned()])
 }
 
 async fn becomes(fixture: &Fixture, address: std::net::SocketAddr, expected: u16) -> Result<()> {
@@ -66,7 +68,9 @@ async fn a_backend_is_reached_by_the_name_and_the_authority_of_its_policy_alone(
     let seen = recording.last().unwrap();
     assert_eq!(seen.sni.as_deref(), Some(NAME));
     assert_eq!(seen.host, "a.test", "the Host is the client's");
-    told(&fixture, "BackendTLSPolicy default/policy", "Accepted", "Accepted").await?;
+    fixture
+        .told("BackendTLSPolicy default/policy", "/ancestors/0/conditions", "Accepted", "Accepted")
+        .await?;
 
     let sans = |name: &str| format!("hostname: any.test, {right}, subjectAltNames: [{name}]");
     for (validation, expected) in [
@@ -81,7 +85,9 @@ async fn a_backend_is_reached_by_the_name_and_the_authority_of_its_policy_alone(
         fixture.save("policy.yaml", &policy(&validation))?;
         becomes(&fixture, address, expected).await?;
         // What a backend shows is not the policy's fault.
-        told(&fixture, "BackendTLSPolicy default/policy", "Accepted", "Accepted").await?;
+        fixture
+            .told("BackendTLSPolicy default/policy", "/ancestors/0/conditions", "Accepted", "Accepted")
+            .await?;
     }
     Ok(())
 }
@@ -100,19 +106,40 @@ async fn an_invalid_policy_answers_500_until_its_authorities_come() -> Result<()
     let fixture = Fixture::start(&[("all.yaml", &objects.concat())]).await?;
     let address = fixture.address();
     becomes(&fixture, address, 500).await?;
-    told(&fixture, "BackendTLSPolicy default/policy", "Accepted", "NoValidCACertificate").await?;
-    told(&fixture, "BackendTLSPolicy default/policy", "ResolvedRefs", "InvalidCACertificateRef").await?;
-    told(&fixture, "HTTPRoute default/r", "ResolvedRefs", "InvalidBackendTLS").await?;
+    fixture
+        .told(
+            "BackendTLSPolicy default/policy",
+            "/ancestors/0/conditions",
+            "Accepted",
+            "NoValidCACertificate",
+        )
+        .await?;
+    fixture
+        .told(
+            "BackendTLSPolicy default/policy",
+            "/ancestors/0/conditions",
+            "ResolvedRefs",
+            "InvalidCACertificateRef",
+        )
+        .await?;
+    fixture.told("HTTPRoute default/r", "/parents/0/conditions", "ResolvedRefs", "InvalidBackendTLS").await?;
     assert_eq!(plain.served(), 0, "a backend with a policy was asked without TLS");
 
     let all = objects.concat().replace(&service("web", plain.address()), &service("web", backend.address()));
     fixture.save("all.yaml", &all)?;
     fixture.save("late.yaml", &authorities("late", "not a certificate\n"))?;
-    told(&fixture, "BackendTLSPolicy default/policy", "ResolvedRefs", "InvalidCACertificateRef").await?;
+    fixture
+        .told(
+            "BackendTLSPolicy default/policy",
+            "/ancestors/0/conditions",
+            "ResolvedRefs",
+            "InvalidCACertificateRef",
+        )
+        .await?;
     assert_eq!(get(address, "a.test", "/").await?.status, 500);
     fixture.save("late.yaml", &authorities("late", &authority.certificate_pem()))?;
     becomes(&fixture, address, 200).await?;
-    told(&fixture, "HTTPRoute default/r", "ResolvedRefs", "ResolvedRefs").await?;
+    fixture.told("HTTPRoute default/r", "/parents/0/conditions", "ResolvedRefs", "ResolvedRefs").await?;
     fixture.delete("late.yaml")?;
     becomes(&fixture, address, 500).await
 }
@@ -137,7 +164,7 @@ async fn a_gateway_shows_its_certificate_to_its_backends_and_no_other_does() -> 
     let (with, without) = (fixture.address(), (std::net::Ipv4Addr::new(127, 0, 0, 2), fixture.port).into());
     becomes(&fixture, with, 200).await?;
     becomes(&fixture, without, 503).await?;
-    told(&fixture, "Gateway default/a", "ResolvedRefs", "ResolvedRefs").await?;
+    fixture.told("Gateway default/a", "/conditions", "ResolvedRefs", "ResolvedRefs").await?;
 
     // Another Gateway gets one, and loses it.
     let both = objects.concat().replace(&http("b", ""), &http("b", reference));
@@ -147,6 +174,7 @@ async fn a_gateway_shows_its_certificate_to_its_backends_and_no_other_does() -> 
     becomes(&fixture, without, 503).await?;
 
     fixture.delete("client.yaml")?;
-    told(&fixture, "Gateway default/a", "ResolvedRefs", "InvalidClientCertificateRef").await?;
-    told(&fixture, "Gateway default/a", "Programmed", "Programmed").await
+    fixture.told("Gateway default/a", "/conditions", "ResolvedRefs", "InvalidClientCertificateRef").await?;
+    fixture.told("Gateway default/a", "/conditions", "Programmed", "Programmed").await?;
+    Ok(())
 }

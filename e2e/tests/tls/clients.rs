@@ -13,7 +13,9 @@ use rustls::client::ResolvesClientCert;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, SignatureScheme};
 
-use crate::world::{authorities, gateway, https, route, secret, service, told};
+use e2e::manifests::gateway_with;
+
+use crate::world::{authorities, https, route, secret, service};
 
 const HOST: &str = "a.example.test";
 
@@ -32,7 +34,7 @@ impl Scene {
             "  tls:\n    frontend:\n      default: {{validation: {{caCertificateRefs: [{{group: \"\", kind: ConfigMap, name: clients}}], mode: {mode}}}}}\n"
         );
         let objects = [
-            gateway("gw", &spec, &[https("https", HOST, "cert")]),
+            gateway_with("gw", &spec, &[https("https", HOST, "cert")]),
             secret("cert", &servers.issue(&[HOST])?),
             authorities("clients", &clients.certificate_pem()),
             service("web", backend.address()),
@@ -80,7 +82,9 @@ async fn only_clients_with_a_valid_certificate_are_let_in() -> Result<()> {
 #[tokio::test]
 async fn in_the_fallback_mode_every_client_is_asked_and_let_in() -> Result<()> {
     let scene = Scene::start("AllowInsecureFallback").await?;
-    told(&scene.fixture, "Gateway default/gw", "InsecureFrontendValidationMode", "ConfigurationChanged")
+    scene
+        .fixture
+        .told("Gateway default/gw", "/conditions", "InsecureFrontendValidationMode", "ConfigurationChanged")
         .await?;
     let valid = scene.servers.client(Some(&scene.clients.issue(&["client.test"])?), &[])?;
     let strange = scene.servers.client(Some(&TestAuthority::generate()?.issue(&["client.test"])?), &[])?;
@@ -103,7 +107,15 @@ async fn without_authorities_nobody_is_let_in() -> Result<()> {
     assert_eq!(scene.status(&valid).await?, 200);
     let all = scene.fixture.read("all.yaml")?;
     scene.fixture.save("all.yaml", &all.replace("name: clients}]", "name: nobody}]"))?;
-    told(&scene.fixture, "Gateway default/gw", "Accepted", "NoValidCACertificate").await?;
+    scene
+        .fixture
+        .told("Gateway default/gw", "/listeners/0/conditions", "Accepted", "NoValidCACertificate")
+        .await?;
+    eventually(DEADLINE, || async {
+        ensure!(scene.status(&valid).await.is_err(), "a client is still let in");
+        anyhow::Ok(())
+    })
+    .await?;
 
     let others = TestAuthority::generate()?;
     scene.fixture.save("nobody.yaml", &authorities("nobody", &others.certificate_pem()))?;

@@ -9,7 +9,9 @@ use e2e::tls_client::{self, Http2};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::world::{gateway, https, route, secret, service, told};
+use e2e::manifests::gateway_with;
+
+use crate::world::{https, route, secret, service};
 
 const BOTH: &[&str] = &["h2", "http/1.1"];
 
@@ -41,7 +43,7 @@ impl Scene {
             certificates.push((name, issued));
             backends.push(backend);
         }
-        let objects = format!("{}{objects}", gateway("gw", "", &listeners));
+        let objects = format!("{}{objects}", gateway_with("gw", "", &listeners));
         let fixture = Fixture::start(&[("all.yaml", &objects)]).await?;
         Ok(Self { authority, certificates, _backends: backends, fixture })
     }
@@ -124,7 +126,7 @@ async fn a_host_of_the_listener_without_a_route_gets_404() -> Result<()> {
     let authority = TestAuthority::generate()?;
     let backend = EchoBackend::start("web").await?;
     let objects = [
-        gateway(
+        gateway_with(
             "gw",
             "",
             &[https("below", "*.example.test", "cert"), https("one", "a.example.test", "cert")],
@@ -155,7 +157,7 @@ async fn a_listener_without_a_certificate_costs_no_other() -> Result<()> {
     let authority = TestAuthority::generate()?;
     let backend = EchoBackend::start("web").await?;
     let objects = [
-        gateway(
+        gateway_with(
             "gw",
             "",
             &[https("below", "*.example.test", "cert"), https("one", "a.example.test", "late")],
@@ -165,7 +167,9 @@ async fn a_listener_without_a_certificate_costs_no_other() -> Result<()> {
         route("r", "gw", "", "web"),
     ];
     let fixture = Fixture::start(&[("all.yaml", &objects.concat())]).await?;
-    told(&fixture, "Gateway default/gw", "ResolvedRefs", "InvalidCertificateRef").await?;
+    fixture
+        .told("Gateway default/gw", "/listeners/0/conditions", "ResolvedRefs", "InvalidCertificateRef")
+        .await?;
     let config = authority.client(None, BOTH)?;
     let address = fixture.address();
     let refused = tls_client::connect(address, "a.example.test", &config).await;

@@ -11,7 +11,9 @@ use e2e::load::Load;
 use e2e::provider::TestAuthority;
 use e2e::tls_client;
 
-use crate::world::{gateway, https, route, secret, service};
+use e2e::manifests::gateway_with;
+
+use crate::world::{https, route, secret, service};
 
 const HOST: &str = "a.example.test";
 
@@ -22,7 +24,7 @@ async fn one_hundred_renewals_under_load_lose_no_request() -> Result<()> {
     let authority = TestAuthority::generate()?;
     let backend = EchoBackend::start("web").await?;
     let objects = [
-        gateway("gw", "", &[https("https", HOST, "cert")]),
+        gateway_with("gw", "", &[https("https", HOST, "cert")]),
         service("web", backend.address()),
         route("r", "gw", "", "web"),
     ];

@@ -2,25 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Result, ensure};
-use e2e::fixture::{DEADLINE, Fixture};
-use e2e::http::eventually;
 use e2e::provider::Issued;
-
-/// A Gateway with these members of its spec and these listeners.
-pub(crate) fn gateway(name: &str, spec: &str, listeners: &[String]) -> String {
-    let listeners: String = listeners.iter().map(|listener| format!("  - {listener}\n")).collect();
-    format!(
-        "apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: {name}}}
-spec:
-  gatewayClassName: chancery
-{spec}  listeners:
-{listeners}---
-"
-    )
-}
 
 /// An HTTPS listener on the port of the test, whose certificate is in the Secret of that name. `hostname`: empty for every
 /// host.
@@ -94,31 +76,4 @@ spec:
 ---
 "
     )
-}
-
-/// Waits until a condition of an object's status has this status and reason: of the object itself, or of the named
-/// listener, or of each ancestor or parent.
-pub(crate) async fn told(fixture: &Fixture, object: &str, kind: &str, reason: &str) -> Result<()> {
-    let found = eventually(DEADLINE, || async {
-        let status = fixture.status(object).await?;
-        let mut conditions = Vec::new();
-        collect(&status, kind, &mut conditions);
-        ensure!(conditions.iter().any(|found| found == reason), "{object}: {kind} is {conditions:?}");
-        anyhow::Ok(())
-    });
-    found.await
-}
-
-/// The reasons of all conditions of a type in a status.
-fn collect(value: &serde_json::Value, kind: &str, reasons: &mut Vec<String>) {
-    if value["type"] == kind {
-        reasons.extend(value["reason"].as_str().map(str::to_owned));
-    }
-    match value {
-        serde_json::Value::Object(members) => {
-            members.values().for_each(|member| collect(member, kind, reasons))
-        }
-        serde_json::Value::Array(items) => items.iter().for_each(|item| collect(item, kind, reasons)),
-        _ => {}
-    }
 }

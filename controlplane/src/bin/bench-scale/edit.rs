@@ -116,7 +116,7 @@ impl Bench {
             };
         }
         let origins = controlplane::source::Origins::default();
-        self.statuses.update(&delta.reports, &controlplane::clock::now(), Style::Ascii, &origins);
+        self.statuses.update(&delta.reports, &controlplane::clock::now(), Some(Style::Ascii), &origins);
         bytes
     }
 }

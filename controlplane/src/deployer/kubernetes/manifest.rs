@@ -80,24 +80,16 @@ impl Common<'_> {
         let ports: Vec<Value> =
             self.infra.ports.iter().map(|port| self.service_port(port, parameters)).collect();
         let mut spec = json!({ "type": type_, "selector": self.selector(), "ports": ports });
+        let of_load_balancers = |value: Value| match type_ {
+            ServiceType::LoadBalancer => value,
+            ServiceType::ClusterIP | ServiceType::NodePort => Value::Null,
+        };
         let optional = [
             ("clusterIP", json!(parameters.cluster_ip)),
             // Deprecated, and what load balancers understand nevertheless: there is no other field for it.
-            (
-                "loadBalancerIP",
-                match type_ {
-                    ServiceType::LoadBalancer => json!(self.infra.wanted_address),
-                    ServiceType::ClusterIP | ServiceType::NodePort => Value::Null,
-                },
-            ),
+            ("loadBalancerIP", of_load_balancers(json!(self.infra.wanted_address))),
             // Kubernetes refuses it for other types.
-            (
-                "loadBalancerClass",
-                match type_ {
-                    ServiceType::LoadBalancer => json!(parameters.load_balancer_class),
-                    ServiceType::ClusterIP | ServiceType::NodePort => Value::Null,
-                },
-            ),
+            ("loadBalancerClass", of_load_balancers(json!(parameters.load_balancer_class))),
             (
                 "externalTrafficPolicy",
                 match type_ {

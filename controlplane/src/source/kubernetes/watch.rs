@@ -290,7 +290,8 @@ impl KindWatch {
         let is_news = self.failing.as_deref() != Some(ABSENT);
         self.failing = Some(ABSENT.to_owned());
         self.is_listed = false;
-        self.log_recovered();
+        // It cannot be read now either, which is as it should be.
+        self.end_failing();
         if !is_news {
             return Ok(());
         }
@@ -341,10 +342,18 @@ impl KindWatch {
     }
 
     fn log_recovered(&mut self) {
-        if self.logged_at.take().is_some() {
-            self.gauge().set(0);
+        if self.end_failing() {
             tracing::info!(kind = %self.kind.group_kind(), "can be read");
         }
+    }
+
+    /// Whether something was said to be wrong until now.
+    fn end_failing(&mut self) -> bool {
+        let was_failing = self.logged_at.take().is_some();
+        if was_failing {
+            self.gauge().set(0);
+        }
+        was_failing
     }
 
     fn gauge(&self) -> Gauge {

@@ -167,12 +167,12 @@ impl Exchange {
 
     /// A piece of the answer's body: what is sent in its place, `None` if it is sent as it is.
     pub fn answer_piece(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
+        if self.answer.replaced.is_some() {
+            return Some(Vec::new());
+        }
         let redacted = self.redaction.as_mut().map(|redaction| redaction.piece(piece));
         if let Some(translation) = &mut self.translation {
             return Some(translation.piece(redacted.as_deref().unwrap_or(piece)));
-        }
-        if self.answer.replaced.is_some() {
-            return Some(Vec::new());
         }
         if redacted.is_some() {
             return redacted;

@@ -185,6 +185,18 @@ fn the_bootstrap_is_one_of_the_pinned_envoy() {
     }
 }
 
+/// By this label the control planes of a cluster tell their proxies apart: each object has it, and each pod.
+#[test]
+fn what_a_control_plane_of_another_name_makes_says_so() {
+    let settings = DeploySettings { controller: "example.com/team-a".parse().unwrap(), ..settings() };
+    let label = "/metadata/labels/chancery.dev~1controller";
+    let manifests = render_manifests(&infra(&[80]), None, &settings, CA);
+    let pods = of(&manifests, ManifestKind::Deployment).pointer("/spec/template").unwrap();
+    for object in manifests.iter().map(|manifest| &manifest.object).chain([pods]) {
+        assert_eq!(object.pointer(label), Some(&json!("example.com_team-a")), "{object}");
+    }
+}
+
 #[test]
 fn pods_fit_the_restricted_pod_security_standard() {
     let manifests = render_manifests(&infra(&[80]), None, &settings(), CA);
