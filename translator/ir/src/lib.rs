@@ -35,7 +35,11 @@ pub use gateway::{
     Observability, Protocol, RouteTableId, Transport,
 };
 pub use hostname::Hostname;
-pub use infra::{DRAIN_PORT, InfraPort, METRICS_PORT, ProxyInfra, READINESS_PORT, RESERVED_PORTS};
+pub use infra::{
+    COMPONENT_LABEL, CONFIG_HASH_ANNOTATION, CONTROLLER_LABEL, DRAIN_PORT, GATEWAY_NAME_LABEL,
+    INSTANCE_LABEL, InfraPort, MANAGED_BY_LABEL, METRICS_PORT, PROXY_NAME_LABEL, ProxyInfra, READINESS_PORT,
+    RESERVED_LABELS, RESERVED_PORTS, is_reserved_annotation, is_reserved_label,
+};
 pub use matcher::{
     HeaderMatch, MAX_REGEX_PROGRAM_SIZE, PathMatch, Precedence, QueryParamMatch, RouteMatch, StringMatch,
 };

@@ -29,6 +29,7 @@ mod path;
 pub(crate) mod policy;
 pub(crate) mod port;
 pub(crate) mod report;
+mod reserved_metadata;
 mod retry;
 mod target_address;
 mod time_limits;

@@ -3,6 +3,7 @@
 //! A Gateway's own (by `infrastructure.parametersRef`, or by Gloo's annotation) are laid over those of
 //! its class.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::gateway_api::{self, Gateway, GatewayClass};
@@ -10,6 +11,7 @@ use crds::gateway_parameters::{GLOO_GROUP, GROUP, GatewayParameters, GlooGateway
 use crds::{Kind, NamespacedName, ObjectKey, ObjectRef};
 
 use crate::gateway::facts::{ClassFace, Parameters};
+use crate::gateway::reserved_metadata;
 use crate::gateway::view::View;
 use crate::status::{Condition, ConditionType, Facts, Reason, Rejection, Report};
 
@@ -41,7 +43,8 @@ pub(crate) fn of_gateway(
     let own = gateway_reference(key, gateway);
     if !view.settings().addressing.is_own_network() {
         let class = class.has_idle_parameters.then_some(CLASS_FIELD);
-        let fields = class.into_iter().chain(own.map(|reference| reference.field));
+        let fields =
+            class.into_iter().chain(own.map(|reference| reference.field)).chain(wanted_metadata(gateway));
         let notes =
             fields.map(|field| format!("{field} has no effect: the proxy is a process of this machine"));
         return Ok(Parameters { kube: None, notes: notes.collect() });
@@ -62,6 +65,18 @@ pub(crate) fn of_gateway(
         Parameters { kube, notes: [base.notes, over.notes].concat() }
     });
     Ok(merged)
+}
+
+/// Which metadata a Gateway wants on what is made for it.
+fn wanted_metadata(gateway: &Gateway) -> impl Iterator<Item = &'static str> {
+    let wanted = gateway.spec.infrastructure.as_ref().map(|infrastructure| {
+        [
+            ("spec.infrastructure.labels", infrastructure.labels.as_ref()),
+            ("spec.infrastructure.annotations", infrastructure.annotations.as_ref()),
+        ]
+    });
+    let present = |pairs: Option<&BTreeMap<String, String>>| pairs.is_some_and(|pairs| !pairs.is_empty());
+    wanted.into_iter().flatten().filter(move |(_, pairs)| present(*pairs)).map(|(field, _)| field)
 }
 
 /// Whether the parameters of a class can be used; `Ok(None)` if it names none.
@@ -97,11 +112,13 @@ pub(crate) fn report(view: &impl View, key: &ObjectKey) -> Option<Report> {
     }
     let (found, generation) = lookup(view, key)?;
     let condition = match usable(found) {
-        Ok(parameters) if parameters.notes.is_empty() => {
-            Condition::good(ConditionType::Accepted, Reason::Accepted, "used by a Gateway of Chancery")
-        }
-        Ok(parameters) => {
-            Condition::good(ConditionType::Accepted, Reason::Accepted, parameters.notes.join("; "))
+        Ok(Parameters { kube, notes }) => {
+            let reserved = kube.map(|kube| reserved_metadata::of_parameters(&kube)).unwrap_or_default();
+            let message = match notes.is_empty() {
+                true => "used by a Gateway of Chancery".to_owned(),
+                false => notes.join("; "),
+            };
+            Condition::good(ConditionType::Accepted, Reason::Accepted, message).with_notes(&reserved)
         }
         Err(message) => Condition::bad(ConditionType::Accepted, Reason::UnsupportedValue, message),
     };

@@ -9,7 +9,7 @@ use crds::gateway_api::{self, Gateway};
 use crds::{NamespacedName, ObjectRef};
 
 use super::infra::proxy_name;
-use super::{class, exposure, tls};
+use super::{class, exposure, reserved_metadata, tls};
 use crate::Addressing;
 use crate::gateway::facts::{GatewayFace, Placed};
 use crate::gateway::view::View;
@@ -169,8 +169,8 @@ fn left_out(gateway: &Gateway) -> Option<Condition> {
         ),
     ];
     let present = fields.iter().filter(|(_, present)| *present);
-    let faults: Vec<_> =
-        present.map(|(field, _)| Detail::at(format!("spec.{field}"), "is not supported yet")).collect();
+    let unsupported = present.map(|(field, _)| Detail::at(format!("spec.{field}"), "is not supported yet"));
+    let faults: Vec<_> = unsupported.chain(reserved_metadata::of_gateway(gateway)).collect();
     (!faults.is_empty())
         .then(|| Condition::faults(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, faults))
 }

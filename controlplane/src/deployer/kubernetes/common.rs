@@ -3,24 +3,17 @@
 use std::collections::BTreeMap;
 
 use crds::gateway_parameters::KubeParameters;
-use ir::ProxyInfra;
+use ir::{
+    COMPONENT_LABEL, CONTROLLER_LABEL, GATEWAY_NAME_LABEL, INSTANCE_LABEL, MANAGED_BY_LABEL,
+    PROXY_NAME_LABEL, ProxyInfra, is_reserved_annotation, is_reserved_label,
+};
 use serde_json::{Value, json};
 
 use super::object::{ManifestKind, ObjectKey};
 use crate::controller_name::ControllerName;
 
 /// The label that says that an object is ours, and its value.
-pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "chancery");
-
-/// The label that tells the objects of several control planes in one cluster apart. Those of the control plane with the
-/// usual name do not have it.
-pub(super) const CONTROLLER_LABEL: &str = "chancery.dev/controller";
-
-/// The label that holds the name of the proxy: of its Deployment.
-pub(super) const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
-
-/// The label by which Gateway API's users find what belongs to a Gateway.
-const GATEWAY_NAME_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
+pub const MANAGED_BY: (&str, &str) = (MANAGED_BY_LABEL, "chancery");
 
 /// The longest value of a label.
 pub(super) const LONGEST_LABEL: usize = 63;
@@ -64,8 +57,7 @@ impl Common<'_> {
         let ProxyInfra { gateway, name: proxy, .. } = self.infra;
         // A label is shorter than a name may be.
         let gateway = if gateway.name.len() <= LONGEST_LABEL { &gateway.name } else { proxy };
-        let labels =
-            [("app.kubernetes.io/name", proxy), (INSTANCE_LABEL, proxy), (GATEWAY_NAME_LABEL, gateway)];
+        let labels = [(PROXY_NAME_LABEL, proxy), (INSTANCE_LABEL, proxy), (GATEWAY_NAME_LABEL, gateway)];
         labels.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect()
     }
 
@@ -74,8 +66,10 @@ impl Common<'_> {
         let (key, value) = MANAGED_BY;
         let mut labels = extra.cloned().unwrap_or_default();
         labels.extend(self.infra.labels.clone());
+        // Also one that we do not set here: another control plane would take the object for its own.
+        labels.retain(|key, _| !is_reserved_label(key));
         labels.extend(self.selector());
-        labels.insert("app.kubernetes.io/component".to_owned(), "proxy".to_owned());
+        labels.insert(COMPONENT_LABEL.to_owned(), "proxy".to_owned());
         labels.insert(key.to_owned(), value.to_owned());
         if let Some(name) = self.settings.controller.label() {
             labels.insert(CONTROLLER_LABEL.to_owned(), name);
@@ -86,6 +80,7 @@ impl Common<'_> {
     pub(super) fn annotations(&self, extra: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
         let mut annotations = extra.cloned().unwrap_or_default();
         annotations.extend(self.infra.annotations.clone());
+        annotations.retain(|key, _| !is_reserved_annotation(key));
         annotations
     }
 

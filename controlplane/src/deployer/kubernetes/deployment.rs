@@ -5,7 +5,7 @@ use crds::gateway_parameters::{
     BootstrapParameters, ContainerParameters, ImageParameters, KubeParameters, LogLevel, PodParameters,
     StatsParameters,
 };
-use ir::{DRAIN_PORT, METRICS_PORT, ProxyInfra, READINESS_PORT};
+use ir::{CONFIG_HASH_ANNOTATION, DRAIN_PORT, METRICS_PORT, ProxyInfra, READINESS_PORT};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -15,9 +15,6 @@ use super::object::ManifestKind;
 
 /// The name that scripts for kgateway know.
 const CONTAINER: &str = "kgateway-proxy";
-
-/// Changes when Envoy must be started anew.
-const CONFIG_HASH_ANNOTATION: &str = "chancery.dev/config-hash";
 
 /// The users of proxies, from the first on: a range that neither nodes' own users nor images' use.
 const FIRST_USER: u64 = 1_000_000_000;

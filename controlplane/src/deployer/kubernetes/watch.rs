@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ir::{CONTROLLER_LABEL, INSTANCE_LABEL};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DynamicObject;
 use kube::runtime::WatchStreamExt as _;
@@ -11,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt as _;
 
-use super::common::{CONTROLLER_LABEL, INSTANCE_LABEL, MANAGED_BY};
+use super::common::MANAGED_BY;
 use super::health::{DeploymentFacts, HealthEvent, Name, PodFacts, Seen};
 use super::object::{ManifestKind, ObjectKey, Observed};
 use super::pod::trouble;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crds::gateway_parameters::KubeParameters;
-use ir::{GatewayName, InfraPort, ProxyInfra};
+use ir::{CONFIG_HASH_ANNOTATION, GatewayName, InfraPort, ProxyInfra, RESERVED_LABELS};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -279,6 +279,56 @@ fn no_page_of_the_admin_interface_but_statistics_can_be_reached() {
     }
     assert!(bootstrap(json!({"routePrefixRewrite": "/stats/prometheus"})).contains("\"/stats/prometheus\""));
     assert!(!bootstrap(json!({"enabled": false})).contains("chancery/metrics"));
+}
+
+#[test]
+fn reserved_metadata_is_what_the_deployer_says_wherever_a_user_wants_another() {
+    let thief = "thief";
+    let wanted: BTreeMap<String, String> = RESERVED_LABELS
+        .into_iter()
+        .chain([CONFIG_HASH_ANNOTATION, "deployment.kubernetes.io/revision", "team"])
+        .map(|key| (key.to_owned(), thief.to_owned()))
+        .collect();
+    let extra = json!({"extraLabels": wanted, "extraAnnotations": wanted});
+    let by_parameters = parameters(json!({"podTemplate": extra, "service": extra, "serviceAccount": extra}));
+    let by_gateway = ProxyInfra { labels: wanted.clone(), annotations: wanted.clone(), ..infra(&[80]) };
+    for (infra, parameters) in [(by_gateway, None), (infra(&[80]), Some(&by_parameters))] {
+        let mut carrying = 0;
+        for Manifest { key, object } in render_manifests(&infra, parameters, &settings(), CA) {
+            for metadata in ["/metadata", "/spec/template/metadata"] {
+                let Some(metadata) = object.pointer(metadata) else { continue };
+                for (field, is_reserved) in [
+                    ("labels", ir::is_reserved_label as fn(&str) -> bool),
+                    ("annotations", ir::is_reserved_annotation),
+                ] {
+                    let Some(pairs) = metadata[field].as_object() else { continue };
+                    carrying += usize::from(pairs.get("team").is_some_and(|value| value == thief));
+                    let stolen = pairs.iter().find(|(key, value)| is_reserved(key) && *value == thief);
+                    assert_eq!(stolen, None, "{key:?} {field}");
+                }
+            }
+        }
+        assert!(carrying >= 6, "{carrying}");
+    }
+}
+
+/// What a user could not see in a status if it were missing among the reserved keys.
+#[test]
+fn all_metadata_that_the_deployer_sets_is_reserved_but_what_a_user_may_change() {
+    let other = DeploySettings { controller: "example.com/team-a".parse().unwrap(), ..settings() };
+    for Manifest { object, .. } in render_manifests(&infra(&[80]), None, &other, CA) {
+        for metadata in ["/metadata", "/spec/template/metadata"] {
+            let Some(metadata) = object.pointer(metadata) else { continue };
+            let keys =
+                |field: &str| metadata[field].as_object().into_iter().flatten().map(|(key, _)| key.clone());
+            assert!(keys("labels").all(|key| ir::is_reserved_label(&key)), "{metadata}");
+            let is_free = |key: &str| key.starts_with("prometheus.io/");
+            assert!(
+                keys("annotations").all(|key| is_free(&key) || ir::is_reserved_annotation(&key)),
+                "{metadata}"
+            );
+        }
+    }
 }
 
 #[test]
