@@ -73,10 +73,10 @@ async fn a_port_that_another_program_has_is_reported_and_tried_again_and_the_res
     let other = taken.local_addr()?;
     let text = gateway("a", "PORT", echo.address());
     let fixture = Fixture::start(&[("a.yaml", &text)]).await?;
-    let both = text.replace(
-        "protocol: HTTP}]",
-        &format!("protocol: HTTP}}, {{name: other, port: {}, protocol: HTTP}}]", other.port()),
-    );
+    let own = "protocol: HTTP}\n";
+    let both =
+        text.replace(own, &format!("{own}  - {{name: other, port: {}, protocol: HTTP}}\n", other.port()));
+    assert_ne!(text, both);
     fixture.save("a.yaml", &both)?;
     let readiness = async || anyhow::Ok(fixture.admin("/readyz").await?);
     eventually(DEADLINE, || async {

@@ -9,7 +9,7 @@ use e2e::echo::EchoBackend;
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{eventually, get};
 use e2e::load::Load;
-use e2e::manifests::{gateway, http_route, static_backend};
+use e2e::manifests::{gateway, gateway_with, http_route, static_backend};
 
 use super::{GOOD, LIMIT, UNCHECKED, good, wait_for_edit, wait_for_status};
 
@@ -117,10 +117,8 @@ stringData: {{Authorization: {key}}}
 /// One more listener.
 fn listener(port: u16) -> Case {
     let with = |second: u16| {
-        gateway("gw", "PORT").replace(
-            "protocol: HTTP}",
-            &format!("protocol: HTTP}}, {{name: second, port: {second}, protocol: HTTP}}"),
-        )
+        let listener = |name: &str, port: &str| format!("{{name: {name}, port: {port}, protocol: HTTP}}");
+        gateway_with("gw", "", &[listener("http", "PORT"), listener("second", &second.to_string())])
     };
     Case { name: "listener", good: with(port), bad: with(BAD_PORT), culprit: "gw", host: "", without: 0 }
 }

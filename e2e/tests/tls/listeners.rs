@@ -168,7 +168,7 @@ async fn a_listener_without_a_certificate_costs_no_other() -> Result<()> {
     ];
     let fixture = Fixture::start(&[("all.yaml", &objects.concat())]).await?;
     fixture
-        .told("Gateway default/gw", "/listeners/0/conditions", "ResolvedRefs", "InvalidCertificateRef")
+        .told("Gateway default/gw", "/listeners/1/conditions", "ResolvedRefs", "InvalidCertificateRef")
         .await?;
     let config = authority.client(None, BOTH)?;
     let address = fixture.address();
