@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use xds::{ResourceType, Snapshot, SnapshotCache};
 
+use crate::handover::{self, Handover};
 use crate::kept_status::KeptStatus;
 use crate::refusal::Refusals;
 use crate::refusals;
@@ -49,6 +50,8 @@ pub struct Admin {
     pub bundle: Option<watch::Receiver<Option<CaBundle>>>,
     /// What our own Envoys refuse, for the other replicas if there may be any.
     pub refusals: Option<watch::Receiver<Refusals>>,
+    /// What other replicas may ask for that they cannot read; `None` where there are none.
+    pub handover: Option<Handover>,
     /// What must not fail.
     pub vitals: Vitals,
     /// Which objects of a cluster are held; `None` where they come from files.
@@ -79,6 +82,7 @@ fn router(admin: Admin) -> Router {
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .route(refusals::PATH, get(refused))
+        .route(handover::PATH, get(hand_over))
         .route("/debug/objects", get(objects))
         .route("/debug/snapshot", get(snapshot))
         .with_state(admin)
@@ -134,6 +138,15 @@ async fn refused(State(admin): State<Admin>) -> Response {
     }
 }
 
+/// Sealed: other replicas alone can read it.
+async fn hand_over(State(admin): State<Admin>, Path((kind, number)): Path<(String, String)>) -> Response {
+    let Some(handover) = &admin.handover else { return StatusCode::NOT_FOUND.into_response() };
+    match handover.answer(&kind, &number).await {
+        Some(sealed) => ([(header::CONTENT_TYPE, "application/octet-stream")], sealed).into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
 /// Names and versions only, so that they can be compared with those of the API server.
 async fn objects(State(admin): State<Admin>) -> Response {
     let Some(inventory) = &admin.inventory else {
@@ -185,7 +198,7 @@ mod tests {
     use crate::controller_name::ControllerName;
     use crate::mock_api::MockApi;
     use crate::source::Source as _;
-    use crate::source::kubernetes::KubernetesSource;
+    use crate::source::kubernetes::{KubernetesSource, Others};
 
     async fn get(address: SocketAddr, path: &str) -> (u16, String) {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -211,8 +224,14 @@ mod tests {
         let (observed, _) = mpsc::unbounded_channel();
         let (waiting_for, _) = watch::channel(Vec::new());
         let metrics = crate::telemetry::Metrics::register(&mut Registry::default());
-        let source =
-            KubernetesSource::new(api.client(), ControllerName::default(), metrics, observed, waiting_for);
+        let source = KubernetesSource::new(
+            api.client(),
+            ControllerName::default(),
+            metrics,
+            observed,
+            waiting_for,
+            Others::new().0,
+        );
         let inventory = source.inventory();
         let mut updates = source.start().unwrap();
         tokio::spawn(async move { while updates.recv().await.is_some() {} });
@@ -239,6 +258,7 @@ mod tests {
             cache: writer.cache(),
             bundle: Some(bundle),
             refusals: Some(refusals),
+            handover: None,
             vitals: vitals.clone(),
             inventory: Some(inventory),
         };

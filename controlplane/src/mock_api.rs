@@ -279,6 +279,12 @@ impl State {
             return match namespaced_collection(path) {
                 Some(collection) => self.list(&collection, &format!("{path}/")),
                 None if self.collections.contains_key(path) => self.list(path, ""),
+                None if self.kinds_in(path).next().is_some() => {
+                    let resources: Vec<Value> = self.kinds_in(path).map(|plural| json!({
+                        "name": plural, "singularName": "", "namespaced": true, "kind": "X", "verbs": [],
+                    })).collect();
+                    json!({"kind": "APIResourceList", "groupVersion": "x", "resources": resources})
+                }
                 None => self.find(object_path).unwrap_or_else(|| status(404)),
             };
         }
@@ -302,6 +308,15 @@ impl State {
             }
         }
         self.put(object)
+    }
+
+    /// The plurals of the kinds in a version of a group, by the path of that.
+    fn kinds_in(&self, version: &str) -> impl Iterator<Item = &str> {
+        let plural = move |path: &'_ String| path.strip_prefix(version)?.strip_prefix('/').map(str::len);
+        self.collections
+            .keys()
+            .filter_map(move |path| Some(&path[path.len() - plural(path)?..]))
+            .filter(|plural| !plural.contains('/'))
     }
 
     fn find(&self, path: &str) -> Option<Value> {

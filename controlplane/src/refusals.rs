@@ -6,29 +6,19 @@
 //! does not change because the leader did.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use bytes::Bytes;
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::rt::TokioIo;
+use anyhow::{Context as _, Result};
 use ir::GatewayName;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::ListParams;
-use kube::{Api, Client};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::refusal::{Refusal, Refusals, merge};
+use crate::replicas::{self, Replicas};
 
 /// Where a replica shows what it heard.
 pub const PATH: &str = "/refusals";
-
-/// The name of the admin port in the Service of the control plane.
-const ADMIN_PORT: &str = "http-admin";
 
 /// Between two rounds of asking.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -57,19 +47,15 @@ fn decode(json: &[u8]) -> Result<Refusals> {
 
 /// The other replicas.
 pub struct Peers {
-    client: Client,
-    namespace: String,
-    service: String,
-    pod: String,
+    replicas: Replicas,
     /// What each of them said last. One that does not answer is believed until it is gone from the Service.
     said: BTreeMap<SocketAddr, Refusals>,
 }
 
 impl Peers {
-    /// Those behind a Service in our namespace, without our own pod.
-    pub fn new(client: Client, namespace: &str, service: &str, pod: &str) -> Self {
-        let [namespace, service, pod] = [namespace, service, pod].map(str::to_owned);
-        Self { client, namespace, service, pod, said: BTreeMap::new() }
+    /// None of them has been asked yet.
+    pub fn new(replicas: Replicas) -> Self {
+        Self { replicas, said: BTreeMap::new() }
     }
 
     /// Asks them again and again, and tells what is new, until nobody listens.
@@ -88,7 +74,7 @@ impl Peers {
     }
 
     async fn ask_all(&mut self) {
-        let addresses = match self.addresses().await {
+        let addresses = match self.replicas.addresses().await {
             Ok(addresses) => addresses,
             // The API server is away; the others are perhaps not.
             Err(error) => {
@@ -105,50 +91,16 @@ impl Peers {
             }
         }
     }
-
-    async fn addresses(&self) -> kube::Result<Vec<SocketAddr>> {
-        let slices: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &self.namespace);
-        let label = format!("kubernetes.io/service-name={}", self.service);
-        // From the API server's cache: this is asked often.
-        let params = ListParams::default().labels(&label).match_any();
-        let slices = slices.list(&params).await?;
-        let mut addresses: Vec<_> = slices.iter().flat_map(|slice| self.addresses_in(slice)).collect();
-        addresses.sort();
-        addresses.dedup();
-        Ok(addresses)
-    }
-
-    fn addresses_in(&self, slice: &EndpointSlice) -> Vec<SocketAddr> {
-        let ports = slice.ports.iter().flatten();
-        let port = ports.into_iter().find(|port| port.name.as_deref() == Some(ADMIN_PORT));
-        let Some(port) = port.and_then(|port| u16::try_from(port.port?).ok()) else { return Vec::new() };
-        let is_another = |endpoint: &&k8s_openapi::api::discovery::v1::Endpoint| {
-            endpoint.target_ref.as_ref().and_then(|pod| pod.name.as_deref()) != Some(&self.pod)
-        };
-        let others = slice.endpoints.iter().flatten().filter(is_another);
-        let addresses = others.flat_map(|endpoint| &endpoint.addresses);
-        addresses.filter_map(|address| Some((address.parse::<IpAddr>().ok()?, port).into())).collect()
-    }
 }
 
 async fn ask(address: SocketAddr) -> Result<Refusals> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // Ends with the sender; its errors are also the sender's.
-    tokio::spawn(connection);
-    let request = Request::get(PATH).header(header::HOST, "chancery").body(Empty::<Bytes>::new())?;
-    let response = sender.send_request(request).await?;
-    ensure!(response.status() == StatusCode::OK, "it answers {}", response.status());
-    let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
-    let body = body.map_err(|error| anyhow::anyhow!("its answer: {error}"))?;
-    decode(&body.to_bytes())
+    decode(&replicas::get(address, PATH, LONGEST_ANSWER).await?)
 }
 
 #[cfg(test)]
 mod tests {
     use axum::Router;
     use axum::routing::get;
-    use serde_json::json;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -177,31 +129,16 @@ mod tests {
         address
     }
 
-    /// Each replica has a slice of its own here, since ports differ.
-    fn slice(name: &str, pod: &str, address: SocketAddr) -> serde_json::Value {
-        json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-            "metadata": {
-                "name": name, "namespace": "chancery-system",
-                "labels": {"kubernetes.io/service-name": "chancery"},
-            },
-            "ports": [
-                {"name": "grpc-xds", "port": 18000, "protocol": "TCP"},
-                {"name": "http-admin", "port": address.port(), "protocol": "TCP"},
-            ],
-            "endpoints": [{"addresses": [address.ip().to_string()], "targetRef": {"kind": "Pod", "name": pod}}],
-        })
-    }
-
     #[tokio::test]
     async fn what_the_other_replicas_heard_is_known_here_until_they_are_gone() {
         let api = MockApi::new();
         let (one, two, own) = (replica("a").await, replica("b").await, replica("own").await);
         for (name, pod, address) in [("one", "pod-1", one), ("two", "pod-2", two), ("own", "pod-3", own)] {
-            api.apply(slice(name, pod, address));
+            api.apply(replicas::slice(name, pod, address));
         }
         let (heard, mut news) = watch::channel(Refusals::new());
-        tokio::spawn(Peers::new(api.client(), "chancery-system", "chancery", "pod-3").follow(heard));
+        let replicas = Replicas::new(api.client(), "chancery-system", "chancery", "pod-3");
+        tokio::spawn(Peers::new(replicas).follow(heard));
         let both = refused(&["a", "b"]);
         news.wait_for(|refusals| *refusals == both).await.unwrap();
         api.delete("/apis/discovery.k8s.io/v1/namespaces/chancery-system/endpointslices/two");

@@ -84,6 +84,7 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
                 cache: cache.clone(),
                 bundle: None,
                 refusals: None,
+                handover: None,
                 vitals: vitals.clone(),
                 inventory: None,
             },

@@ -33,17 +33,19 @@ use crate::deployer::kubernetes::{DeployFailures, DeploySettings, KubernetesDepl
 use crate::deployer::local::XdsService;
 use crate::exit::Outcome;
 use crate::fleet::Heard;
+use crate::handover::{Asker, Handover};
 use crate::lease::{self, Leadership, LeaseSettings};
 use crate::mailbox::{self, mailbox};
 use crate::pipeline::{Outlets, Pipeline, ProxyChanges};
 use crate::publish::{Publisher, node_group};
 use crate::refusal::Refusals;
 use crate::refusals::Peers;
+use crate::replicas::Replicas;
 use crate::reporter::{Followed, Reporter};
 use crate::settings::cluster;
 use crate::signals::Signals;
 use crate::source::Source as _;
-use crate::source::kubernetes::KubernetesSource;
+use crate::source::kubernetes::{KubernetesSource, Others};
 use crate::status::Statuses;
 use crate::status_writer::StatusWriter;
 use crate::telemetry::Metrics;
@@ -119,7 +121,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     };
     let keeper = AuthorityKeeper::new(client.clone(), authority, leadership.clone(), trust_metrics.clone());
     let tls = server_config(keeper.certificate());
-    let bundle = keeper.bundle();
+    let (bundle, replica_key) = (keeper.bundle(), keeper.replica_key());
     vitals.spawn("the authority of the xDS port", keeper.run());
 
     let publisher = Publisher::new();
@@ -130,7 +132,10 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
 
     let (heard_sender, refusals) = watch::channel(Refusals::new());
     let (elsewhere_sender, elsewhere) = watch::channel(Refusals::new());
-    tokio::spawn(Peers::new(client.clone(), &namespace, &xds_service, &identity).follow(elsewhere_sender));
+    let replicas = Replicas::new(client.clone(), &namespace, &xds_service, &identity);
+    tokio::spawn(Peers::new(replicas.clone()).follow(elsewhere_sender));
+    let (others, questions) = Others::new();
+    tokio::spawn(Asker::new(replicas, replica_key.clone()).run(questions));
 
     let (observed, observations) = mpsc::unbounded_channel();
     let (waiting_sender, waiting_for) = watch::channel(Vec::new());
@@ -140,7 +145,9 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
         metrics.clone(),
         observed,
         waiting_sender,
+        others,
     );
+    let handover = Handover::new(source.inventory(), replica_key);
 
     // Everything that listens is there before the first object is read.
     let (view_sender, view) = watch::channel(View {
@@ -159,6 +166,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
                 cache,
                 bundle: Some(bundle.clone()),
                 refusals: Some(refusals),
+                handover: Some(handover.clone()),
                 vitals: vitals.clone(),
                 inventory,
             },
@@ -201,7 +209,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
 
     let patience =
         Patience { new_streams_per_second: max_new_streams_per_second.get(), ..Patience::default() };
-    let reviewer = KubeTokenReviewer::new(client, XDS_AUDIENCE);
+    let reviewer = KubeTokenReviewer::new(client.clone(), XDS_AUDIENCE);
     let authenticator = Authenticator::new(reviewer, XDS_AUDIENCE, directory, patience, trust_metrics);
     let service = XdsService { cache, metrics: xds_metrics, events };
     let xds_port = XdsPort { listener: xds_listener, tls, authenticator, service, module };
@@ -230,7 +238,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     };
     tracing::info!("handing over; once more to end at once");
     stop.send_replace(true);
-    shut_down(election, serving, &mut signals).await;
+    shut_down(election, serving, handover.finish(&client), &mut signals).await;
     // Started anew, it may be well again; as it is, it would say that it leads and do nothing.
     failed.map_or(Ok(Outcome::Success), |failed| bail!("{failed} has failed for good: see the log"))
 }
@@ -247,16 +255,24 @@ fn ai_engine(given: Option<&Path>, authority: &str) -> Result<(AiEngine, Option<
     })
 }
 
-/// Waits until the lease is given back and all streams have ended, but not long.
-async fn shut_down(election: JoinHandle<()>, serving: JoinHandle<()>, signals: &mut Signals) {
+/// Waits until the lease is given back, all streams have ended and others have what they cannot read, but not long.
+async fn shut_down(
+    election: JoinHandle<()>,
+    serving: JoinHandle<()>,
+    handed_over: impl Future<Output = ()>,
+    signals: &mut Signals,
+) {
     let orderly = async {
         let _ = election.await;
         let _ = serving.await;
     };
-    tokio::select! {
-        ended = tokio::time::timeout(SHUTDOWN_PATIENCE, orderly) => if ended.is_err() {
+    let orderly = async {
+        if tokio::time::timeout(SHUTDOWN_PATIENCE, orderly).await.is_err() {
             tracing::warn!("ending although not everything is handed over");
-        },
+        }
+    };
+    tokio::select! {
+        _ = async { tokio::join!(orderly, handed_over) } => {}
         () = signals.next() => {}
     }
 }

@@ -28,6 +28,7 @@ mod authority;
 mod cache;
 mod metrics;
 mod patience;
+mod replica_key;
 mod review;
 mod server;
 mod stream_rate;
@@ -39,6 +40,7 @@ pub use authenticator::{Admission, Authenticator, ProxyDirectory, ProxyIdentity}
 pub use authority::{AuthorityKeeper, AuthoritySettings, CaBundle};
 pub use metrics::Metrics;
 pub use patience::Patience;
+pub use replica_key::ReplicaKey;
 pub use review::{KubeTokenReviewer, Reviewed, ServiceAccount, TokenReviewer, Unavailable, Verdict};
 pub use server::serve_tls;
 pub use tls::{ServerCertificate, server_config};

@@ -1,7 +1,8 @@
 //! Which version of Gateway API a cluster has.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Deserialize;
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 /// The CRD whose annotation says which version of Gateway API is installed. All CRDs of a release carry the same one,
@@ -33,6 +34,17 @@ struct Written {
 impl From<Written> for CustomResourceDefinition {
     fn from(Written { metadata, .. }: Written) -> Self {
         Self { metadata }
+    }
+}
+
+/// As it is read: with what it is.
+impl Serialize for CustomResourceDefinition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("CustomResourceDefinition", 3)?;
+        object.serialize_field("apiVersion", "apiextensions.k8s.io/v1")?;
+        object.serialize_field("kind", "CustomResourceDefinition")?;
+        object.serialize_field("metadata", &self.metadata)?;
+        object.end()
     }
 }
 

@@ -116,6 +116,20 @@ impl ObjectKey {
 }
 
 impl Kind {
+    /// Whether objects of the kind can be handed on to who cannot read them: those of which [`Object::to_document`] makes
+    /// a document.
+    pub fn is_handed_on(self) -> bool {
+        !matches!(
+            self,
+            Self::Secret
+                | Self::Service
+                | Self::EndpointSlice
+                | Self::GatewayClass
+                | Self::Gateway
+                | Self::HttpRoute
+        )
+    }
+
     /// The kind of that API group and name.
     pub fn find(group: &str, kind: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|known| known.info().group == group && known.info().kind == kind)
@@ -247,6 +261,36 @@ impl Object {
         let metadata = self.metadata();
         let name = NamespacedName::new(metadata.namespace().unwrap_or_default(), metadata.name());
         ObjectKey { kind: self.kind(), name }
+    }
+
+    /// The object as it could be read again, of what was kept of it; `None` for kinds that nobody hands on: Secrets, what
+    /// says where Services run, and what is served itself.
+    pub fn to_document(&self) -> Option<serde_json::Value> {
+        fn written(object: &impl serde::Serialize) -> Option<serde_json::Value> {
+            serde_json::to_value(object).ok()
+        }
+        match self {
+            Self::Namespace(object) => written(object),
+            Self::ConfigMap(object) => written(object),
+            Self::CustomResourceDefinition(object) => written(object),
+            Self::ReferenceGrant(object) => written(object),
+            Self::BackendTlsPolicy(object) => written(object),
+            Self::Backend(object) => written(object),
+            Self::GatewayParameters(object) => written(object),
+            Self::GlooGatewayParameters(object) => written(object),
+            Self::HttpListenerOption(object) => written(object),
+            Self::HttpListenerPolicy(object) => written(object),
+            Self::ListenerOption(object) => written(object),
+            Self::RouteOption(object) => written(object),
+            Self::TrafficPolicy(object) => written(object),
+            Self::Upstream(object) => written(object),
+            Self::Secret(_)
+            | Self::Service(_)
+            | Self::EndpointSlice(_)
+            | Self::GatewayClass(_)
+            | Self::Gateway(_)
+            | Self::HttpRoute(_) => None,
+        }
     }
 
     /// `metadata.generation`: the version of the spec. Absent outside a cluster.

@@ -13,6 +13,8 @@ pub(super) enum End {
     NoStreamedLists,
     /// The API server does not know the kind in this version.
     NotFound,
+    /// The API server does not allow the request, and why.
+    Forbidden(String),
     /// The API server does not take the request, and why.
     Refused(String),
     /// Anything else.
@@ -27,7 +29,7 @@ impl End {
         match code {
             404 => Self::NotFound,
             410 => Self::Gone,
-            403 => Self::Failed(format!("forbidden: {}", status.message)),
+            403 => Self::Forbidden(format!("forbidden: {}", status.message)),
             400 | 422 => Self::Refused(format!("invalid: {}", status.message)),
             code => Self::Failed(format!("{code} {}: {}", status.reason, status.message)),
         }

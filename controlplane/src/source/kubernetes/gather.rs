@@ -67,6 +67,7 @@ impl Gatherer {
     pub(super) fn take_in(&mut self, kind: &KindInfo, event: KindEvent) {
         match event {
             KindEvent::Listed(values) => self.replace(kind, values),
+            KindEvent::Handed(values) => self.take_over(kind, values),
             KindEvent::Absent => self.replace(kind, Vec::new()),
             KindEvent::Applied(value) => self.apply(kind, value),
             KindEvent::Deleted(value) => {
@@ -130,8 +131,28 @@ impl Gatherer {
         words.collect()
     }
 
+    /// All objects of a kind as documents, if they are known and the kind is one that is handed on.
+    pub(super) fn documents(&self, kind: &KindInfo) -> Option<Vec<Value>> {
+        Kind::find(kind.group, kind.kind).filter(|kind| kind.is_handed_on())?;
+        let state = self.kinds.get(&(kind.group, kind.kind)).filter(|state| state.is_known)?;
+        let objects = state.objects.values().filter_map(|entry| entry.object.as_ref());
+        objects.map(Object::to_document).collect()
+    }
+
+    /// What another replica has read stands for what cannot be read. Nothing is known of the objects' statuses, which
+    /// therefore stay as they are.
+    fn take_over(&mut self, kind: &KindInfo, values: Vec<Value>) {
+        let observed = self.observations.len();
+        self.replace_objects(kind, values);
+        self.observations.truncate(observed);
+    }
+
     fn replace(&mut self, kind: &KindInfo, values: Vec<Value>) {
         self.set_failing(kind, None);
+        self.replace_objects(kind, values);
+    }
+
+    fn replace_objects(&mut self, kind: &KindInfo, values: Vec<Value>) {
         let Some(state) = self.kinds.get_mut(&(kind.group, kind.kind)) else { return };
         state.is_known = true;
         let listed: BTreeSet<NamespacedName> =

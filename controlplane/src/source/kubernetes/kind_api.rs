@@ -1,14 +1,25 @@
 //! The requests that list and watch one kind, and what may be absent from a cluster.
 
+use std::time::Duration;
+
 use crds::{KindInfo, gateway_api};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
+use kube::Client;
 use kube::api::{ListParams, WatchParams};
 use kube::core::Request;
+use serde::de::IgnoredAny;
+use tokio::time::timeout;
+
+use super::end::End;
 
 /// Objects per page of a list.
 const PAGE_SIZE: u32 = 500;
 
 /// Seconds after which the API server ends a watch, so that watches spread over its replicas anew.
 const WATCH_SECONDS: u32 = 290;
+
+/// How long the API server may take for a short answer.
+const TRIAL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Secrets of these types are never a certificate or a key that an object of ours may name; a cluster
 /// has many of them, and large ones.
@@ -81,10 +92,52 @@ impl KindApi {
         }
     }
 
-    fn request(&self) -> Request {
-        let root = if self.kind.group.is_empty() { "/api" } else { "/apis" };
-        Request::new(format!("{root}/{}/{}", self.api_version(), self.kind.plural))
+    /// What tells which kinds the API server has in this version of the group; everybody may ask.
+    fn discovery(&self) -> Result<HttpRequest, kube::Error> {
+        let request = http::Request::get(self.version_path()).body(Vec::new());
+        request.map_err(|error| kube::Error::BuildRequest(kube::core::request::Error::BuildRequest(error)))
     }
+
+    /// Whether the API server says that it has no such kind. Who may not read a kind is told that it is forbidden, whether
+    /// or not the kind exists; which kinds there are, everybody may know.
+    pub(super) async fn is_absent(&self, client: &Client) -> bool {
+        if !is_optional(self.kind) {
+            return false;
+        }
+        let Ok(request) = self.discovery() else { return false };
+        match timeout(TRIAL_PATIENCE, client.request::<APIResourceList>(request)).await {
+            Ok(Err(error)) => matches!(End::from(&error), End::NotFound),
+            Ok(Ok(list)) => !list.resources.iter().any(|resource| resource.name == self.kind.plural),
+            Err(_) => false,
+        }
+    }
+
+    fn request(&self) -> Request {
+        Request::new(format!("{}/{}", self.version_path(), self.kind.plural))
+    }
+
+    fn version_path(&self) -> String {
+        let root = if self.kind.group.is_empty() { "/api" } else { "/apis" };
+        format!("{root}/{}", self.api_version())
+    }
+}
+
+/// Whether the API server gives the objects of a kind to us, or has no such kind.
+pub async fn can_be_read(client: &Client, kind: &'static KindInfo) -> bool {
+    for version in kind.versions {
+        let api = KindApi { kind, version };
+        let one =
+            ListParams { field_selector: api.field_selector(), limit: Some(1), ..ListParams::default() };
+        let Ok(request) = api.request().list(&one) else { return false };
+        let listed = timeout(TRIAL_PATIENCE, client.request::<IgnoredAny>(request)).await;
+        match listed.map_err(|_| End::silent()).and_then(|listed| listed.map_err(|error| End::from(&error))) {
+            Ok(_) => return true,
+            Err(End::NotFound) => {}
+            Err(End::Forbidden(_)) if api.is_absent(client).await => {}
+            Err(_) => return false,
+        }
+    }
+    true
 }
 
 /// Whether a cluster can be without this kind: it comes with a CRD.

@@ -9,7 +9,8 @@
 //!
 //! What is stored is a function of what the API server holds and of nothing else: an object that cannot
 //! be read is as good as absent (and said), whatever was there before. So all replicas, and the same
-//! replica after a restart, translate the same.
+//! replica after a restart, translate the same. A kind that cannot be read as a whole stays as it was read last, by this
+//! replica or by another ([`Others`]).
 
 mod end;
 mod event_stream;
@@ -17,6 +18,7 @@ mod gather;
 mod inventory;
 mod kind_api;
 mod object;
+mod others;
 mod owned;
 #[cfg(test)]
 mod tests;
@@ -35,11 +37,13 @@ use crate::controller_name::ControllerName;
 use crate::kept_status::KeptStatus;
 use crate::telemetry::Metrics;
 pub use inventory::{HeldObject, Inventory};
+pub use kind_api::can_be_read;
 pub(crate) use object::observed;
+pub use others::{KnownElsewhere, Others, QuestionToOthers};
 pub use owned::OwnedStatus;
 
 use gather::Gatherer;
-use inventory::{Questions, inventory};
+use inventory::{Question, Questions, inventory};
 use watch::{KindEvent, KindWatch};
 
 /// Events of watches that may wait to be taken in.
@@ -52,6 +56,7 @@ pub struct KubernetesSource {
     metrics: Metrics,
     observed: mpsc::UnboundedSender<Observation>,
     waiting_for: channel::Sender<Vec<String>>,
+    others: Others,
     inventory: Inventory,
     questions: Questions,
 }
@@ -78,16 +83,18 @@ pub struct Observed {
 
 impl KubernetesSource {
     /// A source that reads with `client` for the control plane `controller`, tells `observed` about objects that carry a status (in their
-    /// order, each before the [`Update`] that holds it), and `waiting_for` what the first update waits for.
+    /// order, each before the [`Update`] that holds it), and `waiting_for` what the first update waits for. `others` are asked for
+    /// what cannot be read here.
     pub fn new(
         client: Client,
         controller: ControllerName,
         metrics: Metrics,
         observed: mpsc::UnboundedSender<Observation>,
         waiting_for: channel::Sender<Vec<String>>,
+        others: Others,
     ) -> Self {
         let (inventory, questions) = inventory();
-        Self { client, controller, metrics, observed, waiting_for, inventory, questions }
+        Self { client, controller, metrics, observed, waiting_for, others, inventory, questions }
     }
 
     /// Tells which objects it holds, once it is started.
@@ -97,14 +104,13 @@ impl KubernetesSource {
 }
 
 impl Source for KubernetesSource {
-    /// The first [`Update`] comes when every kind has been listed or is known not to exist; never a part
-    /// of it. Must be called within a tokio runtime.
+    /// The first [`Update`] comes when every kind has been listed, is known not to exist, or has been taken from another
+    /// replica; never a part of it. Must be called within a tokio runtime.
     fn start(self) -> anyhow::Result<mpsc::Receiver<Update>> {
         let (events, received) = mpsc::channel(MAX_WAITING_EVENTS);
         for kind in KINDS {
-            tokio::spawn(
-                KindWatch::new(self.client.clone(), kind, self.metrics.clone(), events.clone()).run(),
-            );
+            let (client, metrics) = (self.client.clone(), self.metrics.clone());
+            tokio::spawn(KindWatch::new(client, kind, metrics, events.clone(), self.others.clone()).run());
         }
         let (updates, receiver) = mpsc::channel(1);
         let gatherer = Gatherer::new(KINDS, self.controller);
@@ -146,7 +152,10 @@ async fn gather(
             // After all that was read is passed on: the answer is what the translation has.
             question = questions.next(), if !gatherer.has_news() => {
                 // Who asked may have gone.
-                let _ = question.send(gatherer.held_objects());
+                match question {
+                    Question::Held(answer) => drop(answer.send(gatherer.held_objects())),
+                    Question::Documents(kind, answer) => drop(answer.send(gatherer.documents(kind))),
+                }
             }
         }
     }

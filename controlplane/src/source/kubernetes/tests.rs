@@ -1,3 +1,5 @@
+mod handed;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -22,6 +24,11 @@ struct Running {
 }
 
 fn start(api: &MockApi) -> Running {
+    start_beside(api, Others::new().0)
+}
+
+/// Starts one replica, beside others that know what they know.
+fn start_beside(api: &MockApi, others: Others) -> Running {
     let (observed_sender, observed) = mpsc::unbounded_channel();
     let (waiting_sender, waiting_for) = channel::channel(Vec::new());
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
@@ -31,6 +38,7 @@ fn start(api: &MockApi) -> Running {
         metrics.clone(),
         observed_sender,
         waiting_sender,
+        others,
     );
     let inventory = source.inventory();
     Running { updates: source.start().unwrap(), observed, waiting_for, inventory, metrics }

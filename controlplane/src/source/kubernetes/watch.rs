@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crds::KindInfo;
+use crds::{Kind, KindInfo};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::Client;
 use kube::api::WatchEvent;
@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::end::End;
 use super::event_stream::EventStream;
 use super::kind_api::{KindApi, install_hint, is_optional};
+use super::others::{KnownElsewhere, Others};
 use crate::backoff::{Backoff, jitter};
 use crate::telemetry::{KindLabel, Metrics};
 
@@ -46,11 +47,16 @@ const REPETITION: Duration = Duration::from_secs(300);
 /// After so many failures in a row the watch does not resume, but lists again.
 const MAX_RESUMPTIONS: u32 = 4;
 
+/// How long a kind may fail to be read before what other replicas have read of it is used instead.
+const OWN_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What became of a kind.
 #[derive(Debug)]
 pub(super) enum KindEvent {
     /// These objects are all that there are.
     Listed(Vec<Value>),
+    /// The kind cannot be read, and these are all objects that another replica read last.
+    Handed(Vec<Value>),
     /// One is new or other than before.
     Applied(Value),
     /// One is gone.
@@ -76,6 +82,11 @@ pub(super) struct KindWatch {
     /// Whether objects were listed and not taken back by [`KindEvent::Absent`].
     is_listed: bool,
     not_found_since: Option<Instant>,
+    /// Since when there might have been a first list.
+    unread_since: Instant,
+    /// What other replicas said of it meanwhile.
+    known_elsewhere: Option<KnownElsewhere>,
+    others: Others,
     /// What was said last to be wrong.
     failing: Option<String>,
     /// When that was logged.
@@ -97,6 +108,7 @@ impl KindWatch {
         kind: &'static KindInfo,
         metrics: Metrics,
         events: mpsc::Sender<(&'static KindInfo, KindEvent)>,
+        others: Others,
     ) -> Self {
         Self {
             client,
@@ -107,6 +119,9 @@ impl KindWatch {
             resume: None,
             is_listed: false,
             not_found_since: None,
+            unread_since: Instant::now(),
+            known_elsewhere: None,
+            others,
             failing: None,
             logged_at: None,
             metrics,
@@ -119,6 +134,10 @@ impl KindWatch {
         loop {
             let started = Instant::now();
             let end = self.session().await;
+            let end = match end {
+                End::Forbidden(_) if self.api().is_absent(&self.client).await => End::NotFound,
+                end => end,
+            };
             tracing::debug!(kind = self.kind.kind, ?end, "a watch ended");
             let wait = match end {
                 End::Closed => return,
@@ -137,11 +156,11 @@ impl KindWatch {
                     Some(wait) => wait,
                     None => return,
                 },
-                End::Failed(message) | End::Refused(message) => {
+                End::Failed(message) | End::Forbidden(message) | End::Refused(message) => {
                     if self.backoff.attempts() >= MAX_RESUMPTIONS {
                         self.resume = None;
                     }
-                    if !self.say_failing(message).await {
+                    if !self.say_failing(message).await || self.ask_others().await.is_err() {
                         return;
                     }
                     self.backoff.next()
@@ -265,6 +284,36 @@ impl KindWatch {
         told.then(|| jitter(ABSENT_RETRY))
     }
 
+    /// What another replica has read of a kind is taken where it cannot be read here, as what was read before stays in use.
+    /// It is asked for at once, since that replica may be about to end.
+    async fn ask_others(&mut self) -> Result<(), End> {
+        let may_be_handed = Kind::find(self.kind.group, self.kind.kind).is_some_and(Kind::is_handed_on);
+        if self.is_listed || !may_be_handed {
+            return Ok(());
+        }
+        if self.known_elsewhere.is_none() {
+            self.known_elsewhere = self.others.ask(self.kind).await;
+        }
+        if self.unread_since.elapsed() < OWN_PATIENCE {
+            return Ok(());
+        }
+        let kind = self.kind.group_kind();
+        let objects = match self.known_elsewhere.take() {
+            None => return Ok(()),
+            Some(KnownElsewhere::Objects(objects)) => {
+                let count = objects.len();
+                tracing::warn!(%kind, objects = count, "cannot be read; what another replica read before is in use");
+                objects
+            }
+            Some(KnownElsewhere::NeverRead) => {
+                tracing::warn!(%kind, "cannot be read, and no replica ever has: objects of this kind have no effect");
+                Vec::new()
+            }
+        };
+        self.is_listed = true;
+        self.say(KindEvent::Handed(objects)).await
+    }
+
     // --- telling ---
 
     async fn say_listed(&mut self, mut objects: Vec<Value>, version: String) -> Result<(), End> {
@@ -279,6 +328,7 @@ impl KindWatch {
         self.resume = Some(version);
         self.is_listed = true;
         self.not_found_since = None;
+        self.known_elsewhere = None;
         self.failing = None;
         self.log_recovered();
         self.backoff.reset();
@@ -290,6 +340,7 @@ impl KindWatch {
         let is_news = self.failing.as_deref() != Some(ABSENT);
         self.failing = Some(ABSENT.to_owned());
         self.is_listed = false;
+        (self.unread_since, self.known_elsewhere) = (Instant::now(), None);
         // It cannot be read now either, which is as it should be.
         self.end_failing();
         if !is_news {

@@ -126,6 +126,11 @@ impl Authority {
         self.issuer.key().serialize_pem()
     }
 
+    /// The private key, DER. For what is derived from it alone.
+    pub(super) fn expose_key_der(&self) -> Vec<u8> {
+        self.issuer.key().serialize_der()
+    }
+
     /// A server's certificate for `names`, with a key that never leaves this process.
     pub(super) fn issue(&self, names: &[String], now: SystemTime) -> Result<Leaf, BadCertificate> {
         let key = KeyPair::generate().map_err(bad("cannot make a key"))?;

@@ -16,6 +16,7 @@ use super::plan::{self, Action, Stored, plan};
 use super::{Authorities, CaBundle};
 use crate::lease::Leadership;
 use crate::xds_trust::metrics::Metrics;
+use crate::xds_trust::replica_key::ReplicaKey;
 use crate::xds_trust::tls::ServerCertificate;
 
 /// How long to wait after a write that failed.
@@ -41,6 +42,7 @@ pub struct AuthorityKeeper {
     leadership: watch::Receiver<Leadership>,
     certificate: ServerCertificate,
     bundle: watch::Sender<Option<CaBundle>>,
+    replica_key: watch::Sender<Option<ReplicaKey>>,
     metrics: Metrics,
     /// The Secret as it was last seen; the outer `None` before that.
     seen: Option<Option<Seen>>,
@@ -77,6 +79,7 @@ impl AuthorityKeeper {
             leadership,
             certificate: ServerCertificate::default(),
             bundle: watch::Sender::new(None),
+            replica_key: watch::Sender::new(None),
             metrics,
             seen: None,
             authorities: None,
@@ -93,6 +96,11 @@ impl AuthorityKeeper {
     /// What proxies have to trust; `None` until it is known.
     pub fn bundle(&self) -> watch::Receiver<Option<CaBundle>> {
         self.bundle.subscribe()
+    }
+
+    /// What replicas seal with what only they may read; `None` until it is known.
+    pub fn replica_key(&self) -> watch::Receiver<Option<ReplicaKey>> {
+        self.replica_key.subscribe()
     }
 
     /// Follows the Secret until the sender of the leadership is gone.
@@ -136,6 +144,7 @@ impl AuthorityKeeper {
             _ => (next, now),
         });
         let bundle = authorities.bundle();
+        self.replica_key.send_replace(Some(ReplicaKey::derive(&authorities.signing.expose_key_der())));
         self.authorities = Some(authorities);
         self.bundle.send_if_modified(|published| {
             let is_new = published.as_ref() != Some(&bundle);

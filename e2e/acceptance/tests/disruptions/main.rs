@@ -3,6 +3,7 @@
 
 mod cold_starts;
 mod failover;
+mod forbidden;
 mod kills;
 mod outage;
 mod restarts;
