@@ -119,15 +119,28 @@ impl Kind {
     /// Whether objects of the kind can be handed on to who cannot read them: those of which [`Object::to_document`] makes
     /// a document.
     pub fn is_handed_on(self) -> bool {
-        !matches!(
-            self,
+        match self {
+            Self::Namespace
+            | Self::ConfigMap
+            | Self::CustomResourceDefinition
+            | Self::ReferenceGrant
+            | Self::BackendTlsPolicy
+            | Self::Backend
+            | Self::GatewayParameters
+            | Self::GlooGatewayParameters
+            | Self::HttpListenerOption
+            | Self::HttpListenerPolicy
+            | Self::ListenerOption
+            | Self::RouteOption
+            | Self::TrafficPolicy
+            | Self::Upstream => true,
             Self::Secret
-                | Self::Service
-                | Self::EndpointSlice
-                | Self::GatewayClass
-                | Self::Gateway
-                | Self::HttpRoute
-        )
+            | Self::Service
+            | Self::EndpointSlice
+            | Self::GatewayClass
+            | Self::Gateway
+            | Self::HttpRoute => false,
+        }
     }
 
     /// The kind of that API group and name.
