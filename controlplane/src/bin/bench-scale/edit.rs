@@ -104,6 +104,12 @@ impl Bench {
         (self.publish(delta), units)
     }
 
+    /// Takes changes in, as one update.
+    pub(crate) fn update(&mut self, changes: Vec<Change>) {
+        let delta = self.translator.update(changes);
+        self.publish(delta);
+    }
+
     /// Publishes; gives the bytes of what is sent.
     fn publish(&mut self, delta: Delta) -> usize {
         let mut bytes = 0;

@@ -6,6 +6,7 @@
 
 mod edit;
 mod envoy;
+mod memory;
 mod world;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,7 @@ fn main() -> Result<()> {
         }
         // Under valgrind: the objects are there before it counts.
         ["count", shape, size, edit] => Bench::new(Shape::parse(shape)?, size.parse()?).run_once(edit),
+        ["memory", size] => memory::measure(size.parse()?),
         ["served", size] => envoy::measure(size.parse()?),
         _ => report(&words),
     }
@@ -110,6 +112,10 @@ fn report(sizes: &[&str]) -> Result<()> {
                 found.memory_kib / 1024.0
             );
         }
+    }
+    println!("\nmemory after a long life:");
+    for &size in sizes.iter().filter(|size| (1_000..=10_000).contains(*size)) {
+        run(Command::new(std::env::current_exe()?).args(["memory", &size.to_string()]))?;
     }
     if std::env::var_os("CHANCERY_ENVOY").is_some() {
         println!("\nserved by the real Envoy, beside the same bytes replayed:");
