@@ -17,6 +17,7 @@ mod echo_gateway;
 pub mod fault_proxy;
 mod local_control_plane;
 mod network;
+mod process;
 mod provider;
 mod proxy_identity;
 mod recorder;
@@ -36,6 +37,7 @@ pub use collection::{Collection, ENDPOINT_SLICES, HTTP_ROUTES, READ, SECRETS, SE
 pub use echo_gateway::EchoGateway;
 pub use local_control_plane::{LocalChart, LocalControlPlane, admin_get, held_objects};
 pub use network::Network;
+pub use process::{Process, Usage};
 pub use provider::{GEMINI, header};
 pub use proxy_identity::{ProxyIdentity, XDS_PORT};
 pub use recorder::{Recorder, Recording};

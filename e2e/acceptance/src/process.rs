@@ -11,26 +11,29 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// A process, by its id on this machine.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Process {
+pub struct Process {
     id: u32,
 }
 
 /// What a process has used up to now, or between two moments.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// Processor time.
-    pub(crate) cpu: Duration,
+    pub cpu: Duration,
     /// The time in which it was used.
-    pub(crate) wall: Duration,
+    pub wall: Duration,
     /// Resident memory at the end, MiB.
-    pub(crate) memory: f64,
+    pub memory: f64,
     /// The most resident memory that it ever had, MiB.
-    pub(crate) peak: f64,
+    pub peak: f64,
 }
 
 impl Process {
     /// The process of that program in a pod, given as `kubectl get -o json` gives it.
-    pub(crate) fn of_pod(pod: &Value, program: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// No such process runs in it.
+    pub fn of_pod(pod: &Value, program: &str) -> Result<Self> {
         let uid = pod["metadata"]["uid"].as_str().context("a pod")?;
         let group = format!("/pod{uid}/");
         let entries = fs::read_dir("/proc")?.filter_map(Result::ok);
@@ -44,7 +47,8 @@ impl Process {
     }
 
     /// What it has used so far; nothing if it has ended.
-    pub(crate) fn usage(&self) -> Usage {
+    #[must_use]
+    pub fn usage(&self) -> Usage {
         let read = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", self.id)).unwrap_or_default();
         let stat = read("stat");
         // After the name, which may hold anything: state is field 3, utime field 14, stime field 15.

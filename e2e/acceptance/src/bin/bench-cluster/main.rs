@@ -4,19 +4,19 @@
 mod objects;
 mod probe;
 mod report;
-mod usage;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use acceptance::{ApiServer, DEADLINE, EchoApp, MERGE, SYSTEM, Setup, World, restricted_namespace};
+use acceptance::{
+    ApiServer, DEADLINE, EchoApp, MERGE, Process, SYSTEM, Setup, Usage, World, restricted_namespace,
+};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use self::objects::{GATEWAY, NAMESPACE, SERVICES};
 use self::probe::Probe;
 use self::report::{Latencies, SizeReport};
-use self::usage::{Process, Usage};
 
 /// How many routes there are, in turn, unless others are given.
 const SIZES: [usize; 4] = [10, 1_000, 5_000, 10_000];

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::probe::Latency;
-use super::usage::Usage;
+use acceptance::Usage;
 
 /// The latencies of all edits of one kind.
 #[derive(Clone, Debug, Default)]
