@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crds::{NamespacedName, ObjectRef, gateway_api};
+use crds::{ObjectKey, ObjectRef};
 use ir::GatewayName;
 use xds::{Cause, Client, ClientEvent, Rejection, ResourceType, ResourceVersion, Snapshot, SnapshotCache};
 
@@ -218,7 +218,7 @@ fn refusal(rejection: &Rejection, name: &str, objects_of: impl Fn(&str) -> BTree
     Refusal { kind: resource_type.to_string(), name: name.to_owned(), objects, message, is_retried }
 }
 
-fn refusal_of_route(route: &NamespacedName, culprit: &Culprit) -> Refusal {
+fn refusal_of_route(route: &ObjectKey, culprit: &Culprit) -> Refusal {
     let Culprit { table, message, served } = culprit;
     let words = message.lines().collect::<Vec<_>>().join(" ");
     let instead = match served {
@@ -226,11 +226,10 @@ fn refusal_of_route(route: &NamespacedName, culprit: &Culprit) -> Refusal {
         Served::Errors => "answers its requests with an error",
         Served::Nothing => "leaves it out",
     };
-    let object = ObjectRef::namespaced(gateway_api::GROUP, "HTTPRoute", &route.namespace, &route.name);
     Refusal {
         kind: ResourceType::Route.to_string(),
         name: table.1.clone(),
-        objects: BTreeSet::from([object]),
+        objects: BTreeSet::from([route.to_ref()]),
         message: format!("the proxy refuses this route and {instead}: {words}"),
         is_retried: false,
     }

@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crds::NamespacedName;
+use crds::ObjectKey;
 use ir::GatewayName;
 use translator::{Hold, RouteChange, RouteVersion};
 use xds::ResourceVersion;
@@ -30,7 +30,7 @@ const MAX_PUBLISHED: usize = 64;
 pub type TableKey = (GatewayName, String);
 
 /// What to serve of routes instead of their newest versions from now on; `None` is the newest again.
-pub type Holds = Vec<(NamespacedName, Option<Hold>)>;
+pub type Holds = Vec<(ObjectKey, Option<Hold>)>;
 
 /// A route that proxies refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub enum Served {
 #[derive(Debug, Default)]
 pub struct Isolation {
     tables: BTreeMap<TableKey, Table>,
-    held: BTreeMap<NamespacedName, Held>,
+    held: BTreeMap<ObjectKey, Held>,
 }
 
 #[derive(Debug, Default)]
@@ -67,11 +67,11 @@ struct Table {
     published: VecDeque<(ResourceVersion, u64)>,
     last_number: u64,
     /// Routes that stand in the table otherwise than when it was last accepted.
-    suspects: BTreeMap<NamespacedName, Suspect>,
+    suspects: BTreeMap<ObjectKey, Suspect>,
     /// Routes that are held back while others are tried.
-    waiting: Vec<Vec<NamespacedName>>,
+    waiting: Vec<Vec<ObjectKey>>,
     /// Those that were found since the narrowing began.
-    found: Vec<NamespacedName>,
+    found: Vec<ObjectKey>,
     /// Whether what waits is not even served as errors: they may be what is refused.
     is_strict: bool,
     /// Whether it was ever accepted: until then, a rule that is to keep requests from a wider one must not be missing.
@@ -111,7 +111,7 @@ impl Isolation {
     pub fn on_published(
         &mut self,
         tables: &BTreeMap<TableKey, Option<ResourceVersion>>,
-        routes: &BTreeMap<NamespacedName, RouteChange>,
+        routes: &BTreeMap<ObjectKey, RouteChange>,
     ) -> Holds {
         let mut holds = Holds::new();
         for (key, version) in tables {
@@ -151,7 +151,7 @@ impl Isolation {
     }
 
     /// Routes that are held were edited: those that were found guilty are tried again.
-    pub fn on_edited(&mut self, routes: &BTreeSet<NamespacedName>) -> Holds {
+    pub fn on_edited(&mut self, routes: &BTreeSet<ObjectKey>) -> Holds {
         let guilty: Vec<_> = routes
             .iter()
             .filter(|route| self.held.get(*route).is_some_and(|held| held.culprit.is_some()))
@@ -209,7 +209,7 @@ impl Isolation {
             let is_older = table.published.iter().any(|(published, _)| *published == version);
             return is_older.then(Holds::new);
         }
-        let suspects: Vec<NamespacedName> = table.suspects.keys().cloned().collect();
+        let suspects: Vec<ObjectKey> = table.suspects.keys().cloned().collect();
         match &suspects[..] {
             [] => self.be_strict(key),
             [route] => Some(self.convict(key, &route.clone(), message, build)),
@@ -221,7 +221,7 @@ impl Isolation {
     }
 
     /// The routes that were found guilty.
-    pub fn culprits(&self) -> impl Iterator<Item = (&NamespacedName, Culprit)> {
+    pub fn culprits(&self) -> impl Iterator<Item = (&ObjectKey, Culprit)> {
         self.held.iter().filter_map(|(route, held)| {
             let (table, message) = held.culprit.clone()?;
             Some((route, Culprit { table, message, served: held.served }))
@@ -233,7 +233,7 @@ impl Isolation {
         self.tables.get(key).is_none_or(|table| table.waiting.is_empty() && table.suspects.is_empty())
     }
 
-    fn convict(&mut self, key: &TableKey, route: &NamespacedName, message: &str, build: &str) -> Holds {
+    fn convict(&mut self, key: &TableKey, route: &ObjectKey, message: &str, build: &str) -> Holds {
         let Some(table) = self.tables.get_mut(key) else { return Holds::new() };
         let suspect = table.suspects.remove(route);
         if !table.found.contains(route) {
@@ -253,7 +253,7 @@ impl Isolation {
         vec![(route.clone(), Some(hold))]
     }
 
-    fn let_wait(&mut self, key: &TableKey, routes: Vec<NamespacedName>) -> Holds {
+    fn let_wait(&mut self, key: &TableKey, routes: Vec<ObjectKey>) -> Holds {
         let Some(table) = self.tables.get_mut(key) else { return Holds::new() };
         let mut holds = Holds::new();
         for route in &routes {
@@ -296,7 +296,7 @@ impl Isolation {
     }
 
     /// Serves routes at their newest again. What was good before stays known until the newest is accepted.
-    fn release(&mut self, routes: Vec<NamespacedName>) -> Holds {
+    fn release(&mut self, routes: Vec<ObjectKey>) -> Holds {
         let mut holds = Holds::new();
         for route in routes {
             let Some(held) = self.held.remove(&route) else { continue };
@@ -313,13 +313,19 @@ impl Isolation {
 
 #[cfg(test)]
 mod tests {
+    use crds::NamespacedName;
+    use crds::gateway_api::HttpRoute;
+
     use super::*;
 
     /// While no proxy is connected, nothing is accepted, and edits go on.
     #[test]
     fn edits_that_nobody_accepts_are_not_remembered_one_by_one() {
         let gateway = GatewayName { namespace: "default".to_owned(), name: "web".to_owned() };
-        let (key, route) = ((gateway, "http/80".to_owned()), NamespacedName::new("default", "r"));
+        let (key, route) = (
+            (gateway, "http/80".to_owned()),
+            ObjectKey::of::<HttpRoute>(NamespacedName::new("default", "r")),
+        );
         let change = RouteChange { tables: vec![key.clone()], before: None, is_gone: false };
         let routes = BTreeMap::from([(route, change)]);
         let mut isolation = Isolation::default();

@@ -286,7 +286,7 @@ impl Pipeline {
                 Some(Hold::Errors) => "errors",
                 Some(Hold::Nothing) => "nothing",
             };
-            tracing::debug!(%route, served, "narrowing down what proxies refuse");
+            tracing::debug!(route = %route.to_ref(), served, "narrowing down what proxies refuse");
         }
     }
 
@@ -347,6 +347,7 @@ impl Pipeline {
     fn count_refused(&self, heard: &Heard) {
         let mut objects: BTreeMap<&str, BTreeSet<String>> = BTreeMap::from([
             ("HTTPRoute", BTreeSet::new()),
+            ("GRPCRoute", BTreeSet::new()),
             ("Backend", BTreeSet::new()),
             ("Upstream", BTreeSet::new()),
             ("Gateway", BTreeSet::new()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crds::ObjectRef;
-use ir::{GatewayName, PathMatch};
+use ir::{GatewayName, L4Share, PathMatch, PortProtocol, Transport};
 use translator::{AiProvider, AiRoute, Proxy, ServedHost, ServedListener};
 
 use crate::settings::authority;
@@ -76,17 +76,20 @@ fn rows(
     listeners: &[ServedListener],
     refused: &BTreeSet<String>,
 ) -> Vec<[String; 5]> {
-    let listener_name = |port: u16| {
-        let named = proxy.infra.ports.iter().find(|infra| infra.port == port);
-        named.map_or_else(|| port.to_string(), |infra| infra.listener.clone())
+    let listener_name = |listener: &ServedListener| {
+        let protocol =
+            if listener.transport == Transport::Udp { PortProtocol::Udp } else { PortProtocol::Tcp };
+        let ports = &proxy.infra.ports;
+        let named = ports.iter().find(|infra| (infra.port, infra.protocol) == (listener.port, protocol));
+        named.map_or_else(|| listener.port.to_string(), |infra| infra.listener.clone())
     };
     let listener_rows = |listener: &ServedListener| {
         let addresses: Vec<String> = listener
             .addresses
             .iter()
-            .map(|address| format!("{}://{}", listener.scheme.as_str(), authority(*address, listener.port)))
+            .map(|address| format!("{}://{}", scheme(listener), authority(*address, listener.port)))
             .collect();
-        let head = [name.to_string(), listener_name(listener.port), addresses.join(" ")];
+        let head = [name.to_string(), listener_name(listener), addresses.join(" ")];
         let row = |hostname: String, paths: String| {
             let [gateway, listener, address] = head.clone();
             [gateway, listener, address, hostname, paths]
@@ -96,10 +99,31 @@ fn rows(
         }
         // A host without a route is there only to answer 404.
         let with_routes = listener.hosts.iter().filter(|host| !host.paths.is_empty());
-        let rows: Vec<_> = with_routes.map(|host| row(host.hostname.to_string(), paths(host))).collect();
+        let rows = with_routes.map(|host| row(host.hostname.to_string(), paths(host)));
+        let forwards = listener.forwards.iter().filter(|(_, shares)| !shares.is_empty());
+        let forwards = forwards.map(|(hostname, shares)| row(hostname.to_string(), clusters(shares)));
+        let rows: Vec<_> = rows.chain(forwards).collect();
         if rows.is_empty() { vec![row("-".to_owned(), "no route".to_owned())] } else { rows }
     };
     listeners.iter().flat_map(listener_rows).collect()
+}
+
+/// What a client's URL begins with, or what stands for it where there is no URL.
+fn scheme(listener: &ServedListener) -> &'static str {
+    match listener.transport {
+        Transport::Udp => "udp",
+        // Nothing but what is HTTP has hosts, and a port of HTTP has at least one.
+        Transport::Plain if listener.hosts.is_empty() => "tcp",
+        Transport::Plain => "http",
+        Transport::Tls if listener.hosts.is_empty() => "tls",
+        Transport::Tls => "https",
+    }
+}
+
+/// `-> service/default/db/5432/tcp`.
+fn clusters(shares: &[L4Share]) -> String {
+    let cluster = |share: &L4Share| share.cluster.as_ref().map_or("closed".to_owned(), ToString::to_string);
+    format!("-> {}", shares.iter().map(cluster).collect::<Vec<_>>().join(" "))
 }
 
 /// `/gemini /openai (+3)`.

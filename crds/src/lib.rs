@@ -31,8 +31,9 @@ mod string_or;
 pub use definitions::{Manifest, custom_resource_definition, custom_resource_definitions, manifests};
 pub use k8s_openapi::ByteString;
 pub use object::{
-    DecodeError, Decoded, InvalidObject, KINDS, Kind, KindInfo, Object, ObjectKey, Typed, claimed,
-    decode_all, documents, is_builtin_group, is_dns_subdomain, label_problem, meant_by, name_problem,
+    DecodeError, Decoded, InvalidObject, KINDS, Kind, KindInfo, Object, ObjectKey, RouteParts, Typed,
+    claimed, decode_all, documents, is_builtin_group, is_dns_subdomain, label_problem, meant_by,
+    name_problem,
 };
 pub use object_ref::{GroupKind, NamespacedName, ObjectRef};
 pub use sensitive::{Opaque, SensitiveString};

@@ -111,6 +111,18 @@ impl Fixture {
         Ok(fixture)
     }
 
+    /// Starts Chancery on a folder of `examples` with values in place of `$NAME`, and with `--connect-to` rules (`HOST:PORT:HOST2:PORT2`) that lead
+    /// to stand-ins for its backends. Its Gateways keep their ports, of which each example has its own.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_example(folder: &str, values: &[(&str, &str)], connect_to: &[&str]) -> Result<Self> {
+        let documents = documents(folder, values)?;
+        let files: Vec<_> = documents.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let arguments: Vec<_> = connect_to.iter().flat_map(|rule| ["--connect-to", *rule]).collect();
+        Self::start_with(&files, &arguments).await
+    }
+
     /// Starts Chancery on seeds, with `key` in place of `$GOOGLE_KEY`, as the shell does it.
     ///
     /// # Errors

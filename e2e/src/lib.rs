@@ -16,6 +16,7 @@ pub mod examples;
 pub mod failover;
 pub mod fixture;
 pub mod http;
+pub mod l4;
 pub mod leaks;
 pub mod load;
 pub mod manifests;

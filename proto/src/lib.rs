@@ -98,6 +98,8 @@ pub use pb::envoy::extensions::filters::network::http_connection_manager::v3 as 
 pub use pb::envoy::extensions::filters::network::rbac::v3 as network_rbac;
 pub use pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
 pub use pb::envoy::extensions::filters::udp::udp_proxy::v3 as udp_proxy;
+pub use pb::envoy::extensions::matching::common_inputs::network::v3 as network_inputs;
+pub use pb::envoy::extensions::matching::input_matchers::runtime_fraction::v3 as runtime_fraction;
 
 // HTTP filters.
 pub use pb::envoy::extensions::common::aws::v3 as aws_common;

@@ -49,6 +49,9 @@ const fn since_1_7(name: &'static str) -> Feature {
 pub const FEATURES: &[Feature] = &[
     always("BackendTLSPolicy"),
     always("BackendTLSPolicySANValidation"),
+    always("GRPCRoute"),
+    always("GRPCRouteNamedRouteRule"),
+    since_1_7("GRPCRouteRequestHeaderModifier"),
     always("Gateway"),
     always("GatewayAddressEmpty"),
     always("GatewayBackendClientCertificate"),
@@ -90,6 +93,11 @@ pub const FEATURES: &[Feature] = &[
     always("HTTPRouteRetryConnectionError"),
     always("HTTPRouteSchemeRedirect"),
     always("ReferenceGrant"),
+    always("TCPRoute"),
+    always("TLSRoute"),
+    always("TLSRouteModeMixed"),
+    always("TLSRouteModeTerminate"),
+    always("UDPRoute"),
 ];
 
 impl Release {

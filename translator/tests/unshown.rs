@@ -67,7 +67,7 @@ fn a_deployer_is_told_addresses_ports_labels_and_annotations() {
         let ProxyInfra { gateway, addresses, ports, labels, annotations, .. } = output(case).infra;
         let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
         let ports: Vec<_> =
-            ports.iter().map(|InfraPort { port, listener }| format!("{port} {listener}")).collect();
+            ports.iter().map(|InfraPort { port, listener, .. }| format!("{port} {listener}")).collect();
         format!("{gateway} {addresses:?} {ports:?} {labels:?} {annotations:?}")
     };
     for (case, expected) in [

@@ -1,50 +1,24 @@
 //! HTTPRoute as it is kept.
 
 use gateway_api::experimental::httproutes::{self as generated, *};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::part::{
-    BackendRef, Cors, ExtensionRef, Filter, FilterMember, FilterType, Header, HeaderModifier, Metadata,
-    NamedMatch, ParentRef, PathModifier, PathModifierType, RequestMirror, RequestRedirect, Retry, Scheme,
-    Timeouts, UrlRewrite, filters, list, text,
+    BackendRef, Cors, ExtensionRef, Filter, FilterMember, FilterType, Header, HeaderModifier, NamedMatch,
+    ParentRef, PathModifier, PathModifierType, RequestMirror, RequestRedirect, Retry, Scheme, Timeouts,
+    UrlRewrite, backend_ref, filters, list, named_match, parent_ref, text,
 };
+use super::route::{Route, Rule};
 
 pub use gateway_api::experimental::httproutes::{
     HttpRouteRulesMatchesMethod as HttpMethod, HttpRouteRulesMatchesPathType as PathMatchType,
 };
 
 /// An HTTPRoute.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(from = "generated::HttpRoute")]
-pub struct HttpRoute {
-    /// Its metadata.
-    pub metadata: Metadata,
-    /// The Gateways that it wants to attach to.
-    pub parent_refs: Box<[ParentRef]>,
-    /// The hosts that it serves; empty: those of the listeners.
-    pub hostnames: Box<[Box<str>]>,
-    /// Its rules; empty: one rule without anything.
-    pub rules: Box<[HttpRule]>,
-}
+pub type HttpRoute = Route<HttpMatch>;
 
 /// A rule of an HTTPRoute.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HttpRule {
-    /// Its name.
-    pub name: Option<Box<str>>,
-    /// Which requests it takes, each by one of these; empty: all.
-    pub matches: Box<[HttpMatch]>,
-    /// What happens to requests and responses.
-    pub filters: Box<[Filter]>,
-    /// Where requests go.
-    pub backend_refs: Box<[BackendRef]>,
-    /// How long requests may take.
-    pub timeouts: Option<Box<Timeouts>>,
-    /// When a request is sent again.
-    pub retry: Option<Box<Retry>>,
-    /// How the requests of one client stay at one backend.
-    pub session_persistence: Option<Box<HttpRouteRulesSessionPersistence>>,
-}
+pub type HttpRule = Rule<HttpMatch>;
 
 /// What a request must have to be taken, all of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +35,12 @@ pub struct HttpMatch {
     pub query_params: Box<[NamedMatch]>,
 }
 
+impl<'de> Deserialize<'de> for HttpRoute {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        generated::HttpRoute::deserialize(deserializer).map(Self::from)
+    }
+}
+
 impl From<generated::HttpRoute> for HttpRoute {
     fn from(route: generated::HttpRoute) -> Self {
         // The status is read from the API server by those who write it.
@@ -75,19 +55,7 @@ impl From<generated::HttpRoute> for HttpRoute {
     }
 }
 
-impl From<HttpRouteParentRefs> for ParentRef {
-    fn from(parent: HttpRouteParentRefs) -> Self {
-        let HttpRouteParentRefs { group, kind, name, namespace, port, section_name } = parent;
-        Self {
-            group: text(group),
-            kind: text(kind),
-            namespace: text(namespace),
-            name: name.into(),
-            section_name: text(section_name),
-            port,
-        }
-    }
-}
+parent_ref!(HttpRouteParentRefs);
 
 impl From<HttpRouteRules> for HttpRule {
     fn from(rule: HttpRouteRules) -> Self {
@@ -104,7 +72,7 @@ impl From<HttpRouteRules> for HttpRule {
             retry: retry.map(|HttpRouteRulesRetry { attempts, backoff, codes }| {
                 Box::new(Retry { codes: list(codes), attempts, backoff: text(backoff) })
             }),
-            session_persistence: session_persistence.map(Box::new),
+            has_session_persistence: session_persistence.is_some(),
         }
     }
 }
@@ -124,38 +92,10 @@ impl From<HttpRouteRulesMatches> for HttpMatch {
     }
 }
 
-/// A header or a parameter of the query, which the generated types tell apart in name only.
-macro_rules! named_match {
-    ($spec:ident $kind:ident) => {
-        impl From<$spec> for NamedMatch {
-            fn from($spec { name, r#type, value }: $spec) -> Self {
-                let is_regex = match r#type {
-                    Some($kind::RegularExpression) => true,
-                    Some($kind::Exact) | None => false,
-                };
-                Self { name: name.into(), value: value.into(), is_regex }
-            }
-        }
-    };
-}
-
 named_match!(HttpRouteRulesMatchesHeaders HttpRouteRulesMatchesHeadersType);
 named_match!(HttpRouteRulesMatchesQueryParams HttpRouteRulesMatchesQueryParamsType);
 
-impl From<HttpRouteRulesBackendRefs> for BackendRef {
-    fn from(backend: HttpRouteRulesBackendRefs) -> Self {
-        let HttpRouteRulesBackendRefs { filters, group, kind, name, namespace, port, weight } = backend;
-        Self {
-            group: text(group),
-            kind: text(kind),
-            namespace: text(namespace),
-            name: name.into(),
-            port,
-            weight,
-            filters: list(filters),
-        }
-    }
-}
+backend_ref!(HttpRouteRulesBackendRefs with filters);
 
 mod rule {
     use super::*;

@@ -1,11 +1,14 @@
 //! Gateway API types of the experimental channel, under short names.
 //!
 //! The experimental channel is a superset: with it, no field of a route is invisible to us. Routes are kept in types of
-//! our own ([`HttpRoute`], [`part`]): the generated ones have a type per place for what is the same everywhere, and
+//! our own ([`Route`], [`L4Route`], [`part`]): the generated ones have a type per place for what is the same everywhere, and
 //! take several times the memory. The nested structs of other kinds are reached through the module of their kind.
 
+mod grpc_route;
 mod http_route;
+mod l4_route;
 pub mod part;
+mod route;
 mod version;
 
 pub use gateway_api::experimental::{
@@ -17,7 +20,10 @@ pub use gateway_api::experimental::{
 // The experimental channel adds nothing to it.
 pub use gateway_api::apis::standard::backendtlspolicies::{self, BackendTlsPolicy};
 
+pub use grpc_route::{GrpcMatch, GrpcMethodMatch, GrpcRoute, GrpcRule};
 pub use http_route::{HttpMatch, HttpMethod, HttpRoute, HttpRule, PathMatchType};
+pub use l4_route::{L4Route, L4Rule, TcpRoute, TlsRoute, UdpRoute};
+pub use route::{Route, Rule};
 pub use version::{BUNDLE_VERSION, CustomResourceDefinition, VERSIONED_CRD};
 
 /// API group of every Gateway API kind.

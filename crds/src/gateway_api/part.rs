@@ -328,6 +328,64 @@ pub(super) fn list<From, To: std::convert::From<From>>(list: Option<Vec<From>>) 
     list.into_iter().flatten().map(To::from).collect()
 }
 
+/// A generated reference to a parent → [`ParentRef`].
+macro_rules! parent_ref {
+    ($spec:ident) => {
+        impl From<$spec> for ParentRef {
+            fn from($spec { group, kind, name, namespace, port, section_name }: $spec) -> Self {
+                Self {
+                    group: text(group),
+                    kind: text(kind),
+                    namespace: text(namespace),
+                    name: name.into(),
+                    section_name: text(section_name),
+                    port,
+                }
+            }
+        }
+    };
+}
+
+/// A generated reference to a backend → [`BackendRef`].
+macro_rules! backend_ref {
+    (@filters) => {
+        Box::default()
+    };
+    (@filters $filters:ident) => {
+        list($filters)
+    };
+    ($spec:ident $(with $filters:ident)?) => {
+        impl From<$spec> for BackendRef {
+            fn from($spec { $($filters,)? group, kind, name, namespace, port, weight }: $spec) -> Self {
+                Self {
+                    group: text(group),
+                    kind: text(kind),
+                    namespace: text(namespace),
+                    name: name.into(),
+                    port,
+                    weight,
+                    filters: backend_ref!(@filters $($filters)?),
+                }
+            }
+        }
+    };
+}
+
+/// A header or a parameter of the query, which the generated types tell apart in name only.
+macro_rules! named_match {
+    ($spec:ident $kind:ident) => {
+        impl From<$spec> for NamedMatch {
+            fn from($spec { name, r#type, value }: $spec) -> Self {
+                let is_regex = match r#type {
+                    Some($kind::RegularExpression) => true,
+                    Some($kind::Exact) | None => false,
+                };
+                Self { name: name.into(), value: value.into(), is_regex }
+            }
+        }
+    };
+}
+
 /// Makes the filters of one place in the generated types into [`Filter`]s: the generated types of two places have the
 /// same form under other names. Members are named one by one, so that a new one does not go unseen.
 macro_rules! filters {
@@ -341,14 +399,10 @@ macro_rules! filters {
         cors = $cors:ident
         mirror = $mirror:ident { $mirror_backend:ident $fraction:ident }
     ) => {
-        impl From<$extension> for ExtensionRef {
-            fn from($extension { group, kind, name }: $extension) -> Self {
-                Self { group: group.into(), kind: kind.into(), name: name.into() }
-            }
-        }
-
+        $crate::gateway_api::part::extension_ref!($extension);
         $crate::gateway_api::part::header_modifier!($request_headers $request_set $request_add);
         $crate::gateway_api::part::header_modifier!($response_headers $response_set $response_add);
+        $crate::gateway_api::part::request_mirror!($mirror $mirror_backend $fraction);
         $crate::gateway_api::part::path_modifier!($rewrite_path $rewrite_kind);
         $crate::gateway_api::part::path_modifier!($redirect_path $redirect_kind);
 
@@ -375,25 +429,6 @@ macro_rules! filters {
                     allow_headers: list(allow_headers),
                     expose_headers: list(expose_headers),
                     max_age,
-                }
-            }
-        }
-
-        impl From<$mirror> for RequestMirror {
-            fn from($mirror { backend_ref, fraction, percent }: $mirror) -> Self {
-                let $mirror_backend { group, kind, name, namespace, port } = backend_ref;
-                Self {
-                    backend: BackendRef {
-                        group: text(group),
-                        kind: text(kind),
-                        namespace: text(namespace),
-                        name: name.into(),
-                        port,
-                        weight: None,
-                        filters: Box::default(),
-                    },
-                    percent,
-                    fraction: fraction.map(|$fraction { denominator, numerator }| (numerator, denominator)),
                 }
             }
         }
@@ -451,6 +486,60 @@ macro_rules! filters {
     };
 }
 
+/// The same for GRPCRoutes, which have fewer types of filters.
+macro_rules! grpc_filters {
+    (
+        $filter:ident $kind:ident
+        request_headers = $request_headers:ident { $request_set:ident $request_add:ident }
+        response_headers = $response_headers:ident { $response_set:ident $response_add:ident }
+        extension = $extension:ident
+        mirror = $mirror:ident { $mirror_backend:ident $fraction:ident }
+    ) => {
+        $crate::gateway_api::part::extension_ref!($extension);
+        $crate::gateway_api::part::header_modifier!($request_headers $request_set $request_add);
+        $crate::gateway_api::part::header_modifier!($response_headers $response_set $response_add);
+        $crate::gateway_api::part::request_mirror!($mirror $mirror_backend $fraction);
+
+        impl From<$filter> for Filter {
+            fn from(filter: $filter) -> Self {
+                let $filter {
+                    extension_ref,
+                    request_header_modifier,
+                    request_mirror,
+                    response_header_modifier,
+                    r#type,
+                } = filter;
+                let kind = match r#type {
+                    $kind::RequestHeaderModifier => FilterType::RequestHeaderModifier,
+                    $kind::ResponseHeaderModifier => FilterType::ResponseHeaderModifier,
+                    $kind::RequestMirror => FilterType::RequestMirror,
+                    $kind::ExtensionRef => FilterType::ExtensionRef,
+                };
+                let request_headers = request_header_modifier.map(HeaderModifier::from);
+                let response_headers = response_header_modifier.map(HeaderModifier::from);
+                let members = [
+                    extension_ref.map(|extension| FilterMember::ExtensionRef(Box::new(extension.into()))),
+                    request_headers.map(FilterMember::RequestHeaderModifier),
+                    request_mirror.map(|mirror| FilterMember::RequestMirror(Box::new(mirror.into()))),
+                    response_headers.map(FilterMember::ResponseHeaderModifier),
+                ];
+                Self { kind, members: members.into_iter().flatten().collect() }
+            }
+        }
+    };
+}
+
+/// A generated reference of a filter → [`ExtensionRef`].
+macro_rules! extension_ref {
+    ($extension:ident) => {
+        impl From<$extension> for ExtensionRef {
+            fn from($extension { group, kind, name }: $extension) -> Self {
+                Self { group: group.into(), kind: kind.into(), name: name.into() }
+            }
+        }
+    };
+}
+
 /// A generated header modifier → [`HeaderModifier`].
 macro_rules! header_modifier {
     ($modifier:ident $set:ident $add:ident) => {
@@ -469,6 +558,30 @@ macro_rules! header_modifier {
         impl From<$modifier> for HeaderModifier {
             fn from($modifier { set, add, remove }: $modifier) -> Self {
                 Self { set: list(set), add: list(add), remove: list(remove) }
+            }
+        }
+    };
+}
+
+/// A generated mirror → [`RequestMirror`].
+macro_rules! request_mirror {
+    ($mirror:ident $mirror_backend:ident $fraction:ident) => {
+        impl From<$mirror> for RequestMirror {
+            fn from($mirror { backend_ref, fraction, percent }: $mirror) -> Self {
+                let $mirror_backend { group, kind, name, namespace, port } = backend_ref;
+                Self {
+                    backend: BackendRef {
+                        group: text(group),
+                        kind: text(kind),
+                        namespace: text(namespace),
+                        name: name.into(),
+                        port,
+                        weight: None,
+                        filters: Box::default(),
+                    },
+                    percent,
+                    fraction: fraction.map(|$fraction { denominator, numerator }| (numerator, denominator)),
+                }
             }
         }
     };
@@ -493,4 +606,7 @@ macro_rules! path_modifier {
     };
 }
 
-pub(super) use {filters, header_modifier, path_modifier};
+pub(super) use {
+    backend_ref, extension_ref, filters, grpc_filters, header_modifier, named_match, parent_ref,
+    path_modifier, request_mirror,
+};

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use crate::{
     backend::Backend,
     core::{ConfigMap, EndpointSlice, Namespace, Secret, Service},
+    gateway_api::part,
     gateway_api::{
-        BackendTlsPolicy, CustomResourceDefinition, Gateway, GatewayClass, HttpRoute, ReferenceGrant,
+        BackendTlsPolicy, CustomResourceDefinition, Gateway, GatewayClass, GrpcRoute, HttpRoute,
+        ReferenceGrant, TcpRoute, TlsRoute, UdpRoute,
     },
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
     http_listener_policy::HTTPListenerPolicy,
@@ -235,6 +237,10 @@ kinds! {
     GatewayClass(GatewayClass): "gateway.networking.k8s.io" ["v1" "v1beta1"] "GatewayClass" "gatewayclasses" namespaced=false;
     Gateway(Gateway): "gateway.networking.k8s.io" ["v1" "v1beta1"] "Gateway" "gateways" namespaced=true;
     HttpRoute(HttpRoute): "gateway.networking.k8s.io" ["v1" "v1beta1"] "HTTPRoute" "httproutes" namespaced=true;
+    GrpcRoute(GrpcRoute): "gateway.networking.k8s.io" ["v1"] "GRPCRoute" "grpcroutes" namespaced=true;
+    TcpRoute(TcpRoute): "gateway.networking.k8s.io" ["v1" "v1alpha2"] "TCPRoute" "tcproutes" namespaced=true;
+    TlsRoute(TlsRoute): "gateway.networking.k8s.io" ["v1" "v1alpha3"] "TLSRoute" "tlsroutes" namespaced=true;
+    UdpRoute(UdpRoute): "gateway.networking.k8s.io" ["v1" "v1alpha2"] "UDPRoute" "udproutes" namespaced=true;
     ReferenceGrant(ReferenceGrant): "gateway.networking.k8s.io" ["v1" "v1beta1"] "ReferenceGrant" "referencegrants" namespaced=true;
     BackendTlsPolicy(BackendTlsPolicy): "gateway.networking.k8s.io" ["v1" "v1alpha3"] "BackendTLSPolicy" "backendtlspolicies" namespaced=true;
     Backend(Backend): "gateway.kgateway.dev" ["v1alpha1"] "Backend" "backends" namespaced=true;
@@ -248,7 +254,39 @@ kinds! {
     Upstream(Upstream): "gloo.solo.io" ["v1"] "Upstream" "upstreams" namespaced=true;
 }
 
+/// What routes of all kinds have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteParts<'a> {
+    /// The metadata.
+    pub metadata: &'a part::Metadata,
+    /// The Gateways that it wants to attach to.
+    pub parent_refs: &'a [part::ParentRef],
+    /// The hosts that it serves.
+    pub hostnames: &'a [Box<str>],
+}
+
 impl Object {
+    /// What routes have in common; `None` if it is no route.
+    pub fn route(&self) -> Option<RouteParts<'_>> {
+        macro_rules! parts {
+            ($route:ident) => {
+                RouteParts {
+                    metadata: &$route.metadata,
+                    parent_refs: &$route.parent_refs,
+                    hostnames: &$route.hostnames,
+                }
+            };
+        }
+        Some(match self {
+            Self::HttpRoute(route) => parts!(route),
+            Self::GrpcRoute(route) => parts!(route),
+            Self::TcpRoute(route) => parts!(route),
+            Self::TlsRoute(route) => parts!(route),
+            Self::UdpRoute(route) => parts!(route),
+            _ => return None,
+        })
+    }
+
     /// Decodes one parsed document, strictly: see [`Decoded`] and [`DecodeError`].
     ///
     /// # Errors

@@ -36,6 +36,8 @@ fn every_kind_is_decoded_in_every_accepted_version() {
         "ReferenceGrant" => json!({"from": [], "to": []}),
         "BackendTLSPolicy" => json!({"targetRefs": [], "validation": {"hostname": "a.b"}}),
         "Backend" => json!({"type": "AI", "ai": {}}),
+        "TCPRoute" | "UDPRoute" => json!({"rules": []}),
+        "TLSRoute" => json!({"hostnames": [], "rules": []}),
         _ => json!({}),
     };
     for known in KINDS {

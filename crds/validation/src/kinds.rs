@@ -49,9 +49,13 @@ const BACKEND_TLS_POLICIES: &str = include_str!("../gateway-api/backendtlspolici
 const GATEWAY_CLASSES: &str = include_str!("../gateway-api/gatewayclasses.json");
 const GATEWAYS: &str = include_str!("../gateway-api/gateways.json");
 const HTTP_ROUTES: &str = include_str!("../gateway-api/httproutes.json");
+const GRPC_ROUTES: &str = include_str!("../gateway-api/grpcroutes.json");
+const TCP_ROUTES: &str = include_str!("../gateway-api/tcproutes.json");
+const TLS_ROUTES: &str = include_str!("../gateway-api/tlsroutes.json");
+const UDP_ROUTES: &str = include_str!("../gateway-api/udproutes.json");
 const REFERENCE_GRANTS: &str = include_str!("../gateway-api/referencegrants.json");
 
-static ALL: [Known; 19] = [
+static ALL: [Known; 26] = [
     gateway_api("BackendTLSPolicy", "v1", BACKEND_TLS_POLICIES),
     gateway_api("BackendTLSPolicy", "v1alpha3", BACKEND_TLS_POLICIES),
     gateway_api("GatewayClass", "v1", GATEWAY_CLASSES),
@@ -60,6 +64,13 @@ static ALL: [Known; 19] = [
     gateway_api("Gateway", "v1beta1", GATEWAYS),
     gateway_api("HTTPRoute", "v1", HTTP_ROUTES),
     gateway_api("HTTPRoute", "v1beta1", HTTP_ROUTES),
+    gateway_api("GRPCRoute", "v1", GRPC_ROUTES),
+    gateway_api("TCPRoute", "v1", TCP_ROUTES),
+    gateway_api("TCPRoute", "v1alpha2", TCP_ROUTES),
+    gateway_api("TLSRoute", "v1", TLS_ROUTES),
+    gateway_api("TLSRoute", "v1alpha3", TLS_ROUTES),
+    gateway_api("UDPRoute", "v1", UDP_ROUTES),
+    gateway_api("UDPRoute", "v1alpha2", UDP_ROUTES),
     gateway_api("ReferenceGrant", "v1", REFERENCE_GRANTS),
     gateway_api("ReferenceGrant", "v1beta1", REFERENCE_GRANTS),
     known("gateway.kgateway.dev", "Backend", "v1alpha1", Source::Ours),

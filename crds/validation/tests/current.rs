@@ -6,8 +6,17 @@ use std::{env, fs};
 use serde_json::{Value, json};
 
 const MODULE: &str = "sigs.k8s.io/gateway-api";
-const KINDS: [&str; 5] =
-    ["backendtlspolicies", "gatewayclasses", "gateways", "httproutes", "referencegrants"];
+const KINDS: [&str; 9] = [
+    "backendtlspolicies",
+    "gatewayclasses",
+    "gateways",
+    "grpcroutes",
+    "httproutes",
+    "referencegrants",
+    "tcproutes",
+    "tlsroutes",
+    "udproutes",
+];
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -137,6 +137,8 @@ pub enum UpstreamProtocol {
     Http2,
     /// HTTP/2 or HTTP/1.1, as the TLS handshake negotiates.
     Alpn,
+    /// No HTTP: connections or datagrams pass as they are.
+    Raw,
 }
 
 /// A credential header. Its value travels by SDS alone.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{AccessLogIr, Hostname, ListenerName, RouteConfigName, Scheme, SecretName};
+use crate::{AccessLogIr, FilterName, Hostname, L4Share, ListenerName, RouteConfigName, Scheme, SecretName};
 
 /// What is bound together: a socket, and what is spoken on its connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -17,8 +17,10 @@ pub struct ListenerIr {
     /// How its connections begin.
     pub transport: Transport,
     /// What becomes of connections: the chain with the most specific server name that fits takes a connection; where
-    /// none fits, it is closed. Never empty. Of plain connections there is one chain.
+    /// none fits, it is closed. Of plain connections there is one chain, of datagrams none.
     pub chains: Vec<FilterChainIr>,
+    /// Where datagrams go, by weight; empty: nowhere.
+    pub datagrams: Vec<L4Share>,
 }
 
 /// How the connections of a listener begin.
@@ -28,6 +30,8 @@ pub enum Transport {
     Plain,
     /// With the first message of a TLS handshake, by whose server name (SNI) a chain is chosen.
     Tls,
+    /// There are none, but datagrams.
+    Udp,
 }
 
 /// Addresses with one port. Several Gateway listeners may share it.
@@ -74,6 +78,8 @@ pub struct ClientValidation {
 pub enum Protocol {
     /// HTTP/1.1 and HTTP/2.
     Http(HttpChain),
+    /// Anything: the bytes pass as they are, to where the filter of this name says, which is delivered apart.
+    Bytes(FilterName),
     /// Nothing: connections are closed at once.
     Closed,
 }
@@ -110,7 +116,7 @@ impl ListenerIr {
     /// The scheme of the URLs that lead to it.
     pub fn scheme(&self) -> Scheme {
         match self.transport {
-            Transport::Plain => Scheme::Http,
+            Transport::Plain | Transport::Udp => Scheme::Http,
             Transport::Tls => Scheme::Https,
         }
     }
@@ -119,7 +125,15 @@ impl ListenerIr {
     pub fn tables(&self) -> impl Iterator<Item = &Arc<RouteTableId>> {
         self.chains.iter().filter_map(|chain| match &chain.protocol {
             Protocol::Http(http) => Some(&http.table),
-            Protocol::Closed => None,
+            Protocol::Bytes(_) | Protocol::Closed => None,
+        })
+    }
+
+    /// The filters that its chains name.
+    pub fn filters(&self) -> impl Iterator<Item = &FilterName> {
+        self.chains.iter().filter_map(|chain| match &chain.protocol {
+            Protocol::Bytes(filter) => Some(filter),
+            Protocol::Http(_) | Protocol::Closed => None,
         })
     }
 

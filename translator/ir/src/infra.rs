@@ -95,6 +95,27 @@ pub struct ProxyInfra {
 pub struct InfraPort {
     /// The port number.
     pub port: u16,
+    /// Of which protocol it is.
+    pub protocol: PortProtocol,
     /// The Gateway's first listener on it, which names it.
     pub listener: String,
+}
+
+/// The protocol of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PortProtocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl PortProtocol {
+    /// As Kubernetes writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        }
+    }
 }

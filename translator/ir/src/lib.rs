@@ -37,16 +37,19 @@ pub use gateway::{
 pub use hostname::Hostname;
 pub use infra::{
     COMPONENT_LABEL, CONFIG_HASH_ANNOTATION, CONTROLLER_LABEL, DRAIN_PORT, GATEWAY_NAME_LABEL,
-    INSTANCE_LABEL, InfraPort, MANAGED_BY_LABEL, METRICS_PORT, PROXY_NAME_LABEL, ProxyInfra, READINESS_PORT,
+    INSTANCE_LABEL, InfraPort, MANAGED_BY_LABEL, METRICS_PORT, PROXY_NAME_LABEL, PortProtocol, ProxyInfra, READINESS_PORT,
     RESERVED_LABELS, RESERVED_PORTS, is_reserved_annotation, is_reserved_label,
 };
 pub use matcher::{
-    HeaderMatch, MAX_REGEX_PROGRAM_SIZE, PathMatch, Precedence, QueryParamMatch, RouteMatch, StringMatch,
+    GrpcMethodPrecedence, HeaderMatch, MAX_REGEX_PROGRAM_SIZE, PathMatch, Precedence, QueryParamMatch,
+    RouteMatch, StringMatch,
 };
 pub use name::{
-    ClusterName, GatewayName, ListenerName, RouteConfigName, RouteName, SecretName, VirtualHostName,
+    ClusterName, FilterName, GatewayName, ListenerName, RouteConfigName, RouteName, SecretName,
+    VirtualHostName,
 };
 pub use route::{
-    Clusters, Destination, DirectResponse, Forward, Mirror, Retry, RouteAction, RouteIr, Target, Timeouts,
+    Clusters, Destination, DirectResponse, Forward, L4FilterIr, L4Share, Mirror, Retry, RouteAction, RouteIr,
+    Target, Timeouts,
 };
 pub use secret::{Certificate, Redacted, SecretIr, SecretValue};

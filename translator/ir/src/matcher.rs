@@ -20,6 +20,8 @@ pub struct RouteMatch {
     pub headers: Vec<HeaderMatch>,
     /// On query parameters; sorted, at most one per name.
     pub query_params: Vec<QueryParamMatch>,
+    /// Whether only calls of gRPC are taken, as their `content-type` says.
+    pub is_grpc: bool,
 }
 
 /// On the path, without query. Case-sensitive.
@@ -83,6 +85,7 @@ impl Default for RouteMatch {
             method: None,
             headers: Vec::new(),
             query_params: Vec::new(),
+            is_grpc: false,
         }
     }
 }
@@ -92,6 +95,8 @@ impl Default for RouteMatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Precedence {
     path: (u8, Reverse<u32>),
+    /// A match for calls of gRPC alone takes fewer requests than one for all.
+    is_for_all: bool,
     without_method: bool,
     headers: Reverse<u32>,
     query_params: Reverse<u32>,
@@ -102,7 +107,33 @@ fn most_first(count: usize) -> Reverse<u32> {
     Reverse(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
+/// How specific a match by service and method is (Gateway API, `GRPCRouteRule.matches`).
+#[derive(Clone, Copy, Debug)]
+pub struct GrpcMethodPrecedence {
+    /// Whether they are expressions.
+    pub is_regex: bool,
+    /// The characters of the service; zero for any.
+    pub service: usize,
+    /// The characters of the method; zero for any.
+    pub method: usize,
+}
+
 impl Precedence {
+    /// The precedence of a match by service and method that is else like this one: an exact service with its method as
+    /// an exact path; then exact services, before expressions; then most characters of the service, then of the method.
+    #[must_use]
+    pub fn with_method(self, rank: GrpcMethodPrecedence) -> Self {
+        let GrpcMethodPrecedence { is_regex, service, method } = rank;
+        let is_exact = !is_regex && service > 0;
+        if (is_exact && method > 0) || (service == 0 && method == 0) {
+            return self;
+        }
+        // A name has at most 1024 characters (`GRPCMethodMatch`).
+        let (service, method) = (service.min(0x7fff), method.min(0xffff));
+        let characters = (usize::from(is_exact) << 31) | (service << 16) | method;
+        Self { path: (1, most_first(characters)), ..self }
+    }
+
     /// The precedence of a match with as many headers and query parameters, and else like this one.
     pub fn with_counts(self, headers: usize, query_params: usize) -> Self {
         Self { headers: most_first(headers), query_params: most_first(query_params), ..self }
@@ -127,6 +158,7 @@ impl RouteMatch {
     pub fn precedence(&self) -> Precedence {
         Precedence {
             path: self.path.rank(),
+            is_for_all: !self.is_grpc,
             without_method: self.method.is_none(),
             headers: most_first(self.headers.len()),
             query_params: most_first(self.query_params.len()),

@@ -67,6 +67,10 @@ name!(
     RouteName
 );
 name!(
+    /// A network filter that listeners name, delivered by ECDS.
+    FilterName
+);
+name!(
     /// An Envoy secret, delivered by SDS.
     SecretName
 );
@@ -75,6 +79,17 @@ impl ClusterName {
     /// The cluster of one port of a Service.
     pub fn service(namespace: &str, name: &str, port: u16) -> Self {
         Self(format!("service/{namespace}/{name}/{port}"))
+    }
+
+    /// The cluster of the same backend that is spoken to in another way than HTTP routes do it.
+    #[must_use]
+    pub fn spoken(&self, protocol: &str) -> Self {
+        Self(format!("{self}/{protocol}"))
+    }
+
+    /// A cluster that never exists: what is sent there is closed or dropped.
+    pub fn nowhere() -> Self {
+        Self("nowhere".to_owned())
     }
 
     /// The cluster of a kgateway Backend.
@@ -100,9 +115,31 @@ impl ListenerName {
         Self(format!("http/{port}"))
     }
 
+    /// The listener for connections without TLS, and without HTTP, on a port.
+    pub fn tcp(port: u16) -> Self {
+        Self(format!("tcp/{port}"))
+    }
+
+    /// The listener for datagrams on a port.
+    pub fn udp(port: u16) -> Self {
+        Self(format!("udp/{port}"))
+    }
+
     /// The listener for connections with TLS on a port: HTTPS, and TLS with anything in it.
     pub fn tls(port: u16) -> Self {
         Self(format!("tls/{port}"))
+    }
+}
+
+impl FilterName {
+    /// The filter of the connections on a port.
+    pub fn tcp(port: u16) -> Self {
+        Self(format!("tcp/{port}"))
+    }
+
+    /// The filter of the connections on a port that ask for that server name (SNI).
+    pub fn tls(port: u16, hostname: &Hostname) -> Self {
+        Self(format!("tls/{port}/{hostname}"))
     }
 }
 
@@ -126,9 +163,9 @@ impl VirtualHostName {
 }
 
 impl RouteName {
-    /// One match of one rule of an HTTPRoute, under one of its hostnames' virtual hosts.
-    pub fn http_route(namespace: &str, name: &str, rule: usize, rule_match: usize) -> Self {
-        Self(format!("httproute/{namespace}/{name}/{rule}/{rule_match}"))
+    /// One match of one rule of a route, under one of its hostnames' virtual hosts. `kind` in lower case.
+    pub fn of_match(kind: &str, namespace: &str, name: &str, rule: usize, rule_match: usize) -> Self {
+        Self(format!("{kind}/{namespace}/{name}/{rule}/{rule_match}"))
     }
 
     /// The route under which an HTTPRoute tells its models.

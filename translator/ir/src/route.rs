@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterName, Cors, HeaderModifier, Redirect, Rewrite, RouteMatch, RouteName};
+use crate::{
+    ClusterName, Cors, FilterName, HeaderModifier, Hostname, Redirect, Rewrite, RouteMatch, RouteName,
+};
 
 /// One match of one rule. Routes stand in their virtual host in the order in which they are tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,4 +145,24 @@ pub struct Timeouts {
     pub backend_request: Option<Duration>,
     /// The longest time without any byte in either direction; `None` is no limit.
     pub idle: Option<Duration>,
+}
+
+/// A share of the connections or datagrams of a route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct L4Share {
+    /// Its part of the sum of all weights; above zero.
+    pub weight: u32,
+    /// Where it goes; `None`: its connections are closed, its datagrams dropped.
+    pub cluster: Option<ClusterName>,
+}
+
+/// Where the connections of a chain go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct L4FilterIr {
+    /// By which the chain names it.
+    pub name: FilterName,
+    /// The server name (SNI) that the connections ask for; every host without TLS.
+    pub server_name: Hostname,
+    /// Where to, by weight; empty: nowhere.
+    pub shares: Vec<L4Share>,
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::{NamespacedName, Object, ObjectRef};
+use crds::{Object, ObjectKey, ObjectRef};
 use ir::GatewayName;
 
 use crate::Proxy;
@@ -28,9 +28,9 @@ pub struct Delta {
     /// What there is to tell about an object now; `None` is nothing any more.
     pub reports: BTreeMap<ObjectRef, Option<Arc<Report>>>,
     /// Routes that add something else to a route table than before.
-    pub routes: BTreeMap<NamespacedName, RouteChange>,
+    pub routes: BTreeMap<ObjectKey, RouteChange>,
     /// Routes of which another version than the newest is served, and whose newest is another now, or gone.
-    pub edited: BTreeSet<NamespacedName>,
+    pub edited: BTreeSet<ObjectKey>,
     /// How many units were evaluated, by kind.
     pub evaluations: BTreeMap<&'static str, usize>,
     /// How many of these evaluations panicked. What such a unit was before stays, and its object's status says so.

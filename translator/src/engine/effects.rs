@@ -8,13 +8,14 @@ use std::sync::Arc;
 use crds::{NamespacedName, Object, ObjectKey};
 use ir::{Hostname, RouteTableId};
 
+use super::index::L4Row;
 use super::key::Key;
 use super::value::{OfValue, Value};
 use super::{Translator, Update};
 use crate::gateway::address::AddressPlan;
 use crate::gateway::facts::{
     Attachment, BackendKey, BackendValue, ClassFace, Entries, GatewayFace, GatewayKey, GatewaySecrets,
-    HostFace, HostKey, Placed, PolicyFact, PortValue, RouteKey, RouteVersion, Row, TranslatedRoute,
+    HostFace, HostKey, Placed, PolicyFact, PortValue, RouteKey, RouteVersion, Row, TranslatedRoute, is_l4,
 };
 use crate::xds::{HostRole, Table};
 
@@ -289,6 +290,9 @@ impl Translator {
         update: &mut Update,
     ) {
         update.touched.version(route, before.cloned());
+        if is_l4(route.kind) {
+            self.on_served_l4(route, before, after);
+        }
         let rows = |version: Option<&Arc<RouteVersion>>| -> BTreeSet<Row> {
             version.into_iter().flat_map(|version| version.rows.iter().cloned()).collect()
         };
@@ -338,6 +342,33 @@ impl Translator {
         let policies = self.resources.tls_policies_of(service);
         let names = policies.map(|policy| Object::BackendTlsPolicy(policy.clone()).key());
         names.for_each(|policy| self.graph.schedule(Key::PolicyReport(policy)));
+    }
+
+    fn on_served_l4(
+        &mut self,
+        route: &RouteKey,
+        before: Option<&Arc<RouteVersion>>,
+        after: Option<&Arc<RouteVersion>>,
+    ) {
+        type Place = (GatewayKey, Arc<str>, u16);
+        let rows = |version: Option<&Arc<RouteVersion>>| -> BTreeSet<(Place, L4Row)> {
+            let rows = version.into_iter().flat_map(|version| {
+                version.rows.iter().filter_map(|row| {
+                    let place = (row.gateway.clone(), row.listener.clone(), row.port?);
+                    let RouteKey { kind, name } = route.clone();
+                    let (effective, original) = (row.effective.clone(), row.original.clone());
+                    Some((place, L4Row { effective, original, created: version.route.created, name, kind }))
+                })
+            });
+            rows.collect()
+        };
+        let (lost, new) = changes(rows(before), rows(after));
+        let lost = lost.into_iter().map(|row| (row, false));
+        for (((gateway, listener, port), row), is_there) in lost.chain(new.into_iter().map(|row| (row, true)))
+        {
+            self.index.set_l4_row(&gateway, &listener, &row, is_there);
+            self.graph.schedule(Key::Port(gateway, port));
+        }
     }
 
     fn note_edit(&self, route: &RouteKey, update: &mut Update) {

@@ -53,6 +53,9 @@ impl Failures {
 
 /// The facts of an object about which nothing is known.
 fn facts_of(object: &Object) -> Facts {
+    if let Some(route) = object.route() {
+        return Facts::Route(attach::parents_without_conditions(route.parent_refs));
+    }
     match object {
         Object::Gateway(_) => Facts::Gateway(GatewayFacts {
             addresses: Vec::new(),
@@ -60,7 +63,6 @@ fn facts_of(object: &Object) -> Facts {
             listeners: Vec::new(),
         }),
         Object::GatewayClass(_) => Facts::Class(ClassFacts::default()),
-        Object::HttpRoute(route) => Facts::Route(attach::parents_without_conditions(route)),
         Object::BackendTlsPolicy(_)
         | Object::HttpListenerOption(_)
         | Object::HttpListenerPolicy(_)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crds::{NamespacedName, ObjectKey};
+use crds::{Kind, NamespacedName, ObjectKey};
 use ir::{Hostname, RouteTableId};
 
 use crate::gateway::facts::{BackendKey, GatewayKey, PolicyEffect, PolicyFact, RouteKey, Row};
@@ -32,6 +32,20 @@ pub(crate) struct Index {
     /// How many routes tell what about a policy.
     pub policy_facts: Counts<PolicyFact>,
     tables: BTreeMap<TableKey, TableIndex>,
+    /// The routes of connections or datagrams at each listener.
+    l4: BTreeMap<(GatewayKey, Arc<str>), BTreeSet<L4Row>>,
+}
+
+/// A route of connections or datagrams at a listener, under one hostname. Of those with the same one, the first serves: that
+/// with the more specific hostname as written, then the older, then by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct L4Row {
+    pub effective: Hostname,
+    pub original: Hostname,
+    /// Absent counts as oldest.
+    pub created: Option<i64>,
+    pub name: NamespacedName,
+    pub kind: Kind,
 }
 
 /// The routes and hosts of a route table.
@@ -59,6 +73,37 @@ impl Index {
         self.forget_if_empty(&key);
     }
 
+    /// Notes or forgets a route of connections or datagrams.
+    pub(crate) fn set_l4_row(
+        &mut self,
+        gateway: &GatewayKey,
+        listener: &Arc<str>,
+        row: &L4Row,
+        is_there: bool,
+    ) {
+        let key = (gateway.clone(), listener.clone());
+        let rows = self.l4.entry(key.clone()).or_default();
+        match is_there {
+            true => rows.insert(row.clone()),
+            false => rows.remove(row),
+        };
+        if rows.is_empty() {
+            self.l4.remove(&key);
+        }
+    }
+
+    /// The route that serves each hostname of a listener.
+    pub(crate) fn l4_routes(&self, gateway: &GatewayKey, listener: &Arc<str>) -> Vec<(Hostname, RouteKey)> {
+        let rows = self.l4.get(&(gateway.clone(), listener.clone())).into_iter().flatten();
+        let mut routes: Vec<(Hostname, RouteKey)> = Vec::new();
+        for row in rows {
+            if routes.last().is_none_or(|(hostname, _)| *hostname != row.effective) {
+                routes.push((row.effective.clone(), RouteKey { kind: row.kind, name: row.name.clone() }));
+            }
+        }
+        routes
+    }
+
     /// Notes or forgets a virtual host.
     pub(crate) fn set_host(&mut self, table: &TableKey, hostname: &Hostname, is_there: bool) {
         let index = self.tables.entry(table.clone()).or_default();
@@ -78,7 +123,7 @@ impl Index {
         hostname: &Hostname,
     ) -> impl Iterator<Item = (&RouteKey, &Arc<str>)> + use<'_> {
         // No route has this name: all that stand under the hostname come after it.
-        let first = (hostname.clone(), RouteKey::new("", ""), Arc::from(""), Hostname::Any);
+        let first = (hostname.clone(), no_route(), Arc::from(""), Hostname::Any);
         let rows = self.tables.get(table).map(|index| index.rows.range(first.clone()..));
         let is_here = move |row: &&(Hostname, RouteKey, Arc<str>, Hostname)| row.0 == first.0;
         rows.into_iter().flatten().take_while(is_here).map(|(_, route, listener, _)| (route, listener))
@@ -132,7 +177,7 @@ impl Index {
 
     /// Whether nothing is known.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { classes, gateways, parameters, named, naming, users, attached, policy_facts, tables } =
+        let Self { classes, gateways, parameters, named, naming, users, attached, policy_facts, tables, l4 } =
             self;
         classes.is_empty()
             && gateways.is_empty()
@@ -143,6 +188,7 @@ impl Index {
             && attached.is_empty()
             && policy_facts.is_empty()
             && tables.is_empty()
+            && l4.is_empty()
     }
 
     fn forget_if_empty(&mut self, table: &TableKey) {
@@ -151,6 +197,11 @@ impl Index {
             self.tables.remove(table);
         }
     }
+}
+
+/// What stands before every route.
+fn no_route() -> RouteKey {
+    RouteKey { kind: Kind::Namespace, name: NamespacedName::new("", "") }
 }
 
 /// A hostname with its labels from behind: `b.a.com` is `com.a.b`.

@@ -136,7 +136,9 @@ impl Key {
     pub(crate) fn rooted_in(object: &ObjectKey) -> Vec<Self> {
         let own = match object.kind {
             Kind::Gateway => Some(Self::Gateway(object.name.clone())),
-            Kind::HttpRoute => Some(Self::Route(object.name.clone())),
+            Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute | Kind::UdpRoute => {
+                Some(Self::Route(object.clone()))
+            }
             Kind::Backend | Kind::Upstream => Some(Self::Backend(BackendKey::Object(object.clone()))),
             // Whether there is a status is for those to say that use them.
             Kind::GatewayParameters | Kind::GlooGatewayParameters => return Vec::new(),
@@ -151,7 +153,9 @@ impl Key {
         match object.kind {
             Kind::GatewayClass => Some(Self::Class(name.name.to_string())),
             Kind::Gateway => Some(Self::GatewayReport(name)),
-            Kind::HttpRoute => Some(Self::Attachment(name)),
+            Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute | Kind::UdpRoute => {
+                Some(Self::Attachment(object.clone()))
+            }
             Kind::Backend | Kind::Upstream => Some(Self::BackendReport(object.clone())),
             Kind::BackendTlsPolicy
             | Kind::HttpListenerOption
@@ -219,11 +223,11 @@ impl Key {
             Self::Authorities(map) => object(Kind::ConfigMap, map),
             Self::Host(host) => object(Kind::Gateway, &host.gateway),
             Self::Route(route) | Self::Attachment(route) | Self::Served(route) | Self::Entry(.., route) => {
-                object(Kind::HttpRoute, route)
+                Some(route.clone())
             }
-            Self::Backend(BackendKey::Service(name, _))
-            | Self::BackendFace(BackendKey::Service(name, _))
-            | Self::Endpoints(BackendKey::Service(name, _)) => object(Kind::Service, name),
+            Self::Backend(BackendKey::Service(name, ..))
+            | Self::BackendFace(BackendKey::Service(name, ..))
+            | Self::Endpoints(BackendKey::Service(name, ..)) => object(Kind::Service, name),
             Self::Backend(BackendKey::Object(key))
             | Self::BackendFace(BackendKey::Object(key))
             | Self::Endpoints(BackendKey::Object(key))

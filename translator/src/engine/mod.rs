@@ -300,7 +300,7 @@ fn is_possible(key: &Key, resources: &Resources, index: &Index) -> bool {
         Key::Backend(BackendKey::Object(object)) | Key::BackendReport(object) => {
             resources.object(object).is_some()
         }
-        Key::Route(route) | Key::Attachment(route) | Key::Served(route) => exists(Kind::HttpRoute, route),
+        Key::Route(route) | Key::Attachment(route) | Key::Served(route) => resources.object(route).is_some(),
         Key::PolicyReport(object) => resources.object(object).is_some(),
         Key::Host(host) => {
             index.routes_at(&(host.gateway.clone(), host.table.clone()), &host.hostname).next().is_some()

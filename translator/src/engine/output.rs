@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::NamespacedName;
-use ir::{GatewayName, ListenerName, RouteTableId};
+use ir::{GatewayName, RouteTableId};
 
 use super::delta::{GatewayChange, RouteChange};
 use super::graph::Graph;
@@ -12,7 +11,7 @@ use super::index::{Index, TableKey};
 use super::key::Key;
 use super::value::OfValue as _;
 use crate::gateway::facts::{
-    BackendKey, BackendValue, EncodedBackend, GatewayKey, GatewaySecrets, OrderKey, Placed, PortValue, Proxy,
+    BackendKey, BackendValue, EncodedBackend, GatewayKey, GatewaySecrets, OrderKey, PortValue, Proxy,
     RouteKey, RouteVersion, gateway_name,
 };
 use crate::xds::{self, EncodedResource, Table, XdsKind};
@@ -24,7 +23,7 @@ type ResourceKey = (XdsKind, String);
 #[derive(Debug, Default)]
 pub(super) struct Touched {
     gateways: BTreeMap<GatewayKey, TouchedGateway>,
-    pub(super) routes: BTreeMap<NamespacedName, RouteChange>,
+    pub(super) routes: BTreeMap<RouteKey, RouteChange>,
     versions: BTreeMap<RouteKey, Option<Arc<RouteVersion>>>,
 }
 
@@ -98,6 +97,8 @@ struct Output {
     is_served: bool,
     /// The versions of all that was sent.
     versions: BTreeMap<ResourceKey, u128>,
+    /// What each port gave.
+    ports: BTreeMap<u16, BTreeSet<ResourceKey>>,
     /// The secrets of the Gateway itself. No backend has one of these.
     own_secrets: BTreeSet<String>,
     /// What each backend gave.
@@ -201,11 +202,18 @@ impl Output {
     ) -> Resources {
         let mut changes = Resources::new();
         for port in &touched.ports {
-            let listener = listener(graph, gateway, *port);
+            let resources = of_port(graph, gateway, *port);
+            let names: BTreeSet<ResourceKey> = resources.iter().map(key).collect();
             // What is spoken on the port may be another than before, and its listener has another name then.
-            for name in [ListenerName::http(*port), ListenerName::tls(*port)] {
-                let listener = listener.clone().filter(|listener| listener.name == name.as_str());
-                self.note((XdsKind::Listener, name.to_string()), listener, &mut changes);
+            let before = self.ports.insert(*port, names.clone()).unwrap_or_default();
+            for gone in before.difference(&names) {
+                self.note(gone.clone(), None, &mut changes);
+            }
+            for resource in resources {
+                self.note(key(resource), Some(resource.clone()), &mut changes);
+            }
+            if names.is_empty() {
+                self.ports.remove(port);
             }
         }
         for table in &touched.tables {
@@ -293,8 +301,7 @@ impl Output {
             all.push(Arc::new(xds::encode_readiness_listener()));
         }
         all.extend(xds::encode_engine(settings).map(Arc::new));
-        let ports: BTreeSet<_> = placed_ports(graph, gateway).collect();
-        all.extend(ports.into_iter().filter_map(|port| listener(graph, gateway, port)));
+        all.extend(self.ports.keys().flat_map(|port| of_port(graph, gateway, *port)).cloned());
         let first = (gateway.clone(), Arc::new(RouteTableId { port: 0, https: None }));
         let of_gateway = tables.range_mut(first..).take_while(|((owner, _), _)| owner == gateway);
         all.extend(of_gateway.map(|(_, table)| Arc::new(table.encode())));
@@ -320,14 +327,9 @@ fn gateway_secrets<'a>(graph: &'a Graph, gateway: &GatewayKey) -> &'a [Arc<Encod
     secrets.map(|secrets| secrets.secrets.as_slice()).unwrap_or_default()
 }
 
-fn placed_ports(graph: &Graph, gateway: &GatewayKey) -> impl Iterator<Item = u16> {
-    let placed = graph.value(&Key::Placement(gateway.clone())).and_then(Placed::of);
-    placed.into_iter().flat_map(|placed| placed.on_ports().filter_map(|listener| listener.port))
-}
-
-fn listener(graph: &Graph, gateway: &GatewayKey, port: u16) -> Option<Arc<EncodedResource>> {
-    let value = graph.value(&Key::Port(gateway.clone(), port)).and_then(PortValue::of)?;
-    Some(value.encoded.clone())
+fn of_port<'a>(graph: &'a Graph, gateway: &GatewayKey, port: u16) -> &'a [Arc<EncodedResource>] {
+    let value = graph.value(&Key::Port(gateway.clone(), port)).and_then(PortValue::of);
+    value.map(|value| value.encoded.as_slice()).unwrap_or_default()
 }
 
 fn sent(graph: &Graph, gateway: &GatewayKey, backend: &BackendKey) -> Option<Sent> {

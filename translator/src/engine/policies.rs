@@ -3,8 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crds::gateway_api::HttpRoute;
-use crds::{Kind, NamespacedName, Object, ObjectKey};
+use crds::{Kind, Object, ObjectKey};
 
 use super::Translator;
 use super::key::Key;
@@ -64,15 +63,13 @@ impl Translator {
         let (gateways, routes): (BTreeSet<_>, BTreeSet<_>) =
             targets.into_iter().partition(|target| target.kind == Kind::Gateway);
         let gateways: BTreeSet<GatewayKey> = gateways.into_iter().map(|gateway| gateway.name).collect();
-        let mut routes: BTreeSet<RouteKey> = routes.into_iter().map(|route| route.name).collect();
+        let mut routes: BTreeSet<RouteKey> = routes;
         if !gateways.is_empty() {
-            routes.extend(self.resources.of_type::<HttpRoute>().filter_map(|route| {
-                let namespace = route.metadata.namespace.as_deref().unwrap_or_default();
+            routes.extend(self.resources.iter().filter_map(|object| {
+                let (route, key) = (object.route()?, object.key());
                 let mut parents =
-                    route.parent_refs.iter().filter_map(|parent| parent_gateway(parent, namespace));
-                parents
-                    .any(|gateway| gateways.contains(&gateway))
-                    .then(|| NamespacedName::new(namespace, &route.metadata.name))
+                    route.parent_refs.iter().filter_map(|parent| parent_gateway(parent, &key.name.namespace));
+                parents.any(|gateway| gateways.contains(&gateway)).then_some(key)
             }));
         }
         routes.into_iter().for_each(|route| self.graph.schedule(Key::Route(route)));

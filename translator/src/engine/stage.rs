@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use crds::Kind;
-use crds::gateway_api::HttpRoute;
-
 use ir::ClusterIr;
 
 use super::Hold;
@@ -17,7 +15,7 @@ use crate::gateway::facts::{
     TranslatedRoute,
 };
 use crate::gateway::view::View;
-use crate::gateway::{attach, backend, class, face, host, http_route, parameters, policy, port, report, tls};
+use crate::gateway::{attach, backend, class, face, host, parameters, policy, port, report, route, tls};
 use crate::xds;
 
 /// Evaluates a unit; `None` if there is no such thing.
@@ -48,7 +46,10 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         Key::Served(key) => served(view, key)?.into_value(),
         Key::Port(gateway, number) => {
             let face = port::port(view, gateway, *number)?;
-            let encoded = Arc::new(xds::encode_listener(&face.listener, view.settings()));
+            let listeners = std::iter::once(&face.listener).chain(&face.udp);
+            let listeners = listeners.map(|listener| xds::encode_listener(listener, view.settings()));
+            let encoded =
+                listeners.chain(face.filters.iter().map(xds::encode_l4_filter)).map(Arc::new).collect();
             PortValue { face, encoded }.into_value()
         }
         Key::Host(key) => host::host(view, key)?.into_value(),
@@ -100,12 +101,11 @@ fn endpoints(view: &Reading<'_>, key: &BackendKey) -> Option<Value> {
 /// A route of which some parent is ours: what others serve costs nothing here. Where nobody else serves any, every
 /// route is read, so that all that is wrong with it is told at once.
 fn route(view: &Reading<'_>, key: &RouteKey) -> Option<TranslatedRoute> {
-    let route = view.object::<HttpRoute>(key)?;
-    let mut parents = route.parent_refs.iter();
+    let mut parents = view.route_object(key)?.parent_refs.iter();
     let is_ours = parents.any(|parent| {
-        attach::parent_gateway(parent, &key.namespace).is_some_and(|gateway| view.is_ours(&gateway))
+        attach::parent_gateway(parent, &key.name.namespace).is_some_and(|gateway| view.is_ours(&gateway))
     });
-    (is_ours || view.settings().sole_controller).then(|| http_route::translate(view, key, route))
+    (is_ours || view.settings().sole_controller).then(|| route::translate(view, key))?
 }
 
 fn served(view: &Reading<'_>, key: &RouteKey) -> Option<RouteVersion> {
@@ -120,7 +120,7 @@ fn served(view: &Reading<'_>, key: &RouteKey) -> Option<RouteVersion> {
         Some(Hold::Version(version)) => Some(RouteVersion::clone(version)),
         Some(Hold::Errors) => {
             let RouteVersion { rows, .. } = newest()?;
-            let route = http_route::answering_errors(view, key, view.object::<HttpRoute>(key)?);
+            let route = route::answering_errors(view, key)?;
             Some(RouteVersion { route: Arc::new(route), rows })
         }
         Some(Hold::Nothing) => None,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crds::ObjectRef;
-use ir::{GatewayName, Hostname, PathMatch, Scheme};
+use ir::{GatewayName, Hostname, L4Share, PathMatch, Transport};
 
 use super::Translator;
 use super::key::Key;
@@ -25,10 +25,12 @@ pub struct ServedListener {
     pub addresses: Vec<IpAddr>,
     /// The port.
     pub port: u16,
-    /// The scheme of the URLs that lead there.
-    pub scheme: Scheme,
+    /// How its connections begin.
+    pub transport: Transport,
     /// The virtual hosts, the most specific hostname first.
     pub hosts: Vec<ServedHost>,
+    /// What is not HTTP: where connections or datagrams go, by the server name (SNI) that they ask for.
+    pub forwards: Vec<(Hostname, Vec<L4Share>)>,
 }
 
 /// A virtual host.
@@ -99,7 +101,7 @@ impl Translator {
     /// writes these but the user.
     pub fn services_without_endpoints(&self) -> std::collections::BTreeSet<ObjectRef> {
         let services = self.graph.units().filter_map(|(key, value)| {
-            let (Key::Backend(BackendKey::Service(name, _)), Value::Backend(backend)) = (key, value) else {
+            let (Key::Backend(BackendKey::Service(name, ..)), Value::Backend(backend)) = (key, value) else {
                 return None;
             };
             let is_unknown = backend.result.is_ok() && self.resources.slices_of(name).next().is_none();
@@ -118,20 +120,24 @@ impl Translator {
 
     /// What is served, in short. Looks at everything: for one machine and a person.
     pub fn listeners(&self) -> BTreeMap<GatewayName, Vec<ServedListener>> {
-        let mut listeners: BTreeMap<(GatewayKey, u16), ServedListener> = BTreeMap::new();
+        let mut listeners: BTreeMap<(GatewayKey, u16, bool), ServedListener> = BTreeMap::new();
         let mut paths: BTreeMap<Arc<HostKey>, Vec<_>> = BTreeMap::new();
         for (key, value) in self.graph.units() {
             match (key, value) {
                 (Key::Port(gateway, port), Value::Port(value)) => {
                     let PortValue { face, .. } = &**value;
-                    let listener = ServedListener {
-                        name: face.listener.name.to_string(),
-                        addresses: face.listener.bind.addresses.clone(),
-                        port: *port,
-                        scheme: face.listener.scheme(),
-                        hosts: Vec::new(),
-                    };
-                    listeners.insert((gateway.clone(), *port), listener);
+                    for (listener, forwards) in face.summary() {
+                        let served = ServedListener {
+                            name: listener.name.to_string(),
+                            addresses: listener.bind.addresses.clone(),
+                            port: *port,
+                            transport: listener.transport,
+                            hosts: Vec::new(),
+                            forwards,
+                        };
+                        let is_udp = listener.transport == Transport::Udp;
+                        listeners.insert((gateway.clone(), *port, is_udp), served);
+                    }
                 }
                 (Key::Host(host), Value::Host(face)) if matches!(**face, HostFace::Of(_)) => {
                     paths.entry(host.clone()).or_default();
@@ -157,12 +163,12 @@ impl Translator {
             let HostKey { gateway, table, hostname } = HostKey::clone(&host);
             routes.sort_by(|(left, _), (right, _)| left.cmp(right));
             let paths = routes.into_iter().map(|(_, path)| path).collect();
-            if let Some(listener) = listeners.get_mut(&(gateway, table.port)) {
+            if let Some(listener) = listeners.get_mut(&(gateway, table.port, false)) {
                 listener.hosts.push(ServedHost { hostname, paths });
             }
         }
         let mut all: BTreeMap<GatewayName, Vec<ServedListener>> = BTreeMap::new();
-        for ((gateway, _), mut listener) in listeners {
+        for ((gateway, ..), mut listener) in listeners {
             listener.hosts.sort_by(|left, right| left.hostname.cmp(&right.hostname));
             let name = gateway_name(&gateway);
             all.entry(name).or_default().push(listener);

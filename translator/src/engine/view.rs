@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crds::core::{EndpointSlice, Namespace};
 use crds::gateway_api::{BackendTlsPolicy, GatewayClass};
-use crds::{NamespacedName, ObjectKey, Typed};
+use crds::{NamespacedName, ObjectKey, RouteParts, Typed};
 use ir::{Hostname, RouteTableId, Trust};
 
 use super::Hold;
@@ -79,6 +79,11 @@ impl View for Reading<'_> {
     fn object<T: Typed>(&self, name: &NamespacedName) -> Option<&Arc<T>> {
         self.note(Key::Object(ObjectKey::of::<T>(name.clone())));
         self.resources.get::<T>(name)
+    }
+
+    fn route_object(&self, key: &RouteKey) -> Option<RouteParts<'_>> {
+        self.note(Key::Object(key.clone()));
+        self.resources.object(key)?.route()
     }
 
     fn slices_of(&self, service: &NamespacedName) -> impl Iterator<Item = &Arc<EndpointSlice>> {
@@ -193,6 +198,10 @@ impl View for Reading<'_> {
         hostname: &Hostname,
     ) -> impl Iterator<Item = (&RouteKey, &Arc<str>)> {
         self.index.routes_at(&(gateway.clone(), table.clone()), hostname)
+    }
+
+    fn l4_routes(&self, gateway: &GatewayKey, listener: &Arc<str>) -> Vec<(Hostname, RouteKey)> {
+        self.index.l4_routes(gateway, listener)
     }
 
     fn attached_routes(&self, gateway: &GatewayKey, listener: &str) -> i32 {

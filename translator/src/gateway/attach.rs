@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::core::LabelSelectorRequirement;
-use crds::gateway_api::HttpRoute;
 use crds::gateway_api::gateways::{
     GatewayListenersAllowedRoutesNamespacesFrom as From,
     GatewayListenersAllowedRoutesNamespacesSelector as Selector,
@@ -15,24 +14,21 @@ use ir::Hostname;
 
 use super::class;
 use super::listener::Listener;
-use crate::gateway::facts::{Attachment, Placed, Row, TranslatedRoute};
+use crate::gateway::facts::{Attachment, Placed, RouteKey, Row, TranslatedRoute};
 use crate::gateway::view::View;
 use crate::status::{
     Condition, ConditionType, Detail, Facts, ParentFacts, Reason, Rejection, Report, joined,
 };
 
-/// The kind of the routes that attach.
-const KIND: &str = "HTTPRoute";
-
 /// Attaches a route to the listeners that it names, and tells how that went; `None` if it is not a route of ours.
-pub(crate) fn attach(view: &impl View, key: &NamespacedName) -> Option<Attachment> {
-    let route = view.object::<HttpRoute>(key)?;
+pub(crate) fn attach(view: &impl View, key: &RouteKey) -> Option<Attachment> {
+    let route = view.route_object(key)?;
     let translated = view.route(key);
     let mut all_rows = BTreeSet::new();
     let mut parents = Vec::new();
     for (index, parent) in route.parent_refs.iter().enumerate() {
         let field = format!("spec.parentRefs[{index}]");
-        let gateway = parent_gateway(parent, &key.namespace);
+        let gateway = parent_gateway(parent, &key.name.namespace);
         let placed = gateway.as_ref().and_then(|gateway| view.placement(gateway));
         let (Some(placed), Some(translated)) = (placed, &translated) else {
             let rejection = class::nobodys_parent(view, parent, gateway.as_ref());
@@ -63,7 +59,7 @@ pub(crate) fn attach(view: &impl View, key: &NamespacedName) -> Option<Attachmen
     }
     parents.shrink_to_fit();
     let report = (!parents.is_empty()).then(|| Report {
-        object: ObjectRef::namespaced(gateway_api::GROUP, KIND, &key.namespace, &key.name),
+        object: key.to_ref(),
         generation: route.metadata.generation.unwrap_or_default(),
         facts: Facts::Route(parents),
     });
@@ -117,9 +113,8 @@ fn at_parent(rejection: &Rejection, field: &str) -> Condition {
 }
 
 /// The parents of a route about which nothing is known.
-pub(crate) fn parents_without_conditions(route: &HttpRoute) -> Vec<ParentFacts> {
-    let parents = route.parent_refs.iter();
-    parents.map(|parent| ParentFacts { parent_ref: parent.clone(), conditions: Vec::new() }).collect()
+pub(crate) fn parents_without_conditions(parents: &[ParentRef]) -> Vec<ParentFacts> {
+    parents.iter().map(|parent| ParentFacts { parent_ref: parent.clone(), conditions: Vec::new() }).collect()
 }
 
 /// The Gateway that a parentRef means; `None` if it means something else.
@@ -136,7 +131,7 @@ fn rows(
     view: &impl View,
     placed: &Placed,
     parent: &ParentRef,
-    route: &NamespacedName,
+    route: &RouteKey,
     hostnames: &[Hostname],
 ) -> Result<Vec<Row>, Rejection> {
     let gateway = &placed.gateway;
@@ -152,11 +147,12 @@ fn rows(
         let field = if parent.section_name.is_some() { "sectionName" } else { "port" };
         return Err(Rejection::at(Reason::NoMatchingParent, field, text));
     }
+    let (kind, namespace) = (route.kind.info().kind, &route.name.namespace);
     let is_allowed = |listener: &&Listener| {
-        is_kind_allowed(listener, KIND) && is_namespace_allowed(view, gateway, listener, &route.namespace)
+        is_kind_allowed(listener, kind) && is_namespace_allowed(view, gateway, listener, namespace)
     };
     let is_unusable =
-        meant.iter().all(|listener| listener.rejected.is_some() && !is_kind_allowed(listener, KIND));
+        meant.iter().all(|listener| listener.rejected.is_some() && !is_kind_allowed(listener, kind));
     let allowed: Vec<_> = meant.into_iter().filter(is_allowed).collect();
     if allowed.is_empty() && is_unusable {
         let object = ObjectRef::namespaced(gateway_api::GROUP, "Gateway", &gateway.namespace, &gateway.name);
@@ -165,9 +161,8 @@ fn rows(
     }
     if allowed.is_empty() {
         let text = format!(
-            "no listener of Gateway {gateway} allows {KIND} from namespace {}; the Gateway's \
-             spec.listeners[].allowedRoutes decides, and by default allows its own namespace only",
-            route.namespace
+            "no listener of Gateway {gateway} allows {kind} from namespace {namespace}; the Gateway's \
+             spec.listeners[].allowedRoutes decides, and by default allows its own namespace only"
         );
         return Err(Rejection::new(Reason::NotAllowedByListeners, text));
     }
@@ -179,6 +174,7 @@ fn rows(
             common_hostnames(&listener.hostname, hostnames).map(move |(original, effective)| Row {
                 gateway: gateway.clone(),
                 listener: listener.name.clone(),
+                port: listener.port.filter(|_| is_served),
                 table: listener.table.clone().filter(|_| is_served),
                 effective,
                 original,

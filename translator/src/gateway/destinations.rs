@@ -1,23 +1,27 @@
 //! Backend references of a rule → destinations of the IR.
 
-use crds::gateway_api::{self as api, HttpRule as Rule, part};
-use crds::{NamespacedName, ObjectKey};
-use ir::{Destination, RouteMatch, Target};
+use crds::gateway_api::{self as api, Rule, part};
+use crds::{Kind, ObjectKey};
+use ir::{Destination, DirectResponse, RouteMatch, Target};
 
 use super::backend::{self, BackendRef};
 use super::filter::{self, Filters};
 use super::policy::{self, Applied, Level, RoutePolicies, Variant, Wanted};
 use crate::gateway::facts::{
-    BackendFace, BackendKey, PolicyEffect, PolicyFact, RULE_BROKEN, TranslatedRoute,
+    BackendFace, BackendKey, BackendProtocol, CALL_BROKEN, PolicyEffect, PolicyFact, RULE_BROKEN, RouteKey,
+    TranslatedRoute,
 };
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
 use crate::status::{Reason, Rejection};
 
+/// The largest weight of a backend (Gateway API, `BackendRef.weight`).
+const MAX_WEIGHT: u32 = 1_000_000;
+
 /// One rule on its way into the IR.
 pub(super) struct RuleTranslator<'a, V> {
     pub(super) view: &'a V,
-    pub(super) key: &'a NamespacedName,
+    pub(super) key: &'a RouteKey,
     pub(super) field: String,
     /// The policies of the route.
     pub(super) policies: &'a RoutePolicies,
@@ -27,23 +31,23 @@ pub(super) struct RuleTranslator<'a, V> {
 
 impl<V: View> RuleTranslator<'_, V> {
     /// Where the requests of a rule go, to which these policies apply.
-    pub(super) fn destinations(
+    pub(super) fn destinations<M>(
         &self,
-        rule: &Rule,
+        rule: &Rule<M>,
         chain: &[Applied],
         out: &mut TranslatedRoute,
     ) -> Destinations {
         let mut destinations = Destinations::default();
         for (index, backend_ref) in rule.backend_refs.iter().enumerate() {
             let field = format!("{}.backendRefs[{index}]", self.field);
-            let weight = u32::try_from(backend_ref.weight.unwrap_or(1)).unwrap_or_default();
+            let weight = weight(backend_ref, &field).unwrap_or_default();
             let filters = filter::read_backend(&backend_ref.filters, &format!("{field}.filters"));
             let filters = filters.and_then(|filters| {
                 let chain = self.chain_of(&filters, chain, &field, out)?;
                 let mirrors = self.mirrors(&filters, out)?;
                 Ok((filters, chain, mirrors))
             });
-            let resolved = self.resolve(backend_ref, out);
+            let resolved = resolve(self.view, self.key, backend_ref, out);
             // Also where the other is wrong: everything that is wrong is told.
             let (face, filters) = (
                 resolved.map_err(|error| out.ref_errors.push(error.under(&field))).ok(),
@@ -69,7 +73,8 @@ impl<V: View> RuleTranslator<'_, V> {
                 Some((target, filters))
             });
             // This share alone is answered with an error: the others are as they should be.
-            let (target, filters) = made.unwrap_or((Target::Respond(RULE_BROKEN), Filters::default()));
+            let (target, filters) =
+                made.unwrap_or((Target::Respond(broken_answer(self.key)), Filters::default()));
             if weight > 0 {
                 destinations.list.push((Destination { weight, target }, filters));
             }
@@ -86,11 +91,12 @@ impl<V: View> RuleTranslator<'_, V> {
     ) -> Result<Vec<Applied>, Rejection> {
         let mut found = Vec::new();
         for (field, reference) in &filters.extensions {
-            let face = policy::of_filter(self.view, &self.key.namespace, reference).map_err(|rejection| {
-                let rejection = rejection.within(field);
-                out.ref_errors.push(rejection.clone());
-                rejection
-            })?;
+            let face =
+                policy::of_filter(self.view, &self.key.name.namespace, reference).map_err(|rejection| {
+                    let rejection = rejection.within(field);
+                    out.ref_errors.push(rejection.clone());
+                    rejection
+                })?;
             found.push(Applied { level, face });
         }
         Ok(found)
@@ -174,32 +180,48 @@ impl<V: View> RuleTranslator<'_, V> {
         });
         out.policies.extend(facts);
     }
+}
 
-    /// The backend that a reference means.
-    pub(super) fn resolve(
-        &self,
-        backend_ref: &part::BackendRef,
-        out: &mut TranslatedRoute,
-    ) -> Result<BackendFace, Rejection> {
-        let reference = BackendRef {
-            group: backend_ref.group.as_deref().unwrap_or_default(),
-            kind: backend_ref.kind.as_deref().unwrap_or("Service"),
-            namespace: backend_ref.namespace.as_deref().unwrap_or(&self.key.namespace),
-            name: &backend_ref.name,
-            port: backend_ref.port,
-        };
-        let referrer = Party::new(api::GROUP, "HTTPRoute", &self.key.namespace);
-        let backend = backend::meant(self.view, &referrer, &reference)?;
-        let face = self.view.backend_face(&backend);
-        out.named.push(face.as_ref().map_or(backend, |face| face.key.clone()));
-        face
-    }
+/// The backend that a reference of a route means; the route notes that it names it.
+pub(super) fn resolve(
+    view: &impl View,
+    route: &RouteKey,
+    backend_ref: &part::BackendRef,
+    out: &mut TranslatedRoute,
+) -> Result<BackendFace, Rejection> {
+    let namespace = &route.name.namespace;
+    let reference = BackendRef {
+        group: backend_ref.group.as_deref().unwrap_or_default(),
+        kind: backend_ref.kind.as_deref().unwrap_or("Service"),
+        namespace: backend_ref.namespace.as_deref().unwrap_or(namespace),
+        name: &backend_ref.name,
+        port: backend_ref.port,
+    };
+    let referrer = Party::new(api::GROUP, route.kind.info().kind, namespace);
+    let backend = backend::meant(view, &referrer, &reference, BackendProtocol::of_route(route.kind))?;
+    let face = view.backend_face(&backend);
+    out.named.push(face.as_ref().map_or(backend, |face| face.key.clone()));
+    face
+}
+
+/// The weight of a backend.
+pub(super) fn weight(backend_ref: &part::BackendRef, field: &str) -> Result<u32, Rejection> {
+    let weight = backend_ref.weight.unwrap_or(1);
+    u32::try_from(weight).ok().filter(|weight| *weight <= MAX_WEIGHT).ok_or_else(|| {
+        let text = format!("is not from 0 to {MAX_WEIGHT}");
+        Rejection::at(Reason::UnsupportedValue, format!("{field}.weight"), text)
+    })
+}
+
+/// What requests of a route are answered with that cannot be carried out.
+pub(super) fn broken_answer(route: &RouteKey) -> DirectResponse {
+    if route.kind == Kind::GrpcRoute { CALL_BROKEN } else { RULE_BROKEN }
 }
 
 /// A backend, for a message.
 fn describe(backend: &BackendKey) -> String {
     match backend {
-        BackendKey::Service(name, _) => format!("Service {name}"),
+        BackendKey::Service(name, ..) => format!("Service {name}"),
         BackendKey::Object(object) => object.to_ref().to_string(),
     }
 }

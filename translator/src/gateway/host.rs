@@ -62,7 +62,8 @@ pub(crate) fn entries(view: &impl View, key: &Arc<HostKey>, route: &RouteKey) ->
             hostname: original.clone(),
             matches: ordered.precedence,
             created: served.route.created,
-            route: route.clone(),
+            route: route.name.clone(),
+            kind: route.kind,
             rule: ordered.rule,
             rule_match: ordered.rule_match,
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ai_config::MODEL_HEADER;
+use crds::gateway_api::part::NamedMatch;
 use crds::gateway_api::{HttpMatch as Match, HttpMethod as Method, PathMatchType as PathType};
 use crds::header;
 use ir::{HeaderMatch, PathMatch, Precedence, QueryParamMatch, RouteMatch, StringMatch};
@@ -56,7 +57,7 @@ pub(crate) struct Guard {
 }
 
 /// What is wrong with a part of a match.
-enum Problem {
+pub(super) enum Problem {
     /// It is not understood.
     Unknown(Detail),
     /// It needs the AI engine, which is not there.
@@ -74,34 +75,63 @@ pub(crate) struct Checks<'a> {
     pub ai_engine: &'a AiEngine,
 }
 
+impl BadMatch {
+    /// Not even the path is known.
+    pub(super) fn unknown_path(reason: Reason, detail: Detail) -> Self {
+        Self { reason, details: vec![detail], guard: None }
+    }
+}
+
+/// A match of a rule of requests, of whichever kind of route.
+pub(super) trait RequestMatch {
+    /// What a rule without matches takes.
+    fn every() -> RouteMatch;
+
+    /// Reads it.
+    fn read(&self, field: &str, checks: Checks<'_>) -> Result<RouteMatch, BadMatch>;
+
+    /// The precedence of what was read of it.
+    fn precedence(&self, read: &RouteMatch) -> Precedence;
+
+    /// How many headers and how many parameters of the query it names.
+    fn counts(&self) -> (usize, usize);
+}
+
 impl Checks<'_> {
-    fn regex(self, text: &str) -> Result<(), String> {
+    pub(super) fn regex(self, text: &str) -> Result<(), String> {
         if self.are_on { validate::regex(text) } else { Ok(()) }
     }
 }
 
-/// Reads one match.
-pub(crate) fn read(spec: &Match, field: &str, checks: Checks<'_>) -> Result<RouteMatch, BadMatch> {
-    let path = path(spec, &format!("{field}.path"), checks).map_err(|detail| BadMatch {
-        reason: Reason::UnsupportedValue,
-        details: vec![detail],
-        guard: None,
-    })?;
+impl RequestMatch for Match {
+    fn every() -> RouteMatch {
+        RouteMatch::default()
+    }
+
+    fn read(&self, field: &str, checks: Checks<'_>) -> Result<RouteMatch, BadMatch> {
+        read(self, field, checks)
+    }
+
+    fn precedence(&self, read: &RouteMatch) -> Precedence {
+        read.precedence()
+    }
+
+    fn counts(&self) -> (usize, usize) {
+        (self.headers.len(), self.query_params.len())
+    }
+}
+
+fn read(spec: &Match, field: &str, checks: Checks<'_>) -> Result<RouteMatch, BadMatch> {
+    let path = path(spec, &format!("{field}.path"), checks)
+        .map_err(|detail| BadMatch::unknown_path(Reason::UnsupportedValue, detail))?;
     let mut problems = Vec::new();
     let method = spec.method.as_ref().map(method_name);
     if spec.method == Some(Method::Connect) {
         let text = "no listener takes CONNECT requests";
         problems.push(Problem::Never(Detail::at(format!("{field}.method"), text)));
     }
-    let (mut headers, mut query_params) = (BTreeMap::new(), BTreeMap::new());
-    for (index, header) in spec.headers.iter().enumerate() {
-        let field = format!("{field}.headers[{index}]");
-        match read_header(&header.name, &header.value, header.is_regex, &field, checks) {
-            // The specification: of entries with the same name the first counts.
-            Ok((name, value)) => drop(headers.entry(name).or_insert(value)),
-            Err(problem) => problems.push(problem),
-        }
-    }
+    let headers = headers(&spec.headers, field, checks, &mut problems);
+    let mut query_params = BTreeMap::new();
     for (index, param) in spec.query_params.iter().enumerate() {
         let field = format!("{field}.queryParams[{index}]");
         match read_param(&param.name, &param.value, param.is_regex, &field, checks) {
@@ -112,13 +142,42 @@ pub(crate) fn read(spec: &Match, field: &str, checks: Checks<'_>) -> Result<Rout
     let matches = RouteMatch {
         path,
         method,
-        headers: headers.into_iter().map(|(name, value)| HeaderMatch { name, value }).collect(),
+        headers,
         query_params: query_params.into_iter().map(|(name, value)| QueryParamMatch { name, value }).collect(),
+        is_grpc: false,
     };
+    unless_problems(spec, matches, problems)
+}
+
+/// Reads the headers of a match; what is wrong with them goes to `problems`.
+pub(super) fn headers(
+    specs: &[NamedMatch],
+    field: &str,
+    checks: Checks<'_>,
+    problems: &mut Vec<Problem>,
+) -> Vec<HeaderMatch> {
+    let mut headers = BTreeMap::new();
+    for (index, header) in specs.iter().enumerate() {
+        let field = format!("{field}.headers[{index}]");
+        match read_header(&header.name, &header.value, header.is_regex, &field, checks) {
+            // The specification: of entries with the same name the first counts.
+            Ok((name, value)) => drop(headers.entry(name).or_insert(value)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    headers.into_iter().map(|(name, value)| HeaderMatch { name, value }).collect()
+}
+
+/// What was read of a match, if nothing is wrong with it.
+pub(super) fn unless_problems(
+    spec: &impl RequestMatch,
+    matches: RouteMatch,
+    problems: Vec<Problem>,
+) -> Result<RouteMatch, BadMatch> {
     if problems.is_empty() { Ok(matches) } else { Err(bad_match(spec, matches, problems)) }
 }
 
-fn bad_match(spec: &Match, matches: RouteMatch, problems: Vec<Problem>) -> BadMatch {
+fn bad_match(spec: &impl RequestMatch, matches: RouteMatch, problems: Vec<Problem>) -> BadMatch {
     let is_never = problems.iter().any(|problem| matches!(problem, Problem::Never(_)));
     let lacks_engine = problems.iter().any(|problem| matches!(problem, Problem::NoEngine(_)));
     let reason = if lacks_engine { Reason::AiEngineUnavailable } else { Reason::UnsupportedValue };
@@ -126,7 +185,8 @@ fn bad_match(spec: &Match, matches: RouteMatch, problems: Vec<Problem>) -> BadMa
         Problem::Unknown(detail) | Problem::NoEngine(detail) | Problem::Never(detail) => detail,
     });
     let guard = (!is_never).then(|| {
-        let precedence = matches.precedence().with_counts(spec.headers.len(), spec.query_params.len());
+        let (headers, query_params) = spec.counts();
+        let precedence = spec.precedence(&matches).with_counts(headers, query_params);
         Box::new(Guard { matches, precedence })
     });
     BadMatch { reason, details: details.collect(), guard }

@@ -1,70 +1,59 @@
-//! HTTPRoute → routes of the IR.
+//! HTTPRoute and GRPCRoute → routes of the IR: they differ in their matches alone.
 
-use crds::NamespacedName;
-use crds::core::Time;
-use crds::gateway_api::{HttpRoute, HttpRule as Rule};
-use ir::{Forward, Hostname, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
+use crds::gateway_api::{Route, Rule};
+use crds::{Kind, RouteParts};
+use ir::{Forward, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
 
-use super::destinations::{Destinations, RuleTranslator, is_error, with_rewrite};
+use super::destinations::{Destinations, RuleTranslator, broken_answer, is_error, weight, with_rewrite};
 use super::filter::{self, Filters};
-use super::http_match::{self, BadMatch, Checks, Guard};
+use super::http_match::{BadMatch, Checks, Guard, RequestMatch};
 use super::mirror::Mirrors;
 use super::model_list::ModelLists;
 use super::policy::{Applied, Level, RoutePolicies, Variant};
 use super::retry;
-use super::time_limits::{self, Limits};
-use super::validate;
-use crate::gateway::facts::{
-    ByPlace, OrderedRoute, Place, RULE_BROKEN, RouteContent, TranslatedRoute, Varying,
-};
+use super::route;
+use super::time_limits::{self, Defaults, Limits};
+use crate::gateway::facts::{ByPlace, OrderedRoute, Place, RouteContent, RouteKey, TranslatedRoute, Varying};
 use crate::gateway::view::View;
-use crate::status::{Detail, Reason, Rejection};
+use crate::status::{Reason, Rejection};
 use crate::xds;
 
-/// The largest weight of a backend (Gateway API, `BackendRef.weight`).
-const MAX_WEIGHT: i32 = 1_000_000;
-
-/// The hostnames of an HTTPRoute; those that are no hostnames are left out and reported.
-fn hostnames(route: &HttpRoute) -> (Vec<Hostname>, Vec<Detail>) {
-    let written = route.hostnames.iter().enumerate();
-    let parsed = written.map(|(index, text)| {
-        validate::hostname(text).map_err(|error| Detail::at(format!("spec.hostnames[{index}]"), error))
-    });
-    let (good, bad): (Vec<_>, Vec<_>) = parsed.partition(Result::is_ok);
-    (good.into_iter().flatten().collect(), bad.into_iter().filter_map(Result::err).collect())
-}
-
-/// When an object was made, in nanoseconds since 1970, which fit in until the year 2262.
-pub(super) fn creation(time: Option<&Time>) -> Option<i64> {
-    let nanoseconds = time?.0.as_nanosecond();
-    Some(i64::try_from(nanoseconds).unwrap_or(if nanoseconds < 0 { i64::MIN } else { i64::MAX }))
-}
-
 /// Translates every rule.
-pub(crate) fn translate(view: &impl View, key: &NamespacedName, route: &HttpRoute) -> TranslatedRoute {
+pub(super) fn translate<M: RequestMatch>(
+    view: &impl View,
+    key: &RouteKey,
+    route: &Route<M>,
+) -> TranslatedRoute {
     translate_as(view, key, route, |action| action)
 }
 
 /// The same with nothing but errors for answers, for a proxy that refuses the route as it is.
-pub(crate) fn answering_errors(view: &impl View, key: &NamespacedName, route: &HttpRoute) -> TranslatedRoute {
-    let is_broken = |action: Action| Action { is_broken: action.is_broken, ..Action::broken() };
+pub(super) fn answering_errors<M: RequestMatch>(
+    view: &impl View,
+    key: &RouteKey,
+    route: &Route<M>,
+) -> TranslatedRoute {
+    let is_broken = |action: Action| Action { is_broken: action.is_broken, ..Action::broken(key) };
     TranslatedRoute { backends: Vec::new(), ..translate_as(view, key, route, is_broken) }
 }
 
-fn translate_as(
+fn translate_as<M: RequestMatch>(
     view: &impl View,
-    key: &NamespacedName,
-    route: &HttpRoute,
+    key: &RouteKey,
+    route: &Route<M>,
     what: impl Fn(Action) -> Action,
 ) -> TranslatedRoute {
-    let (hostnames, hostname_errors) = hostnames(route);
-    let created = creation(route.metadata.creation_timestamp.as_ref());
-    let mut translated =
-        TranslatedRoute { hostnames, hostname_errors, created, ..TranslatedRoute::default() };
-    let default_rule = [Rule::default()];
+    let parts = RouteParts {
+        metadata: &route.metadata,
+        parent_refs: &route.parent_refs,
+        hostnames: &route.hostnames,
+    };
+    let mut translated = route::begun(parts);
+    let default_rule = [Rule::<M>::default()];
     let rules = if route.rules.is_empty() { default_rule.as_slice() } else { &route.rules };
-    let policies = RoutePolicies::of(view, key, route);
+    let policies = RoutePolicies::of(view, key, parts);
     let mut broken_rules = 0;
+    let kind = key.kind.info().kind.to_ascii_lowercase();
     let mut models = ModelLists::default();
     for (index, rule) in rules.iter().enumerate() {
         let mut is_broken = true;
@@ -76,14 +65,16 @@ fn translate_as(
                 let action = what(action);
                 is_broken &= action.is_broken;
                 let route = RouteIr {
-                    name: RouteName::http_route(&key.namespace, &key.name, index, rule_match),
+                    name: RouteName::of_match(&kind, &key.name.namespace, &key.name.name, index, rule_match),
                     matches: read.matches,
                     request_headers: action.request_headers,
                     response_headers: action.response_headers,
                     cors: action.cors,
                     action: action.action,
                 };
-                models.add(&route);
+                if key.kind == Kind::HttpRoute {
+                    models.add(&route);
+                }
                 ordered(route, (index, rule_match), read.precedence)
             });
             (variant.place.clone(), routes.collect())
@@ -94,7 +85,7 @@ fn translate_as(
     }
     for (index, list) in models.into_lists().into_iter().enumerate() {
         let route = RouteIr {
-            name: RouteName::models(&key.namespace, &key.name, index),
+            name: RouteName::models(&key.name.namespace, &key.name.name, index),
             matches: list.matches,
             request_headers: ir::HeaderModifier::default(),
             response_headers: ir::HeaderModifier::default(),
@@ -149,19 +140,19 @@ struct Action {
 }
 
 impl Action {
-    fn broken() -> Self {
+    fn broken(route: &RouteKey) -> Self {
         Self {
             request_headers: ir::HeaderModifier::default(),
             response_headers: ir::HeaderModifier::default(),
             cors: None,
-            action: RouteAction::Respond(RULE_BROKEN),
+            action: RouteAction::Respond(broken_answer(route)),
             is_broken: true,
         }
     }
 
-    fn broken_by(rejection: Rejection, out: &mut TranslatedRoute) -> Self {
+    fn broken_by(rejection: Rejection, route: &RouteKey, out: &mut TranslatedRoute) -> Self {
         out.broken.push(rejection);
-        Self::broken()
+        Self::broken(route)
     }
 }
 
@@ -181,29 +172,27 @@ struct ReadMatch {
     is_guard: bool,
 }
 
-impl ReadMatch {
-    fn whole(matches: RouteMatch) -> Self {
-        Self { precedence: matches.precedence(), matches, is_guard: false }
-    }
-}
-
 impl<V: View> RuleTranslator<'_, V> {
     /// The matches of the rule, each with what is done. A match that is not understood answers 500 for the
     /// requests that it may have meant; if not even its path is known, it is dropped, since nobody knows
     /// which requests it meant. A rule whose filters cannot be carried out answers 500, since without them
     /// it would do what nobody asked for.
-    fn translate(&self, rule: &Rule, out: &mut TranslatedRoute) -> Vec<(usize, ReadMatch, Action)> {
+    fn translate<M: RequestMatch>(
+        &self,
+        rule: &Rule<M>,
+        out: &mut TranslatedRoute,
+    ) -> Vec<(usize, ReadMatch, Action)> {
         let matches = self.matches(rule, out);
         let (chain, prepared) = self.prepare(rule, out);
         let destinations = self.destinations(rule, &chain, out);
         let mut actions = Vec::new();
         for (index, read) in matches {
             let action = match &prepared {
-                _ if read.is_guard => Action::broken(),
+                _ if read.is_guard => Action::broken(self.key),
                 Ok(prepared) => self
                     .action(prepared, &destinations, &read.matches)
-                    .unwrap_or_else(|rejection| Action::broken_by(rejection, out)),
-                Err(rejection) => Action::broken_by(rejection.clone(), out),
+                    .unwrap_or_else(|rejection| Action::broken_by(rejection, self.key, out)),
+                Err(rejection) => Action::broken_by(rejection.clone(), self.key, out),
             };
             actions.push((index, read, action));
         }
@@ -216,15 +205,19 @@ impl<V: View> RuleTranslator<'_, V> {
         actions
     }
 
-    fn matches(&self, rule: &Rule, out: &mut TranslatedRoute) -> Vec<(usize, ReadMatch)> {
+    fn matches<M: RequestMatch>(&self, rule: &Rule<M>, out: &mut TranslatedRoute) -> Vec<(usize, ReadMatch)> {
         if rule.matches.is_empty() {
-            return vec![(0, ReadMatch::whole(RouteMatch::default()))];
+            let every = M::every();
+            return vec![(0, ReadMatch { precedence: every.precedence(), matches: every, is_guard: false })];
         }
         let settings = self.view.settings();
         let checks = Checks { are_on: !settings.test_hooks.unchecked_values, ai_engine: &settings.ai_engine };
         let read = rule.matches.iter().enumerate().filter_map(|(index, spec)| {
-            match http_match::read(spec, &format!("{}.matches[{index}]", self.field), checks) {
-                Ok(matches) => Some((index, ReadMatch::whole(matches))),
+            match spec.read(&format!("{}.matches[{index}]", self.field), checks) {
+                Ok(matches) => {
+                    let precedence = spec.precedence(&matches);
+                    Some((index, ReadMatch { matches, precedence, is_guard: false }))
+                }
                 Err(BadMatch { reason, details, guard }) => {
                     out.broken.extend(details.into_iter().map(|detail| Rejection { reason, detail }));
                     guard.map(|guard| {
@@ -238,7 +231,11 @@ impl<V: View> RuleTranslator<'_, V> {
     }
 
     /// What does not depend on the match, and the policies of the rule as far as they are known.
-    fn prepare(&self, rule: &Rule, out: &mut TranslatedRoute) -> (Vec<Applied>, Result<Prepared, Rejection>) {
+    fn prepare<M>(
+        &self,
+        rule: &Rule<M>,
+        out: &mut TranslatedRoute,
+    ) -> (Vec<Applied>, Result<Prepared, Rejection>) {
         let mut chain: Vec<_> = self.policies.of_rule(self.variant, rule.name.as_deref()).collect();
         let prepared = self.read_rule(rule).and_then(|mut prepared| {
             chain.extend(self.of_filters(&prepared.filters, Level::RuleFilter, out)?);
@@ -255,18 +252,14 @@ impl<V: View> RuleTranslator<'_, V> {
     }
 
     /// What the rule says by itself.
-    fn read_rule(&self, rule: &Rule) -> Result<Prepared, Rejection> {
+    fn read_rule<M>(&self, rule: &Rule<M>) -> Result<Prepared, Rejection> {
         let field = &self.field;
-        if rule.session_persistence.is_some() {
+        if rule.has_session_persistence {
             let field = format!("{field}.sessionPersistence");
             return Err(Rejection::at(Reason::UnsupportedValue, field, "is not supported"));
         }
         for (index, backend) in rule.backend_refs.iter().enumerate() {
-            if backend.weight.is_some_and(|weight| !(0..=MAX_WEIGHT).contains(&weight)) {
-                let field = format!("{field}.backendRefs[{index}].weight");
-                let text = format!("is not from 0 to {MAX_WEIGHT}");
-                return Err(Rejection::at(Reason::UnsupportedValue, field, text));
-            }
+            weight(backend, &format!("{field}.backendRefs[{index}]"))?;
         }
         let filters = filter::read(&rule.filters, &format!("{field}.filters"))?;
         if filters.is_redirect() && !rule.backend_refs.is_empty() {
@@ -293,7 +286,7 @@ impl<V: View> RuleTranslator<'_, V> {
             .iter()
             .all(|(destination, _)| destination.weight == 0 || is_error(destination))
         {
-            RouteAction::Respond(RULE_BROKEN)
+            RouteAction::Respond(broken_answer(self.key))
         } else {
             let mut list = Vec::with_capacity(destinations.list.len());
             for (destination, filters) in &destinations.list {
@@ -304,7 +297,12 @@ impl<V: View> RuleTranslator<'_, V> {
                 let field = format!("{}.retry", self.field);
                 return Err(Rejection::at(Reason::UnsupportedValue, field, text));
             }
-            let timeouts = limits.timeouts(destinations.any_ai, self.view.settings().stream_idle_timeout);
+            let defaults = match (destinations.any_ai, self.key.kind) {
+                (true, _) => Defaults::Ai,
+                (false, Kind::GrpcRoute) => Defaults::Calls,
+                (false, _) => Defaults::Requests,
+            };
+            let timeouts = limits.timeouts(defaults, self.view.settings().stream_idle_timeout);
             RouteAction::Forward(Forward {
                 destinations: list,
                 rewrite: filters.rewrite(&matched.path).map_err(at_rule)?,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use ir::{GatewayName, InfraPort, ProxyInfra};
+use ir::{GatewayName, InfraPort, PortProtocol, ProxyInfra};
 use sha2::{Digest as _, Sha256};
 
+use super::listener::ListenerProtocol;
 use crate::gateway::facts::{GatewayFace, Placed};
 
 /// The class of which users find the proxy of Gateway `NAME` under the name `gloo-proxy-NAME`.
@@ -19,10 +20,12 @@ const LONGEST_NAME: usize = 63;
 /// The proxy of a Gateway.
 pub(crate) fn proxy_infra(name: &GatewayName, face: &GatewayFace, placed: &Placed) -> ProxyInfra {
     let (gateway, addresses, listeners) = (&face.gateway, &placed.addresses, &placed.listeners);
-    let mut ports: BTreeMap<u16, String> = BTreeMap::new();
+    let mut ports: BTreeMap<(u16, PortProtocol), String> = BTreeMap::new();
     for listener in listeners.iter().filter(|listener| listener.is_served()) {
         if let Some(port) = listener.port {
-            ports.entry(port).or_insert_with(|| listener.spec.name.clone());
+            let is_udp = listener.protocol == Some(ListenerProtocol::Udp);
+            let protocol = if is_udp { PortProtocol::Udp } else { PortProtocol::Tcp };
+            ports.entry((port, protocol)).or_insert_with(|| listener.spec.name.clone());
         }
     }
     let infrastructure = gateway.spec.infrastructure.as_ref();
@@ -34,7 +37,10 @@ pub(crate) fn proxy_infra(name: &GatewayName, face: &GatewayFace, placed: &Place
         is_being_deleted: gateway.metadata.deletion_timestamp.is_some(),
         addresses: if unspecified { Vec::new() } else { addresses.clone() },
         wanted_address: face.wanted.ips.first().copied(),
-        ports: ports.into_iter().map(|(port, listener)| InfraPort { port, listener }).collect(),
+        ports: ports
+            .into_iter()
+            .map(|((port, protocol), listener)| InfraPort { port, protocol, listener })
+            .collect(),
         labels: infrastructure.and_then(|i| i.labels.clone()).unwrap_or_default(),
         annotations: infrastructure.and_then(|i| i.annotations.clone()).unwrap_or_default(),
     }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crds::Kind;
 use crds::gateway_api::gateways::GatewayListenersTlsMode as TlsMode;
 use crds::gateway_api::{self, Gateway, gateways};
 use ir::{Hostname, RouteTableId};
@@ -53,6 +54,10 @@ pub(crate) enum ListenerProtocol {
     TlsTerminate,
     /// Anything in TLS, which ends at a backend.
     TlsPassthrough,
+    /// Connections of any kind.
+    Tcp,
+    /// Datagrams.
+    Udp,
 }
 
 /// What protocols have to have in common on one port.
@@ -60,6 +65,8 @@ pub(crate) enum ListenerProtocol {
 enum Family {
     /// A request says which listener it is for.
     Plain,
+    /// Nothing says it: there is one listener.
+    Bytes,
     /// The server name of the handshake says which listener a connection is for.
     Tls,
 }
@@ -80,8 +87,10 @@ impl ListenerProtocol {
             }
             ("TLS", TlsMode::Terminate) => Ok(Self::TlsTerminate),
             ("TLS", TlsMode::Passthrough) => Ok(Self::TlsPassthrough),
+            ("TCP", _) => Ok(Self::Tcp),
+            ("UDP", _) => Ok(Self::Udp),
             (other, _) => {
-                let text = format!("{other:?} is not supported yet; HTTP, HTTPS and TLS are");
+                let text = format!("{other:?} is not supported; HTTP, HTTPS, TLS, TCP and UDP are");
                 Err(Rejection::at(Reason::UnsupportedProtocol, "protocol", text))
             }
         }
@@ -95,17 +104,20 @@ impl ListenerProtocol {
     fn family(self) -> Family {
         match self {
             Self::Http => Family::Plain,
+            Self::Tcp | Self::Udp => Family::Bytes,
             Self::Https | Self::TlsTerminate | Self::TlsPassthrough => Family::Tls,
         }
     }
 
     /// The kinds of routes that it can carry.
     fn kinds(self) -> Vec<(String, String)> {
-        let kind = match self {
-            Self::Http | Self::Https => "HTTPRoute",
-            Self::TlsTerminate | Self::TlsPassthrough => "TLSRoute",
+        let kinds: &[Kind] = match self {
+            Self::Http | Self::Https => &[Kind::HttpRoute, Kind::GrpcRoute],
+            Self::TlsTerminate | Self::TlsPassthrough => &[Kind::TlsRoute],
+            Self::Tcp => &[Kind::TcpRoute],
+            Self::Udp => &[Kind::UdpRoute],
         };
-        vec![(gateway_api::GROUP.to_owned(), kind.to_owned())]
+        kinds.iter().map(|kind| (kind.info().group.to_owned(), kind.info().kind.to_owned())).collect()
     }
 }
 
@@ -136,8 +148,17 @@ impl Listener {
         } else if port.is_none() {
             let text = format!("{} is not a port number", spec.port);
             Some(Rejection::at(Reason::Invalid, "port", text))
-        } else if spec.tls.is_some() && protocol == Ok(ListenerProtocol::Http) {
-            Some(Rejection::at(Reason::UnsupportedValue, "tls", "an HTTP listener has none"))
+        } else if spec.tls.is_some()
+            && matches!(protocol, Ok(ListenerProtocol::Http | ListenerProtocol::Tcp | ListenerProtocol::Udp))
+        {
+            let article = if spec.protocol == "HTTP" { "an" } else { "a" };
+            let text = format!("{article} {} listener has none", spec.protocol);
+            Some(Rejection::at(Reason::UnsupportedValue, "tls", text))
+        } else if hostname != Hostname::Any
+            && matches!(protocol, Ok(ListenerProtocol::Tcp | ListenerProtocol::Udp))
+        {
+            let text = format!("a {} listener has none", spec.protocol);
+            Some(Rejection::at(Reason::UnsupportedValue, "hostname", text))
         } else {
             tls::refused_options(spec)
         };
@@ -252,15 +273,17 @@ fn allowed_kinds(
 /// Listeners on one port must speak one protocol and have distinct hostnames; all that clash lose
 /// (Gateway API, `GatewaySpec`, field `listeners`).
 ///
-/// A listener that is not valid anyway takes nothing from another.
+/// A listener that is not valid anyway takes nothing from another, and a UDP port is another port than the TCP port of the
+/// same number.
 fn find_conflicts(listeners: &mut [Listener]) {
-    let mut by_port: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
+    let mut by_port: BTreeMap<(i32, bool), Vec<usize>> = BTreeMap::new();
     for (index, listener) in listeners.iter().enumerate().filter(|(_, listener)| listener.rejected.is_none())
     {
-        by_port.entry(listener.spec.port).or_default().push(index);
+        let is_udp = listener.protocol == Some(ListenerProtocol::Udp);
+        by_port.entry((listener.spec.port, is_udp)).or_default().push(index);
     }
     let mut found = Vec::new();
-    for (port, indexes) in by_port {
+    for ((port, _), indexes) in by_port {
         let same_port: Vec<_> =
             indexes.iter().filter_map(|&index| Some((index, listeners.get(index)?))).collect();
         let families = same_port.iter().filter_map(|(_, listener)| listener.protocol);

@@ -3,7 +3,7 @@
 use crds::gateway_api::part::RequestMirror;
 use ir::{Clusters, Mirror, Rewrite};
 
-use super::destinations::RuleTranslator;
+use super::destinations::{self, RuleTranslator};
 use super::filter::Filters;
 use crate::gateway::facts::{BackendKey, TranslatedRoute};
 use crate::gateway::view::View;
@@ -26,7 +26,7 @@ impl<V: View> RuleTranslator<'_, V> {
         let mut mirrors = Mirrors::default();
         for (field, spec) in &filters.mirrors {
             let per_million = per_million(spec).map_err(|error| error.under(field))?;
-            let face = match self.resolve(&spec.backend, out) {
+            let face = match destinations::resolve(self.view, self.key, &spec.backend, out) {
                 Ok(face) => face,
                 Err(error) => {
                     out.ref_errors.push(error.under(&format!("{field}.backendRef")));

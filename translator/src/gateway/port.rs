@@ -1,8 +1,8 @@
 //! A port of a Gateway: the listener that the proxies open.
 
 use ir::{
-    Bind, DownstreamTls, FilterChainIr, Hostname, HttpChain, ListenerIr, ListenerName, Protocol, SecretName,
-    Transport,
+    Bind, DownstreamTls, FilterChainIr, FilterName, Hostname, HttpChain, L4FilterIr, L4Share, ListenerIr,
+    ListenerName, Protocol, SecretName, Transport,
 };
 
 use super::listener::{Listener, ListenerProtocol};
@@ -10,54 +10,91 @@ use super::policy;
 use crate::gateway::facts::{GatewayFace, GatewayKey, Placed, PortFace, PortListener};
 use crate::gateway::view::View;
 
-/// The listener on a port, for all listeners of the Gateway that share it; `None` if none is served.
+/// What is opened on a port, for all listeners of the Gateway that share it; `None` if none is served.
 pub(crate) fn port(view: &impl View, gateway: &GatewayKey, port: u16) -> Option<PortFace> {
     let (face, placed) = (view.gateway(gateway)?, view.placement(gateway)?);
     let listeners: Vec<_> = placed.on_ports().filter(|listener| listener.port == Some(port)).collect();
-    let chain = Chain { view, gateway, face: &face, placed: &placed };
-    let first = listeners.iter().find(|listener| listener.is_served())?;
-    let (name, transport, mut chains) = match first.protocol? {
-        ListenerProtocol::Http => (ListenerName::http(port), Transport::Plain, vec![chain.plain(first)]),
-        ListenerProtocol::Https | ListenerProtocol::TlsTerminate | ListenerProtocol::TlsPassthrough => {
-            let chains = listeners.iter().map(|listener| chain.tls(listener, port));
-            (ListenerName::tls(port), Transport::Tls, chains.collect())
-        }
+    let (udp, listeners): (Vec<_>, Vec<_>) =
+        listeners.into_iter().partition(|listener| listener.protocol == Some(ListenerProtocol::Udp));
+    let place = Place {
+        view,
+        gateway,
+        face: &face,
+        placed: &placed,
+        bind: Bind { addresses: placed.addresses.clone(), port },
     };
-    chains.sort_by(|left, right| left.server_name.cmp(&right.server_name));
-    let bind = Bind { addresses: placed.addresses.clone(), port };
+    let udp = udp.iter().find(|listener| listener.is_served()).map(|listener| place.datagrams(listener));
+    let connections = place.connections(&listeners);
+    let (listener, filters, udp) = match (connections, udp) {
+        (Some((listener, filters)), udp) => (listener, filters, udp),
+        (None, udp) => (udp?, Vec::new(), None),
+    };
     let listeners = listeners.iter().map(|listener| PortListener {
         name: listener.name.clone(),
         hostname: listener.hostname.clone(),
         table: listener.served_table().cloned(),
     });
-    let listeners = listeners.collect();
-    Some(PortFace { listener: ListenerIr { name, bind, transport, chains }, listeners })
+    Some(PortFace { listener, filters, udp, listeners: listeners.collect() })
 }
 
-/// What the chains of a port are made from.
-struct Chain<'a, V> {
+/// A port of a Gateway.
+struct Place<'a, V> {
     view: &'a V,
     gateway: &'a GatewayKey,
     face: &'a GatewayFace,
     placed: &'a Placed,
+    bind: Bind,
 }
 
-impl<V: View> Chain<'_, V> {
-    /// All listeners of plain HTTP share one chain: which one a request belongs to, its host says.
-    fn plain(&self, listener: &Listener) -> FilterChainIr {
-        FilterChainIr { server_name: Hostname::Any, tls: None, protocol: self.http(listener) }
+impl<V: View> Place<'_, V> {
+    /// The listener for connections, and the filters that its chains name.
+    fn connections(&self, listeners: &[&Listener]) -> Option<(ListenerIr, Vec<L4FilterIr>)> {
+        let port = self.bind.port;
+        let first = listeners.iter().find(|listener| listener.is_served())?;
+        let mut filters = Vec::new();
+        let (name, transport, mut chains) = match first.protocol? {
+            ListenerProtocol::Http => {
+                (ListenerName::http(port), Transport::Plain, vec![plain_chain(self.http(first))])
+            }
+            ListenerProtocol::Tcp => {
+                let shares = self.shares_by_name(first).into_iter().next().map(|(_, shares)| shares);
+                let (name, shares) = (FilterName::tcp(port), shares.unwrap_or_default());
+                filters.push(L4FilterIr { name: name.clone(), server_name: Hostname::Any, shares });
+                (ListenerName::tcp(port), Transport::Plain, vec![plain_chain(Protocol::Bytes(name))])
+            }
+            ListenerProtocol::Https | ListenerProtocol::TlsTerminate | ListenerProtocol::TlsPassthrough => {
+                let chains = listeners.iter().flat_map(|listener| {
+                    let routed = self.routed_names(listener, listeners);
+                    let own = self.tls_chain(listener);
+                    // A host of the listener that no route takes is closed.
+                    let own = Some(own).filter(|_| routed.iter().all(|(name, _)| *name != listener.hostname));
+                    let tls = termination(listener, port);
+                    let chains: Vec<_> = routed
+                        .into_iter()
+                        .map(|(server_name, shares)| {
+                            let name = FilterName::tls(port, &server_name);
+                            let protocol = Protocol::Bytes(name.clone());
+                            filters.push(L4FilterIr { name, server_name: server_name.clone(), shares });
+                            FilterChainIr { server_name, tls: tls.clone(), protocol }
+                        })
+                        .collect();
+                    chains.into_iter().chain(own)
+                });
+                (ListenerName::tls(port), Transport::Tls, chains.collect())
+            }
+            ListenerProtocol::Udp => return None,
+        };
+        chains.sort_by(|left, right| left.server_name.cmp(&right.server_name));
+        let listener = ListenerIr { name, bind: self.bind.clone(), transport, chains, datagrams: Vec::new() };
+        Some((listener, filters))
     }
 
-    /// The connections of a listener with TLS. Those of one that is not served are closed: they must not become connections
-    /// of a listener with a wider hostname, which may ask clients for less.
-    fn tls(&self, listener: &Listener, port: u16) -> FilterChainIr {
-        let certificate =
-            |secret: &crds::NamespacedName| SecretName::certificate(&secret.namespace, &secret.name);
+    /// The connections of a listener with TLS for which there is no route of their own. Those of one that is not served are
+    /// closed: they must not become connections of a listener with a wider hostname, which may ask clients for less.
+    fn tls_chain(&self, listener: &Listener) -> FilterChainIr {
         let (tls, protocol) = match listener.protocol {
             Some(ListenerProtocol::Https) if listener.is_served() => {
-                let certificates = listener.tls.certificates.iter().map(certificate).collect();
-                let client_validation = listener.tls.client_validation(port);
-                (Some(DownstreamTls { certificates, client_validation }), self.http(listener))
+                (termination(listener, self.bind.port), self.http(listener))
             }
             _ => (None, Protocol::Closed),
         };
@@ -65,7 +102,7 @@ impl<V: View> Chain<'_, V> {
     }
 
     fn http(&self, listener: &Listener) -> Protocol {
-        let Self { view, gateway, face, placed } = self;
+        let Self { view, gateway, face, placed, .. } = self;
         let Some(table) = listener.served_table() else { return Protocol::Closed };
         Protocol::Http(HttpChain {
             table: table.clone(),
@@ -73,4 +110,57 @@ impl<V: View> Chain<'_, V> {
             observability: policy::observability(*view, gateway, placed, table),
         })
     }
+
+    /// The listener for datagrams.
+    fn datagrams(&self, listener: &Listener) -> ListenerIr {
+        let shares = self.shares_by_name(listener).into_iter().next();
+        ListenerIr {
+            name: ListenerName::udp(self.bind.port),
+            bind: self.bind.clone(),
+            transport: Transport::Udp,
+            chains: Vec::new(),
+            datagrams: shares.map(|(_, shares)| shares).unwrap_or_default(),
+        }
+    }
+
+    /// Where the routes lead that a listener serves, by the hostname at the listener.
+    fn shares_by_name(&self, listener: &Listener) -> Vec<(Hostname, Vec<L4Share>)> {
+        let routes = self.view.l4_routes(self.gateway, &listener.name).into_iter();
+        let served = routes
+            .filter_map(|(hostname, route)| Some((hostname, self.view.served(&route)?.route.shares.clone())));
+        served.collect()
+    }
+
+    /// The server names that TLSRoutes of a listener take. A name that a listener with a more specific hostname covers is
+    /// that one's.
+    fn routed_names(&self, listener: &Listener, listeners: &[&Listener]) -> Vec<(Hostname, Vec<L4Share>)> {
+        let is_routed = matches!(
+            listener.protocol,
+            Some(ListenerProtocol::TlsTerminate | ListenerProtocol::TlsPassthrough)
+        );
+        if !is_routed || !listener.is_served() {
+            return Vec::new();
+        }
+        let mut routed = self.shares_by_name(listener);
+        routed.retain(|(name, _)| {
+            let covering = listeners.iter().filter(|other| other.hostname.covers(name));
+            let owner = covering.min_by(|left, right| left.hostname.cmp(&right.hostname));
+            owner.is_some_and(|owner| owner.name == listener.name)
+        });
+        routed
+    }
+}
+
+/// All listeners of plain HTTP share one chain: which one a request belongs to, its host says.
+fn plain_chain(protocol: Protocol) -> FilterChainIr {
+    FilterChainIr { server_name: Hostname::Any, tls: None, protocol }
+}
+
+/// How a listener ends TLS, if it does.
+fn termination(listener: &Listener, port: u16) -> Option<DownstreamTls> {
+    let certificate =
+        |secret: &crds::NamespacedName| SecretName::certificate(&secret.namespace, &secret.name);
+    let certificates = listener.tls.certificates.iter().map(certificate).collect();
+    let client_validation = listener.tls.client_validation(port);
+    listener.protocol?.ends_tls().then_some(DownstreamTls { certificates, client_validation })
 }

@@ -17,6 +17,17 @@ const AI_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// one that ends it.
 const IDLE_MARGIN: Duration = Duration::from_secs(10);
 
+/// Whose limits are meant where a rule does not say any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Defaults {
+    /// Those of plain requests.
+    Requests,
+    /// Those of requests to AI providers.
+    Ai,
+    /// Those of calls of gRPC, which may be streams: clients set deadlines themselves, and servers keep them.
+    Calls,
+}
+
 /// The time limits that a rule writes. The outer `None` is "not said", the inner one "no limit".
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Limits {
@@ -26,15 +37,16 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// What Envoy is told; `default_idle` is the listener's.
-    pub(crate) fn timeouts(&self, is_ai: bool, default_idle: Duration) -> Timeouts {
+    pub(crate) fn timeouts(&self, defaults: Defaults, default_idle: Duration) -> Timeouts {
         let backend_request = self.backend_request.flatten();
-        let default = (!is_ai && self.backend_request.is_none()).then_some(DEFAULT_REQUEST_TIMEOUT);
+        let is_limited = defaults == Defaults::Requests && self.backend_request.is_none();
+        let default = is_limited.then_some(DEFAULT_REQUEST_TIMEOUT);
         let request = self.request.unwrap_or(default);
         let is_written = self.request.is_some() || self.backend_request.is_some();
         let idle = match [request, backend_request].into_iter().flatten().min() {
             // A limit that the user wrote is the one that counts, and no limit is none.
             limit if is_written => limit.map(|limit| default_idle.max(limit.saturating_add(IDLE_MARGIN))),
-            _ if is_ai => Some(AI_IDLE_TIMEOUT),
+            _ if defaults == Defaults::Ai => Some(AI_IDLE_TIMEOUT),
             _ => Some(default_idle),
         };
         Timeouts { request, backend_request, idle }
@@ -88,10 +100,12 @@ mod tests {
         fn silence_ends_no_request_before_its_own_limit(
             request in limit(),
             backend_request in limit(),
-            is_ai: bool,
+            which in 0usize..3,
             default_idle in (1u64..1000).prop_map(Duration::from_secs),
         ) {
-            let timeouts = Limits { request, backend_request }.timeouts(is_ai, default_idle);
+            let defaults = [Defaults::Requests, Defaults::Ai, Defaults::Calls][which];
+            let is_ai = defaults == Defaults::Ai;
+            let timeouts = Limits { request, backend_request }.timeouts(defaults, default_idle);
             let total = [timeouts.request, timeouts.backend_request].into_iter().flatten().min();
             match (request.is_some() || backend_request.is_some(), total) {
                 (true, None) => prop_assert_eq!(timeouts.idle, None),
@@ -100,7 +114,7 @@ mod tests {
                 }
                 (false, _) => {
                     prop_assert_eq!(timeouts.idle, Some(if is_ai { AI_IDLE_TIMEOUT } else { default_idle }));
-                    prop_assert_eq!(timeouts.request.is_none(), is_ai);
+                    prop_assert_eq!(timeouts.request.is_none(), defaults != Defaults::Requests);
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crds::core::EndpointSlice;
 use crds::gateway_api::BackendTlsPolicy;
-use crds::{NamespacedName, ObjectKey, Typed};
+use crds::{NamespacedName, ObjectKey, RouteParts, Typed};
 use ir::{Hostname, RouteTableId, Trust};
 
 use super::address::AddressPlan;
@@ -32,6 +32,9 @@ pub(crate) trait View {
 
     /// An object.
     fn object<T: Typed>(&self, name: &NamespacedName) -> Option<&Arc<T>>;
+
+    /// What routes of all kinds have in common.
+    fn route_object(&self, key: &RouteKey) -> Option<RouteParts<'_>>;
 
     /// The EndpointSlices of a Service, sorted by name.
     fn slices_of(&self, service: &NamespacedName) -> impl Iterator<Item = &Arc<EndpointSlice>>;
@@ -124,6 +127,9 @@ pub(crate) trait View {
         table: &Arc<RouteTableId>,
         hostname: &Hostname,
     ) -> impl Iterator<Item = (&RouteKey, &Arc<str>)>;
+
+    /// The routes of connections or datagrams that a listener serves: for each hostname the one that goes before the others.
+    fn l4_routes(&self, gateway: &GatewayKey, listener: &Arc<str>) -> Vec<(Hostname, RouteKey)>;
 
     /// How many routes count as attached to a listener.
     fn attached_routes(&self, gateway: &GatewayKey, listener: &str) -> i32;

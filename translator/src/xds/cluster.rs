@@ -1,6 +1,5 @@
 //! Clusters.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use ir::{ClusterIr, ClusterName, Discovery, HostPort, UpstreamHttp, UpstreamProtocol};
@@ -75,7 +74,8 @@ const LARGE_MESSAGES: BufferSizes = BufferSizes {
 /// The cluster of one backend.
 pub(super) fn build_cluster(ir: &ClusterIr) -> Cluster {
     let sizes = if ir.http.large_messages { &LARGE_MESSAGES } else { &SMALL_MESSAGES };
-    let http_options = pack(&build_http_options(ir, sizes));
+    let http_options = protocol_options(&ir.http, ir.tls.is_some(), sizes)
+        .map(|protocol| (HTTP_OPTIONS.to_owned(), pack(&build_http_options(ir, protocol))));
     let cluster = Cluster {
         name: ir.name.to_string(),
         connect_timeout: Some(duration(CONNECT_TIMEOUT)),
@@ -92,7 +92,7 @@ pub(super) fn build_cluster(ir: &ClusterIr) -> Cluster {
         }),
         // An endpoint that is gone is gone, whatever its health was.
         ignore_health_on_host_removal: true,
-        typed_extension_protocol_options: HashMap::from([(HTTP_OPTIONS.to_owned(), http_options)]),
+        typed_extension_protocol_options: http_options.into_iter().collect(),
         transport_socket: ir.tls.as_ref().map(|tls| build_transport_socket(tls, ir.http.protocol)),
         ..Cluster::default()
     };
@@ -172,7 +172,10 @@ fn circuit_breakers(takes_over: bool) -> CircuitBreakers {
     }
 }
 
-fn build_http_options(ir: &ClusterIr, sizes: &BufferSizes) -> proto::upstream_http::HttpProtocolOptions {
+fn build_http_options(
+    ir: &ClusterIr,
+    protocol: UpstreamProtocolOptions,
+) -> proto::upstream_http::HttpProtocolOptions {
     proto::upstream_http::HttpProtocolOptions {
         common_http_protocol_options: Some(HttpProtocolOptions {
             idle_timeout: Some(duration(CONNECTION_IDLE_TIMEOUT)),
@@ -180,12 +183,13 @@ fn build_http_options(ir: &ClusterIr, sizes: &BufferSizes) -> proto::upstream_ht
             ..HttpProtocolOptions::default()
         }),
         http_filters: upstream_filters(&ir.http),
-        upstream_protocol_options: Some(protocol_options(&ir.http, ir.tls.is_some(), sizes)),
+        upstream_protocol_options: Some(protocol),
         ..proto::upstream_http::HttpProtocolOptions::default()
     }
 }
 
-fn protocol_options(http: &UpstreamHttp, tls: bool, sizes: &BufferSizes) -> UpstreamProtocolOptions {
+/// How HTTP is spoken; `None` if it is not.
+fn protocol_options(http: &UpstreamHttp, tls: bool, sizes: &BufferSizes) -> Option<UpstreamProtocolOptions> {
     let http1 = Http1ProtocolOptions::default();
     let http2 = Http2ProtocolOptions {
         initial_stream_window_size: Some(u32_value(sizes.http2_stream_window)),
@@ -194,15 +198,17 @@ fn protocol_options(http: &UpstreamHttp, tls: bool, sizes: &BufferSizes) -> Upst
     };
     let protocol = match http.protocol {
         UpstreamProtocol::Alpn if tls => {
-            return UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
+            return Some(UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
                 http_protocol_options: Some(http1),
                 http2_protocol_options: Some(http2),
                 ..AutoHttpConfig::default()
-            });
+            }));
         }
         // Without TLS nothing is negotiated, and Envoy rejects a cluster that wants to.
         UpstreamProtocol::Http1 | UpstreamProtocol::Alpn => ProtocolConfig::HttpProtocolOptions(http1),
         UpstreamProtocol::Http2 => ProtocolConfig::Http2ProtocolOptions(http2),
+        UpstreamProtocol::Raw => return None,
     };
-    UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(protocol) })
+    let explicit = ExplicitHttpConfig { protocol_config: Some(protocol) };
+    Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit))
 }

@@ -45,6 +45,6 @@ fn client_certificates(ir: &ClientValidation) -> ValidationContextType {
 fn alpn_protocols(protocol: &Protocol) -> Vec<String> {
     match protocol {
         Protocol::Http(_) => vec!["h2".to_owned(), "http/1.1".to_owned()],
-        Protocol::Closed => Vec::new(),
+        Protocol::Bytes(_) | Protocol::Closed => Vec::new(),
     }
 }

@@ -220,7 +220,7 @@ fn split_routes(ir: &RouteIr, matches: &RouteMatch, forward: &Forward, shares: &
 
 /// `part` of `total` as a numerator over [`FRACTION_DENOMINATOR`], rounded to the nearest; less than
 /// the whole as long as `part` is.
-fn fraction(part: u64, total: u64) -> u32 {
+pub(super) fn fraction(part: u64, total: u64) -> u32 {
     if part >= total {
         return FRACTION_DENOMINATOR;
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ir::{FilterChainIr, Hostname, ListenerIr, Protocol, Transport};
-use proto::core::Address;
+use proto::core::{Address, socket_address as proto_socket};
 use proto::listener::{
     AdditionalAddress, Filter, FilterChain, FilterChainMatch, Listener, ListenerFilter, filter,
     listener_filter,
@@ -16,6 +16,7 @@ use super::downstream_tls::build_transport_socket;
 use super::endpoint::{address, socket_address};
 use super::hcm::build_connection_manager;
 use super::keepalive::tcp_keepalive;
+use super::l4::{datagram_filter, named_filter};
 use crate::Settings;
 
 /// What Envoy holds of a connection's data before it reads no more. Messages of any length still pass.
@@ -33,32 +34,34 @@ pub(super) fn build_listener(ir: &ListenerIr, settings: &Settings) -> Listener {
     let main = addresses.next();
     let more =
         addresses.map(|address| AdditionalAddress { address: Some(address), ..AdditionalAddress::default() });
+    let has_connections = ir.transport != Transport::Udp;
     Listener {
         name: ir.name.to_string(),
         address: main,
         additional_addresses: more.collect(),
         stat_prefix: ir.name.to_string(),
-        listener_filters: listener_filters(ir.transport),
+        listener_filters: listener_filters(ir),
         listener_filters_timeout: (ir.transport == Transport::Tls).then(|| duration(HANDSHAKE_TIMEOUT)),
         filter_chains: ir.chains.iter().map(|chain| build_chain(ir, chain, settings)).collect(),
         per_connection_buffer_limit_bytes: Some(u32_value(CONNECTION_BUFFER_BYTES)),
         // Between two accepted connections, a worker serves those that it has.
-        max_connections_to_accept_per_socket_event: Some(u32_value(1)),
+        max_connections_to_accept_per_socket_event: has_connections.then(|| u32_value(1)),
         // The additional addresses inherit it.
-        tcp_keepalive: Some(tcp_keepalive()),
+        tcp_keepalive: has_connections.then(tcp_keepalive),
         ..Listener::default()
     }
 }
 
 /// Reads the server name out of the first message of the handshake.
-fn listener_filters(transport: Transport) -> Vec<ListenerFilter> {
+fn listener_filters(ir: &ListenerIr) -> Vec<ListenerFilter> {
     let inspector = || ListenerFilter {
         name: "envoy.filters.listener.tls_inspector".to_owned(),
         config_type: Some(listener_filter::ConfigType::TypedConfig(pack(&TlsInspector::default()))),
         ..ListenerFilter::default()
     };
-    match transport {
+    match ir.transport {
         Transport::Plain => Vec::new(),
+        Transport::Udp => vec![datagram_filter(&ir.name, &ir.datagrams)],
         Transport::Tls => vec![inspector()],
     }
 }
@@ -69,6 +72,7 @@ fn build_chain(ir: &ListenerIr, chain: &FilterChainIr, settings: &Settings) -> F
             let manager = build_connection_manager(ir, http, settings);
             vec![network_filter("envoy.filters.network.http_connection_manager", pack(&manager))]
         }
+        Protocol::Bytes(name) => vec![named_filter(name)],
         // Envoy closes a connection that no filter takes.
         Protocol::Closed => Vec::new(),
     };
@@ -99,6 +103,9 @@ fn network_filter(name: &str, config: proto::wkt::Any) -> Filter {
 
 fn listen_address(ip: IpAddr, ir: &ListenerIr) -> Address {
     let mut socket = socket_address(ip, ir.bind.port);
+    if ir.transport == Transport::Udp {
+        socket.protocol = proto_socket::Protocol::Udp.into();
+    }
     // Every interface in both families by one socket, unless IPv4 has a socket of its own.
     socket.ipv4_compat = ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
         && !ir.bind.addresses.contains(&IpAddr::V4(Ipv4Addr::UNSPECIFIED));

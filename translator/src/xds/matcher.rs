@@ -6,7 +6,7 @@ use proto::matcher::string_matcher::MatchPattern;
 use proto::matcher::{RegexMatcher, StringMatcher};
 use proto::route::header_matcher::HeaderMatchSpecifier;
 use proto::route::query_parameter_matcher::QueryParameterMatchSpecifier;
-use proto::route::route_match::PathSpecifier;
+use proto::route::route_match::{GrpcRouteMatchOptions, PathSpecifier};
 use proto::route::{HeaderMatcher, QueryParameterMatcher, RouteMatch};
 use proto::types::FractionalPercent;
 use proto::types::fractional_percent::DenominatorType;
@@ -31,6 +31,7 @@ pub(super) fn build_match(ir: &ir::RouteMatch) -> RouteMatch {
                 )),
             })
             .collect(),
+        grpc: ir.is_grpc.then(GrpcRouteMatchOptions::default),
         ..RouteMatch::default()
     }
 }

@@ -27,6 +27,7 @@ mod forward;
 mod hcm;
 mod header;
 mod keepalive;
+mod l4;
 mod listener;
 mod local_route;
 mod matcher;
@@ -56,7 +57,7 @@ pub use references::dangling_references;
 pub use resources::{EncodedResource, XdsKind, XdsResources};
 pub use static_config::to_static_bootstrap;
 
-use ir::{ClusterIr, ClusterName, Discovery, Endpoint, Hostname, ListenerIr, RouteIr, SecretIr};
+use ir::{ClusterIr, ClusterName, Discovery, Endpoint, Hostname, L4FilterIr, ListenerIr, RouteIr, SecretIr};
 use proto::route::VirtualHost;
 
 use crate::Settings;
@@ -69,13 +70,21 @@ pub(crate) use pack::{HostRole, Table};
 pub(crate) fn encode_listener(listener: &ListenerIr, settings: &Settings) -> EncodedResource {
     let tables = listener.tables().map(|table| (XdsKind::Route, table.name().to_string()));
     let secrets = listener.secrets().map(|secret| (XdsKind::Secret, secret.to_string()));
-    let engine = engine::of(settings).map(|_| (XdsKind::Extension, engine::NAME.to_owned()));
-    let needs = tables.chain(secrets).chain(engine).collect();
+    let filters = listener.filters().map(|filter| (XdsKind::Extension, filter.to_string()));
+    let has_http = listener.tables().next().is_some();
+    let engine = engine::of(settings).filter(|_| has_http);
+    let engine = engine.map(|_| (XdsKind::Extension, engine::NAME.to_owned()));
+    let needs = tables.chain(secrets).chain(filters).chain(engine).collect();
     let mut message = listener::build_listener(listener, settings);
     if settings.test_hooks.unchecked_values {
         spoil::listener(listener, &mut message);
     }
     EncodedResource::new(XdsKind::Listener, &message, needs)
+}
+
+/// A filter that listeners name.
+pub(crate) fn encode_l4_filter(filter: &L4FilterIr) -> EncodedResource {
+    EncodedResource::new(XdsKind::Extension, &l4::build_filter(filter), Vec::new())
 }
 
 /// The filter of the AI engine that listeners name; `None` if proxies do not have the engine.

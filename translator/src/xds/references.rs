@@ -76,7 +76,13 @@ fn of_listener(listener: &Listener) -> Vec<Reference> {
     let tls = contexts.filter_map(|context| context.common_tls_context).flat_map(secrets_of_tls);
     let filters = listener.filter_chains.iter().flat_map(|chain| &chain.filters);
     let of_filter = |filter: &proto::listener::Filter| {
-        let Some(filter::ConfigType::TypedConfig(any)) = &filter.config_type else { return Vec::new() };
+        let any = match &filter.config_type {
+            Some(filter::ConfigType::TypedConfig(any)) => any,
+            Some(filter::ConfigType::ConfigDiscovery(_)) => {
+                return vec![(XdsKind::Extension, filter.name.clone())];
+            }
+            None => return Vec::new(),
+        };
         let Ok(manager) = unpack::<HttpConnectionManager>(any) else { return Vec::new() };
         let table = match manager.route_specifier {
             Some(RouteSpecifier::Rds(rds)) => Some((XdsKind::Route, rds.route_config_name)),

@@ -45,6 +45,11 @@ fn inline_named(listener: &Listener, resources: &XdsResources) -> Listener {
 }
 
 fn inline_in_filter(filter: &mut Filter, resources: &XdsResources) {
+    if let Some(filter::ConfigType::ConfigDiscovery(_)) = filter.config_type
+        && let Some(config) = resources.extensions.get(&filter.name)
+    {
+        filter.config_type = config.typed_config.clone().map(filter::ConfigType::TypedConfig);
+    }
     let Some(filter::ConfigType::TypedConfig(any)) = &mut filter.config_type else { return };
     edit(any, |manager: &mut HttpConnectionManager| {
         if let Some(RouteSpecifier::Rds(rds)) = &manager.route_specifier

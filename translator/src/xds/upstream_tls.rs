@@ -60,6 +60,6 @@ fn is_address(name: &str) -> bool {
 fn alpn_protocols(protocol: UpstreamProtocol) -> Vec<String> {
     match protocol {
         UpstreamProtocol::Http2 => vec!["h2".to_owned()],
-        UpstreamProtocol::Http1 | UpstreamProtocol::Alpn => Vec::new(),
+        UpstreamProtocol::Http1 | UpstreamProtocol::Alpn | UpstreamProtocol::Raw => Vec::new(),
     }
 }

@@ -195,6 +195,7 @@ fn route_match() -> impl Strategy<Value = RouteMatch> {
             method,
             headers: headers.into_iter().map(|(name, value)| HeaderMatch { name, value }).collect(),
             query_params: params.into_iter().map(|(name, value)| QueryParamMatch { name, value }).collect(),
+            is_grpc: false,
         }
     })
 }
@@ -208,6 +209,7 @@ pub(crate) fn related_matches() -> impl Strategy<Value = [RouteMatch; 3]> {
             method: if method { &first } else { &own }.method.clone(),
             headers: if headers { &first } else { &own }.headers.clone(),
             query_params: if query_params { &first } else { &own }.query_params.clone(),
+            is_grpc: false,
         };
         [like_first(second), like_first(third), first]
     })

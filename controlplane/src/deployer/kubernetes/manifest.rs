@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crds::gateway_parameters::{KubeParameters, ServiceAccountParameters, ServiceParameters, ServiceType};
-use ir::{InfraPort, ProxyInfra};
+use ir::{InfraPort, PortProtocol, ProxyInfra};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -110,9 +110,10 @@ impl Common<'_> {
 
     /// Clients and the proxy use the same port number: a proxy may bind low ports.
     fn service_port(&self, port: &InfraPort, parameters: &ServiceParameters) -> Value {
-        let InfraPort { port, listener } = port;
-        let name = if is_label(listener) { listener.clone() } else { format!("port-{port}") };
-        let mut value = json!({ "name": name, "port": port, "targetPort": port, "protocol": "TCP" });
+        let InfraPort { port, protocol, listener } = port;
+        let name = if is_label(listener) { listener.clone() } else { unnamed_port(*port, *protocol) };
+        let mut value =
+            json!({ "name": name, "port": port, "targetPort": port, "protocol": protocol.as_str() });
         let more = parameters.ports.iter().flatten().find(|more| more.port == *port);
         let wants_node_port = parameters.type_ != Some(ServiceType::ClusterIP);
         let node_port = more.and_then(|more| more.node_port).filter(|_| wants_node_port);
@@ -129,6 +130,14 @@ impl Common<'_> {
             "selector": { "matchLabels": self.selector() },
         });
         self.manifest(ManifestKind::PodDisruptionBudget, Metadata::default(), json!({ "spec": spec }))
+    }
+}
+
+/// The name of a port whose listener has one that no port can have.
+fn unnamed_port(port: u16, protocol: PortProtocol) -> String {
+    match protocol {
+        PortProtocol::Tcp => format!("port-{port}"),
+        PortProtocol::Udp => format!("port-{port}-udp"),
     }
 }
 

@@ -196,12 +196,16 @@ mod tests {
             "GatewayClass.gateway.networking.k8s.io",
             "GatewayParameters.gateway.gloo.solo.io",
             "GatewayParameters.gateway.kgateway.dev",
+            "GRPCRoute.gateway.networking.k8s.io",
             "HTTPListenerPolicy.gateway.kgateway.dev",
             "HTTPRoute.gateway.networking.k8s.io",
             "HttpListenerOption.gateway.solo.io",
             "ListenerOption.gateway.solo.io",
             "RouteOption.gateway.solo.io",
+            "TCPRoute.gateway.networking.k8s.io",
+            "TLSRoute.gateway.networking.k8s.io",
             "TrafficPolicy.gateway.kgateway.dev",
+            "UDPRoute.gateway.networking.k8s.io",
             "Upstream.gloo.solo.io",
         ];
         assert_eq!(names, expected);

@@ -11,7 +11,7 @@ use crds::upstream::Upstream;
 use crds::{Kind, NamespacedName, ObjectKey};
 use ir::{ClusterName, Endpoint};
 
-use crate::gateway::facts::{BackendFace, BackendKey, ResolvedBackend};
+use crate::gateway::facts::{BackendFace, BackendKey, BackendProtocol, ResolvedBackend};
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
 use crate::status::{Condition, ConditionType, Detail, Facts, Reason, Rejection, Report};
@@ -40,6 +40,7 @@ pub(crate) fn meant(
     view: &impl View,
     referrer: &Party,
     reference: &BackendRef<'_>,
+    protocol: BackendProtocol,
 ) -> Result<BackendKey, Rejection> {
     let BackendRef { group, kind, namespace, name, port } = *reference;
     let object_kind = match (group, kind) {
@@ -52,6 +53,14 @@ pub(crate) fn meant(
     view.permitted(referrer, &Party::new(group, kind, namespace), name)?;
     let key = NamespacedName::new(namespace, name);
     if let Some(kind) = object_kind {
+        if protocol != BackendProtocol::Http {
+            let message = format!(
+                "a {kind_name} cannot be a backend of a {} yet",
+                referrer.kind,
+                kind_name = reference.kind
+            );
+            return Err(Rejection::new(Reason::InvalidKind, message));
+        }
         return Ok(BackendKey::Object(ObjectKey { kind, name: key }));
     }
     let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
@@ -59,7 +68,7 @@ pub(crate) fn meant(
         let text = format!("a port from 1 to 65535 is required, since {key} is a Service");
         Rejection::at(Reason::BackendNotFound, "port", text)
     })?;
-    Ok(BackendKey::Service(key, port))
+    Ok(BackendKey::Service(key, port, protocol))
 }
 
 /// The kinds of backends, with their groups.
@@ -88,7 +97,7 @@ fn unknown_kind(group: &str, kind: &str) -> Rejection {
 /// Resolves a backend; `None` if there is no such object.
 pub(crate) fn resolve(view: &impl View, key: &BackendKey) -> Option<Result<ResolvedBackend, Rejection>> {
     match key {
-        BackendKey::Service(name, port) => Some(service::resolve(view, name, *port)),
+        BackendKey::Service(name, port, protocol) => Some(service::resolve(view, name, *port, *protocol)),
         BackendKey::Object(object) => {
             let (_, name, canonical) = canonical(view, object)?;
             Some(resolve_object(view, object, name, canonical))
@@ -108,14 +117,14 @@ pub(crate) fn face(view: &impl View, key: &BackendKey) -> Result<BackendFace, Re
         (BackendKey::Object(object), None) => {
             Err(Rejection::missing(Reason::BackendNotFound, object.to_ref()))
         }
-        (BackendKey::Service(name, _), None) => Err(service::missing(name)),
+        (BackendKey::Service(name, ..), None) => Err(service::missing(name)),
     }
 }
 
 /// The endpoints of a backend, sorted; `None` if it has none of its own, such as one that DNS finds.
 pub(crate) fn endpoints(view: &impl View, key: &BackendKey) -> Option<(ClusterName, Vec<Endpoint>)> {
     match key {
-        BackendKey::Service(name, port) => service::endpoints(view, name, *port),
+        BackendKey::Service(name, port, protocol) => service::endpoints(view, name, *port, *protocol),
         BackendKey::Object(object) => {
             let (_, name, canonical) = canonical(view, object)?;
             let Ok(Canonical { target: Target::Static(spec), .. }) = canonical else { return None };

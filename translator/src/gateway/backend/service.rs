@@ -9,6 +9,7 @@ use ir::{ClusterIr, ClusterName, Discovery, Endpoint, HostPort, UpstreamHttp, Up
 use super::ResolvedBackend;
 use super::tls_policy::{self, PortTls};
 use crate::Settings;
+use crate::gateway::facts::BackendProtocol;
 use crate::gateway::target_address::is_allowed_address;
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
@@ -24,6 +25,7 @@ pub(super) fn resolve(
     view: &impl View,
     key: &NamespacedName,
     port: u16,
+    protocol: BackendProtocol,
 ) -> Result<ResolvedBackend, Rejection> {
     let Some(service) = view.object::<Service>(key) else {
         return Err(missing(key));
@@ -34,19 +36,23 @@ pub(super) fn resolve(
         let message = format!("Service {key} is of type ExternalName, which is refused as a backend");
         return Err(Rejection::new(Reason::UnsupportedValue, message));
     }
-    let Some(service_port) = tcp_port(service, port) else {
-        return Err(Rejection::at(Reason::BackendNotFound, "port", no_such_port(key, service, port)));
+    let Some(service_port) = find_port(service, port, protocol) else {
+        let text = no_such_port(key, service, port, protocol);
+        return Err(Rejection::at(Reason::BackendNotFound, "port", text));
     };
-    let (tls, secrets) = match tls_policy::of_port(view, key, service_port)? {
+    // The bytes of connections pass as they are, and TLS may be in them already.
+    let is_http = matches!(protocol, BackendProtocol::Http | BackendProtocol::Grpc);
+    let policy = if is_http { tls_policy::of_port(view, key, service_port)? } else { None };
+    let (tls, secrets) = match policy {
         Some(PortTls { tls, trust }) => (Some(tls), vec![trust]),
         None => (None, Vec::new()),
     };
     let has_tls = tls.is_some();
     let cluster = ClusterIr {
-        name: ClusterName::service(&key.namespace, &key.name, port),
+        name: cluster_name(key, port, protocol),
         discovery: Discovery::Endpoints,
         tls,
-        http: UpstreamHttp::plain(protocol(key, service_port, has_tls)?),
+        http: UpstreamHttp::plain(upstream_protocol(key, service_port, protocol, has_tls)?),
     };
     let backend = ResolvedBackend::plain(cluster);
     let websocket = service_port.app_protocol.as_deref().is_some_and(|name| WEBSOCKET.contains(&name));
@@ -64,9 +70,10 @@ pub(super) fn endpoints(
     view: &impl View,
     key: &NamespacedName,
     port: u16,
+    protocol: BackendProtocol,
 ) -> Option<(ClusterName, Vec<Endpoint>)> {
     let service = view.object::<Service>(key)?;
-    let service_port = tcp_port(service, port)?;
+    let service_port = find_port(service, port, protocol)?;
     let mut endpoints: Vec<_> = view
         .slices_of(key)
         .flat_map(|slice| slice_endpoints(slice, service, service_port))
@@ -76,33 +83,69 @@ pub(super) fn endpoints(
     // An endpoint may stand in two slices while Kubernetes moves it; one that is ready wins.
     endpoints.sort();
     endpoints.dedup_by(|later, earlier| (later.address, later.port) == (earlier.address, earlier.port));
-    Some((ClusterName::service(&key.namespace, &key.name, port), endpoints))
+    Some((cluster_name(key, port, protocol), endpoints))
 }
 
 /// The same number may stand there once for TCP and once for UDP.
-fn tcp_port(service: &Service, port: u16) -> Option<&ServicePort> {
+fn find_port(service: &Service, port: u16, protocol: BackendProtocol) -> Option<&ServicePort> {
     let ports = service.spec.as_ref()?.ports.as_deref().unwrap_or_default();
-    ports.iter().find(|candidate| candidate.port == i32::from(port) && is_tcp(candidate))
+    ports.iter().find(|candidate| candidate.port == i32::from(port) && is_of(candidate, protocol))
 }
 
-/// Whether the port is of TCP, which is the default.
-fn is_tcp(port: &ServicePort) -> bool {
-    port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP")
+/// Whether the port is of the protocol; TCP is the default.
+fn is_of(port: &ServicePort, protocol: BackendProtocol) -> bool {
+    port.protocol.as_deref().unwrap_or("TCP") == transport(protocol)
+}
+
+/// The protocol of the port of a Service.
+fn transport(protocol: BackendProtocol) -> &'static str {
+    match protocol {
+        BackendProtocol::Http | BackendProtocol::Grpc | BackendProtocol::Tcp => "TCP",
+        BackendProtocol::Udp => "UDP",
+    }
 }
 
 /// Says which ports there are instead.
-fn no_such_port(key: &NamespacedName, service: &Service, port: u16) -> String {
+fn no_such_port(key: &NamespacedName, service: &Service, port: u16, protocol: BackendProtocol) -> String {
     let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
-    let ports: Vec<_> = ports.iter().filter(|port| is_tcp(port)).map(|port| port.port.to_string()).collect();
+    let ports = ports.iter().filter(|port| is_of(port, protocol));
+    let ports: Vec<_> = ports.map(|port| port.port.to_string()).collect();
     let has = if ports.is_empty() { "none".to_owned() } else { ports.join(", ") };
-    format!("Service {key} has no TCP port {port}; it has {has}")
+    format!("Service {key} has no {} port {port}; it has {has}", transport(protocol))
 }
 
-/// The protocol that `appProtocol` asks for (KEP-3726 names).
-fn protocol(key: &NamespacedName, port: &ServicePort, has_tls: bool) -> Result<UpstreamProtocol, Rejection> {
+fn cluster_name(key: &NamespacedName, port: u16, protocol: BackendProtocol) -> ClusterName {
+    let name = ClusterName::service(&key.namespace, &key.name, port);
+    match protocol {
+        BackendProtocol::Http => name,
+        BackendProtocol::Grpc => name.spoken("grpc"),
+        BackendProtocol::Tcp => name.spoken("tcp"),
+        BackendProtocol::Udp => name.spoken("udp"),
+    }
+}
+
+/// What is spoken to the port: what the route wants, or what `appProtocol` asks for (KEP-3726 names).
+fn upstream_protocol(
+    key: &NamespacedName,
+    port: &ServicePort,
+    protocol: BackendProtocol,
+    has_tls: bool,
+) -> Result<UpstreamProtocol, Rejection> {
+    if matches!(protocol, BackendProtocol::Tcp | BackendProtocol::Udp) {
+        return Ok(UpstreamProtocol::Raw);
+    }
     match port.app_protocol.as_deref() {
         Some("kubernetes.io/h2c" | "grpc" | "http2") => Ok(UpstreamProtocol::Http2),
-        Some("https" | "tls" | WEBSOCKET_TLS) if has_tls => Ok(UpstreamProtocol::Http1),
+        // A call of gRPC is no WebSocket.
+        Some(other) if protocol == BackendProtocol::Grpc && WEBSOCKET.contains(&other) => {
+            let message =
+                format!("Service {key} port {}: appProtocol {other} does not serve gRPC", port.port);
+            Err(Rejection::new(Reason::UnsupportedProtocol, message))
+        }
+        Some("https" | "tls" | WEBSOCKET_TLS) if has_tls => Ok(match protocol {
+            BackendProtocol::Grpc => UpstreamProtocol::Http2,
+            _ => UpstreamProtocol::Http1,
+        }),
         Some(other @ ("https" | "tls" | WEBSOCKET_TLS)) => {
             let message = format!(
                 "Service {key} port {}: appProtocol {other} needs a BackendTLSPolicy, which says whom to trust",
@@ -110,6 +153,7 @@ fn protocol(key: &NamespacedName, port: &ServicePort, has_tls: bool) -> Result<U
             );
             Err(Rejection::new(Reason::UnsupportedProtocol, message))
         }
+        Some(_) | None if protocol == BackendProtocol::Grpc => Ok(UpstreamProtocol::Http2),
         Some(_) | None => Ok(UpstreamProtocol::Http1),
     }
 }

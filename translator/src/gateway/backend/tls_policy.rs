@@ -14,8 +14,8 @@ use crds::gateway_api::{self, BackendTlsPolicy};
 use crds::{NamespacedName, Object, ObjectKey, ObjectRef};
 use ir::{Hostname, SecretIr, SecretName, SecretValue, SubjectAltName, Trust, UpstreamTls};
 
-use crate::gateway::http_route::creation;
 use crate::gateway::policy::reference;
+use crate::gateway::route::creation;
 use crate::gateway::tls::{Authorities, AuthoritiesRef};
 use crate::gateway::validate;
 use crate::gateway::view::View;

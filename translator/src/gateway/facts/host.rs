@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use ir::{Hostname, ListenerIr, Precedence, RouteTableId};
+use crds::{Kind, NamespacedName};
+use ir::{Hostname, L4FilterIr, L4Share, ListenerIr, Precedence, RouteTableId, Transport};
 
-use super::key::RouteKey;
 use crate::xds::EncodedResource;
 
 /// Where a route stands among those of its virtual host. What sorts first is tried first: the more specific hostname
@@ -15,7 +15,8 @@ pub(crate) struct OrderKey {
     pub hostname: Hostname,
     pub matches: Precedence,
     pub created: Option<i64>,
-    pub route: RouteKey,
+    pub route: NamespacedName,
+    pub kind: Kind,
     pub rule: usize,
     pub rule_match: usize,
 }
@@ -44,6 +45,10 @@ pub(crate) enum HostFace {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PortFace {
     pub listener: ListenerIr,
+    /// Where the connections of chains go that are not HTTP.
+    pub filters: Vec<L4FilterIr>,
+    /// The listener for datagrams, where there is one for connections as well.
+    pub udp: Option<ListenerIr>,
     /// The listeners of the Gateway on the port.
     pub listeners: Vec<PortListener>,
 }
@@ -58,6 +63,20 @@ pub(crate) struct PortListener {
 }
 
 impl PortFace {
+    /// The listeners that the proxies open, each with where it leads what is not HTTP.
+    pub(crate) fn summary(&self) -> impl Iterator<Item = (&ListenerIr, Vec<(Hostname, Vec<L4Share>)>)> {
+        std::iter::once(&self.listener).chain(&self.udp).map(|listener| {
+            let forwards = match listener.transport {
+                Transport::Udp => vec![(Hostname::Any, listener.datagrams.clone())],
+                Transport::Plain | Transport::Tls => {
+                    let forward = |filter: &L4FilterIr| (filter.server_name.clone(), filter.shares.clone());
+                    self.filters.iter().map(forward).collect()
+                }
+            };
+            (listener, forwards)
+        })
+    }
+
     /// The listener that a host belongs to: that with the most specific hostname that covers it. Routes of wider
     /// listeners do not serve it (listener isolation).
     pub(crate) fn owner(&self, hostname: &Hostname) -> Option<&PortListener> {
@@ -80,5 +99,5 @@ impl PortFace {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PortValue {
     pub face: PortFace,
-    pub encoded: Arc<EncodedResource>,
+    pub encoded: Vec<Arc<EncodedResource>>,
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crds::{NamespacedName, ObjectKey};
+use crds::{Kind, NamespacedName, ObjectKey};
 use ir::{GatewayName, Hostname, RouteTableId};
 
 /// The name of a Gateway.
 pub(crate) type GatewayKey = NamespacedName;
 
-/// The name of an HTTPRoute.
-pub(crate) type RouteKey = NamespacedName;
+/// A route of any kind.
+pub(crate) type RouteKey = ObjectKey;
 
 /// A virtual host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,8 +23,8 @@ pub(crate) struct HostKey {
 /// A backend that a route can name: one port of a Service, or an object of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum BackendKey {
-    /// A TCP port of a Service.
-    Service(NamespacedName, u16),
+    /// A port of a Service, and how it is spoken to.
+    Service(NamespacedName, u16, BackendProtocol),
     /// A Backend or an Upstream.
     Object(ObjectKey),
 }
@@ -33,8 +33,38 @@ impl BackendKey {
     /// The Service, if it is one.
     pub(crate) fn service(&self) -> Option<&NamespacedName> {
         match self {
-            Self::Service(name, _) => Some(name),
+            Self::Service(name, ..) => Some(name),
             Self::Object(_) => None,
+        }
+    }
+}
+
+/// How a backend is spoken to, as the kind of the route wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum BackendProtocol {
+    /// HTTP, in the version that the backend itself says.
+    Http,
+    /// gRPC: HTTP/2 in any case.
+    Grpc,
+    /// Connections whose bytes pass as they are.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+/// Whether routes of a kind are for connections or datagrams, and not for requests.
+pub(crate) fn is_l4(kind: Kind) -> bool {
+    matches!(BackendProtocol::of_route(kind), BackendProtocol::Tcp | BackendProtocol::Udp)
+}
+
+impl BackendProtocol {
+    /// How the backends of a kind of route are spoken to.
+    pub(crate) fn of_route(kind: Kind) -> Self {
+        match kind {
+            Kind::GrpcRoute => Self::Grpc,
+            Kind::TcpRoute | Kind::TlsRoute => Self::Tcp,
+            Kind::UdpRoute => Self::Udp,
+            _ => Self::Http,
         }
     }
 }

@@ -14,9 +14,10 @@ pub(crate) use gateway::{
     Placed,
 };
 pub(crate) use host::{Entries, HostFace, OrderKey, PortFace, PortListener, PortValue};
-pub(crate) use key::{BackendKey, GatewayKey, HostKey, RouteKey, gateway_name};
+pub(crate) use key::{BackendKey, BackendProtocol, GatewayKey, HostKey, RouteKey, gateway_name, is_l4};
 pub(crate) use policy::{PolicyEffect, PolicyFace, PolicyFact, WrittenLog};
 pub use route::RouteVersion;
 pub(crate) use route::{
-    Attachment, ByPlace, OrderedRoute, Place, RULE_BROKEN, RouteContent, Row, TranslatedRoute, Varying,
+    Attachment, ByPlace, CALL_BROKEN, OrderedRoute, Place, RULE_BROKEN, RouteContent, Row, TranslatedRoute,
+    Varying,
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crds::NamespacedName;
-use ir::{DirectResponse, Hostname, PathMatch, Precedence, RouteIr, RouteTableId};
+use ir::{DirectResponse, Hostname, L4Share, PathMatch, Precedence, RouteIr, RouteTableId};
 
 use super::key::{BackendKey, GatewayKey};
 use super::policy::PolicyFact;
@@ -13,17 +13,22 @@ use crate::status::{Condition, ConditionType, Detail, Reason, Rejection, Report}
 /// What a request is answered with whose rule cannot be carried out.
 pub(crate) const RULE_BROKEN: DirectResponse = DirectResponse { status: 500 };
 
-/// An HTTPRoute, translated; the same for every parent, listener and port.
+/// The same for a call of gRPC, which hears UNAVAILABLE (Gateway API, `GRPCRouteRule.backendRefs`).
+pub(crate) const CALL_BROKEN: DirectResponse = DirectResponse { status: 503 };
+
+/// A route, translated; the same for every parent, listener and port.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct TranslatedRoute {
     /// Those that are hostnames. Empty: every host, unless `is_nowhere`.
     pub hostnames: Vec<Hostname>,
     /// What is wrong with the others.
     pub hostname_errors: Vec<Detail>,
-    /// When the HTTPRoute was made, in nanoseconds since 1970. A route without a time (a file) counts as oldest: all
+    /// When the route was made, in nanoseconds since 1970. A route without a time (a file) counts as oldest: all
     /// of a folder are alike, and the name decides.
     pub created: Option<i64>,
-    /// In the order of the spec.
+    /// Where its connections or datagrams go, if it is not a route of requests. Empty: nowhere.
+    pub shares: Vec<L4Share>,
+    /// Of a route of requests, in the order of the spec.
     pub routes: Vec<OrderedRoute>,
     /// The backends that the routes send requests to; sorted, each once.
     pub backends: Vec<BackendKey>,
@@ -39,7 +44,7 @@ pub(crate) struct TranslatedRoute {
     pub policies: Vec<PolicyFact>,
 }
 
-/// A route with its place among the others of its HTTPRoute.
+/// A route with its place among the others of its object.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct OrderedRoute {
     pub rule: usize,
@@ -159,7 +164,9 @@ pub(crate) struct Row {
     pub gateway: GatewayKey,
     /// The listener's name.
     pub listener: Arc<str>,
-    /// The listener's route table; `None` if it is not served.
+    /// The listener's port; `None` if it is not served.
+    pub port: Option<u16>,
+    /// The listener's route table; `None` if it is not served, or has none.
     pub table: Option<Arc<RouteTableId>>,
     /// Narrowed to the listener's.
     pub effective: Hostname,
@@ -207,7 +214,7 @@ impl RouteVersion {
     /// The backends that the Gateways need for it.
     pub(crate) fn uses(&self) -> BTreeSet<(GatewayKey, BackendKey)> {
         let gateways: BTreeSet<_> =
-            self.rows.iter().filter(|row| row.table.is_some()).map(|row| &row.gateway).collect();
+            self.rows.iter().filter(|row| row.port.is_some()).map(|row| &row.gateway).collect();
         let of_gateway = |gateway: &GatewayKey| {
             self.route.backends.iter().map(|backend| (gateway.clone(), backend.clone())).collect::<Vec<_>>()
         };

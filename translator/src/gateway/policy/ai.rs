@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ai_config::{FieldDefault, Message, RoutePolicy, Translation, VERSION};
 use crds::ObjectKey;
-use crds::gateway_api::HttpRoute;
+use crds::gateway_api::part::Metadata;
 use crds::policy::{AiContent, PromptMessage, RouteType};
 
 use super::Applied;
@@ -26,8 +26,8 @@ pub(in crate::gateway) struct Wanted {
 ///
 /// # Errors
 /// A word is not known. Nothing of the route is served then: whoever wrote it wanted something other than the default.
-pub(in crate::gateway) fn translation(route: &HttpRoute) -> Result<Option<Translation>, Rejection> {
-    let annotations = route.metadata.annotations.as_ref();
+pub(in crate::gateway) fn translation(metadata: &Metadata) -> Result<Option<Translation>, Rejection> {
+    let annotations = metadata.annotations.as_ref();
     let Some(text) = annotations.and_then(|annotations| annotations.get(TRANSLATION)) else {
         return Ok(None);
     };

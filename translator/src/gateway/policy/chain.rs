@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ai_config::Translation;
-use crds::gateway_api::HttpRoute;
-use crds::{Kind, NamespacedName, ObjectKey};
+use crds::{Kind, NamespacedName, ObjectKey, RouteParts};
 
 use super::ai;
 use super::listener::is_of_listeners;
 use crate::gateway::attach::parent_gateway;
-use crate::gateway::facts::{GatewayKey, Place, PolicyFace};
+use crate::gateway::facts::{GatewayKey, Place, PolicyFace, RouteKey};
 use crate::gateway::view::View;
 use crate::resources::PolicyAt;
 use crate::status::{Reason, Rejection};
@@ -89,11 +88,10 @@ pub(in crate::gateway) struct Variant {
 
 impl RoutePolicies {
     /// Looks up the policies of a route and of its Gateways.
-    pub(in crate::gateway) fn of(view: &impl View, key: &NamespacedName, route: &HttpRoute) -> Self {
-        let target = ObjectKey { kind: Kind::HttpRoute, name: key.clone() };
-        let own = policies_at(view, &target).into_iter();
+    pub(in crate::gateway) fn of(view: &impl View, key: &RouteKey, route: RouteParts<'_>) -> Self {
+        let own = policies_at(view, key).into_iter();
         let own = own.map(|at| (at.section, known(view, &at.policy))).collect();
-        Self { own, variants: variants(view, key, route), translation: ai::translation(route) }
+        Self { own, variants: variants(view, key, route), translation: ai::translation(route.metadata) }
     }
 
     /// The policies of a rule, other than by filters.
@@ -129,10 +127,11 @@ pub(super) fn known(view: &impl View, key: &ObjectKey) -> Arc<PolicyFace> {
     })
 }
 
-fn variants(view: &impl View, key: &NamespacedName, route: &HttpRoute) -> Vec<Variant> {
+fn variants(view: &impl View, key: &RouteKey, route: RouteParts<'_>) -> Vec<Variant> {
     let parents = route.parent_refs.iter();
-    let parents = parents
-        .filter_map(|parent| Some((parent_gateway(parent, &key.namespace)?, parent.section_name.as_deref())));
+    let parents = parents.filter_map(|parent| {
+        Some((parent_gateway(parent, &key.name.namespace)?, parent.section_name.as_deref()))
+    });
     let parents: BTreeSet<(GatewayKey, Option<&str>)> = parents.collect();
     let gateways: BTreeSet<&GatewayKey> = parents.iter().map(|(gateway, _)| gateway).collect();
     let mut variants = Vec::new();

@@ -27,7 +27,7 @@ pub(in crate::gateway) use report::reference;
 pub(crate) use report::report;
 
 use super::access_log;
-use super::http_route::creation;
+use super::route::creation;
 use crate::gateway::facts::{PolicyFace, WrittenLog};
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};

@@ -69,7 +69,7 @@ pub(super) fn set(name: &str, value: &str) -> HeaderModifier {
 /// A route for a path prefix.
 pub(super) fn route(prefix: &str, action: RouteAction) -> RouteIr {
     RouteIr {
-        name: RouteName::http_route("default", "sample", 0, 0),
+        name: RouteName::of_match("httproute", "default", "sample", 0, 0),
         matches: RouteMatch { path: PathMatch::Prefix(prefix.to_owned()), ..RouteMatch::default() },
         request_headers: HeaderModifier::default(),
         response_headers: HeaderModifier::default(),
@@ -117,6 +117,7 @@ pub(super) fn listener(port: u16) -> ListenerIr {
         bind: Bind { addresses: vec!["127.0.0.1".parse().unwrap()], port },
         transport: Transport::Plain,
         chains: vec![chain],
+        datagrams: Vec::new(),
     }
 }
 
@@ -214,6 +215,7 @@ fn matches_and_edits() -> Vec<RouteIr> {
         method: Some("GET".to_owned()),
         headers: vec![header("x-a", text("1")), header("x-b", regex("2.*"))],
         query_params: vec![param("c", text("3")), param("d", regex("4.*"))],
+        is_grpc: true,
     };
     let mut by_regex = route("/", to_web());
     by_regex.matches.path = PathMatch::Regex("/v[0-9]+/.*".to_owned());

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crds::gateway_parameters::KubeParameters;
-use ir::{CONFIG_HASH_ANNOTATION, GatewayName, InfraPort, ProxyInfra, RESERVED_LABELS};
+use ir::{CONFIG_HASH_ANNOTATION, GatewayName, InfraPort, PortProtocol, ProxyInfra, RESERVED_LABELS};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -29,7 +29,8 @@ fn settings() -> DeploySettings {
 }
 
 fn infra(ports: &[u16]) -> ProxyInfra {
-    let port = |&port: &u16| InfraPort { port, listener: format!("http-{port}") };
+    let port =
+        |&port: &u16| InfraPort { port, protocol: PortProtocol::Tcp, listener: format!("http-{port}") };
     ProxyInfra {
         gateway: GatewayName { namespace: "default".to_owned(), name: "web".to_owned() },
         name: "web".to_owned(),

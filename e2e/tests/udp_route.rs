@@ -1,0 +1,151 @@
+//! UDPRoute in a real Envoy: datagrams by weight, and those that go nowhere.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::fixture::{DEADLINE, Fixture};
+use e2e::http::eventually;
+use e2e::l4::{LineBackend, say, send_datagram};
+
+/// UDP and TCP on one port number.
+const OBJECTS: &str = r#"
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw}
+spec:
+  gatewayClassName: chancery
+  listeners:
+  - {name: udp, port: PORT, protocol: UDP}
+  - {name: tcp, port: PORT, protocol: TCP}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: one}
+spec: {ports: [{port: 80, protocol: UDP}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: one-1, labels: {kubernetes.io/service-name: one}}
+addressType: IPv4
+ports: [{port: ONE, protocol: UDP}]
+endpoints: [{addresses: [127.0.0.1]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: two}
+spec: {ports: [{port: 80, protocol: UDP}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: two-1, labels: {kubernetes.io/service-name: two}}
+addressType: IPv4
+ports: [{port: TWO, protocol: UDP}]
+endpoints: [{addresses: [127.0.0.1]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: three}
+spec: {ports: [{port: 80, protocol: TCP}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: three-1, labels: {kubernetes.io/service-name: three}}
+addressType: IPv4
+ports: [{port: THREE, protocol: TCP}]
+endpoints: [{addresses: [127.0.0.1]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TCPRoute
+metadata: {name: beside}
+spec:
+  parentRefs: [{name: gw}]
+  rules: [{backendRefs: [{name: three, port: 80}]}]
+"#;
+
+struct World {
+    fixture: Fixture,
+    _backends: [LineBackend; 3],
+}
+
+impl World {
+    async fn start(backends: &str) -> Result<Self> {
+        let started = [
+            LineBackend::datagrams("one").await?,
+            LineBackend::datagrams("two").await?,
+            LineBackend::connections("three", None).await?,
+        ];
+        let [one, two, three] = started.each_ref().map(|backend| backend.port().to_string());
+        let objects = OBJECTS.replace("ONE", &one).replace("TWO", &two).replace("THREE", &three);
+        let route = route(backends);
+        let files = [("objects.yaml", objects.as_str()), ("route.yaml", route.as_str())];
+        let world = Self { fixture: Fixture::start(&files).await?, _backends: started };
+        Ok(world)
+    }
+
+    async fn send(&self) -> Result<Option<String>> {
+        send_datagram(self.fixture.address(), "hello").await
+    }
+
+    async fn until_answered_by(&self, identity: &str) -> Result<()> {
+        eventually(DEADLINE, || async {
+            let answer = self.send().await?.context("no answer")?;
+            ensure!(answer == format!("{identity}: hello"), "{answer}");
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn route(backends: &str) -> String {
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: UDPRoute\nmetadata: {{name: r}}\nspec:\n  \
+         parentRefs: [{{name: gw, sectionName: udp}}]\n  rules: [{{backendRefs: [{backends}]}}]\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn datagrams_are_shared_by_weight_beside_tcp_on_the_same_number() -> Result<()> {
+    let world = World::start("{name: one, port: 80, weight: 70}, {name: two, port: 80, weight: 30}").await?;
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..2000 {
+        *counts.entry(world.send().await?.unwrap_or_default()).or_default() += 1;
+    }
+    // 70 of 100, within five points.
+    assert!(counts.get("one: hello").is_some_and(|count| (1300..=1500).contains(count)), "{counts:?}");
+    assert_eq!(
+        counts.values().sum::<u32>(),
+        counts.get("one: hello").unwrap() + counts.get("two: hello").unwrap()
+    );
+    assert_eq!(say(world.fixture.address(), "hello").await?, "three: hello");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_without_weight_gets_nothing_and_an_edit_is_followed() -> Result<()> {
+    let world = World::start("{name: one, port: 80, weight: 0}, {name: two, port: 80, weight: 1}").await?;
+    for _ in 0..50 {
+        assert_eq!(world.send().await?.as_deref(), Some("two: hello"));
+    }
+    world.fixture.save("route.yaml", &route("{name: one, port: 80}"))?;
+    world.until_answered_by("one").await?;
+    world.fixture.save("route.yaml", &route("{name: nobody, port: 80}"))?;
+    eventually(DEADLINE, || async {
+        ensure!(world.send().await?.is_none(), "still served");
+        Ok(())
+    })
+    .await?;
+    let status = world.fixture.status("UDPRoute default/r").await?.to_string();
+    assert!(status.contains("BackendNotFound"), "{status}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_is_served() -> Result<()> {
+    let backend = LineBackend::datagrams("dns").await?;
+    let rule = format!("127.0.0.1:5353:127.0.0.1:{}", backend.port());
+    let fixture = Fixture::start_example("udp", &[], &[&rule]).await?;
+    let address = (fixture.ip, 8087).into();
+    let answer = eventually(DEADLINE, || async { send_datagram(address, "a?").await?.context("no answer") });
+    assert_eq!(answer.await?, "dns: a?");
+    Ok(())
+}
