@@ -79,7 +79,7 @@ fn a_deployer_is_told_addresses_ports_labels_and_annotations() {
         ("gateway/listener-hostnames", r#"default/gw [] ["80 exact"] {} {}"#),
         ("gateway/two-ports", r#"default/gw [] ["80 a", "8080 b"] {} {}"#),
         // What is not served needs no port.
-        ("gateway/protocol-no-conflict-invalid", r#"default/gw [] ["80 http", "8080 fine"] {} {}"#),
+        ("gateway/protocol-no-conflict-invalid", r#"default/gw [] ["80 http", "80 udp", "8080 fine"] {} {}"#),
         ("gateway/privileged-port-invalid", r#"default/gw ["127.0.0.1"] ["8080 b"] {} {}"#),
     ] {
         assert_eq!(show(case), expected, "{case}");
