@@ -121,7 +121,7 @@ fn refuse_object(report: &mut Report, gateway: &GatewayName, refusal: &Refusal) 
             let parents = parents.iter_mut().filter(|parent| is_parent(parent, gateway, &namespace));
             parents.for_each(|parent| put(&mut parent.conditions, condition.clone()));
         }
-        Facts::Gateway(_) | Facts::Class(_) => {}
+        Facts::Gateway(_) | Facts::ListenerSet(_) | Facts::Class(_) => {}
     }
 }
 
@@ -197,7 +197,12 @@ mod tests {
             good(ConditionType::Programmed, Reason::Programmed),
         ];
         let listeners = vec![listener(80), listener(81)];
-        let facts = Facts::Gateway(GatewayFacts { addresses: Vec::new(), conditions, listeners });
+        let facts = Facts::Gateway(GatewayFacts {
+            addresses: Vec::new(),
+            conditions,
+            listeners,
+            attached_listener_sets: 0,
+        });
         let object = ObjectRef::namespaced(gateway_api::GROUP, "Gateway", "default", name);
         Arc::new(Report { object, generation: 1, facts })
     }

@@ -225,7 +225,12 @@ mod tests {
             good(ConditionType::Accepted, Reason::Accepted),
             good(ConditionType::Programmed, Reason::Programmed),
         ];
-        let facts = GatewayFacts { addresses: Vec::new(), conditions, listeners: vec![listener] };
+        let facts = GatewayFacts {
+            addresses: Vec::new(),
+            conditions,
+            listeners: vec![listener],
+            attached_listener_sets: 0,
+        };
         Report { object: object("Gateway", "web"), generation: 1, facts: Facts::Gateway(facts) }
     }
 

@@ -92,6 +92,7 @@ pub const FEATURES: &[Feature] = &[
     since_1_7("HTTPRouteRetryCodes"),
     always("HTTPRouteRetryConnectionError"),
     always("HTTPRouteSchemeRedirect"),
+    always("ListenerSet"),
     always("ReferenceGrant"),
     always("TCPRoute"),
     always("TLSRoute"),

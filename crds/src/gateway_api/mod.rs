@@ -7,6 +7,7 @@
 mod grpc_route;
 mod http_route;
 mod l4_route;
+pub mod listener_set;
 pub mod part;
 mod route;
 mod version;
@@ -23,6 +24,7 @@ pub use gateway_api::apis::standard::backendtlspolicies::{self, BackendTlsPolicy
 pub use grpc_route::{GrpcMatch, GrpcMethodMatch, GrpcRoute, GrpcRule};
 pub use http_route::{HttpMatch, HttpMethod, HttpRoute, HttpRule, PathMatchType};
 pub use l4_route::{L4Route, L4Rule, TcpRoute, TlsRoute, UdpRoute};
+pub use listener_set::ListenerSet;
 pub use route::{Route, Rule};
 pub use version::{BUNDLE_VERSION, CustomResourceDefinition, VERSIONED_CRD};
 

@@ -13,7 +13,7 @@ use crate::{
     core::{ConfigMap, EndpointSlice, Namespace, Secret, Service},
     gateway_api::part,
     gateway_api::{
-        BackendTlsPolicy, CustomResourceDefinition, Gateway, GatewayClass, GrpcRoute, HttpRoute,
+        BackendTlsPolicy, CustomResourceDefinition, Gateway, GatewayClass, GrpcRoute, HttpRoute, ListenerSet,
         ReferenceGrant, TcpRoute, TlsRoute, UdpRoute,
     },
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
@@ -236,6 +236,7 @@ kinds! {
     CustomResourceDefinition(CustomResourceDefinition): "apiextensions.k8s.io" ["v1"] "CustomResourceDefinition" "customresourcedefinitions" namespaced=false;
     GatewayClass(GatewayClass): "gateway.networking.k8s.io" ["v1" "v1beta1"] "GatewayClass" "gatewayclasses" namespaced=false;
     Gateway(Gateway): "gateway.networking.k8s.io" ["v1" "v1beta1"] "Gateway" "gateways" namespaced=true;
+    ListenerSet(ListenerSet): "gateway.networking.k8s.io" ["v1"] "ListenerSet" "listenersets" namespaced=true;
     HttpRoute(HttpRoute): "gateway.networking.k8s.io" ["v1" "v1beta1"] "HTTPRoute" "httproutes" namespaced=true;
     GrpcRoute(GrpcRoute): "gateway.networking.k8s.io" ["v1"] "GRPCRoute" "grpcroutes" namespaced=true;
     TcpRoute(TcpRoute): "gateway.networking.k8s.io" ["v1" "v1alpha2"] "TCPRoute" "tcproutes" namespaced=true;

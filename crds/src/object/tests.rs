@@ -33,6 +33,7 @@ fn every_kind_is_decoded_in_every_accepted_version() {
     let spec = |kind: &str| match kind {
         "GatewayClass" => json!({"controllerName": "a/b"}),
         "Gateway" => json!({"gatewayClassName": "a", "listeners": []}),
+        "ListenerSet" => json!({"parentRef": {"name": "a"}, "listeners": []}),
         "ReferenceGrant" => json!({"from": [], "to": []}),
         "BackendTLSPolicy" => json!({"targetRefs": [], "validation": {"hostname": "a.b"}}),
         "Backend" => json!({"type": "AI", "ai": {}}),

@@ -53,9 +53,10 @@ const GRPC_ROUTES: &str = include_str!("../gateway-api/grpcroutes.json");
 const TCP_ROUTES: &str = include_str!("../gateway-api/tcproutes.json");
 const TLS_ROUTES: &str = include_str!("../gateway-api/tlsroutes.json");
 const UDP_ROUTES: &str = include_str!("../gateway-api/udproutes.json");
+const LISTENER_SETS: &str = include_str!("../gateway-api/listenersets.json");
 const REFERENCE_GRANTS: &str = include_str!("../gateway-api/referencegrants.json");
 
-static ALL: [Known; 26] = [
+static ALL: [Known; 27] = [
     gateway_api("BackendTLSPolicy", "v1", BACKEND_TLS_POLICIES),
     gateway_api("BackendTLSPolicy", "v1alpha3", BACKEND_TLS_POLICIES),
     gateway_api("GatewayClass", "v1", GATEWAY_CLASSES),
@@ -71,6 +72,7 @@ static ALL: [Known; 26] = [
     gateway_api("TLSRoute", "v1alpha3", TLS_ROUTES),
     gateway_api("UDPRoute", "v1", UDP_ROUTES),
     gateway_api("UDPRoute", "v1alpha2", UDP_ROUTES),
+    gateway_api("ListenerSet", "v1", LISTENER_SETS),
     gateway_api("ReferenceGrant", "v1", REFERENCE_GRANTS),
     gateway_api("ReferenceGrant", "v1beta1", REFERENCE_GRANTS),
     known("gateway.kgateway.dev", "Backend", "v1alpha1", Source::Ours),

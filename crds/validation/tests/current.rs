@@ -6,12 +6,13 @@ use std::{env, fs};
 use serde_json::{Value, json};
 
 const MODULE: &str = "sigs.k8s.io/gateway-api";
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "backendtlspolicies",
     "gatewayclasses",
     "gateways",
     "grpcroutes",
     "httproutes",
+    "listenersets",
     "referencegrants",
     "tcproutes",
     "tlsroutes",

@@ -61,6 +61,7 @@ pub const READ: &[Collection] = &[
     custom(GATEWAY_API, "v1", "Gateway", "gateways"),
     HTTP_ROUTES,
     custom(GATEWAY_API, "v1", "GRPCRoute", "grpcroutes"),
+    custom(GATEWAY_API, "v1", "ListenerSet", "listenersets"),
     custom(GATEWAY_API, "v1", "TCPRoute", "tcproutes"),
     custom(GATEWAY_API, "v1", "TLSRoute", "tlsroutes"),
     custom(GATEWAY_API, "v1", "UDPRoute", "udproutes"),

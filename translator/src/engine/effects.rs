@@ -17,6 +17,7 @@ use crate::gateway::facts::{
     Attachment, BackendKey, BackendValue, ClassFace, Entries, GatewayFace, GatewayKey, GatewaySecrets,
     HostFace, HostKey, Placed, PolicyFact, PortValue, RouteKey, RouteVersion, Row, TranslatedRoute, is_l4,
 };
+use crate::gateway::listener::set_of;
 use crate::xds::{HostRole, Table};
 
 /// Both values of a unit as its type.
@@ -273,13 +274,21 @@ impl Translator {
         let (lost, new) = changes(counted(before), counted(after));
         for (gateway, listener) in lost {
             self.index.attached.remove(&gateway, &listener);
-            self.graph.schedule(Key::GatewayReport(gateway));
+            self.schedule_report_of_listener(gateway, &listener);
         }
         for (gateway, listener) in new {
             self.index.attached.add(&gateway, &listener);
-            self.graph.schedule(Key::GatewayReport(gateway));
+            self.schedule_report_of_listener(gateway, &listener);
         }
         self.graph.schedule(Key::Served(route.clone()));
+    }
+
+    /// Has the status told anew in which a listener stands.
+    fn schedule_report_of_listener(&mut self, gateway: GatewayKey, listener: &str) {
+        self.graph.schedule(match set_of(listener) {
+            Some(set) => Key::ListenerSetReport(set),
+            None => Key::GatewayReport(gateway),
+        });
     }
 
     fn on_served(

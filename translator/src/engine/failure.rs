@@ -7,7 +7,9 @@ use crds::{Object, ObjectKey};
 
 use super::key::Key;
 use crate::gateway::attach;
-use crate::status::{ClassFacts, Condition, ConditionType, Facts, GatewayFacts, Reason, Report};
+use crate::status::{
+    ClassFacts, Condition, ConditionType, Facts, GatewayFacts, ListenerSetFacts, Reason, Report,
+};
 
 const MESSAGE: &str = "an internal error of the control plane: what was served before stays, and the log has the \
                        details; please report it";
@@ -61,7 +63,11 @@ fn facts_of(object: &Object) -> Facts {
             addresses: Vec::new(),
             conditions: Vec::new(),
             listeners: Vec::new(),
+            attached_listener_sets: 0,
         }),
+        Object::ListenerSet(_) => {
+            Facts::ListenerSet(ListenerSetFacts { conditions: Vec::new(), listeners: Vec::new() })
+        }
         Object::GatewayClass(_) => Facts::Class(ClassFacts::default()),
         Object::BackendTlsPolicy(_)
         | Object::HttpListenerOption(_)

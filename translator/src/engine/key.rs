@@ -72,6 +72,8 @@ pub(crate) enum Key {
     Entry(Arc<HostKey>, RouteKey),
     /// The status of a Backend or Upstream.
     BackendReport(ObjectKey),
+    /// The status of a ListenerSet.
+    ListenerSetReport(NamespacedName),
     /// The status of a Gateway.
     GatewayReport(GatewayKey),
     /// The status of a policy.
@@ -108,7 +110,7 @@ impl Key {
             Self::Host(..) => 17,
             Self::Entry(..) => 18,
             Self::BackendReport(_) => 19,
-            Self::GatewayReport(_) => 20,
+            Self::ListenerSetReport(_) | Self::GatewayReport(_) => 20,
             Self::PolicyReport(_) => 21,
         }
     }
@@ -153,6 +155,7 @@ impl Key {
         match object.kind {
             Kind::GatewayClass => Some(Self::Class(name.name.to_string())),
             Kind::Gateway => Some(Self::GatewayReport(name)),
+            Kind::ListenerSet => Some(Self::ListenerSetReport(name)),
             Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute | Kind::UdpRoute => {
                 Some(Self::Attachment(object.clone()))
             }
@@ -202,6 +205,7 @@ impl Key {
             Self::Host(..) => "host",
             Self::Entry(..) => "entry",
             Self::BackendReport(_) => "backend_report",
+            Self::ListenerSetReport(_) => "listener_set_report",
             Self::GatewayReport(_) => "gateway_report",
             Self::PolicyReport(_) => "policy_report",
         }
@@ -221,6 +225,7 @@ impl Key {
             | Self::GatewayReport(gateway) => object(Kind::Gateway, gateway),
             Self::Certificate(secret) => object(Kind::Secret, secret),
             Self::Authorities(map) => object(Kind::ConfigMap, map),
+            Self::ListenerSetReport(set) => object(Kind::ListenerSet, set),
             Self::Host(host) => object(Kind::Gateway, &host.gateway),
             Self::Route(route) | Self::Attachment(route) | Self::Served(route) | Self::Entry(.., route) => {
                 Some(route.clone())

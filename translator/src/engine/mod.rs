@@ -292,6 +292,7 @@ fn is_possible(key: &Key, resources: &Resources, index: &Index) -> bool {
         |kind, name: &GatewayKey| resources.object(&ObjectKey { kind, name: name.clone() }).is_some();
     match key {
         Key::Class(name) => exists(Kind::GatewayClass, &GatewayKey::new("", name)),
+        Key::ListenerSetReport(set) => exists(Kind::ListenerSet, set),
         Key::Gateway(gateway) | Key::GatewayReport(gateway) => exists(Kind::Gateway, gateway),
         Key::Placement(gateway) | Key::Proxy(gateway) | Key::Secrets(gateway) => {
             index.gateways.contains(gateway)

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use crds::gateway_api::ListenerSet;
 use crds::{Kind, Object, ObjectKey};
 
 use super::Translator;
 use super::key::Key;
-use crate::gateway::attach::parent_gateway;
+use crate::gateway::attach::Parent;
 use crate::gateway::facts::{GatewayKey, RouteKey};
 use crate::gateway::policy::is_of_listeners;
 use crate::resources::as_policy;
@@ -67,9 +68,11 @@ impl Translator {
         if !gateways.is_empty() {
             routes.extend(self.resources.iter().filter_map(|object| {
                 let (route, key) = (object.route()?, object.key());
-                let mut parents =
-                    route.parent_refs.iter().filter_map(|parent| parent_gateway(parent, &key.name.namespace));
-                parents.any(|gateway| gateways.contains(&gateway)).then_some(key)
+                let parent = |parent| {
+                    Parent::find(parent, &key.name.namespace, |set| self.resources.get::<ListenerSet>(set))
+                };
+                let mut parents = route.parent_refs.iter().filter_map(parent);
+                parents.any(|parent| gateways.contains(&parent.gateway)).then_some(key)
             }));
         }
         routes.into_iter().for_each(|route| self.graph.schedule(Key::Route(route)));

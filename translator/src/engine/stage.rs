@@ -10,12 +10,15 @@ use super::key::Key;
 use super::value::{IsOurs, OfValue as _, Value};
 use super::view::Reading;
 use crate::gateway::address::AddressPlan;
+use crate::gateway::attach::Parent;
 use crate::gateway::facts::{
     BackendKey, BackendValue, EncodedBackend, PortValue, ResolvedBackend, RouteKey, RouteVersion,
     TranslatedRoute,
 };
 use crate::gateway::view::View;
-use crate::gateway::{attach, backend, class, face, host, parameters, policy, port, report, route, tls};
+use crate::gateway::{
+    attach, backend, class, face, host, listener_set, parameters, policy, port, report, route, tls,
+};
 use crate::xds;
 
 /// Evaluates a unit; `None` if there is no such thing.
@@ -59,6 +62,7 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
             backend::tls_policy_report(view, key)?.into_value()
         }
         Key::PolicyReport(key) => policy::report(view, key)?.into_value(),
+        Key::ListenerSetReport(key) => listener_set::report(view, key)?.into_value(),
         Key::GatewayReport(key) => report::report(view, key)?.into_value(),
     })
 }
@@ -103,7 +107,8 @@ fn endpoints(view: &Reading<'_>, key: &BackendKey) -> Option<Value> {
 fn route(view: &Reading<'_>, key: &RouteKey) -> Option<TranslatedRoute> {
     let mut parents = view.route_object(key)?.parent_refs.iter();
     let is_ours = parents.any(|parent| {
-        attach::parent_gateway(parent, &key.name.namespace).is_some_and(|gateway| view.is_ours(&gateway))
+        let parent = Parent::find(parent, &key.name.namespace, |set| view.object(set));
+        parent.is_some_and(|parent| view.is_ours(&parent.gateway))
     });
     (is_ours || view.settings().sole_controller).then(|| route::translate(view, key))?
 }

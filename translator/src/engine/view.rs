@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::core::{EndpointSlice, Namespace};
-use crds::gateway_api::{BackendTlsPolicy, GatewayClass};
+use crds::gateway_api::{BackendTlsPolicy, GatewayClass, ListenerSet};
 use crds::{NamespacedName, ObjectKey, RouteParts, Typed};
 use ir::{Hostname, RouteTableId, Trust};
 
@@ -94,6 +94,11 @@ impl View for Reading<'_> {
     fn tls_policies_of(&self, service: &NamespacedName) -> impl Iterator<Item = &Arc<BackendTlsPolicy>> {
         self.note(Key::Group(Group::TlsPoliciesOf(service.clone())));
         self.resources.tls_policies_of(service)
+    }
+
+    fn listener_sets_of(&self, gateway: &GatewayKey) -> impl Iterator<Item = &Arc<ListenerSet>> {
+        self.note(Key::Group(Group::ListenerSetsOf(gateway.clone())));
+        self.resources.listener_sets_of(gateway)
     }
 
     fn permits(&self, from: &Party, to: &Party, name: &str) -> bool {

@@ -8,12 +8,14 @@ use crds::gateway_api::gateways::{
     GatewayListenersAllowedRoutesNamespacesFrom as From,
     GatewayListenersAllowedRoutesNamespacesSelector as Selector,
 };
+use crds::gateway_api::listener_set::gateway as gateway_of_set;
 use crds::gateway_api::part::ParentRef;
-use crds::{NamespacedName, ObjectRef, gateway_api};
+use crds::gateway_api::{self, ListenerSet};
+use crds::{NamespacedName, ObjectRef};
 use ir::Hostname;
 
-use super::class;
 use super::listener::Listener;
+use super::{class, listener_set};
 use crate::gateway::facts::{Attachment, Placed, RouteKey, Row, TranslatedRoute};
 use crate::gateway::view::View;
 use crate::status::{
@@ -28,10 +30,11 @@ pub(crate) fn attach(view: &impl View, key: &RouteKey) -> Option<Attachment> {
     let mut parents = Vec::new();
     for (index, parent) in route.parent_refs.iter().enumerate() {
         let field = format!("spec.parentRefs[{index}]");
-        let gateway = parent_gateway(parent, &key.name.namespace);
-        let placed = gateway.as_ref().and_then(|gateway| view.placement(gateway));
+        let place = Parent::find(parent, &key.name.namespace, |set| view.object(set));
+        let gateway = place.as_ref().map(|place| &place.gateway);
+        let placed = gateway.and_then(|gateway| view.placement(gateway));
         let (Some(placed), Some(translated)) = (placed, &translated) else {
-            let rejection = class::nobodys_parent(view, parent, gateway.as_ref());
+            let rejection = class::nobodys_parent(view, parent, key, gateway);
             parents.extend(rejection.map(|rejection| {
                 let rejected = at_parent(&rejection, &field);
                 let conditions = match &translated {
@@ -48,8 +51,11 @@ pub(crate) fn attach(view: &impl View, key: &RouteKey) -> Option<Attachment> {
                 Reason::UnsupportedValue,
                 translated.hostname_errors.clone(),
             )),
-            false => rows(view, &placed, parent, key, &translated.hostnames)
-                .map_err(|rejection| at_parent(&rejection, &field)),
+            false => {
+                let set = place.as_ref().and_then(|place| place.set.as_ref());
+                rows(view, &placed, (parent, set), key, &translated.hostnames)
+                    .map_err(|rejection| at_parent(&rejection, &field))
+            }
         };
         let mut conditions = conditions(translated, rows.as_ref().err().cloned());
         conditions.shrink_to_fit();
@@ -117,12 +123,36 @@ pub(crate) fn parents_without_conditions(parents: &[ParentRef]) -> Vec<ParentFac
     parents.iter().map(|parent| ParentFacts { parent_ref: parent.clone(), conditions: Vec::new() }).collect()
 }
 
-/// The Gateway that a parentRef means; `None` if it means something else.
-pub(crate) fn parent_gateway(parent: &ParentRef, route_namespace: &str) -> Option<NamespacedName> {
-    let group = parent.group.as_deref().unwrap_or(gateway_api::GROUP);
-    let kind = parent.kind.as_deref().unwrap_or("Gateway");
-    (group == gateway_api::GROUP && kind == "Gateway")
-        .then(|| NamespacedName::new(parent.namespace.as_deref().unwrap_or(route_namespace), &parent.name))
+/// What a parentRef leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parent {
+    /// The Gateway.
+    pub gateway: NamespacedName,
+    /// The ListenerSet of whose listeners one is meant; `None` if it is one of the Gateway's own.
+    pub set: Option<NamespacedName>,
+}
+
+impl Parent {
+    /// What a parentRef leads to; `None` if it means something else, or a ListenerSet that `find_set` does not know.
+    pub(crate) fn find<'a>(
+        parent: &ParentRef,
+        route_namespace: &str,
+        find_set: impl FnOnce(&NamespacedName) -> Option<&'a Arc<ListenerSet>>,
+    ) -> Option<Self> {
+        let name =
+            || NamespacedName::new(parent.namespace.as_deref().unwrap_or(route_namespace), &parent.name);
+        if parent.group.as_deref().unwrap_or(gateway_api::GROUP) != gateway_api::GROUP {
+            return None;
+        }
+        match parent.kind.as_deref().unwrap_or("Gateway") {
+            "Gateway" => Some(Self { gateway: name(), set: None }),
+            listener_set::KIND => {
+                let set = name();
+                Some(Self { gateway: gateway_of_set(find_set(&set)?)?, set: Some(set) })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Where a route attaches by one parentRef, or why nowhere (Gateway API, `RouteConditionReason`). No hostnames: every
@@ -130,20 +160,23 @@ pub(crate) fn parent_gateway(parent: &ParentRef, route_namespace: &str) -> Optio
 fn rows(
     view: &impl View,
     placed: &Placed,
-    parent: &ParentRef,
+    (parent, set): (&ParentRef, Option<&NamespacedName>),
     route: &RouteKey,
     hostnames: &[Hostname],
 ) -> Result<Vec<Row>, Rejection> {
     let gateway = &placed.gateway;
-    let meant: Vec<_> = placed.listeners.iter().filter(|listener| is_meant(listener, parent)).collect();
+    let of_parent = || placed.listeners.iter().filter(|listener| listener.set.as_ref() == set);
+    let meant: Vec<_> = of_parent().filter(|listener| is_meant(listener, parent)).collect();
     if meant.is_empty() {
-        let names: Vec<_> = placed
-            .listeners
-            .iter()
+        let names: Vec<_> = of_parent()
             .map(|listener| format!("{} (port {})", listener.spec.name, listener.spec.port))
             .collect();
         let has = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let text = format!("Gateway {gateway} has no listener {}; it has {has}", describe(parent));
+        let owner = match set {
+            Some(set) => format!("ListenerSet {set}"),
+            None => format!("Gateway {gateway}"),
+        };
+        let text = format!("{owner} has no listener {}; it has {has}", describe(parent));
         let field = if parent.section_name.is_some() { "sectionName" } else { "port" };
         return Err(Rejection::at(Reason::NoMatchingParent, field, text));
     }
@@ -219,7 +252,7 @@ fn is_namespace_allowed(
     let namespaces = listener.spec.allowed_routes.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
     match namespaces.and_then(|namespaces| namespaces.from.as_ref()).unwrap_or(&From::Same) {
         From::All => true,
-        From::Same => *namespace == *gateway.namespace,
+        From::Same => *namespace == *listener.namespace(gateway),
         From::Selector => namespaces
             .and_then(|namespaces| namespaces.selector.as_ref())
             .is_some_and(|selector| selects(selector, &view.namespace_labels(namespace))),
@@ -227,7 +260,7 @@ fn is_namespace_allowed(
 }
 
 /// Kubernetes' label selection (`LabelSelector`): all requirements must hold.
-fn selects(selector: &Selector, labels: &BTreeMap<String, String>) -> bool {
+pub(super) fn selects(selector: &Selector, labels: &BTreeMap<String, String>) -> bool {
     let equal = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
     equal
         && selector.match_expressions.iter().flatten().all(|expression| {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crds::gateway_api::part::ParentRef;
-use crds::gateway_api::{self, Gateway, GatewayClass};
+use crds::gateway_api::{self, Gateway, GatewayClass, ListenerSet};
 use crds::{NamespacedName, ObjectRef};
 
-use super::{listener, parameters};
+use super::{listener, listener_set, parameters};
 use crate::features;
-use crate::gateway::facts::ClassFace;
+use crate::gateway::facts::{ClassFace, RouteKey};
 use crate::gateway::view::View;
 use crate::status::{
     ClassFacts, Condition, ConditionType, Detail, Facts, GatewayFacts, ListenerFacts, Reason, Rejection,
@@ -75,7 +75,7 @@ pub(crate) fn report_of_classless(view: &impl View, key: &NamespacedName) -> Opt
     let (kind, reason) = (ConditionType::Accepted, Reason::Invalid);
     let fault = unserved_class(view, &gateway.spec.gateway_class_name);
     // What else is wrong is told as well.
-    let listeners = listener::listeners(gateway).into_iter().map(|listener| ListenerFacts {
+    let listeners = listener::listeners(gateway, &[]).into_iter().map(|listener| ListenerFacts {
         conditions: listener.conditions().into_iter().filter(|condition| condition.is_problem()).collect(),
         name: listener.spec.name,
         port: listener.port,
@@ -84,6 +84,7 @@ pub(crate) fn report_of_classless(view: &impl View, key: &NamespacedName) -> Opt
     });
     let facts = GatewayFacts {
         addresses: Vec::new(),
+        attached_listener_sets: 0,
         conditions: vec![Condition::faults(kind, reason, vec![fault])],
         listeners: listeners.collect(),
     };
@@ -115,12 +116,26 @@ fn unserved_class(view: &impl View, class: &str) -> Detail {
 pub(crate) fn nobodys_parent(
     view: &impl View,
     parent: &ParentRef,
+    route: &RouteKey,
     gateway: Option<&NamespacedName>,
 ) -> Option<Rejection> {
     if !view.settings().sole_controller {
         return None;
     }
     Some(match gateway {
+        None if parent.kind.as_deref() == Some(listener_set::KIND) => {
+            let namespace = parent.namespace.as_deref().unwrap_or(&route.name.namespace);
+            let name = NamespacedName::new(namespace, &parent.name);
+            let object =
+                ObjectRef::namespaced(gateway_api::GROUP, listener_set::KIND, namespace, &parent.name);
+            match view.object::<ListenerSet>(&name) {
+                Some(_) => {
+                    let text = format!("{object} has no Gateway as its parent: see its status");
+                    Rejection::unusable(Reason::NoMatchingParent, object, text)
+                }
+                None => Rejection::missing(Reason::NoMatchingParent, object),
+            }
+        }
         None => {
             let kind = parent.kind.as_deref().unwrap_or_default();
             Rejection::new(Reason::InvalidKind, format!("a parent of kind {kind:?} is not supported yet"))

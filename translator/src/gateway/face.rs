@@ -6,6 +6,7 @@ use ir::EscapedSlashes;
 
 use super::address::{self, AddressPlan, Wanted};
 use super::listener;
+use super::listener_set;
 use super::parameters;
 use super::wanted_address::{self, WantedAddresses};
 use super::{escaped_slashes, infra, tls};
@@ -16,7 +17,7 @@ use crate::gateway::view::View;
 pub(crate) fn read(view: &impl View, key: &NamespacedName) -> Option<GatewayFace> {
     let gateway = view.object::<Gateway>(key)?;
     let class = view.class(&gateway.spec.gateway_class_name)?;
-    let mut listeners = listener::listeners(gateway);
+    let mut listeners = listener::listeners(gateway, &listener_set::of_gateway(view, key, gateway));
     tls::resolve(view, key, gateway, &mut listeners);
     address::refuse_ports(&mut listeners, view.settings());
     let (parameters, rejected) = match parameters::of_gateway(view, key, gateway, &class) {

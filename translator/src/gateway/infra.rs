@@ -25,7 +25,7 @@ pub(crate) fn proxy_infra(name: &GatewayName, face: &GatewayFace, placed: &Place
         if let Some(port) = listener.port {
             let is_udp = listener.protocol == Some(ListenerProtocol::Udp);
             let protocol = if is_udp { PortProtocol::Udp } else { PortProtocol::Tcp };
-            ports.entry((port, protocol)).or_insert_with(|| listener.spec.name.clone());
+            ports.entry((port, protocol)).or_insert_with(|| listener.name.to_string());
         }
     }
     let infrastructure = gateway.spec.infrastructure.as_ref();

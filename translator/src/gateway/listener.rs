@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::Kind;
+use crds::NamespacedName;
 use crds::gateway_api::gateways::GatewayListenersTlsMode as TlsMode;
-use crds::gateway_api::{self, Gateway, gateways};
+use crds::gateway_api::{self, Gateway, ListenerSet, gateways, listener_set};
 use ir::{Hostname, RouteTableId};
 
 use super::tls::{self, ListenerTls};
@@ -19,7 +20,10 @@ use crate::status::{Condition, ConditionType, Detail, Reason};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Listener {
     pub spec: gateways::GatewayListeners,
-    /// Its name, as whoever keeps it shares it.
+    /// The ListenerSet that adds it; `None` for the Gateway's own.
+    pub set: Option<NamespacedName>,
+    /// What it is called among all listeners of the Gateway, as whoever keeps it shares it: its name, after that of its
+    /// ListenerSet if it has one (`namespace/set/listener`).
     pub name: Arc<str>,
     /// The hosts that it serves.
     pub hostname: Hostname,
@@ -122,14 +126,29 @@ impl ListenerProtocol {
 }
 
 /// Looks at every listener of a Gateway, alone and beside the others.
-pub(crate) fn listeners(gateway: &Gateway) -> Vec<Listener> {
-    let mut listeners: Vec<_> = gateway.spec.listeners.iter().map(Listener::new).collect();
+pub(crate) fn listeners(gateway: &Gateway, sets: &[Arc<ListenerSet>]) -> Vec<Listener> {
+    let own = gateway.spec.listeners.iter().cloned();
+    let mut listeners: Vec<_> = own.map(|spec| Listener::new(spec, None)).collect();
     find_conflicts(&mut listeners);
+    for set in sets {
+        for spec in listener_set::listeners(set) {
+            let mut listener = Listener::new(spec, Some(listener_set::name(set)));
+            listener.conflict = conflict_with_earlier(&listener, &listeners);
+            listeners.push(listener);
+        }
+    }
     listeners
 }
 
+/// The ListenerSet of a listener of that name (see [`Listener::name`]); `None` for a Gateway's own.
+pub(crate) fn set_of(listener: &str) -> Option<NamespacedName> {
+    let (set, _) = listener.rsplit_once('/')?;
+    let (namespace, name) = set.split_once('/')?;
+    Some(NamespacedName::new(namespace, name))
+}
+
 impl Listener {
-    fn new(spec: &gateways::GatewayListeners) -> Self {
+    fn new(spec: gateways::GatewayListeners, set: Option<NamespacedName>) -> Self {
         let port = u16::try_from(spec.port).ok().filter(|port| *port > 0);
         let (hostname, hostname_error) = match spec.hostname.as_deref() {
             None | Some("") => (Hostname::Any, None),
@@ -138,9 +157,9 @@ impl Listener {
                 Err(error) => (Hostname::Any, Some(error)),
             },
         };
-        let protocol = ListenerProtocol::of(spec);
+        let protocol = ListenerProtocol::of(&spec);
         let supported = protocol.as_ref().map(|protocol| protocol.kinds()).unwrap_or_default();
-        let (kinds, invalid_kinds) = allowed_kinds(spec, &supported);
+        let (kinds, invalid_kinds) = allowed_kinds(&spec, &supported);
         let rejected = if let Err(rejection) = &protocol {
             Some(rejection.clone())
         } else if let Some(error) = hostname_error {
@@ -160,7 +179,7 @@ impl Listener {
             let text = format!("a {} listener has none", spec.protocol);
             Some(Rejection::at(Reason::UnsupportedValue, "hostname", text))
         } else {
-            tls::refused_options(spec)
+            tls::refused_options(&spec)
         };
         let protocol = protocol.ok();
         let https = match protocol {
@@ -169,9 +188,14 @@ impl Listener {
             _ => None,
         };
         let table = https.zip(port).map(|(https, port)| Arc::new(RouteTableId { port, https }));
+        let name = match &set {
+            None => spec.name.as_str().into(),
+            Some(set) => format!("{set}/{}", spec.name).into(),
+        };
         Self {
-            spec: spec.clone(),
-            name: spec.name.as_str().into(),
+            spec,
+            set,
+            name,
             hostname,
             port,
             protocol,
@@ -182,6 +206,19 @@ impl Listener {
             conflict: None,
             tls: ListenerTls::default(),
             unbound: None,
+        }
+    }
+
+    /// The namespace of the object that it stands in.
+    pub(crate) fn namespace<'a>(&'a self, gateway: &'a NamespacedName) -> &'a str {
+        &self.set.as_ref().unwrap_or(gateway).namespace
+    }
+
+    /// What it is called in messages.
+    fn described(&self) -> String {
+        match &self.set {
+            None => format!("listener {}", self.spec.name),
+            Some(set) => format!("listener {} of ListenerSet {set}", self.spec.name),
         }
     }
 
@@ -220,7 +257,8 @@ impl Listener {
         let programmed = match rejection.or(self.tls_problem()) {
             None => Condition::good(ConditionType::Programmed, Reason::Programmed, "sent to the proxy"),
             Some(rejection) => {
-                Condition::bad(ConditionType::Programmed, Reason::Invalid, rejection.message()).following()
+                let reason = self.conflict.as_ref().map_or(Reason::Invalid, |conflict| conflict.reason);
+                Condition::bad(ConditionType::Programmed, reason, rejection.message()).following()
             }
         };
         let conflicted = match &self.conflict {
@@ -295,11 +333,7 @@ fn find_conflicts(listeners: &mut [Listener]) {
                 let text = format!("{port} is wanted for several protocols that do not go together");
                 found.push((*index, Rejection::at(Reason::ProtocolConflict, "port", text)));
             } else if let Some((_, twin)) = twin {
-                let text = format!(
-                    "listener {} has the same hostname {} on port {port}",
-                    twin.spec.name, twin.hostname
-                );
-                found.push((*index, Rejection::at(Reason::HostnameConflict, "hostname", text)));
+                found.push((*index, same_hostname(twin)));
             }
         }
     }
@@ -308,4 +342,33 @@ fn find_conflicts(listeners: &mut [Listener]) {
             listener.conflict = Some(conflict);
         }
     }
+}
+
+/// What stands against a listener of a ListenerSet in those that go before it: unlike among a Gateway's own, the earlier
+/// one has what both want (Gateway API, `ListenerSetSpec`). A Gateway's own listener keeps it also where it has lost to
+/// another one of its own: nobody else shall get hosts that the Gateway names.
+fn conflict_with_earlier(listener: &Listener, earlier: &[Listener]) -> Option<Rejection> {
+    if listener.rejected.is_some() {
+        return None;
+    }
+    let stands =
+        |other: &&Listener| other.rejected.is_none() && (other.set.is_none() || other.conflict.is_none());
+    let same_port: Vec<_> =
+        earlier.iter().filter(|other| other.spec.port == listener.spec.port).filter(stands).collect();
+    let family = |listener: &Listener| listener.protocol.map(ListenerProtocol::family);
+    if let Some(other) = same_port.iter().find(|other| family(other) != family(listener)) {
+        let text = format!(
+            "{} is wanted by {} for a protocol that does not go together with this one",
+            listener.spec.port,
+            other.described()
+        );
+        return Some(Rejection::at(Reason::ProtocolConflict, "port", text));
+    }
+    same_port.into_iter().find(|other| other.hostname == listener.hostname).map(same_hostname)
+}
+
+fn same_hostname(twin: &Listener) -> Rejection {
+    let text =
+        format!("{} has the same hostname {} on port {}", twin.described(), twin.hostname, twin.spec.port);
+    Rejection::at(Reason::HostnameConflict, "hostname", text)
 }

@@ -24,6 +24,7 @@ mod http_route;
 mod infra;
 mod l4_route;
 pub(crate) mod listener;
+pub(crate) mod listener_set;
 mod mirror;
 mod model_list;
 pub(crate) mod parameters;

@@ -1,14 +1,13 @@
 //! The status of a Gateway.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 
-use crds::gateway_api::gateways::{
-    GatewayAllowedListenersNamespacesFrom as AllowedListenersFrom, GatewayDefaultScope,
-};
+use crds::gateway_api::gateways::GatewayDefaultScope;
 use crds::gateway_api::{self, Gateway};
 use crds::{NamespacedName, ObjectRef};
 
 use super::infra::proxy_name;
+use super::listener::Listener;
 use super::{class, exposure, reserved_metadata, tls};
 use crate::Addressing;
 use crate::gateway::facts::{GatewayFace, Placed};
@@ -23,18 +22,13 @@ pub(crate) fn report(view: &impl View, key: &NamespacedName) -> Option<Report> {
     let (Some(face), Some(placed)) = (view.gateway(key), view.placement(key)) else {
         return class::report_of_classless(view, key);
     };
-    let given = exposure(view, key, &face.gateway, &placed.addresses)
-        .map_err(|message| Rejection::new(Reason::AddressNotAssigned, message));
-    let exposure = match (&face.wanted.unusable, given) {
-        (Some(unusable), _) => Err(unusable.clone()),
-        (None, Ok(given)) if view.settings().addressing == Addressing::Service => face.wanted.of_given(given),
-        (None, given) => given,
-    };
+    let exposure = exposure(view, key, &face, &placed);
     let summary = Summary { face: &face, placed: &placed, exposure };
     let facts = GatewayFacts {
         addresses: summary.addresses(),
         conditions: summary.conditions(),
         listeners: summary.listeners(|listener| view.attached_routes(key, listener)),
+        attached_listener_sets: summary.attached_listener_sets(),
     };
     Some(Report {
         object: ObjectRef::namespaced(gateway_api::GROUP, "Gateway", &key.namespace, &key.name),
@@ -44,17 +38,22 @@ pub(crate) fn report(view: &impl View, key: &NamespacedName) -> Option<Report> {
 }
 
 /// Where clients find a Gateway, or why they do not yet: in a cluster what its Service says, else what it binds.
-fn exposure(
+pub(super) fn exposure(
     view: &impl View,
     key: &NamespacedName,
-    gateway: &Gateway,
-    bound: &[IpAddr],
-) -> Result<Vec<StatusAddress>, String> {
-    if view.settings().addressing == Addressing::Service {
-        let name = proxy_name(&key.name, &gateway.spec.gateway_class_name);
-        return exposure::addresses(view, key, gateway, &name);
+    face: &GatewayFace,
+    placed: &Placed,
+) -> Result<Vec<StatusAddress>, Rejection> {
+    if let Some(unusable) = &face.wanted.unusable {
+        return Err(unusable.clone());
     }
-    let bound = bound.iter().filter(|address| !address.is_unspecified());
+    if view.settings().addressing == Addressing::Service {
+        let name = proxy_name(&key.name, &face.gateway.spec.gateway_class_name);
+        let given = exposure::addresses(view, key, &face.gateway, &name)
+            .map_err(|message| Rejection::new(Reason::AddressNotAssigned, message))?;
+        return face.wanted.of_given(given);
+    }
+    let bound = placed.addresses.iter().filter(|address| !address.is_unspecified());
     Ok(bound.map(|address| StatusAddress::Ip(address.to_string())).collect())
 }
 
@@ -74,22 +73,19 @@ impl Summary<'_> {
         self.exposure.clone().ok().filter(|_| self.placed.is_served()).unwrap_or_default()
     }
 
+    /// Its own listeners.
+    fn own(&self) -> impl Iterator<Item = &Listener> {
+        self.placed.listeners.iter().filter(|listener| listener.set.is_none())
+    }
+
     fn listeners(&self, attached: impl Fn(&str) -> i32) -> Vec<ListenerFacts> {
-        let facts = self.placed.listeners.iter().map(|listener| {
-            let mut conditions = listener.conditions();
-            if let Some(rejection) = &self.face.rejected {
-                conditions.retain(|condition| condition.kind != ConditionType::Programmed);
-                conditions.push(invalid(rejection));
-            }
-            ListenerFacts {
-                name: listener.spec.name.clone(),
-                port: listener.port,
-                supported_kinds: listener.kinds.clone(),
-                attached_routes: attached(&listener.spec.name),
-                conditions,
-            }
-        });
-        facts.collect()
+        self.own().map(|listener| listener_facts(self.face, listener, attached(&listener.name))).collect()
+    }
+
+    /// How many ListenerSets add a listener that is served.
+    fn attached_listener_sets(&self) -> i32 {
+        let sets: BTreeSet<_> = self.placed.served().filter_map(|listener| listener.set.as_ref()).collect();
+        i32::try_from(sets.len()).unwrap_or(i32::MAX)
     }
 
     fn conditions(&self) -> Vec<Condition> {
@@ -104,7 +100,7 @@ impl Summary<'_> {
     }
 
     fn accepted(&self) -> Condition {
-        let invalid = self.placed.listeners.iter().filter(|listener| !listener.is_served());
+        let invalid = self.own().filter(|listener| !listener.is_served());
         let invalid: Vec<_> = invalid.map(|listener| listener.spec.name.as_str()).collect();
         if invalid.is_empty() {
             let message = self.with_notes("the Gateway is valid".to_owned());
@@ -155,22 +151,29 @@ impl Summary<'_> {
     }
 }
 
+/// What to tell about a listener of a Gateway, its own or that of a ListenerSet.
+pub(super) fn listener_facts(face: &GatewayFace, listener: &Listener, attached_routes: i32) -> ListenerFacts {
+    let mut conditions = listener.conditions();
+    if let Some(rejection) = &face.rejected {
+        conditions.retain(|condition| condition.kind != ConditionType::Programmed);
+        conditions.push(invalid(rejection));
+    }
+    ListenerFacts {
+        name: listener.spec.name.clone(),
+        port: listener.port,
+        supported_kinds: listener.kinds.clone(),
+        attached_routes,
+        conditions,
+    }
+}
+
 /// What a Gateway asks for that is left out, while the rest is served: none of it concerns the
 /// listeners of the Gateway's own.
 fn left_out(gateway: &Gateway) -> Option<Condition> {
     let spec = &gateway.spec;
-    let other_listeners = spec.allowed_listeners.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
-    let other_listeners = other_listeners.and_then(|namespaces| namespaces.from.as_ref());
-    let fields = [
-        ("allowedListeners", other_listeners.is_some_and(|from| *from != AllowedListenersFrom::None)),
-        (
-            "defaultScope",
-            spec.default_scope.as_ref().is_some_and(|scope| *scope != GatewayDefaultScope::None),
-        ),
-    ];
-    let present = fields.iter().filter(|(_, present)| *present);
-    let unsupported = present.map(|(field, _)| Detail::at(format!("spec.{field}"), "is not supported yet"));
-    let faults: Vec<_> = unsupported.chain(reserved_metadata::of_gateway(gateway)).collect();
+    let has_scope = spec.default_scope.as_ref().is_some_and(|scope| *scope != GatewayDefaultScope::None);
+    let unsupported = has_scope.then(|| Detail::at("spec.defaultScope", "is not supported yet"));
+    let faults: Vec<_> = unsupported.into_iter().chain(reserved_metadata::of_gateway(gateway)).collect();
     (!faults.is_empty())
         .then(|| Condition::faults(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, faults))
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::core::EndpointSlice;
-use crds::gateway_api::BackendTlsPolicy;
+use crds::gateway_api::{BackendTlsPolicy, ListenerSet};
 use crds::{NamespacedName, ObjectKey, RouteParts, Typed};
 use ir::{Hostname, RouteTableId, Trust};
 
@@ -41,6 +41,9 @@ pub(crate) trait View {
 
     /// The BackendTLSPolicies of a Service, sorted by name.
     fn tls_policies_of(&self, service: &NamespacedName) -> impl Iterator<Item = &Arc<BackendTlsPolicy>>;
+
+    /// The ListenerSets that name a Gateway as their parent, sorted by name.
+    fn listener_sets_of(&self, gateway: &GatewayKey) -> impl Iterator<Item = &Arc<ListenerSet>>;
 
     /// Whether `from` may refer to `to` of that name: within one namespace always, else by a ReferenceGrant.
     fn permits(&self, from: &Party, to: &Party, name: &str) -> bool;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crds::gateway_api::listener_set;
 use crds::policy::{Policy, TargetName};
 use crds::{Kind, NamespacedName, Object, ObjectKey};
 
@@ -15,6 +16,8 @@ pub(crate) enum Group {
     SlicesOf(NamespacedName),
     /// The ReferenceGrants in a namespace.
     GrantsIn(String),
+    /// The ListenerSets that name a Gateway as their parent.
+    ListenerSetsOf(NamespacedName),
     /// The policies that name an object as their target.
     PoliciesOf(ObjectKey),
     /// The BackendTLSPolicies of a Service.
@@ -40,6 +43,9 @@ pub(crate) fn groups(object: &Object) -> Vec<Group> {
         }
         Object::ReferenceGrant(grant) => {
             vec![Group::GrantsIn(grant.metadata.namespace.clone().unwrap_or_default())]
+        }
+        Object::ListenerSet(set) => {
+            listener_set::gateway(set).map(Group::ListenerSetsOf).into_iter().collect()
         }
         _ => as_policy(object).map_or_else(Vec::new, |policy| groups_of_policy(&object.key(), policy)),
     }

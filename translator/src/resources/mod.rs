@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::core::EndpointSlice;
-use crds::gateway_api::{BackendTlsPolicy, ReferenceGrant};
+use crds::gateway_api::{BackendTlsPolicy, ListenerSet, ReferenceGrant};
 use crds::{NamespacedName, Object, ObjectKey, ObjectRef, Typed};
 
 use index::Index;
@@ -98,6 +98,14 @@ impl Resources {
         service: &NamespacedName,
     ) -> impl Iterator<Item = &'a Arc<BackendTlsPolicy>> + use<'a> {
         self.members(&Group::TlsPoliciesOf(service.clone()))
+    }
+
+    /// The ListenerSets that name a Gateway as their parent, sorted by name.
+    pub(crate) fn listener_sets_of<'a>(
+        &'a self,
+        gateway: &NamespacedName,
+    ) -> impl Iterator<Item = &'a Arc<ListenerSet>> + use<'a> {
+        self.members(&Group::ListenerSetsOf(gateway.clone()))
     }
 
     fn members<'a, T: Typed + 'a>(&'a self, group: &Group) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {

@@ -117,6 +117,8 @@ names!(
         NoResources,
         /// No certificate authorities are left.
         NoValidCACertificate,
+        /// The Gateway does not let this ListenerSet add listeners.
+        NotAllowed,
         /// No listener of the parent allows this route.
         NotAllowedByListeners,
         /// No listener of the parent has a common hostname with this route.
@@ -129,6 +131,8 @@ names!(
         OverlappingHostnames,
         /// All that a policy says is said by policies that go before it.
         Overridden,
+        /// The Gateway of a ListenerSet is not accepted.
+        ParentNotAccepted,
         /// Not on any proxy yet.
         Pending,
         /// The proxy cannot bind the port.

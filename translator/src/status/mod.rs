@@ -14,5 +14,6 @@ pub use detail::{Cause, Detail};
 pub(crate) use rejection::Rejection;
 pub use render::render_status;
 pub use report::{
-    ClassFacts, Facts, GatewayFacts, ListenerFacts, ParentFacts, Problem, Report, StatusAddress,
+    ClassFacts, Facts, GatewayFacts, ListenerFacts, ListenerSetFacts, ParentFacts, Problem, Report,
+    StatusAddress,
 };

@@ -31,6 +31,7 @@ pub fn render_status(report: &Report, previous: Option<&Value>, controller: &str
             status.insert("supportedFeatures".to_owned(), Value::Array(features.collect()));
         }
         Facts::Gateway(gateway) => render_gateway(&mut status, gateway, &stamp),
+        Facts::ListenerSet(set) => render_listeners(&mut status, &set.conditions, &set.listeners, &stamp),
         Facts::Route(parents) => {
             let before = status.remove("parents");
             let entries = Entries { key: "parentRef", most: usize::MAX, controller, stamp: &stamp };
@@ -94,11 +95,26 @@ fn render_gateway(status: &mut Map<String, Value>, gateway: &GatewayFacts, stamp
         StatusAddress::Hostname(value) => json!({"type": "Hostname", "value": value}),
     });
     status.insert("addresses".to_owned(), Value::Array(addresses.collect()));
+    // Not where there is none: a definition of an older version does not have it.
+    const SETS: &str = "attachedListenerSets";
+    if gateway.attached_listener_sets > 0 || status.contains_key(SETS) {
+        status.insert(SETS.to_owned(), gateway.attached_listener_sets.into());
+    }
+    render_listeners(status, &gateway.conditions, &gateway.listeners, stamp);
+}
+
+/// The conditions of an object, and those of its listeners.
+fn render_listeners(
+    status: &mut Map<String, Value>,
+    conditions: &[Condition],
+    listeners: &[ListenerFacts],
+    stamp: &Stamp<'_>,
+) {
     let before = status.remove("conditions");
-    status.insert("conditions".to_owned(), stamp.merge(before.as_ref(), &gateway.conditions));
+    status.insert("conditions".to_owned(), stamp.merge(before.as_ref(), conditions));
     let before = status.remove("listeners");
     let mut before: Vec<&Value> = list(before.as_ref()).iter().collect();
-    let listeners = gateway.listeners.iter().map(|listener| {
+    let listeners = listeners.iter().map(|listener| {
         let is_same = |old: &&Value| old.get("name").and_then(Value::as_str) == Some(&listener.name);
         // Each entry is one listener's: in a file, two may have the same name.
         let old = before.iter().position(is_same).map(|position| before.remove(position));

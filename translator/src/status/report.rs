@@ -27,6 +27,8 @@ pub enum Facts {
     Class(ClassFacts),
     /// A Gateway.
     Gateway(GatewayFacts),
+    /// A ListenerSet.
+    ListenerSet(ListenerSetFacts),
     /// A route: one entry per parent of ours.
     Route(Vec<ParentFacts>),
     /// A policy: one entry per ancestor of ours, which is a Gateway (Gateway API, `PolicyStatus.ancestors`).
@@ -50,6 +52,17 @@ pub struct GatewayFacts {
     /// About the Gateway as a whole.
     pub conditions: Vec<Condition>,
     /// About each of its listeners, in the order of the spec.
+    pub listeners: Vec<ListenerFacts>,
+    /// How many ListenerSets add listeners that are valid.
+    pub attached_listener_sets: i32,
+}
+
+/// The facts about a ListenerSet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenerSetFacts {
+    /// About the ListenerSet as a whole.
+    pub conditions: Vec<Condition>,
+    /// About each of its listeners, in the order of the spec; none if the Gateway does not take them.
     pub listeners: Vec<ListenerFacts>,
 }
 
@@ -115,6 +128,7 @@ impl Facts {
             Self::Conditions(conditions) => put(conditions),
             Self::Class(class) => put(&mut class.conditions),
             Self::Gateway(gateway) => put(&mut gateway.conditions),
+            Self::ListenerSet(set) => put(&mut set.conditions),
             Self::Route(parents) | Self::Policy(parents) => {
                 parents.iter_mut().for_each(|parent| put(&mut parent.conditions))
             }
@@ -131,9 +145,10 @@ impl Report {
             Facts::Conditions(conditions) | Facts::Class(ClassFacts { conditions, .. }) => {
                 all.extend(conditions.iter().map(|c| (String::new(), c)));
             }
-            Facts::Gateway(gateway) => {
-                all.extend(gateway.conditions.iter().map(|c| (String::new(), c)));
-                for listener in &gateway.listeners {
+            Facts::Gateway(GatewayFacts { conditions, listeners, .. })
+            | Facts::ListenerSet(ListenerSetFacts { conditions, listeners }) => {
+                all.extend(conditions.iter().map(|c| (String::new(), c)));
+                for listener in listeners {
                     let part = format!("{LISTENER}{}", listener.name);
                     all.extend(listener.conditions.iter().map(|c| (part.clone(), c)));
                 }
@@ -201,6 +216,7 @@ impl Report {
         let conditions = match &self.facts {
             Facts::Conditions(conditions) | Facts::Class(ClassFacts { conditions, .. }) => conditions,
             Facts::Gateway(gateway) => &gateway.conditions,
+            Facts::ListenerSet(set) => &set.conditions,
             Facts::Route(_) | Facts::Policy(_) => return None,
         };
         conditions.iter().find(|condition| condition.kind == kind)

@@ -92,6 +92,7 @@ fn foreign_condition_types_on_a_gateway_stay() {
         addresses: vec![StatusAddress::Ip("127.0.0.1".to_owned())],
         conditions: vec![Condition::good(ConditionType::Accepted, Reason::Accepted, "")],
         listeners: Vec::new(),
+        attached_listener_sets: 0,
     });
     let alien = json!({"type": "AlienReady", "status": "True"});
     let rendered = render(&report, Some(&json!({"conditions": [alien]})), NEW);

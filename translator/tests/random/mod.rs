@@ -42,7 +42,8 @@ fn object(document: &Value) -> Object {
 
 /// A world in which no object stands twice.
 pub(crate) fn world() -> impl Strategy<Value = World> {
-    let routing = (vec(gateway(), 1..4), vec(http_route(), 0..6), vec(grant(), 0..4));
+    let routing =
+        (vec(gateway(), 1..4), vec(http_route(), 0..6), vec(grant(), 0..4), vec(listener_set(), 0..4));
     let plain = (
         vec(service(), 0..8),
         vec(slice(), 0..5),
@@ -54,7 +55,7 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
     (routing, plain, backends).prop_map(|(routing, plain, backends)| {
         let (plain_backends, upstreams, policies) = backends;
         let parts = [
-            routing.0, routing.1, routing.2, plain.0, plain.1, plain.2, plain.3, plain.4, plain_backends, upstreams, policies,
+            routing.0, routing.1, routing.2, routing.3, plain.0, plain.1, plain.2, plain.3, plain.4, plain_backends, upstreams, policies,
         ];
         let class = json!({"apiVersion": GATEWAY_API, "kind": "GatewayClass", "metadata": {"name": "chancery"},
             "spec": {"controllerName": translator::CONTROLLER_NAME}});
@@ -187,13 +188,14 @@ fn document(api: &str, kind: &str, metadata: Value, spec: Value) -> Value {
 }
 
 fn gateway() -> impl Strategy<Value = Value> {
+    let allowed = option::of(mostly(&["All"], &["Same", "Selector", "None"]));
     let parts =
-        (a_gateway(), a_namespace(), vec(listener(), 1..4), policy::labels(), option::of(tls::of_gateway()));
-    parts.prop_map(|(name, namespace, mut listeners, labels, tls)| {
-        for (index, listener) in listeners.iter_mut().enumerate() {
-            listener["name"] = json!(format!("l{index}"));
-        }
-        let mut spec = json!({"gatewayClassName": "chancery", "listeners": listeners});
+        (a_gateway(), a_namespace(), listeners(), policy::labels(), option::of(tls::of_gateway()), allowed);
+    parts.prop_map(|(name, namespace, listeners, labels, tls, allowed)| {
+        let selector = json!({"matchLabels": {"env": "prod"}});
+        let allowed = allowed.map(|from| json!({"namespaces": {"from": from, "selector": selector}}));
+        let mut spec =
+            json!({"gatewayClassName": "chancery", "listeners": listeners, "allowedListeners": allowed});
         if let Some(tls) = tls {
             spec["tls"] = tls;
         }
@@ -203,6 +205,26 @@ fn gateway() -> impl Strategy<Value = Value> {
             json!({"name": name, "namespace": namespace, "generation": 2, "labels": labels}),
             spec,
         )
+    })
+}
+
+fn listener_set() -> impl Strategy<Value = Value> {
+    let created = option::of(text(&["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"]));
+    let parts = (text(&["set0", "set1"]), a_namespace(), a_gateway(), option::of(a_namespace()), created);
+    (parts, listeners()).prop_map(|((name, namespace, gateway, of, created), listeners)| {
+        let metadata =
+            json!({"name": name, "namespace": namespace, "generation": 3, "creationTimestamp": created});
+        let spec = json!({"parentRef": {"name": gateway, "namespace": of}, "listeners": listeners});
+        document(GATEWAY_API, "ListenerSet", metadata, spec)
+    })
+}
+
+fn listeners() -> impl Strategy<Value = Vec<Value>> {
+    vec(listener(), 1..4).prop_map(|mut listeners| {
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            listener["name"] = json!(format!("l{index}"));
+        }
+        listeners
     })
 }
 
@@ -227,11 +249,11 @@ fn listener() -> impl Strategy<Value = Value> {
 }
 
 fn grant() -> impl Strategy<Value = Value> {
-    let from = text(&["HTTPRoute", "HTTPRoute", "Upstream", "Gateway"]);
+    let from = text(&["HTTPRoute", "HTTPRoute", "Upstream", "Gateway", "ListenerSet"]);
     let to = text(&["Service", "Backend", "Upstream", "Secret", "ConfigMap"]);
     (a_namespace(), a_namespace(), from, to).prop_map(|(namespace, from_namespace, from, to)| {
         let group = |kind: &str| match kind {
-            "HTTPRoute" | "Gateway" => "gateway.networking.k8s.io",
+            "HTTPRoute" | "Gateway" | "ListenerSet" => "gateway.networking.k8s.io",
             "Upstream" => "gloo.solo.io",
             "Backend" => "gateway.kgateway.dev",
             _ => "",

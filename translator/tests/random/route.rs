@@ -30,8 +30,10 @@ pub(crate) fn http_route() -> impl Strategy<Value = Value> {
 fn parent() -> impl Strategy<Value = Value> {
     let section = option::weighted(0.2, text(&["l0", "l1", "absent"]));
     let port = option::weighted(0.2, select(vec![1080, 8080]));
-    (a_gateway(), option::of(a_namespace()), section, port).prop_map(|(name, namespace, section, port)| {
-        json!({"name": name, "namespace": namespace, "sectionName": section, "port": port})
+    let set = text(&["set0", "set1"]).prop_map(|name| (Some("ListenerSet"), name));
+    let named = prop_oneof![3 => a_gateway().prop_map(|name| (None, name)), 1 => set];
+    (named, option::of(a_namespace()), section, port).prop_map(|((kind, name), namespace, section, port)| {
+        json!({"kind": kind, "name": name, "namespace": namespace, "sectionName": section, "port": port})
     })
 }
 

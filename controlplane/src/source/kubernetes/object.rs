@@ -201,6 +201,7 @@ mod tests {
             "HTTPRoute.gateway.networking.k8s.io",
             "HttpListenerOption.gateway.solo.io",
             "ListenerOption.gateway.solo.io",
+            "ListenerSet.gateway.networking.k8s.io",
             "RouteOption.gateway.solo.io",
             "TCPRoute.gateway.networking.k8s.io",
             "TLSRoute.gateway.networking.k8s.io",

@@ -8,7 +8,7 @@ use crds::{Kind, NamespacedName, ObjectKey, RouteParts};
 
 use super::ai;
 use super::listener::is_of_listeners;
-use crate::gateway::attach::parent_gateway;
+use crate::gateway::attach::Parent;
 use crate::gateway::facts::{GatewayKey, Place, PolicyFace, RouteKey};
 use crate::gateway::view::View;
 use crate::resources::PolicyAt;
@@ -127,10 +127,14 @@ pub(super) fn known(view: &impl View, key: &ObjectKey) -> Arc<PolicyFace> {
     })
 }
 
+/// Stands for a listener of a ListenerSet, which no section of a policy means: no listener has this name.
+const OF_A_SET: &str = "/";
+
 fn variants(view: &impl View, key: &RouteKey, route: RouteParts<'_>) -> Vec<Variant> {
     let parents = route.parent_refs.iter();
     let parents = parents.filter_map(|parent| {
-        Some((parent_gateway(parent, &key.name.namespace)?, parent.section_name.as_deref()))
+        let Parent { gateway, set } = Parent::find(parent, &key.name.namespace, |set| view.object(set))?;
+        Some((gateway, if set.is_some() { Some(OF_A_SET) } else { parent.section_name.as_deref() }))
     });
     let parents: BTreeSet<(GatewayKey, Option<&str>)> = parents.collect();
     let gateways: BTreeSet<&GatewayKey> = parents.iter().map(|(gateway, _)| gateway).collect();
@@ -156,7 +160,7 @@ fn variants(view: &impl View, key: &RouteKey, route: RouteParts<'_>) -> Vec<Vari
 pub(super) fn exists(view: &impl View, gateway: &GatewayKey, at: &PolicyAt) -> bool {
     let Some(section) = &at.section else { return true };
     let placed = view.placement(gateway);
-    placed.is_some_and(|placed| placed.listeners.iter().any(|listener| listener.spec.name == *section))
+    placed.is_some_and(|placed| placed.listeners.iter().any(|listener| *listener.name == **section))
 }
 
 /// The listeners of a Gateway that have policies, and the rest of it, as far as a route attaches there by the listeners

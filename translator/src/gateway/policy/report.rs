@@ -12,7 +12,7 @@ use crds::{Kind, NamespacedName, ObjectKey};
 use super::PolicyObject;
 use super::chain::exists;
 use super::listener::{self, is_of_listeners};
-use crate::gateway::attach::parent_gateway;
+use crate::gateway::attach::Parent;
 use crate::gateway::facts::{GatewayKey, PolicyEffect, PolicyFace};
 use crate::gateway::view::View;
 use crate::status::{Condition, ConditionType, Detail, Facts, ParentFacts, Reason, Report};
@@ -114,7 +114,7 @@ fn missing_listener(view: &impl View, name: &GatewayKey, section: Option<&str>) 
         return (!exists && !view.has_peers()).then(|| "does not exist".to_owned());
     }
     let section = section?;
-    let has_it = view.placement(name)?.listeners.iter().any(|listener| listener.spec.name == section);
+    let has_it = view.placement(name)?.listeners.iter().any(|listener| *listener.name == *section);
     (!has_it).then(|| format!("has no listener named {section}"))
 }
 
@@ -123,8 +123,11 @@ fn missing_rule(view: &impl View, name: &NamespacedName, section: Option<&str>) 
         return (!view.has_peers()).then(|| "does not exist".to_owned());
     };
     let section = section?;
-    let mut parents = route.parent_refs.iter().filter_map(|parent| parent_gateway(parent, &name.namespace));
-    let is_ours = parents.any(|gateway| view.is_ours(&gateway));
+    let mut parents = route.parent_refs.iter();
+    let is_ours = parents.any(|parent| {
+        let parent = Parent::find(parent, &name.namespace, |set| view.object(set));
+        parent.is_some_and(|parent| view.is_ours(&parent.gateway))
+    });
     let has_it = route.rules.iter().any(|rule| rule.name.as_deref() == Some(section));
     (is_ours && !has_it).then(|| format!("has no rule named {section}"))
 }

@@ -19,6 +19,7 @@ pub(crate) use certificate::certificate;
 pub(crate) use clients::{ClientRequirement, insecure_mode};
 
 use super::listener::{Listener, ListenerProtocol};
+use super::listener_set;
 use crate::gateway::facts::{GatewayKey, GatewaySecrets};
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
@@ -60,12 +61,14 @@ pub(super) fn refused_options(spec: &GatewayListeners) -> Option<Rejection> {
 
 /// Looks up what the listeners of a Gateway refer to.
 pub(crate) fn resolve(view: &impl View, key: &GatewayKey, gateway: &Gateway, listeners: &mut [Listener]) {
-    let referrer = referrer(key);
+    let of_gateway = referrer(key);
     for listener in listeners.iter_mut() {
         if listener.protocol.is_some_and(ListenerProtocol::ends_tls) {
-            find_certificates(view, &referrer, listener);
+            let of_set = listener.set.as_ref();
+            let of_set = of_set.map(|set| Party::new(gateway_api::GROUP, listener_set::KIND, &set.namespace));
+            find_certificates(view, of_set.as_ref().unwrap_or(&of_gateway), listener);
         }
-        clients::require(view, &referrer, gateway, listener);
+        clients::require(view, &of_gateway, gateway, listener);
     }
     overlap::note(view, listeners);
 }
