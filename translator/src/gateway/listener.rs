@@ -214,6 +214,11 @@ impl Listener {
         &self.set.as_ref().unwrap_or(gateway).namespace
     }
 
+    /// Its port, and whether that is one of UDP.
+    fn port_and_transport(&self) -> (i32, bool) {
+        (self.spec.port, self.protocol == Some(ListenerProtocol::Udp))
+    }
+
     /// What it is called in messages.
     fn described(&self) -> String {
         match &self.set {
@@ -317,8 +322,7 @@ fn find_conflicts(listeners: &mut [Listener]) {
     let mut by_port: BTreeMap<(i32, bool), Vec<usize>> = BTreeMap::new();
     for (index, listener) in listeners.iter().enumerate().filter(|(_, listener)| listener.rejected.is_none())
     {
-        let is_udp = listener.protocol == Some(ListenerProtocol::Udp);
-        by_port.entry((listener.spec.port, is_udp)).or_default().push(index);
+        by_port.entry(listener.port_and_transport()).or_default().push(index);
     }
     let mut found = Vec::new();
     for ((port, _), indexes) in by_port {
@@ -353,8 +357,8 @@ fn conflict_with_earlier(listener: &Listener, earlier: &[Listener]) -> Option<Re
     }
     let stands =
         |other: &&Listener| other.rejected.is_none() && (other.set.is_none() || other.conflict.is_none());
-    let same_port: Vec<_> =
-        earlier.iter().filter(|other| other.spec.port == listener.spec.port).filter(stands).collect();
+    let is_here = |other: &&Listener| other.port_and_transport() == listener.port_and_transport();
+    let same_port: Vec<_> = earlier.iter().filter(is_here).filter(stands).collect();
     let family = |listener: &Listener| listener.protocol.map(ListenerProtocol::family);
     if let Some(other) = same_port.iter().find(|other| family(other) != family(listener)) {
         let text = format!(
