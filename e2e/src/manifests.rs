@@ -57,3 +57,36 @@ spec:
 "
     )
 }
+
+/// A ConfigMap with certificate authorities, as a document with its end marker.
+#[must_use]
+pub fn authorities(name: &str, pem: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata:\n  ca.crt: |\n{}---\n",
+        indented(pem)
+    )
+}
+
+/// Lines as the value of a member of `data`, in the block style of YAML.
+#[must_use]
+pub fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+/// A BackendTLSPolicy for a Service: the name in the backend's certificate, and the ConfigMap with whoever may have signed
+/// it.
+#[must_use]
+pub fn backend_tls_policy(service: &str, hostname: &str, authorities: &str) -> String {
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {{name: {service}}}
+spec:
+  targetRefs: [{{group: \"\", kind: Service, name: {service}}}]
+  validation:
+    hostname: {hostname}
+    caCertificateRefs: [{{group: \"\", kind: ConfigMap, name: {authorities}}}]
+---
+"
+    )
+}

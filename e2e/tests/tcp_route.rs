@@ -4,6 +4,8 @@ use anyhow::{Result, ensure};
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::eventually;
 use e2e::l4::{LineBackend, Lines, say};
+use e2e::manifests::{authorities, backend_tls_policy};
+use e2e::provider::TestAuthority;
 
 const OBJECTS: &str = r#"
 apiVersion: gateway.networking.k8s.io/v1
@@ -137,4 +139,39 @@ async fn the_example_is_served() -> Result<()> {
     let answer = eventually(DEADLINE, || async { say((fixture.ip, 8086).into(), "select 1").await });
     assert_eq!(answer.await?, "database: select 1");
     Ok(())
+}
+
+/// The bytes of a client go by TLS to a backend with a BackendTLSPolicy, whose certificate is verified.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_with_a_tls_policy_is_reached_by_tls_or_not_at_all() -> Result<()> {
+    let authority = TestAuthority::generate()?;
+    let secure =
+        LineBackend::connections("secure", Some(authority.server_config(&["secure.test"])?)).await?;
+    let objects = OBJECTS.replace("ONE", &secure.port().to_string()).replace("TWO", "9");
+    let policy = |hostname: &str| backend_tls_policy("one", hostname, "trusted");
+    let fixture = Fixture::start(&[
+        ("objects.yaml", objects.as_str()),
+        ("trusted.yaml", &authorities("trusted", &authority.certificate_pem())),
+        ("routes.yaml", &route("tcp", "{name: one, port: 80}")),
+        ("policy.yaml", &policy("secure.test")),
+    ])
+    .await?;
+    let answer = || say(fixture.address(), "hello");
+    assert_eq!(eventually(DEADLINE, answer).await?, "secure: hello");
+    let object = "BackendTLSPolicy default/one";
+    fixture.told(object, "/ancestors/0/conditions", "Accepted", "Accepted").await?;
+
+    let closed = || async {
+        ensure!(answer().await.is_err(), "served");
+        anyhow::Ok(())
+    };
+    // The backend's certificate is for another name.
+    fixture.save("policy.yaml", &policy("other.test"))?;
+    eventually(DEADLINE, closed).await?;
+    fixture.save("policy.yaml", &policy("secure.test"))?;
+    assert_eq!(eventually(DEADLINE, answer).await?, "secure: hello");
+    // Without authorities the policy is not valid: nothing is sent, and the route says why.
+    fixture.save("trusted.yaml", "")?;
+    eventually(DEADLINE, closed).await?;
+    fixture.told("TCPRoute default/tcp", "/parents/0/conditions", "ResolvedRefs", "InvalidBackendTLS").await
 }

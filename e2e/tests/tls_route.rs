@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::eventually;
 use e2e::l4::{LineBackend, say_in_tls};
+use e2e::manifests::{authorities, backend_tls_policy};
 use e2e::provider::TestAuthority;
 use rustls::ClientConfig;
 
@@ -79,6 +80,26 @@ spec:
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: TLSRoute
+metadata: {name: again}
+spec:
+  parentRefs: [{name: gw}]
+  hostnames: [again.end.test, again.pass.test]
+  rules: [{backendRefs: [{name: policed, port: 80}]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: policed}
+spec: {ports: [{port: 80, protocol: TCP}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: policed-1, labels: {kubernetes.io/service-name: policed}}
+addressType: IPv4
+ports: [{port: SECURE, protocol: TCP}]
+endpoints: [{addresses: [127.0.0.1]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TLSRoute
 metadata: {name: a-wide}
 spec:
   parentRefs: [{name: gw, sectionName: narrow}]
@@ -103,7 +124,7 @@ struct World {
 impl World {
     async fn start() -> Result<Self> {
         let authority = TestAuthority::generate()?;
-        let names = ["a.pass.test", "b.pass.test", "foo.narrow.test"];
+        let names = ["a.pass.test", "b.pass.test", "again.pass.test", "foo.narrow.test"];
         let backends = [
             LineBackend::connections("secure", Some(authority.server_config(&names)?)).await?,
             LineBackend::connections("plain", None).await?,
@@ -115,7 +136,9 @@ impl World {
             .replace("PRIVATE_KEY", &STANDARD.encode(issued.key_pem()))
             .replace("SECURE", &secure)
             .replace("PLAIN", &plain);
-        let fixture = Fixture::start(&[("all.yaml", &objects)]).await?;
+        let policy = authorities("trusted", &authority.certificate_pem())
+            + &backend_tls_policy("policed", "a.pass.test", "trusted");
+        let fixture = Fixture::start(&[("all.yaml", &objects), ("policy.yaml", &policy)]).await?;
         Ok(Self { fixture, client: authority.client_config()?, _backends: backends })
     }
 
@@ -132,12 +155,16 @@ async fn the_server_name_chooses_who_ends_tls_and_who_answers() -> Result<()> {
         ("a.pass.test", "secure: hello"),
         ("a.end.test", "plain: hello"),
         ("foo.narrow.test", "secure: hello"),
+        // By one route: TLS that ended here begins again towards a backend with a BackendTLSPolicy, and TLS that passes is the
+        // client's, and that alone.
+        ("again.end.test", "secure: hello"),
+        ("again.pass.test", "secure: hello"),
     ] {
         assert_eq!(world.say(name).await?, expected, "{name}");
     }
     let gateway = world.fixture.status("Gateway default/gw").await?;
     let attached = |index: usize| gateway["listeners"][index]["attachedRoutes"].as_u64();
-    assert_eq!([attached(0), attached(1), attached(2)], [Some(2), Some(2), Some(2)], "{gateway:#}");
+    assert_eq!([attached(0), attached(1), attached(2)], [Some(3), Some(3), Some(2)], "{gateway:#}");
     Ok(())
 }
 

@@ -6,9 +6,9 @@ use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{eventually, get};
 use e2e::provider::TestAuthority;
 
-use e2e::manifests::gateway_with;
+use e2e::manifests::{authorities, gateway_with};
 
-use crate::world::{authorities, route, secret, service};
+use crate::world::{route, secret, service};
 
 const NAME: &str = "secure.example.test";
 

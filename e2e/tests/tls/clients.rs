@@ -13,9 +13,9 @@ use rustls::client::ResolvesClientCert;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, SignatureScheme};
 
-use e2e::manifests::gateway_with;
+use e2e::manifests::{authorities, gateway_with};
 
-use crate::world::{authorities, https, route, secret, service};
+use crate::world::{https, route, secret, service};
 
 const HOST: &str = "a.example.test";
 

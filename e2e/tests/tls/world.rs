@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use e2e::manifests::indented;
 use e2e::provider::Issued;
 
 /// An HTTPS listener on the port of the test, whose certificate is in the Secret of that name. `hostname`: empty for every
@@ -28,18 +29,6 @@ stringData:
         indented(issued.certificate_pem()),
         indented(&issued.key_pem())
     )
-}
-
-/// A ConfigMap with certificate authorities.
-pub(crate) fn authorities(name: &str, pem: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata:\n  ca.crt: |\n{}---\n",
-        indented(pem)
-    )
-}
-
-fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("    {line}\n")).collect()
 }
 
 /// A Service with port 443, named `https`, at that address.

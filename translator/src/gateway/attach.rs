@@ -14,7 +14,7 @@ use crds::gateway_api::{self, ListenerSet};
 use crds::{NamespacedName, ObjectRef};
 use ir::Hostname;
 
-use super::listener::Listener;
+use super::listener::{Listener, ListenerProtocol};
 use super::{class, listener_set};
 use crate::gateway::facts::{Attachment, Placed, RouteKey, Row, TranslatedRoute};
 use crate::gateway::view::View;
@@ -166,16 +166,22 @@ fn rows(
 ) -> Result<Vec<Row>, Rejection> {
     let gateway = &placed.gateway;
     let of_parent = || placed.listeners.iter().filter(|listener| listener.set.as_ref() == set);
+    let (owner_kind, owner_name) = match set {
+        Some(set) => (listener_set::KIND, set),
+        None => ("Gateway", gateway),
+    };
+    let owner =
+        ObjectRef::namespaced(gateway_api::GROUP, owner_kind, &owner_name.namespace, &owner_name.name);
+    if set.is_some() && of_parent().next().is_none() {
+        let text = format!("{owner} adds no listener to Gateway {gateway}: see its status");
+        return Err(Rejection::unusable(Reason::NoMatchingParent, owner, text));
+    }
     let meant: Vec<_> = of_parent().filter(|listener| is_meant(listener, parent)).collect();
     if meant.is_empty() {
         let names: Vec<_> = of_parent()
             .map(|listener| format!("{} (port {})", listener.spec.name, listener.spec.port))
             .collect();
         let has = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let owner = match set {
-            Some(set) => format!("ListenerSet {set}"),
-            None => format!("Gateway {gateway}"),
-        };
         let text = format!("{owner} has no listener {}; it has {has}", describe(parent));
         let field = if parent.section_name.is_some() { "sectionName" } else { "port" };
         return Err(Rejection::at(Reason::NoMatchingParent, field, text));
@@ -188,13 +194,12 @@ fn rows(
         meant.iter().all(|listener| listener.rejected.is_some() && !is_kind_allowed(listener, kind));
     let allowed: Vec<_> = meant.into_iter().filter(is_allowed).collect();
     if allowed.is_empty() && is_unusable {
-        let object = ObjectRef::namespaced(gateway_api::GROUP, "Gateway", &gateway.namespace, &gateway.name);
-        let text = format!("{object} has no valid listener for this route: see its status");
-        return Err(Rejection::unusable(Reason::NotAllowedByListeners, object, text));
+        let text = format!("{owner} has no valid listener for this route: see its status");
+        return Err(Rejection::unusable(Reason::NotAllowedByListeners, owner, text));
     }
     if allowed.is_empty() {
         let text = format!(
-            "no listener of Gateway {gateway} allows {kind} from namespace {namespace}; the Gateway's \
+            "no listener of {owner} allows {kind} from namespace {namespace}; the {owner_kind}'s \
              spec.listeners[].allowedRoutes decides, and by default allows its own namespace only"
         );
         return Err(Rejection::new(Reason::NotAllowedByListeners, text));
@@ -217,12 +222,29 @@ fn rows(
     if rows.is_empty() {
         let served: BTreeSet<_> = hostnames_of.iter().map(ToString::to_string).collect();
         let text = format!(
-            "no listener of Gateway {gateway} has a hostname in common with this route; they have {}",
+            "no listener of {owner} has a hostname in common with this route; they have {}",
             served.into_iter().collect::<Vec<_>>().join(", ")
         );
         return Err(Rejection::new(Reason::NoMatchingListenerHostname, text));
     }
     Ok(rows)
+}
+
+/// Whether a route names a listener of a protocol, be it that the listener takes it or not.
+pub(super) fn names_listener(
+    view: &impl View,
+    route: &RouteKey,
+    parents: &[ParentRef],
+    protocol: ListenerProtocol,
+) -> bool {
+    parents.iter().any(|parent| {
+        let place = Parent::find(parent, &route.name.namespace, |set| view.object(set));
+        let Some(place) = place else { return false };
+        let Some(placed) = view.placement(&place.gateway) else { return false };
+        placed.listeners.iter().any(|listener| {
+            listener.protocol == Some(protocol) && listener.set == place.set && is_meant(listener, parent)
+        })
+    })
 }
 
 fn is_meant(listener: &Listener, parent: &ParentRef) -> bool {

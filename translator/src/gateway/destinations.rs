@@ -189,6 +189,17 @@ pub(super) fn resolve(
     backend_ref: &part::BackendRef,
     out: &mut TranslatedRoute,
 ) -> Result<BackendFace, Rejection> {
+    resolve_as(view, route, backend_ref, BackendProtocol::of_route(route.kind), out)
+}
+
+/// The same where the kind of the route does not say how the backend is spoken to.
+pub(super) fn resolve_as(
+    view: &impl View,
+    route: &RouteKey,
+    backend_ref: &part::BackendRef,
+    protocol: BackendProtocol,
+    out: &mut TranslatedRoute,
+) -> Result<BackendFace, Rejection> {
     let namespace = &route.name.namespace;
     let reference = BackendRef {
         group: backend_ref.group.as_deref().unwrap_or_default(),
@@ -198,7 +209,7 @@ pub(super) fn resolve(
         port: backend_ref.port,
     };
     let referrer = Party::new(api::GROUP, route.kind.info().kind, namespace);
-    let backend = backend::meant(view, &referrer, &reference, BackendProtocol::of_route(route.kind))?;
+    let backend = backend::meant(view, &referrer, &reference, protocol)?;
     let face = view.backend_face(&backend);
     out.named.push(face.as_ref().map_or(backend, |face| face.key.clone()));
     face

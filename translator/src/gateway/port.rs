@@ -125,9 +125,13 @@ impl<V: View> Place<'_, V> {
 
     /// Where the routes lead that a listener serves, by the hostname at the listener.
     fn shares_by_name(&self, listener: &Listener) -> Vec<(Hostname, Vec<L4Share>)> {
+        let ends_tls = listener.protocol == Some(ListenerProtocol::TlsTerminate);
         let routes = self.view.l4_routes(self.gateway, &listener.name).into_iter();
-        let served = routes
-            .filter_map(|(hostname, route)| Some((hostname, self.view.served(&route)?.route.shares.clone())));
+        let served = routes.filter_map(|(hostname, route)| {
+            let served = self.view.served(&route)?;
+            let shares = if ends_tls { &served.route.shares_after_tls } else { &served.route.shares };
+            Some((hostname, shares.clone()))
+        });
         served.collect()
     }
 

@@ -40,9 +40,12 @@ pub(super) fn resolve(
         let text = no_such_port(key, service, port, protocol);
         return Err(Rejection::at(Reason::BackendNotFound, "port", text));
     };
-    // The bytes of connections pass as they are, and TLS may be in them already.
-    let is_http = matches!(protocol, BackendProtocol::Http | BackendProtocol::Grpc);
-    let policy = if is_http { tls_policy::of_port(view, key, service_port)? } else { None };
+    let policy = match protocol {
+        BackendProtocol::Http | BackendProtocol::Grpc | BackendProtocol::Tcp => {
+            tls_policy::of_port(view, key, service_port)?
+        }
+        BackendProtocol::Tls | BackendProtocol::Udp => None,
+    };
     let (tls, secrets) = match policy {
         Some(PortTls { tls, trust }) => (Some(tls), vec![trust]),
         None => (None, Vec::new()),
@@ -100,7 +103,7 @@ fn is_of(port: &ServicePort, protocol: BackendProtocol) -> bool {
 /// The protocol of the port of a Service.
 fn transport(protocol: BackendProtocol) -> &'static str {
     match protocol {
-        BackendProtocol::Http | BackendProtocol::Grpc | BackendProtocol::Tcp => "TCP",
+        BackendProtocol::Http | BackendProtocol::Grpc | BackendProtocol::Tcp | BackendProtocol::Tls => "TCP",
         BackendProtocol::Udp => "UDP",
     }
 }
@@ -120,6 +123,7 @@ fn cluster_name(key: &NamespacedName, port: u16, protocol: BackendProtocol) -> C
         BackendProtocol::Http => name,
         BackendProtocol::Grpc => name.spoken("grpc"),
         BackendProtocol::Tcp => name.spoken("tcp"),
+        BackendProtocol::Tls => name.spoken("tls"),
         BackendProtocol::Udp => name.spoken("udp"),
     }
 }
@@ -131,7 +135,7 @@ fn upstream_protocol(
     protocol: BackendProtocol,
     has_tls: bool,
 ) -> Result<UpstreamProtocol, Rejection> {
-    if matches!(protocol, BackendProtocol::Tcp | BackendProtocol::Udp) {
+    if matches!(protocol, BackendProtocol::Tcp | BackendProtocol::Tls | BackendProtocol::Udp) {
         return Ok(UpstreamProtocol::Raw);
     }
     match port.app_protocol.as_deref() {

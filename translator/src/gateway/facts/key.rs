@@ -46,15 +46,20 @@ pub(crate) enum BackendProtocol {
     Http,
     /// gRPC: HTTP/2 in any case.
     Grpc,
-    /// Connections whose bytes pass as they are.
+    /// Connections of plain bytes, which may go by TLS to the backend.
     Tcp,
+    /// Connections of TLS that the client began: their bytes pass as they are.
+    Tls,
     /// Datagrams.
     Udp,
 }
 
 /// Whether routes of a kind are for connections or datagrams, and not for requests.
 pub(crate) fn is_l4(kind: Kind) -> bool {
-    matches!(BackendProtocol::of_route(kind), BackendProtocol::Tcp | BackendProtocol::Udp)
+    matches!(
+        BackendProtocol::of_route(kind),
+        BackendProtocol::Tcp | BackendProtocol::Tls | BackendProtocol::Udp
+    )
 }
 
 impl BackendProtocol {
@@ -62,7 +67,9 @@ impl BackendProtocol {
     pub(crate) fn of_route(kind: Kind) -> Self {
         match kind {
             Kind::GrpcRoute => Self::Grpc,
-            Kind::TcpRoute | Kind::TlsRoute => Self::Tcp,
+            Kind::TcpRoute => Self::Tcp,
+            // Where TLS ends at the listener, it is plain bytes that go on.
+            Kind::TlsRoute => Self::Tls,
             Kind::UdpRoute => Self::Udp,
             _ => Self::Http,
         }

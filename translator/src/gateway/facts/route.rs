@@ -28,6 +28,8 @@ pub(crate) struct TranslatedRoute {
     pub created: Option<i64>,
     /// Where its connections or datagrams go, if it is not a route of requests. Empty: nowhere.
     pub shares: Vec<L4Share>,
+    /// The same where TLS has ended at the listener.
+    pub shares_after_tls: Vec<L4Share>,
     /// Of a route of requests, in the order of the spec.
     pub routes: Vec<OrderedRoute>,
     /// The backends that the routes send requests to; sorted, each once.
