@@ -145,8 +145,7 @@ async fn the_example_is_served() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backend_with_a_tls_policy_is_reached_by_tls_or_not_at_all() -> Result<()> {
     let authority = TestAuthority::generate()?;
-    let secure =
-        LineBackend::connections("secure", Some(authority.server_config(&["secure.test"])?)).await?;
+    let secure = LineBackend::connections("secure", Some(authority.server_config(&["secure.test"])?)).await?;
     let objects = OBJECTS.replace("ONE", &secure.port().to_string()).replace("TWO", "9");
     let policy = |hostname: &str| backend_tls_policy("one", hostname, "trusted");
     let fixture = Fixture::start(&[
@@ -173,5 +172,8 @@ async fn a_backend_with_a_tls_policy_is_reached_by_tls_or_not_at_all() -> Result
     // Without authorities the policy is not valid: nothing is sent, and the route says why.
     fixture.save("trusted.yaml", "")?;
     eventually(DEADLINE, closed).await?;
-    fixture.told("TCPRoute default/tcp", "/parents/0/conditions", "ResolvedRefs", "InvalidBackendTLS").await
+    fixture
+        .told("TCPRoute default/tcp", "/parents/0/conditions", "ResolvedRefs", "InvalidBackendTLS")
+        .await?;
+    Ok(())
 }

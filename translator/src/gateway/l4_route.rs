@@ -77,12 +77,7 @@ pub(super) fn closing_connections(view: &impl View, key: &RouteKey) -> Option<Tr
 }
 
 fn leading_nowhere(translated: TranslatedRoute) -> TranslatedRoute {
-    TranslatedRoute {
-        shares: Vec::new(),
-        shares_after_tls: Vec::new(),
-        backends: Vec::new(),
-        ..translated
-    }
+    TranslatedRoute { shares: Vec::new(), shares_after_tls: Vec::new(), backends: Vec::new(), ..translated }
 }
 
 fn rules<'a>(view: &'a impl View, key: &RouteKey) -> Option<&'a [L4Rule]> {
