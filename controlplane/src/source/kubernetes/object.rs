@@ -192,11 +192,11 @@ mod tests {
         let expected = [
             "Backend.gateway.kgateway.dev",
             "BackendTLSPolicy.gateway.networking.k8s.io",
+            "GRPCRoute.gateway.networking.k8s.io",
             "Gateway.gateway.networking.k8s.io",
             "GatewayClass.gateway.networking.k8s.io",
             "GatewayParameters.gateway.gloo.solo.io",
             "GatewayParameters.gateway.kgateway.dev",
-            "GRPCRoute.gateway.networking.k8s.io",
             "HTTPListenerPolicy.gateway.kgateway.dev",
             "HTTPRoute.gateway.networking.k8s.io",
             "HttpListenerOption.gateway.solo.io",
