@@ -7,10 +7,26 @@ use std::sync::Arc;
 use crds::gateway_api::part::ParentRef;
 use crds::{ObjectRef, gateway_api};
 use ir::GatewayName;
-use translator::status::{Condition, ConditionType, Facts, GatewayFacts, ParentFacts, Reason, Report};
+use translator::status::{
+    Condition, ConditionType, Facts, GatewayFacts, ListenerFacts, ListenerSetFacts, ParentFacts, Reason,
+    Report,
+};
 
 use crate::refusal::{Refusal, Refusals};
 use crate::status::gateway_of;
+
+/// The Gateways to which ListenerSets add listeners.
+pub(crate) type Sets = BTreeMap<ObjectRef, GatewayName>;
+
+/// Takes in a newer report: `None` if the object has none any more.
+pub(crate) fn note_set(sets: &mut Sets, object: &ObjectRef, report: Option<&Report>) {
+    match report.map(|report| &report.facts) {
+        Some(Facts::ListenerSet(ListenerSetFacts { gateway: Some(gateway), .. })) => {
+            sets.insert(object.clone(), gateway.clone());
+        }
+        _ => drop(sets.remove(object)),
+    }
+}
 
 /// What is known of the proxies.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,7 +43,7 @@ pub(crate) struct Overlays {
 
 impl Overlays {
     /// The objects about which these say something, or say something else than `other`.
-    pub(crate) fn differing(&self, other: &Self) -> BTreeSet<ObjectRef> {
+    pub(crate) fn differing(&self, other: &Self, sets: &Sets) -> BTreeSet<ObjectRef> {
         let mut objects = BTreeSet::new();
         let gateways = |overlays: &Self| -> BTreeSet<GatewayName> {
             let Self { refused, failures, unready, silent } = overlays;
@@ -44,6 +60,7 @@ impl Overlays {
                 continue;
             }
             objects.insert(object_of(gateway));
+            objects.extend(sets.iter().filter(|(_, of)| *of == gateway).map(|(set, _)| set.clone()));
             let refusals = ours.into_iter().chain(theirs).flatten();
             objects.extend(refusals.flat_map(|refusal| refusal.objects.iter().cloned()));
         }
@@ -51,15 +68,15 @@ impl Overlays {
     }
 
     /// The report with what is known; `None` if nothing is told yet.
-    pub(crate) fn apply(&self, report: &Arc<Report>) -> Option<Arc<Report>> {
-        if let Some(gateway) = gateway_of(&report.object) {
+    pub(crate) fn apply(&self, report: &Arc<Report>, sets: &Sets) -> Option<Arc<Report>> {
+        if let Some(gateway) = gateway_of(&report.object).or_else(|| sets.get(&report.object).cloned()) {
             return (!self.silent.contains(&gateway)).then(|| self.apply_to_gateway(&gateway, report));
         }
         let mut told = None;
         for (gateway, refusals) in &self.refused {
             for refusal in refusals.iter().filter(|refusal| refusal.objects.contains(&report.object)) {
                 let told: &mut Report = told.get_or_insert_with(|| Report::clone(report));
-                refuse_object(told, gateway, refusal);
+                refuse_object(told, gateway, refusal, sets);
             }
         }
         Some(told.map_or_else(|| report.clone(), Arc::new))
@@ -70,21 +87,21 @@ impl Overlays {
         // What comes from an object of its own is told there.
         let refused: Vec<&Refusal> = refused.filter(|refusal| refusal.objects.is_empty()).collect();
         let (failure, unready) = (self.failures.get(gateway), self.unready.get(gateway));
-        let Facts::Gateway(facts) = &report.facts else { return report.clone() };
         if refused.is_empty() && failure.is_none() && unready.is_none() {
             return report.clone();
         }
-        let mut facts = facts.clone();
+        let mut told = Report::clone(report);
+        let Some(mut listening) = Listening::of(&mut told.facts) else { return report.clone() };
         if !refused.is_empty() {
-            refuse_gateway(&mut facts, &refused);
+            listening.refuse(&refused);
         }
         if let Some(failure) = failure {
-            set_not_programmed(&mut facts, Reason::Invalid, format!("the proxies cannot be made: {failure}"));
+            listening.set_not_programmed(Reason::Invalid, format!("the proxies cannot be made: {failure}"));
         }
         if let Some(why) = unready {
-            set_unready(&mut facts, why);
+            listening.set_unready(why);
         }
-        Arc::new(Report { facts: Facts::Gateway(facts), ..Report::clone(report) })
+        Arc::new(told)
     }
 }
 
@@ -92,33 +109,93 @@ fn object_of(gateway: &GatewayName) -> ObjectRef {
     ObjectRef::namespaced(gateway_api::GROUP, "Gateway", &gateway.namespace, &gateway.name)
 }
 
-/// A Gateway whose proxy refuses what it is sent is not programmed; nor is a listener that it refuses.
-fn refuse_gateway(facts: &mut GatewayFacts, refused: &[&Refusal]) {
-    let messages: Vec<&str> = refused.iter().map(|refusal| refusal.message.as_str()).collect();
-    set_not_programmed(facts, Reason::RejectedByProxy, messages.join("; "));
-    for listener in &mut facts.listeners {
-        let is_its = |refusal: &&&Refusal| {
-            let port = refusal.name.rsplit_once('/').and_then(|(_, port)| port.parse::<u16>().ok());
-            port.is_some() && port == listener.port
-        };
-        let Some(refusal) = refused.iter().find(is_its) else { continue };
-        for condition in &mut listener.conditions {
-            if condition.kind == ConditionType::Programmed && !condition.is_problem() {
-                let (kind, reason) = (ConditionType::Programmed, Reason::RejectedByProxy);
-                *condition = Condition::bad(kind, reason, refusal.message.clone());
+/// What has listeners: a Gateway, or a ListenerSet that adds some to one.
+struct Listening<'a> {
+    conditions: &'a mut Vec<Condition>,
+    listeners: &'a mut [ListenerFacts],
+    /// Whether the listeners are all that the proxy has.
+    is_gateway: bool,
+}
+
+impl<'a> Listening<'a> {
+    fn of(facts: &'a mut Facts) -> Option<Self> {
+        match facts {
+            Facts::Gateway(GatewayFacts { conditions, listeners, .. }) => {
+                Some(Self { conditions, listeners, is_gateway: true })
+            }
+            Facts::ListenerSet(ListenerSetFacts { conditions, listeners, .. }) => {
+                Some(Self { conditions, listeners, is_gateway: false })
+            }
+            Facts::Conditions(_) | Facts::Class(_) | Facts::Route(_) | Facts::Policy(_) => None,
+        }
+    }
+
+    /// A Gateway whose proxy refuses what it is sent is not programmed; nor is a listener that it refuses, or a ListenerSet
+    /// with such a one.
+    fn refuse(&mut self, refused: &[&Refusal]) {
+        let mut own = BTreeSet::new();
+        for listener in self.listeners.iter_mut() {
+            let is_its = |refusal: &&&Refusal| {
+                let port = refusal.name.rsplit_once('/').and_then(|(_, port)| port.parse::<u16>().ok());
+                port.is_some() && port == listener.port
+            };
+            let Some(refusal) = refused.iter().find(is_its) else { continue };
+            own.insert(refusal.message.as_str());
+            for condition in &mut listener.conditions {
+                if condition.kind == ConditionType::Programmed && !condition.is_problem() {
+                    let (kind, reason) = (ConditionType::Programmed, Reason::RejectedByProxy);
+                    *condition = Condition::bad(kind, reason, refusal.message.clone());
+                }
             }
         }
+        let messages: Vec<&str> = match self.is_gateway {
+            true => refused.iter().map(|refusal| refusal.message.as_str()).collect(),
+            false => own.into_iter().collect(),
+        };
+        if !messages.is_empty() {
+            self.set_not_programmed(Reason::RejectedByProxy, messages.join("; "));
+        }
+    }
+
+    /// Without a ready proxy neither a Gateway nor its listeners are programmed. What is wrong already stays the reason; to a
+    /// missing address it is added, since what keeps the proxies from being ready may be what the address waits for.
+    fn set_unready(&mut self, why: &str) {
+        const AT_LISTENER: &str = "no proxy is ready: see the condition Programmed of the Gateway";
+        for condition in self.listeners.iter_mut().flat_map(|listener| &mut listener.conditions) {
+            if condition.kind == ConditionType::Programmed && !condition.is_problem() {
+                *condition = Condition::bad(ConditionType::Programmed, Reason::Pending, AT_LISTENER);
+            }
+        }
+        let message = format!("no proxy is ready: {why}");
+        // Of a ListenerSet, Gateway API knows this one alone.
+        let reason = if self.is_gateway { Reason::NoResources } else { Reason::Pending };
+        for condition in self.conditions.iter_mut() {
+            match condition.kind {
+                ConditionType::Programmed if !condition.is_problem() => {
+                    *condition = Condition::bad(ConditionType::Programmed, reason, message.clone());
+                }
+                ConditionType::Programmed if condition.reason == Reason::AddressNotAssigned => {
+                    condition.message = format!("{}; {message}", condition.message).into();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn set_not_programmed(&mut self, reason: Reason, message: String) {
+        self.conditions.retain(|condition| condition.kind != ConditionType::Programmed);
+        self.conditions.push(Condition::bad(ConditionType::Programmed, reason, message));
     }
 }
 
 /// Tells an object that the proxies of a Gateway refuse what comes from it: a route at this parent alone.
-fn refuse_object(report: &mut Report, gateway: &GatewayName, refusal: &Refusal) {
+fn refuse_object(report: &mut Report, gateway: &GatewayName, refusal: &Refusal, sets: &Sets) {
     let condition = Condition::bad(ConditionType::Accepted, Reason::RejectedByProxy, refusal.message.clone());
     let namespace = report.object.namespace.clone().unwrap_or_default();
     match &mut report.facts {
         Facts::Conditions(conditions) => put(conditions, condition),
         Facts::Route(parents) | Facts::Policy(parents) => {
-            let parents = parents.iter_mut().filter(|parent| is_parent(parent, gateway, &namespace));
+            let parents = parents.iter_mut().filter(|parent| is_parent(parent, gateway, &namespace, sets));
             parents.for_each(|parent| put(&mut parent.conditions, condition.clone()));
         }
         Facts::Gateway(_) | Facts::ListenerSet(_) | Facts::Class(_) => {}
@@ -136,44 +213,18 @@ fn put(conditions: &mut Vec<Condition>, condition: Condition) {
     }
 }
 
-fn is_parent(parent: &ParentFacts, gateway: &GatewayName, route_namespace: &str) -> bool {
-    let ParentRef { name, namespace, .. } = &parent.parent_ref;
-    **name == *gateway.name && namespace.as_deref().unwrap_or(route_namespace) == gateway.namespace
-}
-
-/// A Gateway of which no proxy is ready is not programmed, nor are its listeners. What is wrong already stays the
-/// reason; to a missing address it is added, since what keeps the proxies from being ready may be what the address
-/// waits for.
-fn set_unready(facts: &mut GatewayFacts, why: &str) {
-    const AT_LISTENER: &str = "no proxy is ready: see the condition Programmed of the Gateway";
-    for condition in facts.listeners.iter_mut().flat_map(|listener| &mut listener.conditions) {
-        if condition.kind == ConditionType::Programmed && !condition.is_problem() {
-            *condition = Condition::bad(ConditionType::Programmed, Reason::Pending, AT_LISTENER);
-        }
+fn is_parent(parent: &ParentFacts, gateway: &GatewayName, route_namespace: &str, sets: &Sets) -> bool {
+    let ParentRef { name, namespace, kind, .. } = &parent.parent_ref;
+    let namespace = namespace.as_deref().unwrap_or(route_namespace);
+    if kind.as_deref() == Some("ListenerSet") {
+        let set = ObjectRef::namespaced(gateway_api::GROUP, "ListenerSet", namespace, name);
+        return sets.get(&set) == Some(gateway);
     }
-    let message = format!("no proxy is ready: {why}");
-    for condition in &mut facts.conditions {
-        match condition.kind {
-            ConditionType::Programmed if !condition.is_problem() => {
-                *condition = Condition::bad(ConditionType::Programmed, Reason::NoResources, message.clone());
-            }
-            ConditionType::Programmed if condition.reason == Reason::AddressNotAssigned => {
-                condition.message = format!("{}; {message}", condition.message).into();
-            }
-            _ => {}
-        }
-    }
-}
-
-fn set_not_programmed(facts: &mut GatewayFacts, reason: Reason, message: String) {
-    facts.conditions.retain(|condition| condition.kind != ConditionType::Programmed);
-    facts.conditions.push(Condition::bad(ConditionType::Programmed, reason, message));
+    **name == *gateway.name && namespace == gateway.namespace
 }
 
 #[cfg(test)]
 mod tests {
-    use translator::status::ListenerFacts;
-
     use super::*;
 
     fn good(kind: ConditionType, reason: Reason) -> Condition {
@@ -184,18 +235,39 @@ mod tests {
         GatewayName { namespace: "default".to_owned(), name: "web".to_owned() }
     }
 
-    fn gateway(name: &str) -> Arc<Report> {
-        let listener = |port: u16| ListenerFacts {
+    fn listener(port: u16) -> ListenerFacts {
+        ListenerFacts {
             name: format!("l{port}"),
             port: Some(port),
             supported_kinds: Vec::new(),
             attached_routes: 0,
             conditions: vec![good(ConditionType::Programmed, Reason::Programmed)],
-        };
-        let conditions = vec![
+        }
+    }
+
+    fn well() -> Vec<Condition> {
+        vec![
             good(ConditionType::Accepted, Reason::Accepted),
             good(ConditionType::Programmed, Reason::Programmed),
-        ];
+        ]
+    }
+
+    /// A ListenerSet that adds port 82 to the Gateway `web`.
+    fn set() -> Arc<Report> {
+        let gateway = Some(web());
+        let facts = ListenerSetFacts { gateway, conditions: well(), listeners: vec![listener(82)] };
+        let object = ObjectRef::namespaced(gateway_api::GROUP, "ListenerSet", "team", "more");
+        Arc::new(Report { object, generation: 1, facts: Facts::ListenerSet(facts) })
+    }
+
+    fn sets() -> Sets {
+        let mut sets = Sets::new();
+        note_set(&mut sets, &set().object, Some(&set()));
+        sets
+    }
+
+    fn gateway(name: &str) -> Arc<Report> {
+        let conditions = well();
         let listeners = vec![listener(80), listener(81)];
         let facts = Facts::Gateway(GatewayFacts {
             addresses: Vec::new(),
@@ -228,7 +300,7 @@ mod tests {
     }
 
     fn problems(overlays: &Overlays, report: &Arc<Report>) -> Vec<String> {
-        overlays.apply(report).unwrap().problems().iter().map(ToString::to_string).collect()
+        overlays.apply(report, &sets()).unwrap().problems().iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -240,8 +312,11 @@ mod tests {
         assert!(told[1].starts_with("Gateway default/web: listener l80: Programmed=False"), "{told:?}");
         assert_eq!(problems(&overlays, &gateway("other")), [""; 0]);
         assert_eq!(problems(&overlays, &route()), [""; 0]);
-        assert_eq!(overlays.differing(&Overlays::default()), BTreeSet::from([gateway("web").object.clone()]));
-        assert_eq!(overlays.differing(&overlays), BTreeSet::new());
+        assert_eq!(
+            overlays.differing(&Overlays::default(), &Sets::new()),
+            BTreeSet::from([gateway("web").object.clone()])
+        );
+        assert_eq!(overlays.differing(&overlays, &Sets::new()), BTreeSet::new());
     }
 
     #[test]
@@ -252,7 +327,7 @@ mod tests {
             "HTTPRoute default/r: parent web: Accepted=False (RejectedByProxy): it refused this: bad regex";
         assert_eq!(told, [line]);
         assert_eq!(problems(&overlays, &gateway("web")), [""; 0], "the Gateway serves everything else");
-        let differing = overlays.differing(&Overlays::default());
+        let differing = overlays.differing(&Overlays::default(), &Sets::new());
         assert!(differing.contains(&route().object));
     }
 
@@ -268,8 +343,8 @@ mod tests {
         assert_eq!(told.len(), 3, "and at each listener: {told:?}");
         for (reason, is_added) in [(Reason::AddressNotAssigned, true), (Reason::RejectedByProxy, false)] {
             let mut wrong = Report::clone(&gateway("web"));
-            let Facts::Gateway(facts) = &mut wrong.facts else { unreachable!() };
-            set_not_programmed(facts, reason, "before".to_owned());
+            let mut listening = Listening::of(&mut wrong.facts).unwrap();
+            listening.set_not_programmed(reason, "before".to_owned());
             let told = problems(&overlays, &Arc::new(wrong));
             assert_eq!(told[0].contains("before; no proxy is ready"), is_added, "{told:?}");
             assert!(told[0].contains("before"), "{told:?}");
@@ -279,8 +354,43 @@ mod tests {
     #[test]
     fn a_gateway_is_told_of_when_its_proxy_was_heard() {
         let silent = Overlays { silent: BTreeSet::from([web()]), ..Overlays::default() };
-        assert_eq!(silent.apply(&gateway("web")), None);
-        assert_eq!(silent.apply(&gateway("other")), Some(gateway("other")));
-        assert!(silent.differing(&Overlays::default()).contains(&gateway("web").object));
+        assert_eq!(silent.apply(&gateway("web"), &sets()), None);
+        assert_eq!(silent.apply(&gateway("other"), &sets()), Some(gateway("other")));
+        assert!(silent.differing(&Overlays::default(), &Sets::new()).contains(&gateway("web").object));
+    }
+
+    #[test]
+    fn a_listener_set_is_programmed_as_its_gateway_is() {
+        let (set, unset) = (set(), Sets::new());
+        let unready =
+            Overlays { unready: BTreeMap::from([(web(), "no node".to_owned())]), ..Overlays::default() };
+        let told = problems(&unready, &set);
+        let start = "ListenerSet team/more: Programmed=False (Pending): no proxy is ready: no node";
+        assert_eq!(told.first().map(String::as_str), Some(start), "{told:?}");
+        assert_eq!(told.len(), 2, "and at its listener: {told:?}");
+        assert!(unready.differing(&Overlays::default(), &sets()).contains(&set.object));
+        assert!(!unready.differing(&Overlays::default(), &unset).contains(&set.object));
+        // What the proxy refuses of the Gateway's own listeners does not concern it, what it refuses of this one does.
+        assert_eq!(problems(&refused("listener", "http/80", &[]), &set), [""; 0]);
+        assert_eq!(problems(&refused("listener", "http/82", &[]), &set).len(), 2);
+        // A set that is gone, or that adds nothing any more, is told of no proxy.
+        let mut left = sets();
+        note_set(&mut left, &set.object, None);
+        assert_eq!(left, unset);
+    }
+
+    #[test]
+    fn what_comes_from_a_route_is_told_at_the_listener_set_of_the_gateway() {
+        let parent_ref = ParentRef {
+            kind: Some("ListenerSet".into()),
+            namespace: Some("team".into()),
+            ..ParentRef::named("more")
+        };
+        let parent = ParentFacts { parent_ref, conditions: well() };
+        let object = ObjectRef::namespaced(gateway_api::GROUP, "HTTPRoute", "default", "r");
+        let route = Arc::new(Report { object, generation: 1, facts: Facts::Route(vec![parent]) });
+        let overlays = refused("route", "http/82", &[&route]);
+        assert_eq!(problems(&overlays, &route).len(), 1);
+        assert_eq!(overlays.apply(&route, &Sets::new()), Some(route));
     }
 }

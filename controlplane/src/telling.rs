@@ -12,7 +12,7 @@ use crate::admin::View;
 use crate::by_object::ByObject;
 use crate::clock;
 use crate::finding_log::FindingLog;
-use crate::overlay::Overlays;
+use crate::overlay::{Overlays, Sets, note_set};
 use crate::pipeline::ReportChanges;
 use crate::source::{Finding, Severity, SharedOrigins};
 use crate::status::{SharedStatuses, Style, lock};
@@ -22,6 +22,8 @@ use crate::telemetry::Metrics;
 pub(crate) struct Telling {
     /// As translated.
     reports: ByObject<Arc<Report>>,
+    /// The ListenerSets among them that add listeners to a Gateway.
+    sets: Sets,
     overlays: Overlays,
     /// Objects whose report may be another than was told.
     changed: BTreeSet<ObjectRef>,
@@ -47,6 +49,7 @@ impl Telling {
         let statuses = view.borrow().statuses.clone();
         Self {
             reports: ByObject::default(),
+            sets: Sets::new(),
             overlays: Overlays::default(),
             changed: BTreeSet::new(),
             findings: Arc::default(),
@@ -62,6 +65,7 @@ impl Telling {
     /// Takes newer reports in.
     pub(crate) fn take(&mut self, reports: ReportChanges) {
         for (object, report) in reports {
+            note_set(&mut self.sets, &object, report.as_deref());
             match report {
                 Some(report) => drop(self.reports.insert(report)),
                 None => drop(self.reports.remove(&object)),
@@ -73,7 +77,7 @@ impl Telling {
     /// Takes in what is known of the proxies.
     pub(crate) fn set_overlays(&mut self, overlays: Overlays) {
         if overlays != self.overlays {
-            self.changed.extend(overlays.differing(&self.overlays));
+            self.changed.extend(overlays.differing(&self.overlays, &self.sets));
             self.overlays = overlays;
         }
     }
@@ -89,7 +93,7 @@ impl Telling {
     /// The reports that are another, and a line for each part of an object whose status is.
     pub(crate) fn tell(&mut self, gateways: usize, waiting_for: Vec<String>) -> (ReportChanges, Vec<String>) {
         let changed = std::mem::take(&mut self.changed).into_iter().map(|object| {
-            let report = self.reports.get(&object).and_then(|report| self.overlays.apply(report));
+            let report = self.reports.get(&object).and_then(|report| self.overlays.apply(report, &self.sets));
             (object, report)
         });
         let changed: ReportChanges = changed.collect();

@@ -65,9 +65,7 @@ fn facts_of(object: &Object) -> Facts {
             listeners: Vec::new(),
             attached_listener_sets: 0,
         }),
-        Object::ListenerSet(_) => {
-            Facts::ListenerSet(ListenerSetFacts { conditions: Vec::new(), listeners: Vec::new() })
-        }
+        Object::ListenerSet(_) => Facts::ListenerSet(ListenerSetFacts::unserved(Vec::new())),
         Object::GatewayClass(_) => Facts::Class(ClassFacts::default()),
         Object::BackendTlsPolicy(_)
         | Object::HttpListenerOption(_)

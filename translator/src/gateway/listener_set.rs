@@ -14,7 +14,7 @@ use super::attach::selects;
 use super::listener::Listener;
 use super::report::{exposure, listener_facts};
 use super::route::creation;
-use crate::gateway::facts::{GatewayFace, GatewayKey, Placed};
+use crate::gateway::facts::{GatewayFace, GatewayKey, Placed, gateway_name};
 use crate::gateway::view::View;
 use crate::status::{
     Condition, ConditionType, Facts, ListenerFacts, ListenerSetFacts, Reason, Rejection, Report,
@@ -66,11 +66,10 @@ pub(crate) fn report(view: &impl View, key: &NamespacedName) -> Option<Report> {
     });
     let facts = match known {
         None if !view.settings().sole_controller => return None,
-        None => ListenerSetFacts { conditions: vec![nobodys(view, gateway.as_ref())], listeners: Vec::new() },
+        None => ListenerSetFacts::unserved(vec![nobodys(view, gateway.as_ref())]),
         Some((gateway, face, _)) if !is_allowed(view, gateway, &face.gateway, key) => {
             let text = format!("Gateway {gateway} does not allow it: see its spec.allowedListeners");
-            let conditions = refused(&Rejection::at(Reason::NotAllowed, "spec.parentRef", text));
-            ListenerSetFacts { conditions, listeners: Vec::new() }
+            ListenerSetFacts::unserved(refused(&Rejection::at(Reason::NotAllowed, "spec.parentRef", text)))
         }
         Some((gateway, face, placed)) => facts(view, key, gateway, &face, &placed),
     };
@@ -126,7 +125,8 @@ fn facts(
     if let Some(rejection) = &face.rejected {
         let text = format!("Gateway {gateway} is not accepted: {}", rejection.message());
         let rejection = Rejection::unusable(Reason::ParentNotAccepted, gateway_ref(gateway), text);
-        return ListenerSetFacts { conditions: refused(&rejection.under("spec.parentRef")), listeners };
+        let conditions = refused(&rejection.under("spec.parentRef"));
+        return ListenerSetFacts { gateway: None, conditions, listeners };
     }
     let invalid: Vec<_> = own().filter(|listener| !listener.is_served()).collect();
     let names: Vec<_> = invalid.iter().map(|listener| listener.spec.name.as_str()).collect();
@@ -135,7 +135,7 @@ fn facts(
         let conditions = refused(&Rejection::new(Reason::ListenersNotValid, message));
         // The listeners say what is wrong.
         let conditions = conditions.into_iter().map(Condition::following).collect();
-        return ListenerSetFacts { conditions, listeners };
+        return ListenerSetFacts { gateway: None, conditions, listeners };
     }
     let accepted = match invalid.is_empty() {
         true => Condition::good(ConditionType::Accepted, Reason::Accepted, "the ListenerSet is valid"),
@@ -148,5 +148,6 @@ fn facts(
             Condition::bad(ConditionType::Programmed, Reason::Pending, message).following()
         }
     };
-    ListenerSetFacts { conditions: vec![accepted, programmed], listeners }
+    let gateway = Some(gateway_name(gateway));
+    ListenerSetFacts { gateway, conditions: vec![accepted, programmed], listeners }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crds::ObjectRef;
 use crds::gateway_api::part::ParentRef;
+use ir::GatewayName;
 
 use super::{Condition, ConditionType, Detail, Reason};
 
@@ -60,10 +61,19 @@ pub struct GatewayFacts {
 /// The facts about a ListenerSet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListenerSetFacts {
+    /// The Gateway that takes its listeners; `None` where none does.
+    pub gateway: Option<GatewayName>,
     /// About the ListenerSet as a whole.
     pub conditions: Vec<Condition>,
     /// About each of its listeners, in the order of the spec; none if the Gateway does not take them.
     pub listeners: Vec<ListenerFacts>,
+}
+
+impl ListenerSetFacts {
+    /// Of one of which no Gateway takes a listener.
+    pub(crate) fn unserved(conditions: Vec<Condition>) -> Self {
+        Self { gateway: None, conditions, listeners: Vec::new() }
+    }
 }
 
 /// Where a Gateway can be reached.
@@ -146,7 +156,7 @@ impl Report {
                 all.extend(conditions.iter().map(|c| (String::new(), c)));
             }
             Facts::Gateway(GatewayFacts { conditions, listeners, .. })
-            | Facts::ListenerSet(ListenerSetFacts { conditions, listeners }) => {
+            | Facts::ListenerSet(ListenerSetFacts { conditions, listeners, .. }) => {
                 all.extend(conditions.iter().map(|c| (String::new(), c)));
                 for listener in listeners {
                     let part = format!("{LISTENER}{}", listener.name);
