@@ -211,9 +211,15 @@ impl Report {
 
     /// The path of a field from the object on. Fields of listeners are named from the listener on.
     fn whole_field(&self, part: &str, field: &str) -> String {
-        let Facts::Gateway(gateway) = &self.facts else { return field.to_owned() };
+        let listeners = match &self.facts {
+            Facts::Gateway(GatewayFacts { listeners, .. })
+            | Facts::ListenerSet(ListenerSetFacts { listeners, .. }) => listeners,
+            Facts::Conditions(_) | Facts::Class(_) | Facts::Route(_) | Facts::Policy(_) => {
+                return field.to_owned();
+            }
+        };
         let name = part.strip_prefix(LISTENER);
-        let index = name.and_then(|name| gateway.listeners.iter().position(|listener| listener.name == name));
+        let index = name.and_then(|name| listeners.iter().position(|listener| listener.name == name));
         match (index, field) {
             (None, field) => field.to_owned(),
             (Some(index), "") => format!("spec.listeners[{index}]"),
@@ -233,7 +239,7 @@ impl Report {
     }
 }
 
-/// What stands before the name of a listener where a part of a Gateway is named.
+/// What stands before the name of a listener where a part of a Gateway or a ListenerSet is named.
 const LISTENER: &str = "listener ";
 
 /// `ai-gateway` or `ai-gateway/http`, for messages.
