@@ -133,6 +133,7 @@ impl Kind {
             | Self::HttpListenerOption
             | Self::HttpListenerPolicy
             | Self::ListenerOption
+            | Self::ListenerSet
             | Self::RouteOption
             | Self::TrafficPolicy
             | Self::Upstream => true,
@@ -141,7 +142,11 @@ impl Kind {
             | Self::EndpointSlice
             | Self::GatewayClass
             | Self::Gateway
-            | Self::HttpRoute => false,
+            | Self::GrpcRoute
+            | Self::HttpRoute
+            | Self::TcpRoute
+            | Self::TlsRoute
+            | Self::UdpRoute => false,
         }
     }
 
@@ -333,6 +338,7 @@ impl Object {
             Self::HttpListenerOption(object) => written(object),
             Self::HttpListenerPolicy(object) => written(object),
             Self::ListenerOption(object) => written(object),
+            Self::ListenerSet(object) => written(object),
             Self::RouteOption(object) => written(object),
             Self::TrafficPolicy(object) => written(object),
             Self::Upstream(object) => written(object),
@@ -341,7 +347,11 @@ impl Object {
             | Self::EndpointSlice(_)
             | Self::GatewayClass(_)
             | Self::Gateway(_)
-            | Self::HttpRoute(_) => None,
+            | Self::GrpcRoute(_)
+            | Self::HttpRoute(_)
+            | Self::TcpRoute(_)
+            | Self::TlsRoute(_)
+            | Self::UdpRoute(_) => None,
         }
     }
 
