@@ -2,8 +2,8 @@
 # e2e/cluster/cluster.mk and helm.mk.
 
 CONFORMANCE_SOURCE := e2e/conformance
-# The suite's version; its custom resource definitions are of the same one.
-SUITE ?= $(shell sed -n 's|^\tsigs.k8s.io/gateway-api/conformance \(v[0-9.]*\).*|\1|p' $(CONFORMANCE_SOURCE)/go.mod)
+# The suite's version, v1.6.3 or v1.7.0: a Go module each. Its custom resource definitions are of the same version.
+SUITE ?= v1.6.3
 CONFORMANCE_TOOLS ?= $(CURDIR)/.tools/conformance-$(SUITE)
 CONFORMANCE_OUTPUT := dist/conformance/$(SUITE)
 CONFORMANCE_PROFILES := GATEWAY-HTTP,GATEWAY-TLS,GATEWAY-GRPC,GATEWAY-TCP,GATEWAY-UDP
@@ -18,17 +18,10 @@ CONFORMANCE_REPORT := $(if $(TEST)$(filter-out $(CONFORMANCE_PROFILES),$(PROFILE
 conformance: $(CONFORMANCE_TOOLS)/.built $(CLUSTER_BUILT) $(ENVOY_STAMP) image | cluster-machine ## Gateway API's conformance suite in a cluster (needs root); PROFILE=GATEWAY-HTTP TEST=HTTPRouteSimpleSameNamespace for less
 	$(CARGO) build --locked --package e2e --package acceptance --bin mock-provider --bin conformance
 	$(CLUSTER) target/debug/conformance --program $(CONFORMANCE_TOOLS)/conformance.test \
-		--images $(CONFORMANCE_TOOLS)/images --profiles $(PROFILE) $(if $(TEST),--test $(TEST)) \
+		--images $(CONFORMANCE_TOOLS)/images --crds $(CONFORMANCE_TOOLS)/crds --profiles $(PROFILE) $(if $(TEST),--test $(TEST)) \
 		--output $(CONFORMANCE_OUTPUT) --report $(CONFORMANCE_REPORT) $(if $(FLAGS),-- $(FLAGS))
 
-# The suite as one program, and the names of the images that its manifests use.
-$(CONFORMANCE_TOOLS)/.built: $(wildcard $(CONFORMANCE_SOURCE)/go.*) $(wildcard $(CONFORMANCE_SOURCE)/*.go) | cluster-go
-	@grep --quiet --fixed-strings 'sigs.k8s.io/gateway-api/conformance $(SUITE)' $(CONFORMANCE_SOURCE)/go.mod || \
-		{ echo 'SUITE=$(SUITE): $(CONFORMANCE_SOURCE)/go.mod has another version' >&2; exit 1; }
-	mkdir -p $(CONFORMANCE_TOOLS)
-	cd $(CONFORMANCE_SOURCE) && CGO_ENABLED=0 GOWORK=off go test -c -trimpath -buildvcs=false -ldflags '-s -w' \
-		-o $(CONFORMANCE_TOOLS)/conformance.test . && \
-		module="$$(GOWORK=off go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api/conformance)" && \
-		sed -n 's/^ *image: //p' "$$module"/base/*.yaml "$$module"/tests/*.yaml | sort --unique \
-		>$(CONFORMANCE_TOOLS)/images
+$(CONFORMANCE_TOOLS)/.built: $(CONFORMANCE_SOURCE)/build $(wildcard $(CONFORMANCE_SOURCE)/$(SUITE)/go.*) \
+		$(CONFORMANCE_SOURCE)/conformance_test.go | cluster-go
+	$(CONFORMANCE_SOURCE)/build $(SUITE) $(CONFORMANCE_TOOLS)
 	touch $@

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use cluster::{Cluster, Error, FailureGuard, GatewayApiChannel, Options, Tools, images};
+use cluster::{Cluster, Error, FailureGuard, GatewayApi, Options, Tools, images};
 use serde_json::Value;
 
 use crate::network::Network;
@@ -28,13 +28,13 @@ pub struct Setup {
     pub install: bool,
     /// The chart's values beside those that every test needs, as `--set` takes them.
     pub values: Vec<String>,
-    /// Which channel of Gateway API, or none of it.
-    pub gateway_api: Option<GatewayApiChannel>,
+    /// Which definitions of Gateway API, or none of it.
+    pub gateway_api: Option<GatewayApi>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { install: true, values: Vec::new(), gateway_api: Some(GatewayApiChannel::Standard) }
+        Self { install: true, values: Vec::new(), gateway_api: Some(GatewayApi::Standard) }
     }
 }
 
@@ -81,8 +81,8 @@ impl World {
         let folder = tempfile::TempDir::new().expect("a folder");
         let provider = {
             let _guard = cluster.keep_logs_on_panic();
-            if let Some(channel) = setup.gateway_api {
-                cluster.install_gateway_api(channel).expect("Gateway API");
+            if let Some(definitions) = &setup.gateway_api {
+                cluster.install_gateway_api(definitions).expect("Gateway API");
             }
             Provider::start(&cluster, folder.path())
         };

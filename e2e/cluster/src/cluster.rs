@@ -29,12 +29,14 @@ const NAME_PREFIX: &str = "chancery-cluster-";
 const POLL: Duration = Duration::from_millis(100);
 
 /// Which of Gateway API's custom resource definitions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GatewayApiChannel {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GatewayApi {
     /// Stable kinds and fields only.
     Standard,
     /// Everything.
     Experimental,
+    /// Those in a folder: of another version.
+    Folder(PathBuf),
 }
 
 /// A real Kubernetes with one node, in namespaces of its own. Dropping it ends it and removes everything.
@@ -298,12 +300,12 @@ impl Cluster {
     ///
     /// # Errors
     /// The API server refuses one of them.
-    pub fn install_gateway_api(&self, channel: GatewayApiChannel) -> Result<()> {
-        let channel = match channel {
-            GatewayApiChannel::Standard => "standard",
-            GatewayApiChannel::Experimental => "experimental",
+    pub fn install_gateway_api(&self, definitions: &GatewayApi) -> Result<()> {
+        let folder = match definitions {
+            GatewayApi::Standard => self.tools.gateway_api_crds("standard"),
+            GatewayApi::Experimental => self.tools.gateway_api_crds("experimental"),
+            GatewayApi::Folder(folder) => folder.clone(),
         };
-        let folder = self.tools.gateway_api_crds(channel);
         // Client-side, the annotation with the whole of a definition is too large.
         self.kubectl(&["apply", "--server-side", "-f", &folder.to_string_lossy()])?;
         self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).map(drop)

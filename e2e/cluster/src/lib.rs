@@ -36,7 +36,7 @@ mod pod_process;
 mod supervisor;
 mod tools;
 
-pub use cluster::{Cluster, GatewayApiChannel};
+pub use cluster::{Cluster, GatewayApi};
 pub use component::Component;
 pub use error::{Error, Result};
 pub use failure::FailureGuard;

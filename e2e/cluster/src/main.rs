@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
-use cluster::{Cluster, GatewayApiChannel, Image, Options, Tools, images};
+use cluster::{Cluster, GatewayApi, Image, Options, Tools, images};
 
 use held::Held;
 
@@ -169,7 +169,7 @@ fn hold(up: &Up) -> Result<()> {
     options.images = vec![images::envoy(&tools)?, images::echo(&tools)?];
     options.images.extend(up.images.iter().cloned());
     let cluster = Cluster::start(&options)?;
-    cluster.install_gateway_api(GatewayApiChannel::Experimental)?;
+    cluster.install_gateway_api(&GatewayApi::Experimental)?;
     Held::record(&up.which.name, &cluster)?;
     // Until SIGTERM; the end of this process is the end of the cluster.
     loop {

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use acceptance::{ApiServer, Network};
-use cluster::{Cluster, GatewayApiChannel, Options};
+use cluster::{Cluster, GatewayApi, Options};
 use serde_json::{Value, json};
 
 use generate::{Generator, Kind};
@@ -37,7 +37,7 @@ fn number(variable: &str, default: u64) -> u64 {
 fn files_are_judged_as_a_real_api_server_judges() {
     let cluster = Cluster::start(&Options::default()).expect("the cluster starts");
     let _guard = cluster.keep_logs_on_panic();
-    cluster.install_gateway_api(GatewayApiChannel::Experimental).expect("Gateway API");
+    cluster.install_gateway_api(&GatewayApi::Experimental).expect("Gateway API");
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../helm/files/crds");
     cluster.kubectl(&["apply", "--server-side", "-f", &ours.to_string_lossy()]).expect("our CRDs");
     cluster

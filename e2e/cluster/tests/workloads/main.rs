@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use cluster::{Cluster, Error, FailureGuard, GatewayApiChannel, Options, Tools, images};
+use cluster::{Cluster, Error, FailureGuard, GatewayApi, Options, Tools, images};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -150,7 +150,7 @@ fn rbac_is_enforced() {
 #[test]
 fn gateway_api_is_installed_from_the_pinned_module() {
     let (cluster, _guard) = shared();
-    cluster.install_gateway_api(GatewayApiChannel::Experimental).expect("the definitions are accepted");
+    cluster.install_gateway_api(&GatewayApi::Experimental).expect("the definitions are accepted");
     assert_eq!(
         cluster.kubectl(&["get", "httproutes,tcproutes", "-A", "-o", "name"]).expect("they are served"),
         ""

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use acceptance::{Setup, World};
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use cluster::{GatewayApiChannel, images};
+use cluster::{GatewayApi, images};
 
 #[derive(Debug, Parser)]
 #[command(about = "The conformance suite of Gateway API against Chancery in a one-node cluster")]
@@ -23,6 +23,9 @@ struct Arguments {
     /// A file with the names of the images that the suite's manifests use, one a line.
     #[arg(long)]
     images: PathBuf,
+    /// The folder of Gateway API's custom resource definitions of the suite's version.
+    #[arg(long)]
+    crds: PathBuf,
     /// The profiles to run, separated by commas, such as GATEWAY-HTTP.
     #[arg(long, value_delimiter = ',', required = true)]
     profiles: Vec<String>,
@@ -46,7 +49,7 @@ fn main() -> Result<ExitCode> {
     let names = fs::read_to_string(&arguments.images)
         .with_context(|| format!("read the names of images in {}", arguments.images.display()))?;
     let world = World::start(&Setup {
-        gateway_api: Some(GatewayApiChannel::Experimental),
+        gateway_api: Some(GatewayApi::Folder(arguments.crds.clone())),
         // Nothing that is measured here is about its availability, and the node is small.
         values: vec!["replicas=1".to_owned()],
         ..Setup::default()
