@@ -1,4 +1,5 @@
-//! The admin port: health, metrics, statuses and the names of what is read and served. Nothing secret.
+//! The admin port: health, metrics, statuses and the names of what is read and served. Nothing secret, but what is sealed for
+//! other replicas.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
