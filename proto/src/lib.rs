@@ -81,6 +81,7 @@ pub use pb::envoy::extensions::load_balancing_policies::subset::v3 as subset;
 pub use pb::envoy::extensions::load_balancing_policies::wrr_locality::v3 as wrr_locality;
 pub use pb::envoy::extensions::network::dns_resolver::cares::v3 as cares_dns_resolver;
 pub use pb::envoy::extensions::network::dns_resolver::getaddrinfo::v3 as getaddrinfo_dns_resolver;
+pub use pb::envoy::extensions::tracers::opentelemetry::samplers::v3 as otel_samplers;
 pub use pb::envoy::extensions::upstreams::http::v3 as upstream_http;
 
 // Transport sockets. `tls` also holds the SDS resource `Secret`.

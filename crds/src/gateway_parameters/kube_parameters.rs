@@ -41,7 +41,7 @@ pub struct KubeParameters {
     /// The metrics of Envoy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stats: Option<StatsParameters>,
-    /// The AI sidecar of other implementations. Accepted; has no effect, since none is needed.
+    /// The AI sidecar of other implementations, of which none is needed; where traces go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ai_extension: Option<AiExtension>,
     /// Another proxy than Envoy. Not served yet; may be present when it is not enabled.
@@ -307,7 +307,7 @@ pub struct StatsParameters {
     pub stats_route_prefix_rewrite: Option<String>,
 }
 
-/// The AI sidecar of other implementations. Accepted; has no effect, since none is needed.
+/// The AI sidecar of other implementations. None is needed; what is said of it has no effect, but for where traces go.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct AiExtension {
@@ -332,7 +332,7 @@ pub struct AiExtension {
     /// Labels of its metrics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stats: Option<Opaque>,
-    /// Where its traces go.
+    /// Where the traces of the proxies go: endpoint, sampler, timeout and protocol, or grpc and insecure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracing: Option<Opaque>,
 }

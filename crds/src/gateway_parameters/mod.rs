@@ -9,10 +9,13 @@ mod kube_parameters;
 mod merge;
 #[cfg(test)]
 mod tests;
+mod tracing;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use tracing::{OtlpProtocol, Tracing};
 
 pub use kube_parameters::{
     AiExtension, AiExtensionPort, BootstrapParameters, ContainerParameters, DeploymentParameters,

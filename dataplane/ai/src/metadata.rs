@@ -2,7 +2,7 @@
 //!
 //! One call for each value would cost Envoy more than the rest of what is done to a metered request. What is written is four of
 //! protobuf's rules, which do not change: `Struct.fields` is field 1, a map, so each entry is a message with the name
-//! in field 1 and the value in field 2; a `Value` has a number in field 2, a text in field 3, a truth value in field 4, a
+//! in field 1 and the value in field 2; a `Value` has the enum of null in field 1, a number in field 2, a text in field 3, a truth value in field 4, a
 //! `Struct` in field 5, a list in field 6; a `ListValue` has its values in field 1.
 
 /// The tag of a field that is a message, a text or a map's entry.
@@ -12,6 +12,9 @@ const fn bytes_tag(field: u8) -> u8 {
 
 /// The tag of `Value.number_value`: field 2, eight bytes.
 const NUMBER_TAG: u8 = 2 << 3 | 1;
+
+/// The tag of `Value.null_value`: field 1, a varint.
+const NULL_TAG: u8 = 1 << 3;
 
 /// The tag of `Value.bool_value`: field 4, a varint.
 const BOOL_TAG: u8 = 4 << 3;
@@ -53,10 +56,27 @@ impl Metadata {
         self.0.extend_from_slice(&[BOOL_TAG, u8::from(value)]);
     }
 
+    /// Adds that there is no value. It takes the place of one that was written before.
+    pub fn null(&mut self, name: &str) {
+        self.entry(name, 2);
+        self.0.extend_from_slice(&[NULL_TAG, 0]);
+    }
+
     /// Adds a list of structs.
     pub fn structs(&mut self, name: &str, items: &[Self]) {
-        // Each is a message in a message: a `Struct` in a `Value`.
-        let value = |item: &Self| message_length(item.0.len());
+        let items: Vec<_> = items.iter().map(Self::as_bytes).collect();
+        self.list(name, 5, &items);
+    }
+
+    /// Adds a list of texts.
+    pub fn texts(&mut self, name: &str, items: &[&str]) {
+        let items: Vec<_> = items.iter().map(|item| item.as_bytes()).collect();
+        self.list(name, 3, &items);
+    }
+
+    /// Adds a list of values that stand in this field of `Value`, serialized.
+    fn list(&mut self, name: &str, field: u8, items: &[&[u8]]) {
+        let value = |item: &[u8]| message_length(item.len());
         let list: usize = items.iter().map(|item| message_length(value(item))).sum();
         self.entry(name, message_length(list));
         self.0.push(bytes_tag(6));
@@ -64,9 +84,9 @@ impl Metadata {
         for item in items {
             self.0.push(bytes_tag(1));
             self.varint(value(item));
-            self.0.push(bytes_tag(5));
-            self.varint(item.0.len());
-            self.0.extend_from_slice(&item.0);
+            self.0.push(bytes_tag(field));
+            self.varint(item.len());
+            self.0.extend_from_slice(item);
         }
     }
 
@@ -110,10 +130,12 @@ mod tests {
         metadata.text("a", "xy");
         metadata.number("n", 3);
         metadata.truth("b", true);
+        metadata.null("z");
         let expected: &[&[u8]] = &[
             b"\x0a\x09\x0a\x01a\x12\x04\x1a\x02xy",
             b"\x0a\x0e\x0a\x01n\x12\x09\x11\0\0\0\0\0\0\x08\x40",
             b"\x0a\x07\x0a\x01b\x12\x02\x20\x01",
+            b"\x0a\x07\x0a\x01z\x12\x02\x08\0",
         ];
         assert_eq!(metadata.as_bytes(), expected.concat());
     }
@@ -128,11 +150,13 @@ mod tests {
         let mut metadata = Metadata::new();
         metadata.structs("l", &[item("x"), item("y")]);
         metadata.structs("e", &[]);
+        metadata.texts("t", &["a", ""]);
         let expected: &[&[u8]] = &[
             b"\x0a\x23\x0a\x01l\x12\x1e\x32\x1c",
             b"\x0a\x0c\x2a\x0a\x0a\x08\x0a\x01n\x12\x03\x1a\x01x",
             b"\x0a\x0c\x2a\x0a\x0a\x08\x0a\x01n\x12\x03\x1a\x01y",
             b"\x0a\x07\x0a\x01e\x12\x02\x32\0",
+            b"\x0a\x10\x0a\x01t\x12\x0b\x32\x09\x0a\x03\x1a\x01a\x0a\x02\x1a\0",
         ];
         assert_eq!(metadata.as_bytes(), expected.concat());
     }

@@ -5,6 +5,7 @@
 //! in the scope of the cluster, so that Envoy puts the cluster's name before each. Those of a filter of a listener have no
 //! prefix. So attempts are counted by the metrics of a listener's configuration, which shares them.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -66,6 +67,18 @@ pub(crate) enum Ending {
     Cut,
     /// Without an answer.
     NoAnswer,
+}
+
+impl Ending {
+    /// The kind of the error (`error.type` in OpenTelemetry's conventions); `None` if there is none.
+    pub(crate) fn error_type(self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Whole => None,
+            Self::Error(status) => Some(status.to_string().into()),
+            Self::Cut => Some("cut".into()),
+            Self::NoAnswer => Some("no_answer".into()),
+        }
+    }
 }
 
 impl Metrics {
@@ -135,17 +148,8 @@ impl Metrics {
                 recorder.record(self.token_usage, labels, tokens);
             }
         }
-        let status;
-        let error = match ending {
-            Ending::Whole => "",
-            Ending::Error(code) => {
-                status = code.to_string();
-                &status
-            }
-            Ending::Cut => "cut",
-            Ending::NoAnswer => "no_answer",
-        };
-        let labels = [*operation, facts.otel_name, model, answered, error];
+        let error = ending.error_type().unwrap_or_default();
+        let labels = [*operation, facts.otel_name, model, answered, &error];
         recorder.record(self.duration, labels, milliseconds(*duration));
         if let (Some(first), true, Ending::Whole | Ending::Cut) = (first_piece, outcome.streaming, ending) {
             let labels = [*operation, facts.otel_name, model, answered];

@@ -157,6 +157,7 @@ impl Filter {
     }
 
     fn refuse(&mut self, stream: &mut Stream, refusal: &Refusal) {
+        tell_error(stream, Ending::Error(refusal.status));
         self.give_up();
         stream.respond(refusal.status, "application/json", &refusal.body, refusal.details);
     }
@@ -184,6 +185,7 @@ impl Filter {
             return HeadersStatus::Stop;
         }
         stream.set_header(HeaderMap::Request, ":path", exchange.head().path.as_bytes());
+        self.tell_progress(stream);
         HeadersStatus::Continue
     }
 
@@ -238,6 +240,7 @@ impl Filter {
         stream.set_header(HeaderMap::Request, ":path", exchange.head().path.as_bytes());
         stream.set_header(HeaderMap::Request, "content-length", body.len().to_string().as_bytes());
         stream.replace_body(Body::Request, &body);
+        self.tell_progress(stream);
         BodyStatus::Continue
     }
 
@@ -290,8 +293,9 @@ impl Filter {
             }
         }
         if !end && status < 400 && exchange.is_stream() {
-            let outcome = exchange.outcome();
-            self.tell(stream, &outcome);
+            self.tell_progress(stream);
+        } else {
+            tell_error(stream, self.ending());
         }
         HeadersStatus::Continue
     }
@@ -351,17 +355,11 @@ impl Filter {
         let Some(exchange) = self.exchange.as_ref().filter(|_| !self.is_settled) else { return };
         self.is_settled = true;
         let (outcome, facts) = (exchange.outcome(), *exchange.facts());
-        let ending = match self.status {
-            None => Ending::NoAnswer,
-            Some(status) if status >= 400 => Ending::Error(status),
-            Some(_) if !self.is_whole => Ending::Cut,
-            Some(_) => Ending::Whole,
-        };
         let attempt = Attempt {
             facts: &facts,
             operation: exchange.operation().otel_name(),
             outcome: &outcome,
-            ending,
+            ending: self.ending(),
             duration: self.began.elapsed(),
             first_piece: self.first_piece,
         };
@@ -371,12 +369,49 @@ impl Filter {
         }
     }
 
-    /// Writes into the dynamic metadata what the attempt has come to so far. Of a stream more than once: when its client
-    /// leaves, Envoy writes the access log before this filter hears of it.
+    /// How it ends, if it ends now.
+    fn ending(&self) -> Ending {
+        match self.status {
+            None => Ending::NoAnswer,
+            Some(status) if status >= 400 => Ending::Error(status),
+            Some(_) if !self.is_whole => Ending::Cut,
+            Some(_) => Ending::Whole,
+        }
+    }
+
+    fn tell_progress(&self, stream: &mut Stream) {
+        if let Some(exchange) = &self.exchange {
+            self.tell(stream, &exchange.outcome());
+        }
+    }
+
+    /// Writes into the dynamic metadata what the attempt has come to if it ends now. More than once: when the provider
+    /// breaks off, or the client leaves, Envoy writes the access log and ends the span before this filter hears of it.
     fn tell(&self, stream: &mut Stream, outcome: &Outcome) {
         let Some(exchange) = &self.exchange else { return };
-        let result = result(&self.config.cluster.backend, exchange.facts().name, outcome);
+        let mut result = result(&self.config.cluster.backend, exchange.facts().name, outcome);
+        // For spans, by the names of OpenTelemetry.
+        let operation = exchange.operation().otel_name();
+        result.text("operation", operation);
+        result.text("span_name", format!("{operation} {}", outcome.model).trim_end());
+        result.text("provider_name", exchange.facts().otel_name);
+        add_error(&mut result, self.ending());
         stream.set_metadata(RESULT_NAMESPACE, &result);
+    }
+}
+
+/// Tells how an attempt ends, if it ends now.
+fn tell_error(stream: &mut Stream, ending: Ending) {
+    let mut result = Metadata::new();
+    add_error(&mut result, ending);
+    stream.set_metadata(RESULT_NAMESPACE, &result);
+}
+
+fn add_error(result: &mut Metadata, ending: Ending) {
+    match ending.error_type() {
+        Some(error) => result.text("error_type", &error),
+        // Another one may have been told before.
+        None => result.null("error_type"),
     }
 }
 
@@ -389,6 +424,9 @@ fn result(backend: &str, provider: &str, outcome: &Outcome) -> Metadata {
     result.truth("streaming", outcome.streaming);
     if let Some(model) = &outcome.provider_model {
         result.text("provider_model", model);
+    }
+    if !outcome.finish_reasons.is_empty() {
+        result.texts("finish_reasons", &outcome.finish_reasons);
     }
     if let Some(usage) = &outcome.usage {
         for (key, value) in [

@@ -12,5 +12,6 @@ mod policies;
 mod providers;
 mod replica;
 mod sdk;
+mod tracing;
 mod without_module;
 mod world;

@@ -24,16 +24,21 @@ impl World {
     /// Starts it with these objects beside a Gateway. In them, `HOST_A` and `HOST_B` become the overrides
     /// `host: …, port: …` of the two providers, `A_PORT` and `B_PORT` their ports.
     pub(crate) async fn start(objects: &str, arguments: &[&str]) -> Result<Self> {
+        Self::start_at(GATEWAY, objects, arguments).await
+    }
+
+    /// The same with another Gateway.
+    pub(crate) async fn start_at(gateway: &str, objects: &str, arguments: &[&str]) -> Result<Self> {
         let (a, b) = (MockLlm::start().await?, MockLlm::start().await?);
-        let place = |mock: &MockLlm| format!("host: 127.0.0.1, port: {}", mock.address().port());
-        let objects = objects
-            .replace("HOST_A", &place(&a))
-            .replace("HOST_B", &place(&b))
-            .replace("A_PORT", &a.address().port().to_string())
-            .replace("B_PORT", &b.address().port().to_string());
-        let files = [("gateway.yaml", GATEWAY), ("objects.yaml", objects.as_str())];
+        let objects = placed(objects, &a, &b);
+        let files = [("gateway.yaml", gateway), ("objects.yaml", objects.as_str())];
         let fixture = Fixture::start_with(&files, arguments).await?;
         Ok(Self { fixture, a, b })
+    }
+
+    /// Objects in which the providers have their places.
+    pub(crate) fn placed(&self, objects: &str) -> String {
+        placed(objects, &self.a, &self.b)
     }
 
     /// Posts JSON to the Gateway.
@@ -69,7 +74,16 @@ impl World {
     }
 }
 
-/// The Gateway of every test here.
+fn placed(objects: &str, a: &MockLlm, b: &MockLlm) -> String {
+    let place = |mock: &MockLlm| format!("host: 127.0.0.1, port: {}", mock.address().port());
+    objects
+        .replace("HOST_A", &place(a))
+        .replace("HOST_B", &place(b))
+        .replace("A_PORT", &a.address().port().to_string())
+        .replace("B_PORT", &b.address().port().to_string())
+}
+
+/// The Gateway of nearly every test here.
 pub(crate) const GATEWAY: &str = "
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway

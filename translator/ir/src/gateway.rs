@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{AccessLogIr, FilterName, Hostname, L4Share, ListenerName, RouteConfigName, Scheme, SecretName};
+use crate::{
+    AccessLogIr, ClusterName, FilterName, Hostname, L4Share, ListenerName, RouteConfigName, Scheme,
+    SecretName, TracingIr,
+};
 
 /// What is bound together: a socket, and what is spoken on its connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -95,11 +98,13 @@ pub struct HttpChain {
     pub observability: Observability,
 }
 
-/// What can be observed of the requests of a listener, by what policies say.
+/// What can be observed of the requests of a listener, by what policies and parameters say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Observability {
     /// Where requests are logged; `None` for the proxy's own log.
     pub access_logs: Option<Vec<AccessLogIr>>,
+    /// Where their spans go.
+    pub tracing: Option<TracingIr>,
 }
 
 /// A route table of a Gateway: one for each port of plain HTTP, and one for each HTTPS listener, since a connection
@@ -119,6 +124,15 @@ impl ListenerIr {
             Transport::Plain | Transport::Udp => Scheme::Http,
             Transport::Tls => Scheme::Https,
         }
+    }
+
+    /// The clusters to which spans of its requests go.
+    pub fn collectors(&self) -> impl Iterator<Item = &ClusterName> {
+        let tracing = self.chains.iter().filter_map(|chain| match &chain.protocol {
+            Protocol::Http(http) => http.observability.tracing.as_ref(),
+            Protocol::Bytes(_) | Protocol::Closed => None,
+        });
+        tracing.map(|tracing| &tracing.collector)
     }
 
     /// The route tables that its chains name.

@@ -22,6 +22,7 @@ mod matcher;
 mod name;
 mod route;
 mod secret;
+mod tracing;
 
 pub use access_log::{AccessLogIr, ClientHeader, Comparison, ComparisonOp, LogFilter, LogFormat};
 pub use cluster::{
@@ -53,3 +54,4 @@ pub use route::{
     Target, Timeouts,
 };
 pub use secret::{Certificate, Redacted, SecretIr, SecretValue};
+pub use tracing::{SpanExport, TracingIr};

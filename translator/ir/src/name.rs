@@ -103,6 +103,13 @@ impl ClusterName {
         Self(format!("{self}/{group}/{index}"))
     }
 
+    /// The cluster of a collector of traces.
+    pub fn collector(host: &str, port: u16, is_tls: bool, is_grpc: bool) -> Self {
+        let protocol = if is_grpc { "grpc" } else { "http" };
+        let security = if is_tls { "tls" } else { "plain" };
+        Self(format!("collector/{protocol}/{security}/{host}/{port}"))
+    }
+
     /// The cluster of a Gloo Upstream.
     pub fn upstream(namespace: &str, name: &str) -> Self {
         Self(format!("upstream/{namespace}/{name}"))

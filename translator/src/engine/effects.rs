@@ -237,6 +237,11 @@ impl Translator {
             self.tables.insert((gateway.clone(), table.clone()), Table::new(table.name()));
             update.touched.table(gateway, &table);
         }
+        let uses = |value: Option<&Arc<PortValue>>| -> BTreeSet<(GatewayKey, BackendKey)> {
+            let collector = value.and_then(|value| value.face.collector.clone());
+            collector.map(|collector| (gateway.clone(), collector)).into_iter().collect()
+        };
+        self.change_users(uses(before), uses(after), update);
     }
 
     fn on_route(&mut self, before: Option<&Arc<TranslatedRoute>>, after: Option<&Arc<TranslatedRoute>>) {
@@ -333,7 +338,17 @@ impl Translator {
         }
         let uses =
             |version: Option<&Arc<RouteVersion>>| version.map(|version| version.uses()).unwrap_or_default();
-        let (lost, new) = changes(uses(before), uses(after));
+        self.change_users(uses(before), uses(after), update);
+    }
+
+    /// Notes which Gateways have a use for which backends now.
+    fn change_users(
+        &mut self,
+        before: BTreeSet<(GatewayKey, BackendKey)>,
+        after: BTreeSet<(GatewayKey, BackendKey)>,
+        update: &mut Update,
+    ) {
+        let (lost, new) = changes(before, after);
         for (gateway, backend) in &lost {
             if self.index.users.remove(backend, gateway) {
                 update.touched.backend(gateway, backend);

@@ -126,7 +126,7 @@ impl Key {
             self,
             Self::IsOurs(_)
                 | Self::BackendFace(_)
-                | Self::Backend(BackendKey::Service(..))
+                | Self::Backend(BackendKey::Service(..) | BackendKey::Collector(_))
                 | Self::Classes
                 | Self::Certificate(_)
                 | Self::Authorities(_)
@@ -241,7 +241,10 @@ impl Key {
             | Self::Policy(key)
             | Self::PolicyReport(key)
             | Self::Object(key) => Some(key.clone()),
-            Self::Group(_)
+            Self::Backend(BackendKey::Collector(_))
+            | Self::BackendFace(BackendKey::Collector(_))
+            | Self::Endpoints(BackendKey::Collector(_))
+            | Self::Group(_)
             | Self::Labels(_)
             | Self::Peers
             | Self::Trust

@@ -234,6 +234,7 @@ fn describe(backend: &BackendKey) -> String {
     match backend {
         BackendKey::Service(name, ..) => format!("Service {name}"),
         BackendKey::Object(object) => object.to_ref().to_string(),
+        BackendKey::Collector(collector) => format!("collector {}", collector.host),
     }
 }
 

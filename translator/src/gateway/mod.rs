@@ -9,6 +9,7 @@ pub(crate) mod address;
 pub(crate) mod attach;
 pub(crate) mod backend;
 pub(crate) mod class;
+mod collector;
 mod cors;
 mod destinations;
 mod escaped_slashes;

@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::gateway_api::{self, Gateway, GatewayClass};
-use crds::gateway_parameters::{GLOO_GROUP, GROUP, GatewayParameters, GlooGatewayParameters, ParametersRef};
+use crds::gateway_parameters::{
+    GLOO_GROUP, GROUP, GatewayParameters, GlooGatewayParameters, KubeParameters, ParametersRef, Tracing,
+};
 use crds::{Kind, NamespacedName, ObjectKey, ObjectRef};
 
+use super::collector;
 use crate::gateway::facts::{ClassFace, Parameters};
 use crate::gateway::reserved_metadata;
 use crate::gateway::view::View;
@@ -42,12 +45,7 @@ pub(crate) fn of_gateway(
 ) -> Result<Parameters, Rejection> {
     let own = gateway_reference(key, gateway);
     if !view.settings().addressing.is_own_network() {
-        let class = class.has_idle_parameters.then_some(CLASS_FIELD);
-        let fields =
-            class.into_iter().chain(own.map(|reference| reference.field)).chain(wanted_metadata(gateway));
-        let notes =
-            fields.map(|field| format!("{field} has no effect: the proxy is a process of this machine"));
-        return Ok(Parameters { kube: None, notes: notes.collect() });
+        return Ok(of_local_proxy(view, gateway, class, own));
     }
     let of_class = class.parameters.clone().map_err(|error| {
         let class = ObjectRef::cluster(gateway_api::GROUP, "GatewayClass", &gateway.spec.gateway_class_name);
@@ -62,9 +60,43 @@ pub(crate) fn of_gateway(
             (Some(base), Some(over)) => Some(Arc::new(over.over(&base))),
             (base, over) => over.or(base),
         };
-        Parameters { kube, notes: [base.notes, over.notes].concat() }
+        Parameters { kube, tracing: None, notes: [base.notes, over.notes].concat() }
     });
-    Ok(merged)
+    let tracing = merged.kube.as_deref().and_then(|kube| tracing(view, kube).ok().flatten());
+    Ok(Parameters { tracing, ..merged })
+}
+
+/// The parameters of a proxy that is a process of this machine: they have no effect, but for where its traces go.
+fn of_local_proxy(
+    view: &impl View,
+    gateway: &Gateway,
+    class: &ClassFace,
+    own: Option<Reference>,
+) -> Parameters {
+    let class = class.has_idle_parameters.then_some(CLASS_FIELD);
+    let kube = own.as_ref().and_then(|reference| resolve(view, reference).ok()?.kube);
+    let (tracing, error) = match kube.as_deref().map(|kube| tracing(view, kube)) {
+        Some(Ok(tracing)) => (tracing, None),
+        Some(Err(error)) => (None, Some(no_traces(&error))),
+        None => (None, None),
+    };
+    let idle = |field, exception| {
+        format!("{field} has no effect{exception}: the proxy is a process of this machine")
+    };
+    let exception = if tracing.is_some() { " but for kube.aiExtension.tracing" } else { "" };
+    let own = own.map(|reference| idle(reference.field, exception));
+    let metadata = wanted_metadata(gateway).map(|field| idle(field, ""));
+    let notes = class.map(|field| idle(field, "")).into_iter().chain(own).chain(metadata).chain(error);
+    Parameters { kube: None, tracing, notes: notes.collect() }
+}
+
+fn tracing(view: &impl View, kube: &KubeParameters) -> Result<Option<Tracing>, String> {
+    let extension = kube.ai_extension.as_ref();
+    extension.map_or(Ok(None), |extension| collector::tracing(extension, view.settings()))
+}
+
+fn no_traces(error: &str) -> String {
+    format!("spec.kube.aiExtension.tracing has no effect: {error}")
 }
 
 /// Which metadata a Gateway wants on what is made for it.
@@ -111,8 +143,8 @@ pub(crate) fn report(view: &impl View, key: &ObjectKey) -> Option<Report> {
         return None;
     }
     let (found, generation) = lookup(view, key)?;
-    let condition = match usable(found) {
-        Ok(Parameters { kube, notes }) => {
+    let condition = match usable(view, found) {
+        Ok(Parameters { kube, notes, .. }) => {
             let reserved = kube.map(|kube| reserved_metadata::of_parameters(&kube)).unwrap_or_default();
             let message = match notes.is_empty() {
                 true => "used by a Gateway of Chancery".to_owned(),
@@ -166,7 +198,7 @@ fn resolve(view: &impl View, reference: &Reference) -> Result<Parameters, Reject
     let (found, _) = found.ok_or_else(|| {
         Rejection::missing(Reason::InvalidParameters, object_key(group, key.clone()).to_ref()).within(field)
     })?;
-    usable(found).map_err(|message| invalid(format!("{KIND} {key}: {message}")))
+    usable(view, found).map_err(|message| invalid(format!("{KIND} {key}: {message}")))
 }
 
 fn object_key(group: &str, name: NamespacedName) -> ObjectKey {
@@ -186,11 +218,13 @@ fn lookup<'a>(view: &'a impl View, key: &ObjectKey) -> Option<(ParametersRef<'a>
 
 /// The parameters, or what is not supported yet. To leave such a field aside would run proxies otherwise
 /// than their owner believes.
-fn usable(parameters: ParametersRef<'_>) -> Result<Parameters, String> {
+fn usable(view: &impl View, parameters: ParametersRef<'_>) -> Result<Parameters, String> {
     let unsupported = parameters.unsupported();
     if !unsupported.is_empty() {
         return Err(format!("{}: not supported yet", unsupported.join(", ")));
     }
-    let notes = parameters.without_effect().into_iter().map(str::to_owned).collect();
-    Ok(Parameters { kube: parameters.kube.cloned().map(Arc::new), notes })
+    let error = parameters.kube.and_then(|kube| tracing(view, kube).err());
+    let notes = parameters.without_effect().into_iter().map(str::to_owned);
+    let notes = notes.chain(error.map(|error| no_traces(&error))).collect();
+    Ok(Parameters { kube: parameters.kube.cloned().map(Arc::new), tracing: None, notes })
 }

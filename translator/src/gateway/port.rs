@@ -2,11 +2,11 @@
 
 use ir::{
     Bind, DownstreamTls, FilterChainIr, FilterName, Hostname, HttpChain, L4FilterIr, L4Share, ListenerIr,
-    ListenerName, Protocol, SecretName, Transport,
+    ListenerName, Observability, Protocol, SecretName, TracingIr, Transport,
 };
 
 use super::listener::{Listener, ListenerProtocol};
-use super::policy;
+use super::{collector, policy};
 use crate::gateway::facts::{GatewayFace, GatewayKey, Placed, PortFace, PortListener};
 use crate::gateway::view::View;
 
@@ -16,12 +16,15 @@ pub(crate) fn port(view: &impl View, gateway: &GatewayKey, port: u16) -> Option<
     let listeners: Vec<_> = placed.on_ports().filter(|listener| listener.port == Some(port)).collect();
     let (udp, listeners): (Vec<_>, Vec<_>) =
         listeners.into_iter().partition(|listener| listener.protocol == Some(ListenerProtocol::Udp));
+    let tracing = face.parameters.tracing.as_ref().map(|tracing| collector::of_gateway(gateway, tracing));
+    let (tracing, collector) = tracing.unzip();
     let place = Place {
         view,
         gateway,
         face: &face,
         placed: &placed,
         bind: Bind { addresses: placed.addresses.clone(), port },
+        tracing,
     };
     let udp = udp.iter().find(|listener| listener.is_served()).map(|listener| place.datagrams(listener));
     let connections = place.connections(&listeners);
@@ -34,7 +37,12 @@ pub(crate) fn port(view: &impl View, gateway: &GatewayKey, port: u16) -> Option<
         hostname: listener.hostname.clone(),
         table: listener.served_table().cloned(),
     });
-    Some(PortFace { listener, filters, udp, listeners: listeners.collect() })
+    let collector = collector.filter(|_| listener.collectors().next().is_some());
+    if let Some(collector) = &collector {
+        // It is asked for so that it exists.
+        view.backend(collector);
+    }
+    Some(PortFace { listener, filters, udp, listeners: listeners.collect(), collector })
 }
 
 /// A port of a Gateway.
@@ -44,6 +52,7 @@ struct Place<'a, V> {
     face: &'a GatewayFace,
     placed: &'a Placed,
     bind: Bind,
+    tracing: Option<TracingIr>,
 }
 
 impl<V: View> Place<'_, V> {
@@ -102,12 +111,15 @@ impl<V: View> Place<'_, V> {
     }
 
     fn http(&self, listener: &Listener) -> Protocol {
-        let Self { view, gateway, face, placed, .. } = self;
+        let Self { view, gateway, face, placed, tracing, .. } = self;
         let Some(table) = listener.served_table() else { return Protocol::Closed };
         Protocol::Http(HttpChain {
             table: table.clone(),
             escaped_slashes: face.escaped_slashes,
-            observability: policy::observability(*view, gateway, placed, table),
+            observability: Observability {
+                tracing: tracing.clone(),
+                ..policy::observability(*view, gateway, placed, table)
+            },
         })
     }
 

@@ -21,7 +21,7 @@ use proto::types::Percent;
 use proto::{bool_value, duration, pack, u32_value};
 
 use super::config_source::ads;
-use super::{access_log, engine, target_filter};
+use super::{access_log, engine, target_filter, tracing};
 use crate::Settings;
 
 /// From a request's first byte to the end of its headers (slow clients, on purpose or not).
@@ -59,6 +59,7 @@ pub(super) fn build_connection_manager(
         })),
         http_filters: http_filters(&chain.observability, settings),
         access_log: access_log::build_access_logs(&chain.observability, settings),
+        tracing: chain.observability.tracing.as_ref().map(tracing::build_tracing),
         common_http_protocol_options: Some(connection_limits()),
         // At the end of a connection's time, HTTP/1 clients are told with a response instead of being
         // cut off between two requests.
@@ -95,9 +96,9 @@ fn http_filters(observability: &Observability, settings: &Settings) -> Vec<HttpF
     // The engine chooses the route, on which the others depend.
     let engine = engine::of(settings).map(|_| engine::listener_filter());
     // What clients have sent is taken down before anything is changed.
-    let client_headers = access_log::client_header_filter(observability);
+    let client_request = access_log::client_request_filter(observability);
     let rest = engine.into_iter().chain([target_filter::build_target_filter(), router()]);
-    client_headers.into_iter().chain(rest).collect()
+    client_request.into_iter().chain(rest).collect()
 }
 
 fn escaped_slashes_action(ir: EscapedSlashes) -> PathWithEscapedSlashesAction {

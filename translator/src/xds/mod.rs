@@ -4,7 +4,7 @@
 //! same input always gives the same bytes ([`XdsResources::encode`]).
 //!
 //! ```text
-//! ListenerIr ──► Listener ─── HttpConnectionManager ─── access log
+//! ListenerIr ──► Listener ─── HttpConnectionManager ─── access log, tracing
 //!        └─────► RouteConfiguration ─── VirtualHost (the unit) ─── Route*
 //! ClusterIr  ──► Cluster ─── upstream filters, TLS
 //!        └─────► ClusterLoadAssignment
@@ -47,6 +47,7 @@ mod spoil;
 mod static_config;
 mod target_filter;
 mod tls_socket;
+mod tracing;
 mod upstream_filter;
 mod upstream_tls;
 
@@ -74,7 +75,8 @@ pub(crate) fn encode_listener(listener: &ListenerIr, settings: &Settings) -> Enc
     let has_http = listener.tables().next().is_some();
     let engine = engine::of(settings).filter(|_| has_http);
     let engine = engine.map(|_| (XdsKind::Extension, engine::NAME.to_owned()));
-    let needs = tables.chain(secrets).chain(filters).chain(engine).collect();
+    let collectors = listener.collectors().map(|cluster| (XdsKind::Cluster, cluster.to_string()));
+    let needs = tables.chain(secrets).chain(filters).chain(engine).chain(collectors).collect();
     let mut message = listener::build_listener(listener, settings);
     if settings.test_hooks.unchecked_values {
         spoil::listener(listener, &mut message);

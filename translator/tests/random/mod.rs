@@ -76,6 +76,16 @@ pub(crate) fn bystanding_kinds() -> World {
         let spec = json!({"kube": {"deployment": {"replicas": replicas}}});
         document(api, "GatewayParameters", json!({"name": name, "namespace": "default"}), spec)
     };
+    let traced = |host: &str| {
+        let tracing = json!({"endpoint": format!("https://{host}:4317")});
+        let spec = json!({"kube": {"aiExtension": {"tracing": tracing}}});
+        document(
+            "gateway.kgateway.dev/v1alpha1",
+            "GatewayParameters",
+            json!({"name": "own", "namespace": "default"}),
+            spec,
+        )
+    };
     let gateway = |name: &str, class: &str, infrastructure: Value| {
         let listeners = json!([{"name": "l0", "port": 8080, "protocol": "HTTP"}]);
         let spec =
@@ -94,6 +104,8 @@ pub(crate) fn bystanding_kinds() -> World {
         parameters("gateway.kgateway.dev/v1alpha1", "own", 3),
         parameters("gateway.kgateway.dev/v1alpha1", "own", 4),
         parameters("gateway.gloo.solo.io/v1alpha1", "own", 5),
+        traced("collector"),
+        traced("another-collector"),
         gateway("gw", "chancery", reference),
         gateway("gw", "kgateway", Value::Null),
         annotated,

@@ -6,11 +6,13 @@ use ai_config::Schema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::events::{RawEvents, RawPart, data, is_without_usage};
+use super::events::{RawEvents, RawPart, data, is_without_finish, is_without_usage};
 use super::redaction::Redaction;
+use super::translation::provider_protocol;
 use super::{Exchange, refusal};
 use crate::framing::event_stream::EventStreamDecoder;
 use crate::json::Capture;
+use crate::protocol::{MAX_FINISH_REASONS, finish_reason};
 use crate::usage::Usage;
 
 /// What becomes of the answer's body.
@@ -33,6 +35,8 @@ pub(super) struct Answer {
     is_stream: bool,
     usage: Option<Usage>,
     model: Option<String>,
+    /// The provider's words for why choices have ended.
+    finishes: Vec<String>,
     /// The status of an error whose body is not told.
     replaced: Option<u16>,
 }
@@ -40,17 +44,44 @@ pub(super) struct Answer {
 /// Reads an answer as it passes.
 #[derive(Debug)]
 enum Reader {
-    Json(Capture),
+    Json(Json),
     Events(RawEvents),
     Aws(EventStreamDecoder),
+}
+
+/// What is kept of an answer that is no stream.
+#[derive(Debug)]
+struct Json {
+    top: Capture,
+    /// Of the members of `choices` (OpenAI) or `candidates` (Gemini).
+    choices: Capture,
+}
+
+impl Json {
+    fn new() -> Self {
+        let top =
+            Capture::new(&["usage", "usageMetadata", "model", "modelVersion", "stop_reason", "stopReason"]);
+        Self { top, choices: Capture::nested(2, &["finish_reason", "finishReason"]) }
+    }
+
+    fn push(&mut self, piece: &[u8]) {
+        self.top.push(piece);
+        self.choices.push(piece);
+    }
+
+    /// The provider's words for why choices have ended.
+    fn finishes(&self) -> impl Iterator<Item = String> {
+        let top = ["stop_reason", "stopReason"].into_iter().filter_map(|name| self.top.get(name));
+        top.chain(self.choices.all()).filter_map(|word| serde_json::from_slice::<String>(word).ok())
+    }
 }
 
 impl Answer {
     pub(super) fn model(&self) -> Option<String> {
         let text = |json: &[u8]| serde_json::from_slice::<String>(json).ok();
         let captured = match &self.reader {
-            Some(Reader::Json(capture)) => {
-                capture.get("model").or_else(|| capture.get("modelVersion")).and_then(text)
+            Some(Reader::Json(Json { top, .. })) => {
+                top.get("model").or_else(|| top.get("modelVersion")).and_then(text)
             }
             _ => None,
         };
@@ -63,11 +94,25 @@ impl Answer {
 
     pub(super) fn usage(&self) -> Option<Usage> {
         match &self.reader {
-            Some(Reader::Json(capture)) => {
-                capture.get("usage").or_else(|| capture.get("usageMetadata")).and_then(Usage::read)
+            Some(Reader::Json(Json { top, .. })) => {
+                top.get("usage").or_else(|| top.get("usageMetadata")).and_then(Usage::read)
             }
             _ => self.usage,
         }
+    }
+
+    /// Why choices have ended, as far as is known.
+    pub(super) fn finish_reasons(&self, schema: Schema) -> Vec<&'static str> {
+        let name = |word: &str| finish_reason(provider_protocol(schema), word);
+        match &self.reader {
+            Some(Reader::Json(json)) => json.finishes().map(|word| name(&word)).collect(),
+            _ => self.finishes.iter().map(|word| name(word)).collect(),
+        }
+    }
+
+    fn note_finishes(&mut self, part: &StreamPart<'_>) {
+        let room = MAX_FINISH_REASONS.saturating_sub(self.finishes.len());
+        self.finishes.extend(part.finishes().into_iter().take(room));
     }
 
     fn note(&mut self, usage: Option<Usage>, model: Option<Cow<'_, str>>) {
@@ -101,6 +146,23 @@ struct StreamPart<'a> {
     /// OpenAI Responses.
     #[serde(borrow)]
     response: Option<Inner<'a>>,
+    /// Gemini.
+    #[serde(borrow)]
+    candidates: Option<&'a RawValue>,
+    /// Anthropic, `message_delta`; of OpenAI Responses a text.
+    #[serde(borrow)]
+    delta: Option<&'a RawValue>,
+    /// Bedrock, `messageStop`.
+    #[serde(borrow, rename = "stopReason")]
+    stop_reason: Option<Cow<'a, str>>,
+}
+
+/// Where it is told why a choice has ended.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Finish {
+    #[serde(alias = "finishReason", alias = "stop_reason")]
+    finish_reason: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -113,6 +175,18 @@ struct Inner<'a> {
 }
 
 impl StreamPart<'_> {
+    /// The provider's words for why choices have ended.
+    fn finishes(&self) -> Vec<String> {
+        fn read<'a, T: Deserialize<'a> + Default>(json: Option<&'a RawValue>) -> T {
+            json.and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default()
+        }
+        let mut found: Vec<Finish> = read(self.choices);
+        found.append(&mut read(self.candidates));
+        found.push(read(self.delta));
+        let words = found.into_iter().filter_map(|finish| finish.finish_reason);
+        words.chain(self.stop_reason.as_deref().map(str::to_owned)).collect()
+    }
+
     /// Whether it is the event that OpenAI adds for those who ask for the usage.
     fn is_usage_alone(&self) -> bool {
         let has_no_choice = self.choices.is_some_and(|choices| {
@@ -154,9 +228,7 @@ impl Exchange {
         self.answer.reader = match kind.as_str() {
             "text/event-stream" => Some(Reader::Events(RawEvents::default())),
             "application/vnd.amazon.eventstream" => Some(Reader::Aws(EventStreamDecoder::new())),
-            "application/json" => {
-                Some(Reader::Json(Capture::new(&["usage", "usageMetadata", "model", "modelVersion"])))
-            }
+            "application/json" => Some(Reader::Json(Json::new())),
             _ => None,
         };
         match (&self.answer.reader, self.hides_usage) {
@@ -180,14 +252,14 @@ impl Exchange {
         let reader = self.answer.reader.take();
         let (reader, instead) = match reader {
             None => return None,
-            Some(Reader::Json(mut capture)) => {
-                capture.push(piece);
-                (Reader::Json(capture), None)
+            Some(Reader::Json(mut json)) => {
+                json.push(piece);
+                (Reader::Json(json), None)
             }
             Some(Reader::Aws(mut decoder)) => {
                 let mut seen = Vec::new();
                 let read = decoder.push(piece, |message| {
-                    if message.kind() == "metadata" {
+                    if matches!(message.kind(), "metadata" | "messageStop") {
                         seen.push(message.payload.to_vec());
                     }
                 });
@@ -247,7 +319,7 @@ impl Exchange {
     /// Looks at an event; whether the client must not see it.
     fn look_at_event(&mut self, event: &[u8]) -> bool {
         // Nearly all events of a stream hold nothing but text.
-        if self.answer.model.is_some() && is_without_usage(event) {
+        if self.answer.model.is_some() && is_without_usage(event) && is_without_finish(event) {
             return false;
         }
         self.look_at(&data(event))
@@ -256,6 +328,7 @@ impl Exchange {
     fn look_at(&mut self, json: &[u8]) -> bool {
         let Ok(part) = serde_json::from_slice::<StreamPart<'_>>(json) else { return false };
         let is_hidden = self.hides_usage && part.is_usage_alone();
+        self.answer.note_finishes(&part);
         let inner = part.message.or(part.response).unwrap_or_default();
         let read = |usage: Option<&RawValue>| usage.and_then(|usage| Usage::read(usage.get().as_bytes()));
         let usage = read(part.usage).or(read(part.usage_metadata)).or(read(inner.usage));

@@ -124,6 +124,17 @@ pub(super) fn is_without_usage(event: &[u8]) -> bool {
     })
 }
 
+/// Whether an event does not say why a choice has ended: most events of a stream, in which OpenAI writes
+/// `"finish_reason":null`.
+pub(super) fn is_without_finish(event: &[u8]) -> bool {
+    // `finish_reason`, `finishReason`, `stop_reason`, `stopReason`.
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"eason\""));
+    NAME.find_iter(event).all(|at| {
+        let behind = event.get(at + b"eason\"".len()..).unwrap_or_default();
+        behind.starts_with(b":null") || behind.starts_with(b": null")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

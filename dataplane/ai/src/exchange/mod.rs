@@ -60,6 +60,9 @@ pub struct Outcome {
     pub provider_model: Option<String>,
     /// Whether the answer was a stream.
     pub streaming: bool,
+    /// Why the choices of the answer have ended, as far as the provider has said so, in the words of
+    /// [`finish_reason`](crate::protocol::finish_reason).
+    pub finish_reasons: Vec<&'static str>,
     /// What it has cost, as far as the provider has said so.
     pub usage: Option<Usage>,
     /// Fields of the request, as paths, that the provider's protocol has no place for.
@@ -302,10 +305,15 @@ impl Exchange {
     pub fn outcome(&self) -> Outcome {
         let text = |json: &[u8]| serde_json::from_slice::<String>(json).ok();
         let watched = self.request.as_ref().and_then(|request| request.get("model")).and_then(text);
+        let (provider_model, finish_reasons) = match &self.translation {
+            Some(translation) => (translation.model(), translation.finish_reasons()),
+            None => (self.answer.model(), self.answer.finish_reasons(self.facts.schema)),
+        };
         Outcome {
             model: self.alias.clone().or_else(|| self.model.clone()).or(watched).unwrap_or_default(),
-            provider_model: self.answer.model(),
+            provider_model,
             streaming: self.is_stream(),
+            finish_reasons,
             usage: self.usage(),
             lost: self.translation.as_ref().map(|translation| translation.lost.clone()).unwrap_or_default(),
         }

@@ -96,6 +96,106 @@ fn a_stream_that_is_left_is_counted_as_far_as_it_came() {
     assert_eq!((outcome.model.as_str(), outcome.provider_model.as_deref()), ("claude", Some("claude-1")));
 }
 
+/// What an answer comes to, wherever it is split.
+fn outcomes(begin: impl Fn() -> Exchange, content_type: &str, answer: &[u8]) -> Vec<Outcome> {
+    let outcome = |split| {
+        let mut exchange = begin();
+        exchange.answer_begins(200, content_type, false);
+        let (first, second) = answer.split_at(split);
+        exchange.answer_piece(first);
+        exchange.answer_piece(second);
+        exchange.answer_ends();
+        exchange.outcome()
+    };
+    (0..=answer.len()).map(outcome).collect()
+}
+
+#[test]
+fn why_an_answer_has_ended_is_told_in_the_same_words_for_all_providers() {
+    let (json, stream) = ("application/json", "text/event-stream");
+    let chat = "/v1/chat/completions";
+    let generate = "/v1beta/models/m:generateContent";
+    let rows: [(Provider, &str, &str, &str, &[&str]); 9] = [
+        (
+            Provider::OpenAi,
+            chat,
+            json,
+            r#"{"model":"x","choices":[{"message":{"content":"finish_reason"},"finish_reason":"length"},{"finish_reason":"tool_calls"}]}"#,
+            &["length", "tool_calls"],
+        ),
+        (
+            Provider::OpenAi,
+            chat,
+            stream,
+            "data: {\"model\":\"x\",\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n\
+             data: {\"model\":\"x\",\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+            &["stop"],
+        ),
+        (
+            anthropic(),
+            "/v1/messages",
+            json,
+            r#"{"model":"x","content":[{"text":"a"}],"stop_reason":"tool_use"}"#,
+            &["tool_calls"],
+        ),
+        (
+            anthropic(),
+            "/v1/messages",
+            stream,
+            "data: {\"type\":\"message_start\",\"message\":{\"model\":\"x\",\"stop_reason\":null}}\n\n\
+             data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"max_tokens\"}}\n\n",
+            &["length"],
+        ),
+        (
+            gemini(),
+            generate,
+            json,
+            r#"{"candidates":[{"content":{},"finishReason":"SAFETY"}],"modelVersion":"x"}"#,
+            &["content_filter"],
+        ),
+        (
+            gemini(),
+            generate,
+            stream,
+            "data: {\"candidates\":[{\"content\":{}}],\"modelVersion\":\"x\"}\n\n\
+             data: {\"candidates\":[{\"finishReason\": \"MALFORMED_FUNCTION_CALL\"}]}\n\n",
+            &["error"],
+        ),
+        (bedrock(), "/model/m/converse", json, r#"{"output":{},"stopReason":"end_turn"}"#, &["stop"]),
+        // Of an answer that is another's, nothing is known.
+        (Provider::OpenAi, "/v1/responses", json, r#"{"model":"x","status":"completed"}"#, &[]),
+        (Provider::OpenAi, chat, json, r#"{"model":"x","choices":[{"finish_reason":7}]}"#, &[]),
+    ];
+    for (provider, path, content_type, answer, expected) in rows {
+        let begin = || begin(provider.clone(), None, RoutePolicy::default(), path);
+        for outcome in outcomes(begin, content_type, answer.as_bytes()) {
+            assert_eq!(outcome.finish_reasons, expected, "{answer}");
+        }
+    }
+}
+
+#[test]
+fn a_translated_answer_tells_its_model_and_why_it_has_ended() {
+    let whole = r#"{"id":"i","type":"message","role":"assistant","model":"claude-1","content":[{"type":"text","text":"a"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let stream = "data: {\"type\":\"message_start\",\"message\":{\"id\":\"i\",\"model\":\"claude-1\",\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}}\n\n\
+                  data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"max_tokens\"},\"usage\":{\"output_tokens\":2}}\n\n\
+                  data: {\"type\":\"message_stop\"}\n\n";
+    for (is_stream, content_type, answer, reason) in
+        [(false, "application/json", whole, "stop"), (true, "text/event-stream", stream, "length")]
+    {
+        let translating = || {
+            let mut exchange = begin(anthropic(), None, RoutePolicy::default(), "/v1/chat/completions");
+            let messages = json!([{"role": "user", "content": "x"}]);
+            sent(&mut exchange, &json!({"model": "m", "stream": is_stream, "messages": messages}));
+            exchange
+        };
+        for outcome in outcomes(translating, content_type, answer.as_bytes()) {
+            assert_eq!(outcome.finish_reasons, [reason], "{answer}");
+            assert_eq!(outcome.provider_model.as_deref(), Some("claude-1"), "{answer}");
+        }
+    }
+}
+
 #[test]
 fn a_body_that_needs_no_change_is_not_changed() {
     let body = b"{ \"model\":\"m\", \"messages\" : [],\"n\": 1e400 }";

@@ -33,7 +33,7 @@ pub(super) struct Translation {
 }
 
 /// The protocol that a schema is the provider's side of.
-fn provider_protocol(schema: Schema) -> ProviderProtocol {
+pub(super) fn provider_protocol(schema: Schema) -> ProviderProtocol {
     match schema {
         Schema::OpenAi => ProviderProtocol::OpenAiChat,
         Schema::Anthropic => ProviderProtocol::AnthropicMessages,
@@ -169,6 +169,14 @@ impl Translation {
 
     pub(super) fn is_stream(&self) -> bool {
         self.answer.as_ref().is_some_and(ResponseTranslator::is_stream)
+    }
+
+    pub(super) fn model(&self) -> Option<String> {
+        self.answer.as_ref()?.model().map(str::to_owned)
+    }
+
+    pub(super) fn finish_reasons(&self) -> Vec<&'static str> {
+        self.answer.as_ref().map_or_else(Vec::new, |answer| answer.finish_reasons().to_vec())
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {

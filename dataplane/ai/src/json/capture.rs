@@ -3,16 +3,21 @@
 /// A value that is longer is not kept.
 const MAX_VALUE: usize = 64 * 1024;
 
+/// Further values of a member are not kept.
+const MAX_REPEATED: usize = 16;
+
 /// Watches a JSON text that passes in pieces, and keeps the values of a few members of its outermost object (or of the
 /// objects of its outermost array, as Gemini streams them). Of several values of one member it keeps the last one.
 /// Holds nothing else of the text.
 #[derive(Debug)]
 pub struct Capture {
     names: &'static [&'static str],
-    values: Vec<Option<Vec<u8>>>,
+    values: Vec<Vec<Vec<u8>>>,
     state: State,
     /// Open brackets.
     depth: usize,
+    /// How many brackets there are between the object at the top and those with the members of interest.
+    nesting: usize,
     /// At which depth the members of interest are.
     level: usize,
     /// The string or value that is being read.
@@ -33,9 +38,16 @@ enum State {
 impl Capture {
     /// Watches for these members.
     pub fn new(names: &'static [&'static str]) -> Self {
+        Self::nested(0, names)
+    }
+
+    /// Watches for these members of objects with so many brackets between them and the object at the top. Of a member that
+    /// is there more than once, all values are kept, up to [`MAX_REPEATED`].
+    pub fn nested(nesting: usize, names: &'static [&'static str]) -> Self {
         Self {
             names,
-            values: names.iter().map(|_| None).collect(),
+            values: names.iter().map(|_| Vec::new()).collect(),
+            nesting,
             state: State::Between,
             depth: 0,
             level: 0,
@@ -45,10 +57,15 @@ impl Capture {
         }
     }
 
-    /// The value of a member that has passed whole, as JSON text.
+    /// The value of a member that has passed whole, as JSON text; the last one, if there were several.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let index = self.names.iter().position(|known| *known == name)?;
-        self.values.get(index)?.as_deref()
+        self.values.get(index)?.last().map(Vec::as_slice)
+    }
+
+    /// All values that are kept of all members, as JSON text, in the order of the names.
+    pub fn all(&self) -> impl Iterator<Item = &[u8]> {
+        self.values.iter().flatten().map(Vec::as_slice)
     }
 
     /// Takes in the next piece.
@@ -103,7 +120,7 @@ impl Capture {
                 self.keep(&[byte]);
                 self.depth += 1;
                 if self.level == 0 {
-                    self.level = if byte == b'{' { 1 } else { 2 };
+                    self.level = self.nesting + if byte == b'{' { 1 } else { 2 };
                 }
                 self.is_name_next = byte == b'{' && self.is_at_level();
             }
@@ -151,8 +168,12 @@ impl Capture {
     }
 
     fn end_value(&mut self) {
-        if let Some(slot) = self.member.take().and_then(|member| self.values.get_mut(member)) {
-            *slot = Some(std::mem::take(&mut self.text));
+        let Some(values) = self.member.take().and_then(|member| self.values.get_mut(member)) else { return };
+        if self.nesting == 0 {
+            values.clear();
+        }
+        if values.len() < MAX_REPEATED {
+            values.push(std::mem::take(&mut self.text));
         }
     }
 }
@@ -198,6 +219,36 @@ mod tests {
                 assert_eq!(captured(text, split), expected, "{text} at {split}");
             }
         }
+    }
+
+    #[test]
+    fn members_of_nested_objects_are_all_found_wherever_the_text_is_split() {
+        for (text, expected) in [
+            (
+                r#"{"finish":0,"choices":[{"x":{"finish":9},"finish":"a"},{"finish":"b","y":["finish"]}]}"#,
+                "\"a\"\"b\"",
+            ),
+            (
+                r#"[{"candidates":[{"finish":null}]},{"candidates":[{"t":"\"finish\":1","finish":2}]}]"#,
+                "null2",
+            ),
+            (r#"{"choices":[]}"#, ""),
+        ] {
+            for split in 0..=text.len() {
+                let mut capture = Capture::nested(2, &["finish"]);
+                let (first, second) = text.as_bytes().split_at(split);
+                capture.push(first);
+                capture.push(second);
+                let all: Vec<u8> = capture.all().flatten().copied().collect();
+                assert_eq!(String::from_utf8(all).unwrap(), expected, "{text} at {split}");
+            }
+        }
+        let mut capture = Capture::nested(2, &["finish"]);
+        capture.push(b"{\"choices\":[");
+        for _ in 0..1000 {
+            capture.push(b"{\"finish\":1},");
+        }
+        assert_eq!(capture.all().count(), MAX_REPEATED);
     }
 
     #[test]

@@ -44,6 +44,19 @@ pub(super) enum StopReason {
     Failed(String),
 }
 
+impl StopReason {
+    /// OpenAI's word for it, or `error`.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::EndTurn | Self::StopSequence(_) | Self::Paused => "stop",
+            Self::MaxTokens | Self::ContextExceeded => "length",
+            Self::ToolUse => "tool_calls",
+            Self::Filtered => "content_filter",
+            Self::Failed(_) => "error",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answer {
     pub(super) id: Option<String>,

@@ -22,6 +22,19 @@ pub(super) fn read_answer(
     }
 }
 
+/// Why a provider says that an answer has ended, in words that are the same for all: those of OpenAI's chat completions
+/// (`stop`, `length`, `tool_calls`, `content_filter`), or `error` where the answer is of no use. The call of a tool is not
+/// told from other ends by Gemini.
+pub fn finish_reason(provider: ProviderProtocol, word: &str) -> &'static str {
+    let reason = match provider {
+        ProviderProtocol::OpenAiChat => openai_chat::response_reader::stop_reason(word, false),
+        ProviderProtocol::AnthropicMessages => anthropic::response_reader::stop_reason(word, None),
+        ProviderProtocol::Gemini => gemini::response_reader::stop_reason(word, false),
+        ProviderProtocol::BedrockConverse => bedrock::response_reader::stop_reason(word),
+    };
+    reason.name()
+}
+
 /// Writes a whole answer for a client.
 pub(super) fn write_answer(
     client: ClientProtocol,

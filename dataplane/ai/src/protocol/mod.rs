@@ -26,6 +26,7 @@ mod signature;
 mod translator;
 
 pub use answer::Usage;
+pub use endpoint::finish_reason;
 pub use error::{ErrorKind, RequestError, error_body};
 pub use lost::LostField;
 pub use request::{RequestContext, RequestOptions, TranslatedRequest, translate_request};
@@ -33,6 +34,9 @@ pub use translator::ResponseTranslator;
 
 use lost::Lost;
 use model::{Family, Request};
+
+/// Answers with more choices are told why the first ones have ended.
+pub(crate) const MAX_FINISH_REASONS: usize = 16;
 
 /// The protocol a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

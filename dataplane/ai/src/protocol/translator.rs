@@ -3,7 +3,7 @@ use super::endpoint::{StreamReader, StreamWriter, read_answer, write_answer};
 use super::error::ApiError;
 use super::provider_error;
 use super::signature::Tagger;
-use super::{ClientProtocol, ProviderProtocol, RequestContext};
+use super::{ClientProtocol, MAX_FINISH_REASONS, ProviderProtocol, RequestContext};
 use crate::framing::FramingError;
 use crate::framing::event_stream::{EventStreamDecoder, Message};
 use crate::framing::sse::SseParser;
@@ -38,6 +38,10 @@ struct Output {
     tagger: Tagger,
     sink: Sink,
     usage: Option<Usage>,
+    /// The model that answers, if the provider says so.
+    model: Option<String>,
+    /// Why the choices have ended.
+    finish_reasons: Vec<&'static str>,
     /// The answer has ended, well or not; nothing follows.
     ended: bool,
     failed: bool,
@@ -87,6 +91,8 @@ impl ResponseTranslator {
             tagger,
             sink,
             usage: None,
+            model: None,
+            finish_reasons: Vec::new(),
             ended: false,
             failed: false,
         };
@@ -125,6 +131,16 @@ impl ResponseTranslator {
     /// What the provider reported as used so far.
     pub fn usage(&self) -> Option<Usage> {
         self.output.usage
+    }
+
+    /// The model that answers, if the provider has said so.
+    pub fn model(&self) -> Option<&str> {
+        self.output.model.as_deref()
+    }
+
+    /// Why the choices that have ended so far have done so, in the words of [`finish_reason`](super::finish_reason).
+    pub fn finish_reasons(&self) -> &[&'static str] {
+        &self.output.finish_reasons
     }
 
     /// Whether the client was told of an error instead of (the rest of) the answer.
@@ -219,6 +235,11 @@ impl Output {
         if self.ended {
             return;
         }
+        match &event {
+            Event::Start { model: Some(model), .. } => self.model = Some(model.clone()),
+            Event::Stop { reason, .. } => self.note_end(reason),
+            _ => (),
+        }
         if let Event::Stop { reason: StopReason::Failed(name), .. } = &event
             && self.client != ClientProtocol::Gemini
         {
@@ -251,6 +272,12 @@ impl Output {
         }
     }
 
+    fn note_end(&mut self, reason: &StopReason) {
+        if self.finish_reasons.len() < MAX_FINISH_REASONS {
+            self.finish_reasons.push(reason.name());
+        }
+    }
+
     /// An answer that came as a whole.
     fn whole(&mut self, body: &[u8], out: &mut Vec<u8>) {
         if !(200..300).contains(&self.status) {
@@ -263,6 +290,8 @@ impl Output {
             Ok(mut answer) => {
                 self.tagger.answer(&mut answer);
                 self.usage = answer.usage;
+                self.model.clone_from(&answer.model);
+                answer.choices.iter().for_each(|choice| self.note_end(&choice.stop));
                 self.ended = true;
                 self.write_answer(answer, out);
             }

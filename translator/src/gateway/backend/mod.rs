@@ -11,6 +11,7 @@ use crds::upstream::Upstream;
 use crds::{Kind, NamespacedName, ObjectKey};
 use ir::{ClusterName, Endpoint};
 
+use crate::gateway::collector;
 use crate::gateway::facts::{BackendFace, BackendKey, BackendProtocol, ResolvedBackend};
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
@@ -102,6 +103,7 @@ pub(crate) fn resolve(view: &impl View, key: &BackendKey) -> Option<Result<Resol
             let (_, name, canonical) = canonical(view, object)?;
             Some(resolve_object(view, object, name, canonical))
         }
+        BackendKey::Collector(collector) => Some(Ok(collector::resolve(view, collector))),
     }
 }
 
@@ -109,13 +111,16 @@ pub(crate) fn resolve(view: &impl View, key: &BackendKey) -> Option<Result<Resol
 pub(crate) fn face(view: &impl View, key: &BackendKey) -> Result<BackendFace, Rejection> {
     match (key, view.backend(key).as_ref().map(|backend| &backend.result)) {
         (_, Some(Ok(backend))) => Ok(backend.face(key)),
-        (BackendKey::Service(..), Some(Err(rejection))) => Err(rejection.clone()),
+        (BackendKey::Service(..) | BackendKey::Collector(_), Some(Err(rejection))) => Err(rejection.clone()),
         (BackendKey::Object(object), Some(Err(rejection))) => {
             let message = format!("{} cannot be used: {}", object.to_ref(), rejection.message());
             Err(Rejection::unusable(Reason::BackendNotFound, object.to_ref(), message))
         }
         (BackendKey::Object(object), None) => {
             Err(Rejection::missing(Reason::BackendNotFound, object.to_ref()))
+        }
+        (BackendKey::Collector(_), None) => {
+            Err(Rejection::new(Reason::BackendNotFound, "the collector is not known"))
         }
         (BackendKey::Service(name, ..), None) => Err(service::missing(name)),
     }
@@ -130,6 +135,7 @@ pub(crate) fn endpoints(view: &impl View, key: &BackendKey) -> Option<(ClusterNa
             let Ok(Canonical { target: Target::Static(spec), .. }) = canonical else { return None };
             static_hosts::endpoints(view.settings(), &spec).map(|endpoints| (name, endpoints))
         }
+        BackendKey::Collector(_) => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crds::gateway_api::Gateway;
-use crds::gateway_parameters::KubeParameters;
+use crds::gateway_parameters::{KubeParameters, Tracing};
 use crds::{NamespacedName, ObjectKey};
 use ir::{Certificate, EscapedSlashes, ProxyInfra};
 
@@ -19,6 +19,8 @@ use crate::xds::EncodedResource;
 pub(crate) struct Parameters {
     /// `None` if there are none, or if they have no effect here.
     pub kube: Option<Arc<KubeParameters>>,
+    /// Where traces go.
+    pub tracing: Option<Tracing>,
     /// What has no effect, for the status.
     pub notes: Vec<String>,
 }

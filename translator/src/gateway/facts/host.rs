@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crds::{Kind, NamespacedName};
 use ir::{Hostname, L4FilterIr, L4Share, ListenerIr, Precedence, RouteTableId, Transport};
 
+use super::key::BackendKey;
 use crate::xds::EncodedResource;
 
 /// Where a route stands among those of its virtual host. What sorts first is tried first: the more specific hostname
@@ -51,6 +52,8 @@ pub(crate) struct PortFace {
     pub udp: Option<ListenerIr>,
     /// The listeners of the Gateway on the port.
     pub listeners: Vec<PortListener>,
+    /// Where the spans of its requests go.
+    pub collector: Option<BackendKey>,
 }
 
 /// A listener of a Gateway on a port.

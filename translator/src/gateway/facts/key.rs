@@ -20,13 +20,24 @@ pub(crate) struct HostKey {
     pub hostname: Hostname,
 }
 
-/// A backend that a route can name: one port of a Service, or an object of its own.
+/// What a cluster stands for: one port of a Service, an object of its own, or a collector.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum BackendKey {
     /// A port of a Service, and how it is spoken to.
     Service(NamespacedName, u16, BackendProtocol),
     /// A Backend or an Upstream.
     Object(ObjectKey),
+    /// A collector of traces, which no route can name.
+    Collector(Arc<CollectorKey>),
+}
+
+/// A collector of traces.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct CollectorKey {
+    pub host: String,
+    pub port: u16,
+    pub is_tls: bool,
+    pub is_grpc: bool,
 }
 
 impl BackendKey {
@@ -34,7 +45,7 @@ impl BackendKey {
     pub(crate) fn service(&self) -> Option<&NamespacedName> {
         match self {
             Self::Service(name, ..) => Some(name),
-            Self::Object(_) => None,
+            Self::Object(_) | Self::Collector(_) => None,
         }
     }
 }

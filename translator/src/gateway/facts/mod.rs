@@ -14,7 +14,9 @@ pub(crate) use gateway::{
     Placed,
 };
 pub(crate) use host::{Entries, HostFace, OrderKey, PortFace, PortListener, PortValue};
-pub(crate) use key::{BackendKey, BackendProtocol, GatewayKey, HostKey, RouteKey, gateway_name, is_l4};
+pub(crate) use key::{
+    BackendKey, BackendProtocol, CollectorKey, GatewayKey, HostKey, RouteKey, gateway_name, is_l4,
+};
 pub(crate) use policy::{PolicyEffect, PolicyFace, PolicyFact, WrittenLog};
 pub use route::RouteVersion;
 pub(crate) use route::{

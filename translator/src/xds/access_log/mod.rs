@@ -15,6 +15,7 @@ use proto::hcm::{HttpFilter, http_filter};
 use proto::wkt::{Struct, Value, value};
 use proto::{pack, set_filter_state, struct_value};
 
+use super::tracing::{URL, URL_KEY};
 use crate::Settings;
 use filter::build_filter;
 
@@ -54,29 +55,32 @@ pub(super) fn build_access_logs(observability: &Observability, settings: &Settin
     }
 }
 
-/// The filter that takes down what the logs of a listener read of clients' headers; `None` if they read nothing.
-pub(super) fn client_header_filter(observability: &Observability) -> Option<HttpFilter> {
+/// The filter that takes down what logs and spans tell of the client's request; `None` if they tell nothing of it.
+pub(super) fn client_request_filter(observability: &Observability) -> Option<HttpFilter> {
     let logs = observability.access_logs.iter().flatten();
     let headers: BTreeSet<&ClientHeader> = logs.flat_map(|log| &log.client_headers).collect();
-    let values: Vec<_> = headers.into_iter().map(taken_down).collect();
+    let headers = headers
+        .into_iter()
+        .map(|header| taken_down(header.state_key(), format!("%REQ({})%", header.expression)));
+    let url = observability.tracing.as_ref().map(|_| taken_down(URL_KEY.to_owned(), URL.to_owned()));
+    let values: Vec<_> = headers.chain(url).collect();
     let config =
         set_filter_state::Config { on_request_headers: values, ..set_filter_state::Config::default() };
     (!config.on_request_headers.is_empty()).then(|| HttpFilter {
-        name: "chancery.client_headers".to_owned(),
+        name: "chancery.client_request".to_owned(),
         config_type: Some(http_filter::ConfigType::TypedConfig(pack(&config))),
         ..HttpFilter::default()
     })
 }
 
-fn taken_down(header: &ClientHeader) -> FilterStateValue {
-    let text = format!("%REQ({})%", header.expression);
+fn taken_down(key: String, format: String) -> FilterStateValue {
     FilterStateValue {
-        key: Some(filter_state_value::Key::ObjectKey(header.state_key())),
+        key: Some(filter_state_value::Key::ObjectKey(key)),
         factory_key: "envoy.string".to_owned(),
         value: Some(filter_state_value::Value::FormatString(SubstitutionFormatString {
             // A header that is not there leaves no trace.
             omit_empty_values: true,
-            ..text_format(text)
+            ..text_format(format)
         })),
         skip_if_empty: true,
         ..FilterStateValue::default()

@@ -96,7 +96,7 @@ impl UsageJson {
     }
 }
 
-fn stop_reason(reason: &str, sequence: Option<String>) -> StopReason {
+pub(in crate::protocol) fn stop_reason(reason: &str, sequence: Option<String>) -> StopReason {
     match reason {
         "max_tokens" => StopReason::MaxTokens,
         "stop_sequence" => StopReason::StopSequence(sequence),

@@ -98,7 +98,7 @@ impl UsageJson {
     }
 }
 
-fn stop_reason(reason: &str) -> StopReason {
+pub(in crate::protocol) fn stop_reason(reason: &str) -> StopReason {
     match reason {
         "tool_use" => StopReason::ToolUse,
         "max_tokens" => StopReason::MaxTokens,

@@ -95,7 +95,7 @@ impl UsageJson {
     }
 }
 
-fn stop_reason(reason: &str, has_calls: bool) -> StopReason {
+pub(in crate::protocol) fn stop_reason(reason: &str, has_calls: bool) -> StopReason {
     match reason {
         "STOP" | "FINISH_REASON_UNSPECIFIED" if has_calls => StopReason::ToolUse,
         "STOP" | "FINISH_REASON_UNSPECIFIED" => StopReason::EndTurn,

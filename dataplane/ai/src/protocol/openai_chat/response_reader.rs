@@ -131,7 +131,7 @@ fn parse(body: &str) -> Result<Completion<'_>, ApiError> {
         .map_err(|_| ApiError::upstream("the provider's answer is not a chat completion"))
 }
 
-fn stop_reason(reason: &str, has_calls: bool) -> StopReason {
+pub(in crate::protocol) fn stop_reason(reason: &str, has_calls: bool) -> StopReason {
     match reason {
         "length" => StopReason::MaxTokens,
         "content_filter" => StopReason::Filtered,

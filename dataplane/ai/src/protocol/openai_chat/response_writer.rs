@@ -6,12 +6,8 @@ use crate::protocol::{ClientProtocol, RequestContext};
 
 fn finish_reason(reason: &StopReason) -> &'static str {
     match reason {
-        StopReason::EndTurn | StopReason::StopSequence(_) | StopReason::Paused | StopReason::Failed(_) => {
-            "stop"
-        }
-        StopReason::MaxTokens | StopReason::ContextExceeded => "length",
-        StopReason::ToolUse => "tool_calls",
-        StopReason::Filtered => "content_filter",
+        StopReason::Failed(_) => "stop",
+        other => other.name(),
     }
 }
 
