@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use controlplane::args::Args;
 
+#[global_allocator]
+static ALLOCATOR: controlplane::Allocator = controlplane::Allocator;
+
 fn main() -> ExitCode {
     match controlplane::execute(Args::parse()) {
         Ok(outcome) => outcome.into(),

@@ -18,6 +18,10 @@ use serde::{Deserialize, Serialize};
 use edit::{Bench, EDITS, Figures};
 use world::Shape;
 
+/// As in the control plane itself.
+#[global_allocator]
+static ALLOCATOR: controlplane::Allocator = controlplane::Allocator;
+
 /// The sizes that are measured unless others are named.
 const SIZES: [usize; 4] = [10, 1_000, 10_000, 50_000];
 
