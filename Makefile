@@ -47,8 +47,9 @@ golden: ## rewrite the golden translations, and what `check` says (then read the
 	UPDATE_GOLDEN=1 $(CARGO) test --locked -p controlplane --test goldens_of_check
 
 .PHONY: crds
-crds: ## rewrite the generated CRD YAML in helm/files/crds
+crds: ## rewrite the generated CRD YAML in helm/files/crds, and docs/reference.md
 	$(CARGO) run --locked -p crds --bin crd-yaml -- --out helm/files/crds
+	$(CARGO) run --locked -p crds --bin crd-yaml -- --reference docs/reference.md
 
 .PHONY: lint
 lint: ## formatting and clippy, warnings denied

@@ -23,6 +23,7 @@ pub mod traffic_policy;
 pub mod upstream;
 
 mod definitions;
+mod reference;
 mod schema;
 mod sensitive;
 mod similar;
@@ -36,6 +37,7 @@ pub use object::{
     name_problem,
 };
 pub use object_ref::{GroupKind, NamespacedName, ObjectRef};
+pub use reference::reference;
 pub use sensitive::{Opaque, SensitiveString};
 pub use similar::most_similar;
 pub use string_or::StringOr;

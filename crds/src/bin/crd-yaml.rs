@@ -1,8 +1,9 @@
-//! Prints our CRDs as YAML: to standard output, or with `--out DIR` into one file each.
+//! Prints our CRDs as YAML: to standard output, or with `--out DIR` into one file each. `--reference FILE` writes the page
+//! that says what each of their fields means.
 
 use std::{env, error::Error, fs, path::Path, process::ExitCode};
 
-const USAGE: &str = "usage: crd-yaml [--out DIR]";
+const USAGE: &str = "usage: crd-yaml [--out DIR | --reference FILE]";
 
 fn main() -> ExitCode {
     closed_pipe::end_quietly();
@@ -10,6 +11,7 @@ fn main() -> ExitCode {
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => print(),
         ["--out", folder] => write(Path::new(folder)),
+        ["--reference", file] => fs::write(file, crds::reference()).map_err(Into::into),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
