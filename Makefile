@@ -56,7 +56,7 @@ lint: ## formatting and clippy, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	$(CARGO) clippy --locked --package cluster $(addprefix --test ,$(CLUSTER_TESTS)) -- --deny warnings
-	$(CARGO) clippy --locked --package acceptance $(addprefix --test ,$(ACCEPTANCE_TESTS)) -- --deny warnings
+	$(CARGO) clippy --locked --package acceptance $(addprefix --test ,$(ACCEPTANCE_TESTS) $(SCALE_TESTS)) -- --deny warnings
 
 # Its own build folder would be as large as ours, and is needed once. The build is not optimised: it takes a third of
 # the time then, and the check still a second.
