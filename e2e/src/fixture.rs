@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 
 use crate::envoy::Admin;
 use crate::examples::documents;
@@ -239,6 +240,17 @@ impl Fixture {
     /// No answer.
     pub async fn ask_gemini(&self, headers: &[(&str, &str)]) -> Result<Response> {
         ask_gemini(self.address(), headers).await
+    }
+
+    /// Waits until somebody takes connections at the Gateways' port: a moment after Chancery is ready, since Envoy first gets
+    /// what the listener names.
+    ///
+    /// # Errors
+    /// Nobody does within [`DEADLINE`].
+    pub async fn wait_until_bound(&self) -> Result<()> {
+        let bound =
+            http::eventually(DEADLINE, || async { anyhow::Ok(TcpStream::connect(self.address()).await?) });
+        bound.await.map(drop)
     }
 
     async fn wait_until_ready(&self) -> Result<()> {

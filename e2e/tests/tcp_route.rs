@@ -54,7 +54,9 @@ impl World {
         let objects = OBJECTS.replace("ONE", &one).replace("TWO", &two);
         let routes = routes.join("---\n");
         let files = [("objects.yaml", objects.as_str()), ("routes.yaml", routes.as_str())];
-        Ok(Self { fixture: Fixture::start(&files).await?, _backends: backends })
+        let fixture = Fixture::start(&files).await?;
+        fixture.wait_until_bound().await?;
+        Ok(Self { fixture, _backends: backends })
     }
 
     async fn say(&self, text: &str) -> Result<String> {

@@ -139,6 +139,7 @@ impl World {
         let policy = authorities("trusted", &authority.certificate_pem())
             + &backend_tls_policy("policed", "a.pass.test", "trusted");
         let fixture = Fixture::start(&[("all.yaml", &objects), ("policy.yaml", &policy)]).await?;
+        fixture.wait_until_bound().await?;
         Ok(Self { fixture, client: authority.client_config()?, _backends: backends })
     }
 
