@@ -58,6 +58,26 @@ spec:
     )
 }
 
+/// A Service with port 80 for TCP or UDP, and its one endpoint at a port on loopback, as documents with their end markers.
+#[must_use]
+pub fn loopback_service(name: &str, protocol: &str, port: u16) -> String {
+    format!(
+        "apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec: {{ports: [{{port: 80, protocol: {protocol}}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: {name}-1, labels: {{kubernetes.io/service-name: {name}}}}}
+addressType: IPv4
+ports: [{{port: {port}, protocol: {protocol}}}]
+endpoints: [{{addresses: [127.0.0.1]}}]
+---
+"
+    )
+}
+
 /// A ConfigMap with certificate authorities, as a document with its end marker.
 #[must_use]
 pub fn authorities(name: &str, pem: &str) -> String {

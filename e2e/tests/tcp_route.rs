@@ -4,42 +4,12 @@ use anyhow::{Result, ensure};
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::eventually;
 use e2e::l4::{LineBackend, Lines, say};
-use e2e::manifests::{authorities, backend_tls_policy};
+use e2e::manifests::{authorities, backend_tls_policy, gateway_with, loopback_service};
 use e2e::provider::TestAuthority;
 
-const OBJECTS: &str = r#"
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec:
-  gatewayClassName: chancery
-  listeners:
-  - {name: tcp, port: PORT, protocol: TCP}
----
-apiVersion: v1
-kind: Service
-metadata: {name: one}
-spec: {ports: [{port: 80, protocol: TCP}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: one-1, labels: {kubernetes.io/service-name: one}}
-addressType: IPv4
-ports: [{port: ONE, protocol: TCP}]
-endpoints: [{addresses: [127.0.0.1]}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: two}
-spec: {ports: [{port: 80, protocol: TCP}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: two-1, labels: {kubernetes.io/service-name: two}}
-addressType: IPv4
-ports: [{port: TWO, protocol: TCP}]
-endpoints: [{addresses: [127.0.0.1]}]
-"#;
+fn gateway() -> String {
+    gateway_with("gw", "", &["{name: tcp, port: PORT, protocol: TCP}".to_owned()])
+}
 
 struct World {
     fixture: Fixture,
@@ -50,8 +20,8 @@ impl World {
     async fn start(routes: &[&str]) -> Result<Self> {
         let backends =
             [LineBackend::connections("one", None).await?, LineBackend::connections("two", None).await?];
-        let [one, two] = backends.each_ref().map(|backend| backend.port().to_string());
-        let objects = OBJECTS.replace("ONE", &one).replace("TWO", &two);
+        let [one, two] = backends.each_ref().map(LineBackend::port);
+        let objects = gateway() + &loopback_service("one", "TCP", one) + &loopback_service("two", "TCP", two);
         let routes = routes.join("---\n");
         let files = [("objects.yaml", objects.as_str()), ("routes.yaml", routes.as_str())];
         let fixture = Fixture::start(&files).await?;
@@ -148,7 +118,7 @@ async fn the_example_is_served() -> Result<()> {
 async fn a_backend_with_a_tls_policy_is_reached_by_tls_or_not_at_all() -> Result<()> {
     let authority = TestAuthority::generate()?;
     let secure = LineBackend::connections("secure", Some(authority.server_config(&["secure.test"])?)).await?;
-    let objects = OBJECTS.replace("ONE", &secure.port().to_string()).replace("TWO", "9");
+    let objects = gateway() + &loopback_service("one", "TCP", secure.port());
     let policy = |hostname: &str| backend_tls_policy("one", hostname, "trusted");
     let fixture = Fixture::start(&[
         ("objects.yaml", objects.as_str()),

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::eventually;
 use e2e::l4::{LineBackend, say_in_tls};
-use e2e::manifests::{authorities, backend_tls_policy};
+use e2e::manifests::{authorities, backend_tls_policy, loopback_service};
 use e2e::provider::TestAuthority;
 use rustls::ClientConfig;
 
@@ -29,30 +29,6 @@ kind: Secret
 metadata: {name: end}
 type: kubernetes.io/tls
 data: {tls.crt: CERTIFICATE, tls.key: PRIVATE_KEY}
----
-apiVersion: v1
-kind: Service
-metadata: {name: secure}
-spec: {ports: [{port: 80, protocol: TCP}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: secure-1, labels: {kubernetes.io/service-name: secure}}
-addressType: IPv4
-ports: [{port: SECURE, protocol: TCP}]
-endpoints: [{addresses: [127.0.0.1]}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: plain}
-spec: {ports: [{port: 80, protocol: TCP}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: plain-1, labels: {kubernetes.io/service-name: plain}}
-addressType: IPv4
-ports: [{port: PLAIN, protocol: TCP}]
-endpoints: [{addresses: [127.0.0.1]}]
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: TLSRoute
@@ -86,18 +62,6 @@ spec:
   hostnames: [again.end.test, again.pass.test]
   rules: [{backendRefs: [{name: policed, port: 80}]}]
 ---
-apiVersion: v1
-kind: Service
-metadata: {name: policed}
-spec: {ports: [{port: 80, protocol: TCP}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: policed-1, labels: {kubernetes.io/service-name: policed}}
-addressType: IPv4
-ports: [{port: SECURE, protocol: TCP}]
-endpoints: [{addresses: [127.0.0.1]}]
----
 apiVersion: gateway.networking.k8s.io/v1
 kind: TLSRoute
 metadata: {name: a-wide}
@@ -129,16 +93,18 @@ impl World {
             LineBackend::connections("secure", Some(authority.server_config(&names)?)).await?,
             LineBackend::connections("plain", None).await?,
         ];
-        let [secure, plain] = backends.each_ref().map(|backend| backend.port().to_string());
+        let [secure, plain] = backends.each_ref().map(LineBackend::port);
+        let services = loopback_service("secure", "TCP", secure)
+            + &loopback_service("policed", "TCP", secure)
+            + &loopback_service("plain", "TCP", plain);
         let issued = authority.issue(&["*.end.test"])?;
         let objects = OBJECTS
             .replace("CERTIFICATE", &STANDARD.encode(issued.certificate_pem()))
-            .replace("PRIVATE_KEY", &STANDARD.encode(issued.key_pem()))
-            .replace("SECURE", &secure)
-            .replace("PLAIN", &plain);
+            .replace("PRIVATE_KEY", &STANDARD.encode(issued.key_pem()));
         let policy = authorities("trusted", &authority.certificate_pem())
             + &backend_tls_policy("policed", "a.pass.test", "trusted");
-        let fixture = Fixture::start(&[("all.yaml", &objects), ("policy.yaml", &policy)]).await?;
+        let files = [("all.yaml", objects.as_str()), ("services.yaml", &services), ("policy.yaml", &policy)];
+        let fixture = Fixture::start(&files).await?;
         fixture.wait_until_bound().await?;
         Ok(Self { fixture, client: authority.client_config()?, _backends: backends })
     }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::eventually;
 use e2e::l4::{LineBackend, say, send_datagram};
+use e2e::manifests::loopback_service;
 
 /// UDP and TCP on one port number.
 const OBJECTS: &str = r#"
@@ -17,42 +18,6 @@ spec:
   listeners:
   - {name: udp, port: PORT, protocol: UDP}
   - {name: tcp, port: PORT, protocol: TCP}
----
-apiVersion: v1
-kind: Service
-metadata: {name: one}
-spec: {ports: [{port: 80, protocol: UDP}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: one-1, labels: {kubernetes.io/service-name: one}}
-addressType: IPv4
-ports: [{port: ONE, protocol: UDP}]
-endpoints: [{addresses: [127.0.0.1]}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: two}
-spec: {ports: [{port: 80, protocol: UDP}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: two-1, labels: {kubernetes.io/service-name: two}}
-addressType: IPv4
-ports: [{port: TWO, protocol: UDP}]
-endpoints: [{addresses: [127.0.0.1]}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: three}
-spec: {ports: [{port: 80, protocol: TCP}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: three-1, labels: {kubernetes.io/service-name: three}}
-addressType: IPv4
-ports: [{port: THREE, protocol: TCP}]
-endpoints: [{addresses: [127.0.0.1]}]
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: TCPRoute
@@ -74,10 +39,12 @@ impl World {
             LineBackend::datagrams("two").await?,
             LineBackend::connections("three", None).await?,
         ];
-        let [one, two, three] = started.each_ref().map(|backend| backend.port().to_string());
-        let objects = OBJECTS.replace("ONE", &one).replace("TWO", &two).replace("THREE", &three);
+        let [one, two, three] = started.each_ref().map(LineBackend::port);
+        let services = loopback_service("one", "UDP", one)
+            + &loopback_service("two", "UDP", two)
+            + &loopback_service("three", "TCP", three);
         let route = route(backends);
-        let files = [("objects.yaml", objects.as_str()), ("route.yaml", route.as_str())];
+        let files = [("objects.yaml", OBJECTS), ("services.yaml", &services), ("route.yaml", &route)];
         let world = Self { fixture: Fixture::start(&files).await?, _backends: started };
         Ok(world)
     }

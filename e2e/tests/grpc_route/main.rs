@@ -6,6 +6,7 @@ use anyhow::Result;
 use call::{GrpcBackend, Heard, call};
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{eventually, request, send};
+use e2e::manifests::loopback_service;
 use http::Method;
 use tonic::{Code, Status};
 
@@ -19,30 +20,6 @@ spec:
   listeners:
   - {name: any, port: PORT, protocol: HTTP}
   - {name: narrow, port: PORT, protocol: HTTP, hostname: "foo.narrow.test"}
----
-apiVersion: v1
-kind: Service
-metadata: {name: one}
-spec: {ports: [{port: 80}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: one-1, labels: {kubernetes.io/service-name: one}}
-addressType: IPv4
-ports: [{port: ONE}]
-endpoints: [{addresses: [127.0.0.1]}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: two}
-spec: {ports: [{port: 80}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: two-1, labels: {kubernetes.io/service-name: two}}
-addressType: IPv4
-ports: [{port: TWO}]
-endpoints: [{addresses: [127.0.0.1]}]
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: GRPCRoute
@@ -132,9 +109,10 @@ struct World {
 impl World {
     async fn start() -> Result<Self> {
         let backends = [GrpcBackend::start("one").await?, GrpcBackend::start("two").await?];
-        let [one, two] = backends.each_ref().map(|backend| backend.port().to_string());
-        let objects = OBJECTS.replace("ONE", &one).replace("TWO", &two);
-        Ok(Self { fixture: Fixture::start(&[("all.yaml", &objects)]).await?, _backends: backends })
+        let [one, two] = backends.each_ref().map(GrpcBackend::port);
+        let services = loopback_service("one", "TCP", one) + &loopback_service("two", "TCP", two);
+        let fixture = Fixture::start(&[("all.yaml", OBJECTS), ("services.yaml", &services)]).await?;
+        Ok(Self { fixture, _backends: backends })
     }
 
     /// The backend's answer, with the rule's header.
