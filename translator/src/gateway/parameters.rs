@@ -62,8 +62,16 @@ pub(crate) fn of_gateway(
         };
         Parameters { kube, tracing: None, notes: [base.notes, over.notes].concat() }
     });
-    let tracing = merged.kube.as_deref().and_then(|kube| tracing(view, kube).ok().flatten());
-    Ok(Parameters { tracing, ..merged })
+    let Parameters { kube, mut notes, .. } = merged;
+    let tracing = kube.as_deref().map_or(Ok(None), |kube| tracing(view, kube)).unwrap_or_else(|error| {
+        // What each of the two says may be right, and both together not.
+        let note = no_traces(&error);
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+        None
+    });
+    Ok(Parameters { kube, tracing, notes })
 }
 
 /// The parameters of a proxy that is a process of this machine: they have no effect, but for where its traces go.
