@@ -192,14 +192,12 @@ mod tests {
     use bytes::Bytes;
     use http_body_util::{BodyExt as _, Empty};
     use hyper_util::rt::TokioIo;
-    use tokio::sync::mpsc;
     use xds::{NodeGroup, Resource, SnapshotWriter};
 
     use super::*;
-    use crate::controller_name::ControllerName;
     use crate::mock_api::MockApi;
     use crate::source::Source as _;
-    use crate::source::kubernetes::{KubernetesSource, Others};
+    use crate::source::kubernetes::KubernetesSource;
 
     async fn get(address: SocketAddr, path: &str) -> (u16, String) {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -222,17 +220,7 @@ mod tests {
             "metadata": {"name": "key", "namespace": "default"},
             "data": {"key": "c2stY2FuYXJ5"},
         }));
-        let (observed, _) = mpsc::unbounded_channel();
-        let (waiting_for, _) = watch::channel(Vec::new());
-        let metrics = crate::telemetry::Metrics::register(&mut Registry::default());
-        let source = KubernetesSource::new(
-            api.client(),
-            ControllerName::default(),
-            metrics,
-            observed,
-            waiting_for,
-            Others::new().0,
-        );
+        let source = KubernetesSource::for_tests(api.client());
         let inventory = source.inventory();
         let mut updates = source.start().unwrap();
         tokio::spawn(async move { while updates.recv().await.is_some() {} });

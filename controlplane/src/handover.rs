@@ -70,9 +70,8 @@ impl Handover {
             None => Answer::UnknownKind,
             Some(kind) => self.inventory.documents(kind).await.map_or(Answer::NotReadYet, Answer::Objects),
         };
-        let is_told = matches!(answer, Answer::Objects(_));
-        if let Some(kind) = known.and_then(|kind| Kind::find(kind.group, kind.kind)).filter(|_| is_told) {
-            self.asked.send_if_modified(|asked| asked.insert(kind));
+        if let (Some(kind), Answer::Objects(_)) = (known, &answer) {
+            self.asked.send_if_modified(|asked| asked.insert(kind.id));
         }
         key.seal(&subject(kind, number), &serde_json::to_vec(&answer).ok()?)
     }
@@ -85,7 +84,7 @@ impl Handover {
             let (inventory, client) = (self.inventory.clone(), client.clone());
             trials.spawn(async move {
                 let is_lost = inventory.documents(kind).await.is_some() && !can_be_read(&client, kind).await;
-                Kind::find(kind.group, kind.kind).filter(|_| is_lost)
+                is_lost.then_some(kind.id)
             });
         }
         let unreadable: BTreeSet<Kind> = trials.join_all().await.into_iter().flatten().collect();

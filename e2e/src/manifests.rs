@@ -44,13 +44,19 @@ spec: {{type: Static, static: {{hosts: [{{host: {}, port: {}}}]}}}}
 /// `rule`: the members of the rule, each but the first on a line of its own with four spaces before it.
 #[must_use]
 pub fn http_route(name: &str, host: &str, rule: &str) -> String {
-    let hostnames = if host.is_empty() { String::new() } else { format!("  hostnames: [{host}]\n") };
+    route("HTTPRoute", name, "{name: gw}", host, rule)
+}
+
+/// The same of any kind and at any parent. `hosts`: separated by commas; empty for every host.
+#[must_use]
+pub fn route(kind: &str, name: &str, parent: &str, hosts: &str, rule: &str) -> String {
+    let hostnames = if hosts.is_empty() { String::new() } else { format!("  hostnames: [{hosts}]\n") };
     format!(
         "apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
+kind: {kind}
 metadata: {{name: {name}}}
 spec:
-  parentRefs: [{{name: gw}}]
+  parentRefs: [{parent}]
 {hostnames}  rules:
   - {rule}
 ---

@@ -7,28 +7,12 @@ use bytes::Bytes;
 use e2e::echo::EchoBackend;
 use e2e::fixture::Fixture;
 use e2e::http::{Response, request, send, send_within};
+use e2e::manifests::{gateway, loopback_service};
 use http::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const OBJECTS: &str = r#"
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec: {gatewayClassName: chancery, listeners: [{name: http, port: PORT, protocol: HTTP}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: echo}
-spec: {ports: [{name: http, port: 80}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: echo-1, labels: {kubernetes.io/service-name: echo}}
-addressType: IPv4
-ports: [{name: http, port: BACKEND}]
-endpoints: [{addresses: [127.0.0.1]}]
----
+const ROUTES: &str = r#"
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: all}
@@ -68,8 +52,9 @@ struct World {
 impl World {
     async fn start() -> Result<Self> {
         let echo = EchoBackend::start("echo").await?;
-        let objects = OBJECTS.replace("BACKEND", &echo.address().port().to_string());
-        Ok(Self { fixture: Fixture::start(&[("all.yaml", &objects)]).await?, _echo: echo })
+        let backend = gateway("gw", "PORT") + &loopback_service("echo", "TCP", echo.address().port());
+        let fixture = Fixture::start(&[("all.yaml", ROUTES), ("backend.yaml", &backend)]).await?;
+        Ok(Self { fixture, _echo: echo })
     }
 
     async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Result<Response> {

@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use e2e::echo::EchoBackend;
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{eventually, get};
+use e2e::manifests::loopback_service;
 
 /// Two listeners on one port, of which a ListenerSet has added one, and a route that only that one has. Both listeners
 /// have the same name.
@@ -31,18 +32,6 @@ metadata: {name: of-set}
 spec:
   parentRefs: [{kind: ListenerSet, name: more}]
   rules: [{backendRefs: [{name: echo, port: 80}]}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: echo}
-spec: {ports: [{name: http, port: 80}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: echo-1, labels: {kubernetes.io/service-name: echo}}
-addressType: IPv4
-ports: [{name: http, port: BACKEND}]
-endpoints: [{addresses: [127.0.0.1]}]
 "#;
 
 async fn expect(fixture: &Fixture, host: &str, status: u16) -> Result<()> {
@@ -54,10 +43,9 @@ async fn expect(fixture: &Fixture, host: &str, status: u16) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_serves_the_listeners_that_it_lets_a_listener_set_add() -> Result<()> {
     let echo = EchoBackend::start("echo").await?;
-    let objects = |allowed: &str| {
-        OBJECTS.replace("ALLOWED", allowed).replace("BACKEND", &echo.address().port().to_string())
-    };
-    let fixture = Fixture::start(&[("all.yaml", &objects("Same"))]).await?;
+    let objects = |allowed: &str| OBJECTS.replace("ALLOWED", allowed);
+    let service = loopback_service("echo", "TCP", echo.address().port());
+    let fixture = Fixture::start(&[("all.yaml", &objects("Same")), ("service.yaml", &service)]).await?;
     for (host, status) in [("a.set.test", 200), ("own.test", 404), ("other.test", 404)] {
         expect(&fixture, host, status).await?;
     }

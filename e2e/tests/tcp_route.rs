@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::eventually;
 use e2e::l4::{LineBackend, Lines, say};
-use e2e::manifests::{authorities, backend_tls_policy, gateway_with, loopback_service};
+use e2e::manifests::{self, authorities, backend_tls_policy, gateway_with, loopback_service};
 use e2e::provider::TestAuthority;
 
 fn gateway() -> String {
@@ -22,7 +22,7 @@ impl World {
             [LineBackend::connections("one", None).await?, LineBackend::connections("two", None).await?];
         let [one, two] = backends.each_ref().map(LineBackend::port);
         let objects = gateway() + &loopback_service("one", "TCP", one) + &loopback_service("two", "TCP", two);
-        let routes = routes.join("---\n");
+        let routes = routes.concat();
         let files = [("objects.yaml", objects.as_str()), ("routes.yaml", routes.as_str())];
         let fixture = Fixture::start(&files).await?;
         fixture.wait_until_bound().await?;
@@ -35,10 +35,7 @@ impl World {
 }
 
 fn route(name: &str, backends: &str) -> String {
-    format!(
-        "apiVersion: gateway.networking.k8s.io/v1\nkind: TCPRoute\nmetadata: {{name: {name}}}\nspec:\n  \
-         parentRefs: [{{name: gw}}]\n  rules: [{{backendRefs: [{backends}]}}]\n"
-    )
+    manifests::route("TCPRoute", name, "{name: gw}", "", &format!("backendRefs: [{backends}]"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

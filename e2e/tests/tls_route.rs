@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::eventually;
 use e2e::l4::{LineBackend, say_in_tls};
-use e2e::manifests::{authorities, backend_tls_policy, loopback_service};
+use e2e::manifests::{authorities, backend_tls_policy, loopback_service, route};
 use e2e::provider::TestAuthority;
 use rustls::ClientConfig;
 
@@ -29,55 +29,24 @@ kind: Secret
 metadata: {name: end}
 type: kubernetes.io/tls
 data: {tls.crt: CERTIFICATE, tls.key: PRIVATE_KEY}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: TLSRoute
-metadata: {name: passed}
-spec:
-  parentRefs: [{name: gw}]
-  hostnames: [a.pass.test, other.test]
-  rules: [{backendRefs: [{name: secure, port: 80}]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: TLSRoute
-metadata: {name: broken}
-spec:
-  parentRefs: [{name: gw}]
-  hostnames: [broken.pass.test, broken.end.test]
-  rules: [{backendRefs: [{name: nobody, port: 80}]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: TLSRoute
-metadata: {name: ended}
-spec:
-  parentRefs: [{name: gw, sectionName: terminate}]
-  hostnames: [a.end.test]
-  rules: [{backendRefs: [{name: plain, port: 80}]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: TLSRoute
-metadata: {name: again}
-spec:
-  parentRefs: [{name: gw}]
-  hostnames: [again.end.test, again.pass.test]
-  rules: [{backendRefs: [{name: policed, port: 80}]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: TLSRoute
-metadata: {name: a-wide}
-spec:
-  parentRefs: [{name: gw, sectionName: narrow}]
-  hostnames: ["*.narrow.test"]
-  rules: [{backendRefs: [{name: nobody, port: 80}]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: TLSRoute
-metadata: {name: b-exact}
-spec:
-  parentRefs: [{name: gw, sectionName: narrow}]
-  hostnames: [foo.narrow.test]
-  rules: [{backendRefs: [{name: secure, port: 80}]}]
 "#;
+
+/// The routes: name, parent, hosts, backend.
+const ROUTES: [[&str; 4]; 6] = [
+    ["passed", "{name: gw}", "a.pass.test, other.test", "secure"],
+    ["broken", "{name: gw}", "broken.pass.test, broken.end.test", "nobody"],
+    ["ended", "{name: gw, sectionName: terminate}", "a.end.test", "plain"],
+    ["again", "{name: gw}", "again.end.test, again.pass.test", "policed"],
+    ["a-wide", "{name: gw, sectionName: narrow}", "'*.narrow.test'", "nobody"],
+    ["b-exact", "{name: gw, sectionName: narrow}", "foo.narrow.test", "secure"],
+];
+
+fn routes() -> String {
+    let route = |[name, parent, hosts, backend]: [&str; 4]| {
+        route("TLSRoute", name, parent, hosts, &format!("backendRefs: [{{name: {backend}, port: 80}}]"))
+    };
+    ROUTES.map(route).concat()
+}
 
 struct World {
     fixture: Fixture,
@@ -103,7 +72,12 @@ impl World {
             .replace("PRIVATE_KEY", &STANDARD.encode(issued.key_pem()));
         let policy = authorities("trusted", &authority.certificate_pem())
             + &backend_tls_policy("policed", "a.pass.test", "trusted");
-        let files = [("all.yaml", objects.as_str()), ("services.yaml", &services), ("policy.yaml", &policy)];
+        let files = [
+            ("gateway.yaml", objects.as_str()),
+            ("routes.yaml", &routes()),
+            ("services.yaml", &services),
+            ("policy.yaml", &policy),
+        ];
         let fixture = Fixture::start(&files).await?;
         fixture.wait_until_bound().await?;
         Ok(Self { fixture, client: authority.client_config()?, _backends: backends })

@@ -6,26 +6,15 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::eventually;
 use e2e::l4::{LineBackend, say, send_datagram};
-use e2e::manifests::loopback_service;
+use e2e::manifests::{self, gateway_with, loopback_service};
 
-/// UDP and TCP on one port number.
-const OBJECTS: &str = r#"
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec:
-  gatewayClassName: chancery
-  listeners:
-  - {name: udp, port: PORT, protocol: UDP}
-  - {name: tcp, port: PORT, protocol: TCP}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: TCPRoute
-metadata: {name: beside}
-spec:
-  parentRefs: [{name: gw}]
-  rules: [{backendRefs: [{name: three, port: 80}]}]
-"#;
+/// UDP and TCP on one port number, and a route for TCP.
+fn beside() -> String {
+    let listeners = ["UDP", "TCP"]
+        .map(|protocol| format!("{{name: {}, port: PORT, protocol: {protocol}}}", protocol.to_lowercase()));
+    let backend = "backendRefs: [{name: three, port: 80}]";
+    gateway_with("gw", "", &listeners) + &manifests::route("TCPRoute", "beside", "{name: gw}", "", backend)
+}
 
 struct World {
     fixture: Fixture,
@@ -44,7 +33,8 @@ impl World {
             + &loopback_service("two", "UDP", two)
             + &loopback_service("three", "TCP", three);
         let route = route(backends);
-        let files = [("objects.yaml", OBJECTS), ("services.yaml", &services), ("route.yaml", &route)];
+        let beside = beside();
+        let files = [("beside.yaml", beside.as_str()), ("services.yaml", &services), ("route.yaml", &route)];
         let world = Self { fixture: Fixture::start(&files).await?, _backends: started };
         Ok(world)
     }
@@ -64,10 +54,8 @@ impl World {
 }
 
 fn route(backends: &str) -> String {
-    format!(
-        "apiVersion: gateway.networking.k8s.io/v1\nkind: UDPRoute\nmetadata: {{name: r}}\nspec:\n  \
-         parentRefs: [{{name: gw, sectionName: udp}}]\n  rules: [{{backendRefs: [{backends}]}}]\n"
-    )
+    let rule = format!("backendRefs: [{backends}]");
+    manifests::route("UDPRoute", "r", "{name: gw, sectionName: udp}", "", &rule)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

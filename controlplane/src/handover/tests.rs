@@ -7,11 +7,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::*;
-use crate::controller_name::ControllerName;
 use crate::mock_api::{Fault, MockApi};
 use crate::source::Source as _;
-use crate::source::kubernetes::{KubernetesSource, Others};
-use crate::telemetry::Metrics;
+use crate::source::kubernetes::KubernetesSource;
 
 const BACKENDS: &str = "/apis/gateway.kgateway.dev/v1alpha1/backends";
 
@@ -35,18 +33,7 @@ fn key(key: &str) -> watch::Receiver<Option<ReplicaKey>> {
 
 /// A replica that has read what the API server holds, once it has answered for the first time.
 async fn replica(api: &MockApi, secret: &str) -> Handover {
-    let (observed, _) = mpsc::unbounded_channel();
-    let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-    let waiting_for = watch::Sender::new(Vec::new());
-    let others = Others::new().0;
-    let source = KubernetesSource::new(
-        api.client(),
-        ControllerName::default(),
-        metrics,
-        observed,
-        waiting_for,
-        others,
-    );
+    let source = KubernetesSource::for_tests(api.client());
     let inventory = source.inventory();
     let mut updates = source.start().unwrap();
     updates.recv().await.unwrap();

@@ -7,7 +7,7 @@ use super::part::{
     BackendRef, ExtensionRef, Filter, FilterMember, FilterType, Header, HeaderModifier, NamedMatch,
     ParentRef, RequestMirror, backend_ref, grpc_filters, list, named_match, parent_ref, text,
 };
-use super::route::{Route, Rule};
+use super::route::{Route, Rule, route};
 
 /// A GRPCRoute.
 pub type GrpcRoute = Route<GrpcMatch>;
@@ -35,26 +35,7 @@ pub struct GrpcMethodMatch {
     pub is_regex: bool,
 }
 
-impl<'de> Deserialize<'de> for GrpcRoute {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        generated::GrpcRoute::deserialize(deserializer).map(Self::from)
-    }
-}
-
-impl From<generated::GrpcRoute> for GrpcRoute {
-    fn from(route: generated::GrpcRoute) -> Self {
-        // The status is read from the API server by those who write it.
-        let generated::GrpcRoute { metadata, spec, status: _ } = route;
-        let GrpcRouteSpec { hostnames, parent_refs, rules, use_default_gateways: _ } = spec;
-        Self {
-            metadata: metadata.into(),
-            parent_refs: list(parent_refs),
-            hostnames: list(hostnames),
-            rules: list(rules),
-        }
-    }
-}
-
+route!(GrpcRoute is generated::GrpcRoute { GrpcRouteSpec });
 parent_ref!(GrpcRouteParentRefs);
 
 impl From<GrpcRouteRules> for GrpcRule {

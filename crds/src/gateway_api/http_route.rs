@@ -8,7 +8,7 @@ use super::part::{
     ParentRef, PathModifier, PathModifierType, RequestMirror, RequestRedirect, Retry, Scheme, Timeouts,
     UrlRewrite, backend_ref, filters, list, named_match, parent_ref, text,
 };
-use super::route::{Route, Rule};
+use super::route::{Route, Rule, route};
 
 pub use gateway_api::experimental::httproutes::{
     HttpRouteRulesMatchesMethod as HttpMethod, HttpRouteRulesMatchesPathType as PathMatchType,
@@ -35,26 +35,7 @@ pub struct HttpMatch {
     pub query_params: Box<[NamedMatch]>,
 }
 
-impl<'de> Deserialize<'de> for HttpRoute {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        generated::HttpRoute::deserialize(deserializer).map(Self::from)
-    }
-}
-
-impl From<generated::HttpRoute> for HttpRoute {
-    fn from(route: generated::HttpRoute) -> Self {
-        // The status is read from the API server by those who write it.
-        let generated::HttpRoute { metadata, spec, status: _ } = route;
-        let HttpRouteSpec { hostnames, parent_refs, rules, use_default_gateways: _ } = spec;
-        Self {
-            metadata: metadata.into(),
-            parent_refs: list(parent_refs),
-            hostnames: list(hostnames),
-            rules: list(rules),
-        }
-    }
-}
-
+route!(HttpRoute is generated::HttpRoute { HttpRouteSpec });
 parent_ref!(HttpRouteParentRefs);
 
 impl From<HttpRouteRules> for HttpRule {

@@ -4,6 +4,7 @@
 //! our own ([`Route`], [`L4Route`], [`part`]): the generated ones have a type per place for what is the same everywhere, and
 //! take several times the memory. The nested structs of other kinds are reached through the module of their kind.
 
+mod duration;
 mod grpc_route;
 mod http_route;
 mod l4_route;
@@ -21,6 +22,7 @@ pub use gateway_api::experimental::{
 // The experimental channel adds nothing to it.
 pub use gateway_api::apis::standard::backendtlspolicies::{self, BackendTlsPolicy};
 
+pub use duration::duration;
 pub use grpc_route::{GrpcMatch, GrpcMethodMatch, GrpcRoute, GrpcRule};
 pub use http_route::{HttpMatch, HttpMethod, HttpRoute, HttpRule, PathMatchType};
 pub use l4_route::{L4Route, L4Rule, TcpRoute, TlsRoute, UdpRoute};

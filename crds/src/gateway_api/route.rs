@@ -47,3 +47,24 @@ impl<M> Default for Rule<M> {
         }
     }
 }
+
+/// Reads the routes of one kind, whose generated types have one form under different names.
+macro_rules! route {
+    ($route:ident is $generated:path { $spec:ident }) => {
+        impl<'de> Deserialize<'de> for $route {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                // The status is read from the API server by those who write it.
+                let $generated { metadata, spec, status: _ } = Deserialize::deserialize(deserializer)?;
+                let $spec { hostnames, parent_refs, rules, use_default_gateways: _ } = spec;
+                Ok(Self {
+                    metadata: metadata.into(),
+                    parent_refs: list(parent_refs),
+                    hostnames: list(hostnames),
+                    rules: list(rules),
+                })
+            }
+        }
+    };
+}
+
+pub(super) use route;

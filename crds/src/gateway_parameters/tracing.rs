@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::AiExtension;
+use crate::gateway_api::duration;
 
 /// How long an export may take, unless the parameters say so (OpenTelemetry's default).
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -125,7 +126,8 @@ fn read(written: &Written, endpoint: &str) -> Result<Tracing, String> {
     let timeout = match written.timeout.as_deref() {
         None => DEFAULT_TIMEOUT,
         Some(text) => {
-            duration(text).ok_or_else(|| format!("timeout: {text:?} is not a duration above zero"))?
+            let read = duration(text).ok().filter(|timeout| !timeout.is_zero());
+            read.ok_or_else(|| format!("timeout: {text:?} is not a duration above zero"))?
         }
     };
     let (follows_client, per_million) = sampler(written.sampler.as_ref())?;
@@ -144,27 +146,6 @@ fn host_and_port(place: &str, default: u16) -> Option<(String, u16)> {
     let is_host = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | ':' | '_');
     let port = port.map_or(Some(default), |port| port.parse().ok()).filter(|port| *port > 0)?;
     (!host.is_empty() && host.len() <= 253 && host.chars().all(is_host)).then(|| (host.to_owned(), port))
-}
-
-/// A duration as Go and Gateway API write it, such as `1m30s`.
-fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut sum = Duration::ZERO;
-    while !rest.is_empty() {
-        let (digits, behind) = rest.split_at(rest.find(|char: char| !char.is_ascii_digit())?);
-        let number: u32 = digits.parse().ok()?;
-        let (unit, behind) = [
-            ("ms", Duration::from_millis(1)),
-            ("s", Duration::from_secs(1)),
-            ("m", Duration::from_secs(60)),
-            ("h", Duration::from_secs(3600)),
-        ]
-        .into_iter()
-        .find_map(|(name, unit)| Some((unit, behind.strip_prefix(name)?)))?;
-        sum = sum.checked_add(unit.checked_mul(number)?)?;
-        rest = behind;
-    }
-    (!sum.is_zero()).then_some(sum)
 }
 
 /// Whether clients decide, and the share of other requests (OpenTelemetry, `OTEL_TRACES_SAMPLER`). Names are read whether

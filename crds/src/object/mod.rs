@@ -1,6 +1,7 @@
 //! [`Object`]: any object that the translator reads, and the table of kinds that we accept.
 
 mod decode;
+mod handed_on;
 mod metadata;
 mod secret;
 #[cfg(test)]
@@ -35,6 +36,8 @@ pub use decode::{
 /// What we know about a kind of object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KindInfo {
+    /// Which kind it is.
+    pub id: Kind,
     /// API group; empty for the core group.
     pub group: &'static str,
     /// Versions accepted, preferred first. All are read with the same types.
@@ -118,38 +121,6 @@ impl ObjectKey {
 }
 
 impl Kind {
-    /// Whether objects of the kind can be handed on to who cannot read them: those of which [`Object::to_document`] makes
-    /// a document.
-    pub fn is_handed_on(self) -> bool {
-        match self {
-            Self::Namespace
-            | Self::ConfigMap
-            | Self::CustomResourceDefinition
-            | Self::ReferenceGrant
-            | Self::BackendTlsPolicy
-            | Self::Backend
-            | Self::GatewayParameters
-            | Self::GlooGatewayParameters
-            | Self::HttpListenerOption
-            | Self::HttpListenerPolicy
-            | Self::ListenerOption
-            | Self::ListenerSet
-            | Self::RouteOption
-            | Self::TrafficPolicy
-            | Self::Upstream => true,
-            Self::Secret
-            | Self::Service
-            | Self::EndpointSlice
-            | Self::GatewayClass
-            | Self::Gateway
-            | Self::GrpcRoute
-            | Self::HttpRoute
-            | Self::TcpRoute
-            | Self::TlsRoute
-            | Self::UdpRoute => false,
-        }
-    }
-
     /// The kind of that API group and name.
     pub fn find(group: &str, kind: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|known| known.info().group == group && known.info().kind == kind)
@@ -168,9 +139,7 @@ macro_rules! kinds {
         }
 
         /// Every kind that the translator reads.
-        pub const KINDS: &[KindInfo] = &[
-            $( KindInfo { group: $group, versions: &[$($version),+], kind: $kind, plural: $plural, namespaced: $namespaced }, )+
-        ];
+        pub const KINDS: &[KindInfo] = &[$( *Kind::$variant.info(), )+];
 
         impl Object {
             /// What is read of the object's metadata.
@@ -196,10 +165,10 @@ macro_rules! kinds {
             pub const ALL: &[Self] = &[$( Self::$variant, )+];
 
             /// The row of [`KINDS`].
-            pub fn info(self) -> &'static KindInfo {
+            pub const fn info(self) -> &'static KindInfo {
                 match self {
                     $( Self::$variant => &KindInfo {
-                        group: $group, versions: &[$($version),+], kind: $kind, plural: $plural, namespaced: $namespaced,
+                        id: Self::$variant, group: $group, versions: &[$($version),+], kind: $kind, plural: $plural, namespaced: $namespaced,
                     }, )+
                 }
             }
@@ -318,41 +287,6 @@ impl Object {
         let metadata = self.metadata();
         let name = NamespacedName::new(metadata.namespace().unwrap_or_default(), metadata.name());
         ObjectKey { kind: self.kind(), name }
-    }
-
-    /// The object as it could be read again, of what was kept of it; `None` for kinds that nobody hands on: Secrets, what
-    /// says where Services run, and what is served itself.
-    pub fn to_document(&self) -> Option<serde_json::Value> {
-        fn written(object: &impl serde::Serialize) -> Option<serde_json::Value> {
-            serde_json::to_value(object).ok()
-        }
-        match self {
-            Self::Namespace(object) => written(object),
-            Self::ConfigMap(object) => written(object),
-            Self::CustomResourceDefinition(object) => written(object),
-            Self::ReferenceGrant(object) => written(object),
-            Self::BackendTlsPolicy(object) => written(object),
-            Self::Backend(object) => written(object),
-            Self::GatewayParameters(object) => written(object),
-            Self::GlooGatewayParameters(object) => written(object),
-            Self::HttpListenerOption(object) => written(object),
-            Self::HttpListenerPolicy(object) => written(object),
-            Self::ListenerOption(object) => written(object),
-            Self::ListenerSet(object) => written(object),
-            Self::RouteOption(object) => written(object),
-            Self::TrafficPolicy(object) => written(object),
-            Self::Upstream(object) => written(object),
-            Self::Secret(_)
-            | Self::Service(_)
-            | Self::EndpointSlice(_)
-            | Self::GatewayClass(_)
-            | Self::Gateway(_)
-            | Self::GrpcRoute(_)
-            | Self::HttpRoute(_)
-            | Self::TcpRoute(_)
-            | Self::TlsRoute(_)
-            | Self::UdpRoute(_) => None,
-        }
     }
 
     /// `metadata.generation`: the version of the spec. Absent outside a cluster.

@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use e2e::echo::EchoBackend;
 use e2e::fixture::Fixture;
+use e2e::manifests::{gateway, loopback_service};
 use e2e::recording::{RecordedRequest, Recording};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,36 +26,7 @@ use tokio::net::TcpStream;
 /// Tells the requests of one case from those of others.
 const CASE: &str = "x-case";
 
-const OBJECTS: &str = r#"
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec: {gatewayClassName: chancery, listeners: [{name: http, port: PORT, protocol: HTTP}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: open}
-spec: {ports: [{name: http, port: 80}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: guard}
-spec: {ports: [{name: http, port: 80}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: open, labels: {kubernetes.io/service-name: open}}
-addressType: IPv4
-ports: [{name: http, port: OPEN}]
-endpoints: [{addresses: [127.0.0.1]}]
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: guard, labels: {kubernetes.io/service-name: guard}}
-addressType: IPv4
-ports: [{name: http, port: GUARD}]
-endpoints: [{addresses: [127.0.0.1]}]
----
+const ROUTES: &str = r#"
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: host}
@@ -99,10 +71,10 @@ struct World {
 impl World {
     async fn start() -> Result<Arc<Self>> {
         let (guard, open) = (EchoBackend::start("guard").await?, EchoBackend::start("open").await?);
-        let objects = OBJECTS
-            .replace("GUARD", &guard.address().port().to_string())
-            .replace("OPEN", &open.address().port().to_string());
-        let fixture = Fixture::start(&[("all.yaml", &objects)]).await?;
+        let backends = gateway("gw", "PORT")
+            + &loopback_service("guard", "TCP", guard.address().port())
+            + &loopback_service("open", "TCP", open.address().port());
+        let fixture = Fixture::start(&[("all.yaml", ROUTES), ("backends.yaml", &backends)]).await?;
         let recordings = (guard.record(), open.record());
         Ok(Arc::new(Self { fixture, _backends: [guard, open], guard: recordings.0, open: recordings.1 }))
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use call::{GrpcBackend, Heard, call};
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{eventually, request, send};
-use e2e::manifests::loopback_service;
+use e2e::manifests::{loopback_service, route};
 use http::Method;
 use tonic::{Code, Status};
 
@@ -83,22 +83,6 @@ spec:
   - {matches: [{method: {service: pkg.Nobody}}], backendRefs: [{name: nobody, port: 80}]}
   - {matches: [{method: {service: pkg.Sticky}}], sessionPersistence: {type: Header}, backendRefs: [{name: one, port: 80}]}
   - {matches: [{method: {service: pkg.Fine}}], backendRefs: [{name: one, port: 80}]}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: GRPCRoute
-metadata: {name: a-wide}
-spec:
-  parentRefs: [{name: gw, sectionName: narrow}]
-  hostnames: ["*.narrow.test"]
-  rules: [{backendRefs: [{name: one, port: 80}]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: GRPCRoute
-metadata: {name: b-exact}
-spec:
-  parentRefs: [{name: gw, sectionName: narrow}]
-  hostnames: [foo.narrow.test]
-  rules: [{backendRefs: [{name: two, port: 80}]}]
 "#;
 
 struct World {
@@ -111,7 +95,14 @@ impl World {
         let backends = [GrpcBackend::start("one").await?, GrpcBackend::start("two").await?];
         let [one, two] = backends.each_ref().map(GrpcBackend::port);
         let services = loopback_service("one", "TCP", one) + &loopback_service("two", "TCP", two);
-        let fixture = Fixture::start(&[("all.yaml", OBJECTS), ("services.yaml", &services)]).await?;
+        let narrow = |name: &str, host: &str, backend: &str| {
+            let rule = format!("backendRefs: [{{name: {backend}, port: 80}}]");
+            route("GRPCRoute", name, "{name: gw, sectionName: narrow}", host, &rule)
+        };
+        let narrow =
+            narrow("a-wide", "'*.narrow.test'", "one") + &narrow("b-exact", "foo.narrow.test", "two");
+        let files = [("all.yaml", OBJECTS), ("narrow.yaml", &narrow), ("services.yaml", &services)];
+        let fixture = Fixture::start(&files).await?;
         Ok(Self { fixture, _backends: backends })
     }
 

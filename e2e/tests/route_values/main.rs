@@ -16,27 +16,8 @@ use bytes::Bytes;
 use e2e::echo::{Echo, EchoBackend};
 use e2e::fixture::Fixture;
 use e2e::http::{Response, request, send};
+use e2e::manifests::{gateway, loopback_service};
 use http::Method;
-
-/// A Gateway, and a Service `echo` whose endpoint is the echo server.
-const GATEWAY: &str = r#"
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec: {gatewayClassName: chancery, listeners: [{name: http, port: PORT, protocol: HTTP}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: echo}
-spec: {ports: [{name: http, port: 80}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: echo-1, labels: {kubernetes.io/service-name: echo}}
-addressType: IPv4
-ports: [{name: http, port: BACKEND}]
-endpoints: [{addresses: [127.0.0.1]}]
-"#;
 
 /// Chancery with its Gateway, and the backend that tells what it was asked.
 struct World {
@@ -52,8 +33,8 @@ impl World {
 
     async fn start_with(routes: &str, arguments: &[&str]) -> Result<Self> {
         let echo = EchoBackend::start("echo").await?;
-        let port = echo.address().port().to_string();
-        let objects = format!("{GATEWAY}---{routes}").replace("BACKEND", &port);
+        let service = loopback_service("echo", "TCP", echo.address().port());
+        let objects = format!("{}{service}{routes}", gateway("gw", "PORT"));
         Ok(Self { fixture: Fixture::start_with(&[("all.yaml", &objects)], arguments).await?, echo })
     }
 

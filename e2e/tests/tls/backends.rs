@@ -43,6 +43,11 @@ async fn becomes(fixture: &Fixture, address: std::net::SocketAddr, expected: u16
     found.await.map_err(|error| error.context(fixture.chancery.log()))
 }
 
+/// Waits until the policy says so.
+async fn policy_is_told(fixture: &Fixture, kind: &str, reason: &str) -> Result<()> {
+    fixture.told("BackendTLSPolicy default/policy", "/ancestors/0/conditions", kind, reason).await.map(drop)
+}
+
 #[tokio::test]
 async fn a_backend_is_reached_by_the_name_and_the_authority_of_its_policy_alone() -> Result<()> {
     let authority = TestAuthority::generate()?;
@@ -68,9 +73,7 @@ async fn a_backend_is_reached_by_the_name_and_the_authority_of_its_policy_alone(
     let seen = recording.last().unwrap();
     assert_eq!(seen.sni.as_deref(), Some(NAME));
     assert_eq!(seen.host, "a.test", "the Host is the client's");
-    fixture
-        .told("BackendTLSPolicy default/policy", "/ancestors/0/conditions", "Accepted", "Accepted")
-        .await?;
+    policy_is_told(&fixture, "Accepted", "Accepted").await?;
 
     let sans = |name: &str| format!("hostname: any.test, {right}, subjectAltNames: [{name}]");
     for (validation, expected) in [
@@ -85,9 +88,7 @@ async fn a_backend_is_reached_by_the_name_and_the_authority_of_its_policy_alone(
         fixture.save("policy.yaml", &policy(&validation))?;
         becomes(&fixture, address, expected).await?;
         // What a backend shows is not the policy's fault.
-        fixture
-            .told("BackendTLSPolicy default/policy", "/ancestors/0/conditions", "Accepted", "Accepted")
-            .await?;
+        policy_is_told(&fixture, "Accepted", "Accepted").await?;
     }
     Ok(())
 }
@@ -106,36 +107,15 @@ async fn an_invalid_policy_answers_500_until_its_authorities_come() -> Result<()
     let fixture = Fixture::start(&[("all.yaml", &objects.concat())]).await?;
     let address = fixture.address();
     becomes(&fixture, address, 500).await?;
-    fixture
-        .told(
-            "BackendTLSPolicy default/policy",
-            "/ancestors/0/conditions",
-            "Accepted",
-            "NoValidCACertificate",
-        )
-        .await?;
-    fixture
-        .told(
-            "BackendTLSPolicy default/policy",
-            "/ancestors/0/conditions",
-            "ResolvedRefs",
-            "InvalidCACertificateRef",
-        )
-        .await?;
+    policy_is_told(&fixture, "Accepted", "NoValidCACertificate").await?;
+    policy_is_told(&fixture, "ResolvedRefs", "InvalidCACertificateRef").await?;
     fixture.told("HTTPRoute default/r", "/parents/0/conditions", "ResolvedRefs", "InvalidBackendTLS").await?;
     assert_eq!(plain.served(), 0, "a backend with a policy was asked without TLS");
 
     let all = objects.concat().replace(&service("web", plain.address()), &service("web", backend.address()));
     fixture.save("all.yaml", &all)?;
     fixture.save("late.yaml", &authorities("late", "not a certificate\n"))?;
-    fixture
-        .told(
-            "BackendTLSPolicy default/policy",
-            "/ancestors/0/conditions",
-            "ResolvedRefs",
-            "InvalidCACertificateRef",
-        )
-        .await?;
+    policy_is_told(&fixture, "ResolvedRefs", "InvalidCACertificateRef").await?;
     assert_eq!(get(address, "a.test", "/").await?.status, 500);
     fixture.save("late.yaml", &authorities("late", &authority.certificate_pem()))?;
     becomes(&fixture, address, 200).await?;

@@ -1,5 +1,6 @@
 //! Backends: where they are, how they are spoken to, and what they need in a request.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,11 @@ pub struct HostPort {
     pub host: String,
     /// The port.
     pub port: u16,
+}
+
+/// A host as it stands before a port: an IPv6 address in brackets (RFC 3986 §3.2.2).
+pub fn bracketed(host: &str) -> Cow<'_, str> {
+    if host.contains(':') { format!("[{host}]").into() } else { host.into() }
 }
 
 /// TLS towards a backend. The certificate is always verified.

@@ -27,7 +27,7 @@ mod tracing;
 pub use access_log::{AccessLogIr, ClientHeader, Comparison, ComparisonOp, LogFilter, LogFormat};
 pub use cluster::{
     AwsSigning, ClusterIr, Credential, Discovery, Endpoint, Engine, HostPort, ModuleSource, RemoteModule,
-    SubjectAltName, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    SubjectAltName, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls, bracketed,
 };
 pub use cors::{Cors, NameList, Origins};
 pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};

@@ -8,7 +8,7 @@ use crds::{NamespacedName, ObjectRef};
 
 use super::{listener, listener_set, parameters};
 use crate::features;
-use crate::gateway::facts::{ClassFace, RouteKey};
+use crate::gateway::facts::{ClassFace, RouteKey, gateway_ref};
 use crate::gateway::view::View;
 use crate::status::{
     ClassFacts, Condition, ConditionType, Detail, Facts, GatewayFacts, ListenerFacts, Reason, Rejection,
@@ -89,7 +89,7 @@ pub(crate) fn report_of_classless(view: &impl View, key: &NamespacedName) -> Opt
         listeners: listeners.collect(),
     };
     Some(Report {
-        object: ObjectRef::namespaced(gateway_api::GROUP, "Gateway", &key.namespace, &key.name),
+        object: gateway_ref(key),
         generation: gateway.metadata.generation.unwrap_or_default(),
         facts: Facts::Gateway(facts),
     })
@@ -141,8 +141,7 @@ pub(crate) fn nobodys_parent(
             Rejection::new(Reason::InvalidKind, format!("a parent of kind {kind:?} is not supported yet"))
         }
         Some(gateway) => {
-            let object =
-                ObjectRef::namespaced(gateway_api::GROUP, "Gateway", &gateway.namespace, &gateway.name);
+            let object = gateway_ref(gateway);
             match view.object::<Gateway>(gateway) {
                 Some(_) => {
                     let text = format!("{object} is not served here: see its status");

@@ -3,7 +3,7 @@
 use crds::gateway_parameters::{AiExtension, OtlpProtocol, Tracing};
 use ir::{
     ClusterIr, ClusterName, Discovery, HostPort, SecretIr, SecretName, SecretValue, SpanExport,
-    SubjectAltName, TracingIr, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    SubjectAltName, TracingIr, UpstreamHttp, UpstreamProtocol, UpstreamTls, bracketed,
 };
 
 use super::target_address::is_allowed_host;
@@ -34,8 +34,7 @@ pub(super) fn of_gateway(gateway: &GatewayKey, tracing: &Tracing) -> (TracingIr,
         is_tls: *is_tls,
         is_grpc: *protocol == OtlpProtocol::Grpc,
     };
-    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-    let authority = format!("{host}:{port}");
+    let authority = format!("{}:{port}", bracketed(host));
     let export = match protocol {
         OtlpProtocol::Grpc => SpanExport::Grpc(authority),
         OtlpProtocol::Http(path) => {

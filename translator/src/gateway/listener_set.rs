@@ -14,7 +14,7 @@ use super::attach::selects;
 use super::listener::Listener;
 use super::report::{exposure, listener_facts};
 use super::route::creation;
-use crate::gateway::facts::{GatewayFace, GatewayKey, Placed, gateway_name};
+use crate::gateway::facts::{GatewayFace, GatewayKey, Placed, gateway_name, gateway_ref};
 use crate::gateway::view::View;
 use crate::status::{
     Condition, ConditionType, Facts, ListenerFacts, ListenerSetFacts, Reason, Rejection, Report,
@@ -97,10 +97,6 @@ fn nobodys(view: &impl View, gateway: Option<&GatewayKey>) -> Condition {
         }
     };
     Condition::rejected(ConditionType::Accepted, &rejection)
-}
-
-fn gateway_ref(gateway: &GatewayKey) -> ObjectRef {
-    ObjectRef::namespaced(gateway_api::GROUP, "Gateway", &gateway.namespace, &gateway.name)
 }
 
 /// The conditions of a ListenerSet of which nothing is served: one fact, told by both.

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use crds::NamespacedName;
+use crds::gateway_api::Gateway;
 use crds::gateway_api::gateways::GatewayDefaultScope;
-use crds::gateway_api::{self, Gateway};
-use crds::{NamespacedName, ObjectRef};
 
 use super::infra::proxy_name;
 use super::listener::Listener;
 use super::{class, exposure, reserved_metadata, tls};
 use crate::Addressing;
-use crate::gateway::facts::{GatewayFace, Placed};
+use crate::gateway::facts::{GatewayFace, Placed, gateway_ref};
 use crate::gateway::view::View;
 use crate::status::{
     Condition, ConditionType, Detail, Facts, GatewayFacts, ListenerFacts, Reason, Rejection, Report,
@@ -31,7 +31,7 @@ pub(crate) fn report(view: &impl View, key: &NamespacedName) -> Option<Report> {
         attached_listener_sets: summary.attached_listener_sets(),
     };
     Some(Report {
-        object: ObjectRef::namespaced(gateway_api::GROUP, "Gateway", &key.namespace, &key.name),
+        object: gateway_ref(key),
         generation: face.gateway.metadata.generation.unwrap_or_default(),
         facts: Facts::Gateway(facts),
     })

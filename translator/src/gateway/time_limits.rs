@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crds::gateway_api::part::Timeouts as TimeoutsSpec;
+use crds::gateway_api::{self, part::Timeouts as TimeoutsSpec};
 use ir::Timeouts;
 
 use crate::status::{Reason, Rejection};
@@ -75,11 +75,8 @@ pub(crate) fn read(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, R
 
 /// Reads a duration in Gateway API's form, which stands in the member `name` of `field`.
 pub(crate) fn duration(text: Option<&str>, field: &str, name: &str) -> Result<Option<Duration>, Rejection> {
-    let parsed = text.map(|text| text.parse::<gateway_api::Duration>()).transpose();
-    let parsed = parsed.map_err(|error| {
-        Rejection::at(Reason::UnsupportedValue, format!("{field}.{name}"), error.to_string())
-    })?;
-    Ok(parsed.map(|parsed| Duration::from_millis(parsed.as_millis().try_into().unwrap_or(u64::MAX))))
+    let refuse = |error| Rejection::at(Reason::UnsupportedValue, format!("{field}.{name}"), error);
+    text.map(|text| gateway_api::duration(text).map_err(refuse)).transpose()
 }
 
 #[cfg(test)]

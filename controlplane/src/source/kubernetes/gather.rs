@@ -48,10 +48,6 @@ struct Entry {
     findings: Box<[Finding]>,
 }
 
-fn key_of(kind: &KindInfo, name: NamespacedName) -> Option<ObjectKey> {
-    Some(ObjectKey { kind: Kind::find(kind.group, kind.kind)?, name })
-}
-
 impl Gatherer {
     pub(super) fn new(kinds: &'static [KindInfo], controller: ControllerName) -> Self {
         Self {
@@ -133,8 +129,8 @@ impl Gatherer {
 
     /// All objects of a kind as documents, if they are known and the kind is one that is handed on.
     pub(super) fn documents(&self, kind: &KindInfo) -> Option<Vec<Value>> {
-        Kind::find(kind.group, kind.kind).filter(|kind| kind.is_handed_on())?;
-        let state = self.kinds.get(&(kind.group, kind.kind)).filter(|state| state.is_known)?;
+        let state = self.kinds.get(&(kind.group, kind.kind)).filter(|_| kind.id.is_handed_on());
+        let state = state.filter(|state| state.is_known)?;
         let objects = state.objects.values().filter_map(|entry| entry.object.as_ref());
         objects.map(Object::to_document).collect()
     }
@@ -158,7 +154,9 @@ impl Gatherer {
         let listed: BTreeSet<NamespacedName> =
             values.iter().filter_map(|value| Some(object::key(kind, value)?.name)).collect();
         let gone: Vec<_> = state.objects.keys().filter(|name| !listed.contains(name)).cloned().collect();
-        gone.into_iter().filter_map(|name| key_of(kind, name)).for_each(|key| self.delete(kind, &key));
+        gone.into_iter()
+            .map(|name| ObjectKey { kind: kind.id, name })
+            .for_each(|key| self.delete(kind, &key));
         values.into_iter().for_each(|value| self.apply(kind, value));
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crds::core::AUTHORITIES_KEY;
-use crds::{DecodeError, Decoded, KINDS, Kind, KindInfo, NamespacedName, Object, ObjectKey};
+use crds::{DecodeError, Decoded, KINDS, KindInfo, NamespacedName, Object, ObjectKey};
 use serde_json::{Map, Value};
 
 use super::Observed;
@@ -79,7 +79,7 @@ pub(super) fn key(kind: &KindInfo, value: &Value) -> Option<ObjectKey> {
     let text = |field: &str| metadata.get(field).and_then(Value::as_str);
     let name = text("name")?;
     let namespace = if kind.namespaced { text("namespace")? } else { "" };
-    Some(ObjectKey { kind: Kind::find(kind.group, kind.kind)?, name: NamespacedName::new(namespace, name) })
+    Some(ObjectKey { kind: kind.id, name: NamespacedName::new(namespace, name) })
 }
 
 /// Whether we write a status to objects of this kind.

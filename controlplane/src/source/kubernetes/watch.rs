@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crds::{Kind, KindInfo};
+use crds::KindInfo;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::Client;
 use kube::api::WatchEvent;
@@ -287,8 +287,7 @@ impl KindWatch {
     /// What another replica has read of a kind is taken where it cannot be read here, as what was read before stays in use.
     /// It is asked for at once, since that replica may be about to end.
     async fn ask_others(&mut self) -> Result<(), End> {
-        let may_be_handed = Kind::find(self.kind.group, self.kind.kind).is_some_and(Kind::is_handed_on);
-        if self.is_listed || !may_be_handed {
+        if self.is_listed || !self.kind.id.is_handed_on() {
             return Ok(());
         }
         if self.known_elsewhere.is_none() {

@@ -135,7 +135,7 @@ fn upstream_protocol(
     protocol: BackendProtocol,
     has_tls: bool,
 ) -> Result<UpstreamProtocol, Rejection> {
-    if matches!(protocol, BackendProtocol::Tcp | BackendProtocol::Tls | BackendProtocol::Udp) {
+    if !protocol.is_http() {
         return Ok(UpstreamProtocol::Raw);
     }
     match port.app_protocol.as_deref() {

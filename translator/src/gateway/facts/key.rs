@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crds::{Kind, NamespacedName, ObjectKey};
+use crds::{Kind, NamespacedName, ObjectKey, ObjectRef};
 use ir::{GatewayName, Hostname, RouteTableId};
 
 /// The name of a Gateway.
@@ -67,13 +67,18 @@ pub(crate) enum BackendProtocol {
 
 /// Whether routes of a kind are for connections or datagrams, and not for requests.
 pub(crate) fn is_l4(kind: Kind) -> bool {
-    matches!(
-        BackendProtocol::of_route(kind),
-        BackendProtocol::Tcp | BackendProtocol::Tls | BackendProtocol::Udp
-    )
+    !BackendProtocol::of_route(kind).is_http()
 }
 
 impl BackendProtocol {
+    /// Whether HTTP is spoken, in whichever version.
+    pub(crate) fn is_http(self) -> bool {
+        match self {
+            Self::Http | Self::Grpc => true,
+            Self::Tcp | Self::Tls | Self::Udp => false,
+        }
+    }
+
     /// How the backends of a kind of route are spoken to.
     pub(crate) fn of_route(kind: Kind) -> Self {
         match kind {
@@ -85,6 +90,11 @@ impl BackendProtocol {
             _ => Self::Http,
         }
     }
+}
+
+/// A Gateway, for messages and statuses.
+pub(crate) fn gateway_ref(gateway: &GatewayKey) -> ObjectRef {
+    ObjectKey { kind: Kind::Gateway, name: gateway.clone() }.to_ref()
 }
 
 pub(crate) fn gateway_name(gateway: &GatewayKey) -> GatewayName {

@@ -15,7 +15,8 @@ pub(crate) use gateway::{
 };
 pub(crate) use host::{Entries, HostFace, OrderKey, PortFace, PortListener, PortValue};
 pub(crate) use key::{
-    BackendKey, BackendProtocol, CollectorKey, GatewayKey, HostKey, RouteKey, gateway_name, is_l4,
+    BackendKey, BackendProtocol, CollectorKey, GatewayKey, HostKey, RouteKey, gateway_name, gateway_ref,
+    is_l4,
 };
 pub(crate) use policy::{PolicyEffect, PolicyFace, PolicyFact, WrittenLog};
 pub use route::RouteVersion;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crds::{Kind, Object};
+use crds::Object;
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn others(known: Option<KnownElsewhere>) -> (Others, channel::Receiver<usize>) {
 }
 
 fn handed_on() -> impl Iterator<Item = &'static KindInfo> {
-    KINDS.iter().filter(|kind| Kind::find(kind.group, kind.kind).unwrap().is_handed_on())
+    KINDS.iter().filter(|kind| kind.id.is_handed_on())
 }
 
 fn set_fault(api: &MockApi, kind: &KindInfo, fault: Option<Fault>) {
@@ -77,7 +77,7 @@ fn what_is_handed_on_is_read_as_what_it_was() {
         assert_eq!(read.object, object);
         kinds.insert(object.kind());
     }
-    let without = handed_on().filter(|kind| !kinds.contains(&Kind::find(kind.group, kind.kind).unwrap()));
+    let without = handed_on().filter(|kind| !kinds.contains(&kind.id));
     assert_eq!(without.map(|kind| kind.kind).collect::<Vec<_>>(), [""; 0]);
 }
 

@@ -4,7 +4,7 @@
 use ai::operation::Operation;
 use ai::provider::PathInput;
 use crds::ai::{AiDestination, PathOverride, Provider, Schema};
-use ir::HostPort;
+use ir::{HostPort, bracketed};
 
 /// The port on which TLS is spoken, and on no other (the dialects' rule).
 pub(super) const HTTPS: u16 = 443;
@@ -128,6 +128,6 @@ impl Place {
 
 /// `Host` as a client would write it: with the port unless it is the scheme's own.
 fn authority(host: &str, port: u16) -> String {
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    if port == HTTPS || port == 80 { host } else { format!("{host}:{port}") }
+    let host = bracketed(host);
+    if port == HTTPS || port == 80 { host.into_owned() } else { format!("{host}:{port}") }
 }
