@@ -1,7 +1,7 @@
 //! GRPCRoute as it is kept.
 
 use gateway_api::experimental::grpcroutes::{self as generated, *};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::part::{
     BackendRef, ExtensionRef, Filter, FilterMember, FilterType, Header, HeaderModifier, NamedMatch,
@@ -16,7 +16,7 @@ pub type GrpcRoute = Route<GrpcMatch>;
 pub type GrpcRule = Rule<GrpcMatch>;
 
 /// What a call must have to be taken, all of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GrpcMatch {
     /// Which service and method are called; absent: any.
     pub method: Option<Box<GrpcMethodMatch>>,

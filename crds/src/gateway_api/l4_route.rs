@@ -3,9 +3,11 @@
 use std::marker::PhantomData;
 
 use gateway_api::experimental::{tcproutes, tlsroutes, udproutes};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::document;
 use super::part::{BackendRef, Metadata, ParentRef, backend_ref, list, parent_ref, text};
+use crate::object::Typed;
 
 /// A TCPRoute, UDPRoute or TLSRoute, as `K` says.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +24,8 @@ pub struct L4Route<K> {
 }
 
 /// A rule of a route of connections or datagrams.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct L4Rule {
     /// Its name.
     pub name: Option<Box<str>>,
@@ -46,6 +49,16 @@ pub struct Udp;
 /// What a [`TlsRoute`] is told by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tls;
+
+impl<K> Serialize for L4Route<K>
+where
+    Self: Typed,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { metadata, parent_refs, hostnames, rules, kind: _ } = self;
+        document::of_route(Self::KIND, metadata, parent_refs, hostnames, rules).serialize(serializer)
+    }
+}
 
 /// The conversions of one kind; `hostnames` where its spec has them.
 macro_rules! l4_route {

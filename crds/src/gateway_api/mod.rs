@@ -4,6 +4,7 @@
 //! our own ([`Route`], [`L4Route`], [`part`]): the generated ones have a type per place for what is the same everywhere, and
 //! take several times the memory. The nested structs of other kinds are reached through the module of their kind.
 
+mod document;
 mod duration;
 mod grpc_route;
 mod http_route;

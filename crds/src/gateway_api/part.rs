@@ -12,7 +12,8 @@ use serde::Serialize;
 const OUR_PREFIX: &str = "chancery.dev/";
 
 /// The metadata of a route, as far as it is read.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Metadata {
     /// The name.
     pub name: Box<str>,
@@ -60,7 +61,8 @@ impl ParentRef {
 }
 
 /// A reference to a backend, with its share of the requests.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct BackendRef {
     /// API group; absent: the core group.
     pub group: Option<Box<str>>,
@@ -159,7 +161,7 @@ impl FilterMember {
 }
 
 /// A reference to an object of another kind, in the namespace of the route.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExtensionRef {
     /// API group.
     pub group: Box<str>,
@@ -170,7 +172,7 @@ pub struct ExtensionRef {
 }
 
 /// Edits of headers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HeaderModifier {
     /// Put in place of what is there.
     pub set: Box<[Header]>,
@@ -181,7 +183,7 @@ pub struct HeaderModifier {
 }
 
 /// A header.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Header {
     /// Its name.
     pub name: Box<str>,
@@ -190,7 +192,8 @@ pub struct Header {
 }
 
 /// A change of host and path.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct UrlRewrite {
     /// The `Host` to send.
     pub hostname: Option<Box<str>>,
@@ -199,9 +202,11 @@ pub struct UrlRewrite {
 }
 
 /// A change of a path. Well formed if its only member is the one of its type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PathModifier {
     /// Which of the two it is.
+    #[serde(rename = "type")]
     pub kind: PathModifierType,
     /// The whole path.
     pub replace_full_path: Option<Box<str>>,
@@ -210,7 +215,7 @@ pub struct PathModifier {
 }
 
 /// What of a path is changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names are Gateway API's")]
 pub enum PathModifierType {
     ReplaceFullPath,
@@ -218,7 +223,8 @@ pub enum PathModifierType {
 }
 
 /// A redirect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RequestRedirect {
     /// The scheme; absent: the request's.
     pub scheme: Option<Scheme>,
@@ -244,7 +250,8 @@ pub struct RequestMirror {
 }
 
 /// What browsers may do with resources of ours in pages of other origins (the Fetch standard, "CORS protocol").
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Cors {
     /// Whose pages may: `SCHEME://HOST` with an optional port, perhaps with a wildcard, or `*`.
     pub allow_origins: Box<[Box<str>]>,
@@ -261,7 +268,7 @@ pub struct Cors {
 }
 
 /// When a request is sent again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Retry {
     /// Status codes of answers after which it is.
     pub codes: Box<[i64]>,
@@ -272,7 +279,8 @@ pub struct Retry {
 }
 
 /// A scheme to redirect to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Scheme {
     Http,
@@ -291,7 +299,8 @@ pub struct NamedMatch {
 }
 
 /// Time limits of a rule, as durations in Gateway API's form.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Timeouts {
     /// For the whole exchange with the client.
     pub request: Option<Box<str>>,

@@ -1,6 +1,10 @@
 //! The routes of requests, which differ in their matches alone.
 
+use serde::{Serialize, Serializer};
+
+use super::document;
 use super::part::{BackendRef, Filter, Metadata, ParentRef, Retry, Timeouts};
+use crate::object::Typed;
 
 /// An HTTPRoute or a GRPCRoute.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +20,8 @@ pub struct Route<M> {
 }
 
 /// A rule of a route of requests.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Rule<M> {
     /// Its name.
     pub name: Option<Box<str>>,
@@ -31,6 +36,7 @@ pub struct Rule<M> {
     /// When a request is sent again. A GRPCRoute cannot say it.
     pub retry: Option<Box<Retry>>,
     /// Whether the requests of one client are to stay at one backend, which is not supported.
+    #[serde(rename = "sessionPersistence", serialize_with = "document::presence")]
     pub has_session_persistence: bool,
 }
 
@@ -45,6 +51,16 @@ impl<M> Default for Rule<M> {
             retry: None,
             has_session_persistence: false,
         }
+    }
+}
+
+impl<M: Serialize> Serialize for Route<M>
+where
+    Self: Typed,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { metadata, parent_refs, hostnames, rules } = self;
+        document::of_route(Self::KIND, metadata, parent_refs, hostnames, rules).serialize(serializer)
     }
 }
 

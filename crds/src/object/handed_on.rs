@@ -20,7 +20,7 @@ macro_rules! handed_on {
 
         impl Object {
             /// The object as it could be read again, of what was kept of it; `None` for kinds that nobody hands on: Secrets,
-            /// what says where Services run, and what is served itself.
+            /// what says where Services run, GatewayClasses and Gateways.
             pub fn to_document(&self) -> Option<Value> {
                 match self {
                     $(Self::$yes(object) => serde_json::to_value(object).ok(),)+
@@ -34,6 +34,6 @@ macro_rules! handed_on {
 handed_on! {
     yes: Namespace ConfigMap CustomResourceDefinition ReferenceGrant BackendTlsPolicy Backend GatewayParameters
         GlooGatewayParameters HttpListenerOption HttpListenerPolicy ListenerOption ListenerSet RouteOption TrafficPolicy
-        Upstream;
-    no: Secret Service EndpointSlice GatewayClass Gateway GrpcRoute HttpRoute TcpRoute TlsRoute UdpRoute;
+        Upstream HttpRoute GrpcRoute TcpRoute TlsRoute UdpRoute;
+    no: Secret Service EndpointSlice GatewayClass Gateway;
 }
