@@ -21,6 +21,7 @@ pub mod l4;
 pub mod leaks;
 pub mod load;
 pub mod manifests;
+pub mod page;
 pub mod process;
 pub mod provider;
 pub mod random;
