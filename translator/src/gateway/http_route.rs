@@ -299,7 +299,8 @@ impl<V: View> RuleTranslator<'_, V> {
             }
             let defaults = match (destinations.any_ai, self.key.kind) {
                 (true, _) => Defaults::Ai,
-                (false, Kind::GrpcRoute) => Defaults::Calls,
+                (false, Kind::GrpcRoute) => Defaults::Streams,
+                (false, _) if destinations.any_streams => Defaults::Streams,
                 (false, _) => Defaults::Requests,
             };
             let timeouts = limits.timeouts(defaults, self.view.settings().stream_idle_timeout);
