@@ -320,12 +320,11 @@ fn spoken(
         Err(Rejection::new(Reason::UnsupportedProtocol, format!("{object}: {text}")))
     };
     match (route, written) {
-        // Bytes pass as they are, whatever protocol they are of.
-        (BackendProtocol::Tcp, _) => Ok(UpstreamProtocol::Raw),
         (BackendProtocol::Tls, _) if has_tls => {
             refuse("spec.tls cannot be carried out where the client's own TLS passes")
         }
-        (BackendProtocol::Tls, _) => Ok(UpstreamProtocol::Raw),
+        // Bytes pass as they are, whatever protocol they are of.
+        (BackendProtocol::Tcp | BackendProtocol::Tls, _) => Ok(UpstreamProtocol::Raw),
         (BackendProtocol::Udp, _) => refuse("it has no UDP"),
         (BackendProtocol::Http | BackendProtocol::Grpc, Some(P::Tcp)) => {
             refuse("protocol TCP does not serve requests")
