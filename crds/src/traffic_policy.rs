@@ -1,7 +1,9 @@
 //! `gateway.kgateway.dev/v1alpha1` TrafficPolicy: what is done with the requests of Gateways and routes.
 //!
-//! Of its members, `ai` is carried out but for `promptGuard`. The others are kept, so that its status can name them.
+//! Members that are not carried out are kept, so that its status can name them.
 #![allow(unreachable_pub, reason = "the KubeSchema derive makes a hidden copy of the struct")]
+
+mod http;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +17,11 @@ use crate::policy::{
     TargetName, UnusableTarget, with_opaque_members,
 };
 use crate::sensitive::Opaque;
+
+pub use http::{
+    Buffer, CorsPolicy, CsrfPolicy, Disable, HeaderFilter, HeaderModifiers, HeaderValue, LocalRateLimit,
+    RateLimit, Retry, StringMatcher, Timeouts, TokenBucketSpec,
+};
 
 /// API group of TrafficPolicy.
 pub const GROUP: &str = "gateway.kgateway.dev";
@@ -47,6 +54,8 @@ with_opaque_members! {
     )]
     #[serde(rename_all = "camelCase")]
     #[x_kube(
+        validation = Rule::new("!(has(self.retry) && has(self.retry.perTryTimeout) && has(self.timeouts) && has(self.timeouts.request)) || duration(self.timeouts.request) == duration('0s') || duration(self.retry.perTryTimeout) < duration(self.timeouts.request)")
+            .message("retry.perTryTimeout must be less than timeouts.request"),
         validation = Rule::new("!has(self.targetRefs) || self.targetRefs.all(r, (r.group == 'gateway.networking.k8s.io' && (r.kind == 'Gateway' || r.kind == 'HTTPRoute')) || (r.group == 'gateway.networking.x-k8s.io' && r.kind == 'XListenerSet') || (r.group == 'gateway.kgateway.dev' && r.kind == 'Backend'))")
             .message("targetRefs may name Gateways, HTTPRoutes, XListenerSets and Backends"),
         validation = Rule::new("!has(self.targetSelectors) || self.targetSelectors.all(r, (r.group == 'gateway.networking.k8s.io' && (r.kind == 'Gateway' || r.kind == 'HTTPRoute')) || (r.group == 'gateway.networking.x-k8s.io' && r.kind == 'XListenerSet'))")
@@ -64,24 +73,40 @@ with_opaque_members! {
         /// What is done with the requests to AI backends.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub ai: Option<AiPolicy>,
+        /// Time limits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub timeouts: Option<Timeouts>,
+        /// When a request is sent again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub retry: Option<Retry>,
+        /// Edits of headers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub header_modifiers: Option<HeaderModifiers>,
+        /// What browsers may do in pages of other origins.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub cors: Option<CorsPolicy>,
+        /// Which requests that change something are refused because they come from pages of other origins.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub csrf: Option<CsrfPolicy>,
+        /// How large the body of a request may be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub buffer: Option<Buffer>,
+        /// How many requests are let through.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub rate_limit: Option<RateLimit>,
     }
     refused {
         acl "acl",
         api_key_auth "apiKeyAuth",
         auto_host_rewrite "autoHostRewrite",
         basic_auth "basicAuth",
-        buffer "buffer",
-        cors "cors",
-        csrf "csrf",
         ext_auth "extAuth",
         ext_proc "extProc",
         fault_injection "faultInjection",
-        header_modifiers "headerModifiers",
         internal_redirect "internalRedirect",
         jwt "jwt",
         jwt_auth "jwtAuth",
         oauth2 "oauth2",
-        rate_limit "rateLimit",
         rbac "rbac",
         request_mirror "requestMirror",
         transformation "transformation",
@@ -89,9 +114,7 @@ with_opaque_members! {
     }
     ignored {
         compression "compression",
-        retry "retry",
         stat_prefix "statPrefix",
-        timeouts "timeouts",
         tracing "tracing",
     }
 }
@@ -180,10 +203,11 @@ impl Policy for TrafficPolicy {
         let member = |name: &str| format!("spec.{name}");
         let mut refused: Vec<_> = self.spec.refused_members().into_iter().map(member).collect();
         let ignored = self.spec.ignored_members().into_iter().map(member).collect();
+        let http = self.spec.http_content(&mut refused)?;
         let Some(AiPolicy { prompt_enrichment, prompt_guard, defaults, route_type, model_aliases }) =
             &self.spec.ai
         else {
-            return Ok(Content { refused, ignored, ..Content::default() });
+            return Ok(Content { http, refused, ignored, ..Content::default() });
         };
         refused.extend(prompt_guard.as_ref().map(|_| member("ai.promptGuard")));
         let defaults = defaults.iter().enumerate().map(|(index, FieldDefault { field, value, replace })| {
@@ -200,7 +224,7 @@ impl Policy for TrafficPolicy {
             model_aliases: model_aliases.clone(),
             ..AiContent::new("spec.ai", prompt_enrichment.as_ref(), defaults, *route_type)?
         };
-        Ok(Content { ai, refused, ignored, ..Content::default() })
+        Ok(Content { ai, http, refused, ignored, ..Content::default() })
     }
 }
 

@@ -417,6 +417,18 @@ fn the_api_server_accepts_every_shape() {
         ),
         ("TrafficPolicy", json!({"extAuth": {"disable": {}}, "autoHostRewrite": true, "statPrefix": "x"})),
         (
+            "TrafficPolicy",
+            json!({"timeouts": {"request": "1m30s", "streamIdle": "0s"}, "cors": {"disable": {}}, "buffer": {"maxRequestSize": "64Ki"},
+                "retry": {"retryOn": ["5xx"], "statusCodes": [429], "attempts": 0, "perTryTimeout": "1s"},
+                "headerModifiers": {"request": {"set": [{"name": "a", "value": "b"}], "remove": ["c"]}},
+                "csrf": {"percentageEnabled": 50, "additionalOrigins": [{"suffix": ".a.com", "ignoreCase": true}]},
+                "rateLimit": {"local": {"tokenBucket": {"maxTokens": 1, "fillInterval": "50ms"}}, "global": {"descriptors": []}}}),
+        ),
+        (
+            "TrafficPolicy",
+            json!({"rateLimit": {"local": {}}, "buffer": {"maxRequestSize": 1024}, "timeouts": {"request": "0s"}, "retry": {"statusCodes": [500], "perTryTimeout": "1s"}}),
+        ),
+        (
             "RouteOption",
             json!({"targetRefs": [{"group": GATEWAY_API, "kind": "HTTPRoute", "name": "r", "namespace": "default"}],
                 "options": {"ai": {"defaults": [{"field": "a", "value": {"b": [1, null]}}, {"field": "c", "value": false}], "routeType": 1},
@@ -527,6 +539,28 @@ fn the_api_server_refuses_what_makes_no_sense() {
             "no content",
         ),
         ("TrafficPolicy", json!({"extauth": {}}), "unknown field extauth"),
+        ("TrafficPolicy", json!({"retry": {"attempts": 2}}), "retryOn or statusCodes must be set"),
+        ("TrafficPolicy", json!({"retry": {"retryOn": ["never"]}}), "not in the enum"),
+        ("TrafficPolicy", json!({"retry": {"statusCodes": [399]}}), "out of bounds"),
+        (
+            "TrafficPolicy",
+            json!({"retry": {"statusCodes": [500], "perTryTimeout": "2s"}, "timeouts": {"request": "2s"}}),
+            "must be less than timeouts.request",
+        ),
+        ("TrafficPolicy", json!({"buffer": {}}), "exactly one of maxRequestSize and disable"),
+        ("TrafficPolicy", json!({"headerModifiers": {}}), "request or response must be set"),
+        (
+            "TrafficPolicy",
+            json!({"csrf": {"percentageEnabled": 1, "percentageShadowed": 1}}),
+            "at most one of",
+        ),
+        ("TrafficPolicy", json!({"csrf": {"percentageEnabled": 101}}), "out of bounds"),
+        ("TrafficPolicy", json!({"csrf": {"additionalOrigins": [{}]}}), "exactly one of exact"),
+        (
+            "TrafficPolicy",
+            json!({"rateLimit": {"local": {"tokenBucket": {"maxTokens": 0, "fillInterval": "1s"}}}}),
+            "out of bounds",
+        ),
         (
             "HTTPListenerPolicy",
             json!({"targetRefs": [{"group": GATEWAY_API, "kind": "HTTPRoute", "name": "r"}]}),

@@ -67,6 +67,21 @@ async fn timeouts_and_retries() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rate_limit() -> Result<()> {
+    let example = Example::start("rate-limit", &["shop"]).await?;
+    for (path, requests, fewest, most) in [("/search", 6, 2, 2), ("/", 30, 10, 15), ("/health", 30, 30, 30)] {
+        let mut passed = 0;
+        for _ in 0..requests {
+            let status = ask(&example, Method::GET, path, &[]).await?.status;
+            assert!(status == 200 || status == 429, "{path}: {status}");
+            passed += usize::from(status == 200);
+        }
+        assert!((fewest..=most).contains(&passed), "{path}: {passed} passed");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rewrite_and_redirect() -> Result<()> {
     let example = Example::start("rewrite-and-redirect", &["shop"]).await?;
     let echo = ask(&example, Method::GET, "/api/v1/items?q=1", &[]).await?.echo()?;
@@ -95,15 +110,5 @@ async fn traffic_split() -> Result<()> {
         canaries += u32::from(is_canary);
     }
     assert!((9..=60).contains(&canaries), "{canaries} of 300 are a tenth");
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn listener_set() -> Result<()> {
-    let example = Example::start("listener-set", &["shop"]).await?;
-    for (host, status) in [("shop.example.com", 200), ("www.example.com", 404), ("other.example.com", 404)] {
-        let answer = send(example.fixture.address(), request(Method::GET, host, "/", &[], Bytes::new())?);
-        assert_eq!(answer.await?.status, status, "{host}");
-    }
     Ok(())
 }

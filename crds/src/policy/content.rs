@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::http::HttpContent;
 use super::{PromptEnrichment, PromptMessage, RouteType};
 use crate::Kind;
 use crate::access_log::AccessLogs;
@@ -58,6 +59,8 @@ pub enum TargetName {
 pub struct Content {
     /// What is done with the requests to AI backends.
     pub ai: AiContent,
+    /// What is done with the requests to any backend.
+    pub http: HttpContent,
     /// Where requests are logged.
     pub access_logs: AccessLogs,
     /// Fields that are not carried out, and without which requests must not be served.

@@ -8,6 +8,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 mod content;
+pub mod http;
 
 pub(crate) use content::json_of;
 pub use content::{AiContent, BodyDefault, Content, Policy, Target, TargetName, UnusableTarget};

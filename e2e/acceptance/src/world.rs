@@ -34,8 +34,7 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        // The channel that has every kind that is read.
-        Self { install: true, values: Vec::new(), gateway_api: Some(GatewayApi::Experimental) }
+        Self { install: true, values: Vec::new(), gateway_api: Some(GatewayApi::Standard) }
     }
 }
 

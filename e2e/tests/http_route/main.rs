@@ -2,6 +2,7 @@
 
 mod cors;
 mod mirror;
+mod policies;
 mod precedence;
 mod retry;
 mod scene;

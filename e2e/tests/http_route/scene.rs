@@ -19,7 +19,12 @@ pub(crate) struct Scene {
 impl Scene {
     /// Serves `rules` of a route, whose backends of these names answer with what they received.
     pub(crate) async fn start(backends: &[&str], rules: &str) -> Result<Self> {
-        let mut objects = gateway("gw", "PORT") + &route("route", "", rules);
+        Self::start_beside(backends, rules, "").await
+    }
+
+    /// The same with more objects, of which each begins with a separator.
+    pub(crate) async fn start_beside(backends: &[&str], rules: &str, more: &str) -> Result<Self> {
+        let mut objects = gateway("gw", "PORT") + &route("route", "", rules) + more;
         let mut running = Vec::new();
         for name in backends {
             let backend = EchoBackend::start(name).await?;

@@ -6,4 +6,3 @@ mod examples;
 mod listeners;
 mod rotation;
 mod world;
-mod x_backend;

@@ -18,6 +18,22 @@ impl HeaderModifier {
     pub fn is_empty(&self) -> bool {
         self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
     }
+
+    /// What these edits and then `later` ones come to.
+    #[must_use]
+    pub fn followed_by(&self, later: &Self) -> Self {
+        let is_replaced = |name: &str| {
+            later.remove.iter().chain(later.set.iter().map(|(set, _)| set)).any(|other| other == name)
+        };
+        let joined = |own: &[(String, String)], others: &[(String, String)]| {
+            let kept = own.iter().filter(|(name, _)| !is_replaced(name));
+            kept.chain(others).cloned().collect()
+        };
+        let mut remove: Vec<_> = self.remove.iter().chain(&later.remove).cloned().collect();
+        remove.sort();
+        remove.dedup();
+        Self { set: joined(&self.set, &later.set), add: joined(&self.add, &later.add), remove }
+    }
 }
 
 /// Changes of the request's target before it goes upstream.

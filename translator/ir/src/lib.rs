@@ -21,6 +21,7 @@ mod infra;
 mod matcher;
 mod name;
 mod route;
+mod route_policy;
 mod secret;
 mod tracing;
 
@@ -39,20 +40,20 @@ pub use hostname::Hostname;
 pub use infra::{
     COMPONENT_LABEL, CONFIG_HASH_ANNOTATION, CONTROLLER_LABEL, DRAIN_PORT, GATEWAY_NAME_LABEL,
     INSTANCE_LABEL, InfraPort, MANAGED_BY_LABEL, METRICS_PORT, PROXY_NAME_LABEL, PortProtocol, ProxyInfra,
-    READINESS_PORT, RESERVED_LABELS, RESERVED_PORTS, X_BACKEND_LABEL, is_reserved_annotation,
-    is_reserved_label,
+    READINESS_PORT, RESERVED_LABELS, RESERVED_PORTS, is_reserved_annotation, is_reserved_label,
 };
 pub use matcher::{
     GrpcMethodPrecedence, HeaderMatch, MAX_REGEX_PROGRAM_SIZE, PathMatch, Precedence, QueryParamMatch,
     RouteMatch, StringMatch,
 };
 pub use name::{
-    ClusterName, FilterName, GatewayName, ListenerName, RouteConfigName, RouteName, SecretName,
+    BucketName, ClusterName, FilterName, GatewayName, ListenerName, RouteConfigName, RouteName, SecretName,
     VirtualHostName,
 };
 pub use route::{
     Clusters, Destination, DirectResponse, Forward, L4FilterIr, L4Share, Mirror, Retry, RouteAction, RouteIr,
     Target, Timeouts,
 };
+pub use route_policy::{Csrf, FilterPart, RoutePolicy, TextMatch, TextPattern, TokenBucket};
 pub use secret::{Certificate, Redacted, SecretIr, SecretValue};
 pub use tracing::{SpanExport, TracingIr};

@@ -71,6 +71,10 @@ name!(
     FilterName
 );
 name!(
+    /// A bucket of the local rate limit: one per policy and object that it applies to.
+    BucketName
+);
+name!(
     /// An Envoy secret, delivered by SDS.
     SecretName
 );
@@ -97,11 +101,6 @@ impl ClusterName {
         Self(format!("backend/{namespace}/{name}"))
     }
 
-    /// The cluster of an XBackend.
-    pub fn x_backend(namespace: &str, name: &str) -> Self {
-        Self(format!("xbackend/{namespace}/{name}"))
-    }
-
     /// The cluster of one member of the pool that this cluster's backend is.
     #[must_use]
     pub fn member(&self, group: usize, index: usize) -> Self {
@@ -118,6 +117,14 @@ impl ClusterName {
     /// The cluster of a Gloo Upstream.
     pub fn upstream(namespace: &str, name: &str) -> Self {
         Self(format!("upstream/{namespace}/{name}"))
+    }
+}
+
+impl BucketName {
+    /// The bucket of a policy for an object, or a part of it, that it applies to. In neither description is ` for `: names
+    /// of objects hold no blanks.
+    pub fn new(policy: &str, applies_to: &str) -> Self {
+        Self(format!("{policy} for {applies_to}"))
     }
 }
 
@@ -229,16 +236,6 @@ impl SecretName {
     /// of all Gateways that have one are the same.
     pub fn client_certificate() -> Self {
         Self("certificate/client".to_owned())
-    }
-
-    /// The certificate that an XBackend is shown.
-    pub fn x_backend_certificate(namespace: &str, name: &str) -> Self {
-        Self(format!("certificate/xbackend/{namespace}/{name}"))
-    }
-
-    /// The certificate authorities that an XBackend names.
-    pub fn x_backend_trust(namespace: &str, name: &str) -> Self {
-        Self(format!("trust/xbackend/{namespace}/{name}"))
     }
 
     /// The certificate authorities that a BackendTLSPolicy names.

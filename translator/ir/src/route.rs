@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ClusterName, Cors, FilterName, HeaderModifier, Hostname, Redirect, Rewrite, RouteMatch, RouteName,
+    RoutePolicy,
 };
 
 /// One match of one rule. Routes stand in their virtual host in the order in which they are tried.
@@ -21,6 +22,8 @@ pub struct RouteIr {
     pub response_headers: HeaderModifier,
     /// What browsers may do in pages of other origins; `None`: what the backend tells them.
     pub cors: Option<Cors>,
+    /// What filters do with them.
+    pub policy: RoutePolicy,
     /// What is done with them.
     pub action: RouteAction,
 }
@@ -64,12 +67,16 @@ pub struct Forward {
 /// where an answer says so.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Retry {
+    /// Further conditions of the proxy's under which it is (`x-envoy-retry-on`, `x-envoy-retry-grpc-on`).
+    pub on: Vec<String>,
     /// The status codes of answers after which it is.
     pub codes: Vec<u16>,
     /// How often at most, beside the first time; above zero.
     pub attempts: u32,
     /// The base of the waits, above zero; `None` is the proxy's own.
     pub backoff: Option<Duration>,
+    /// The longest wait, at least the base; `None` is ten times the base.
+    pub max_backoff: Option<Duration>,
 }
 
 /// Copies of requests for another cluster, whose answers nobody sees.

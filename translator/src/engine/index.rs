@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crds::{Kind, NamespacedName, ObjectKey};
-use ir::{Hostname, RouteTableId};
+use ir::{FilterPart, Hostname, RouteTableId};
 
 use crate::gateway::facts::{BackendKey, GatewayKey, PolicyEffect, PolicyFact, RouteKey, Row};
 
@@ -23,10 +23,12 @@ pub(crate) struct Index {
     pub parameters: Counts<ObjectKey>,
     /// How many routes name a backend.
     pub named: Counts<BackendKey>,
-    /// How many routes of a Gateway name a Service or an XBackend, whether it can be used or not.
-    pub naming: GroupedCounts<ObjectKey, GatewayKey>,
+    /// How many routes of a Gateway name a Service, whether it can be used or not.
+    pub naming: GroupedCounts<NamespacedName, GatewayKey>,
     /// How many routes of a Gateway need a backend.
     pub users: GroupedCounts<BackendKey, GatewayKey>,
+    /// How many routes of a Gateway name a part of a filter that the Gateway has one of.
+    pub parts: GroupedCounts<GatewayKey, FilterPart>,
     /// How many routes count as attached to a listener.
     pub attached: GroupedCounts<GatewayKey, Arc<str>>,
     /// How many routes tell what about a policy.
@@ -177,14 +179,26 @@ impl Index {
 
     /// Whether nothing is known.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { classes, gateways, parameters, named, naming, users, attached, policy_facts, tables, l4 } =
-            self;
+        let Self {
+            classes,
+            gateways,
+            parameters,
+            named,
+            naming,
+            users,
+            parts,
+            attached,
+            policy_facts,
+            tables,
+            l4,
+        } = self;
         classes.is_empty()
             && gateways.is_empty()
             && parameters.is_empty()
             && named.is_empty()
             && naming.is_empty()
             && users.is_empty()
+            && parts.is_empty()
             && attached.is_empty()
             && policy_facts.is_empty()
             && tables.is_empty()

@@ -31,6 +31,7 @@ pub(super) struct Touched {
 struct TouchedGateway {
     proxy: bool,
     secrets: bool,
+    filters: bool,
     ports: BTreeSet<u16>,
     tables: BTreeSet<Arc<RouteTableId>>,
     backends: BTreeSet<BackendKey>,
@@ -43,6 +44,11 @@ impl Touched {
 
     pub(super) fn secrets(&mut self, gateway: &GatewayKey) {
         self.gateway(gateway).secrets = true;
+    }
+
+    /// Notes that routes name other parts of the filters that the Gateway has one of.
+    pub(super) fn filters(&mut self, gateway: &GatewayKey) {
+        self.gateway(gateway).filters = true;
     }
 
     pub(super) fn port(&mut self, gateway: &GatewayKey, port: u16) {
@@ -158,7 +164,7 @@ impl Outputs {
                 }
                 Some(proxy) if !was_served => Some(GatewayChange::Served {
                     proxy: Some(proxy.clone()),
-                    resources: output.complete(&gateway, graph, tables, settings),
+                    resources: output.complete(&gateway, graph, index, tables, settings),
                     is_complete: true,
                 }),
                 Some(proxy) => {
@@ -177,11 +183,12 @@ impl Outputs {
         &self,
         gateway: &GatewayKey,
         graph: &Graph,
+        index: &Index,
         tables: &mut BTreeMap<TableKey, Table<OrderKey>>,
         settings: &Settings,
     ) -> Option<BTreeMap<ResourceKey, Arc<EncodedResource>>> {
         let output = self.gateways.get(gateway).filter(|output| output.is_served)?;
-        let complete = output.complete(gateway, graph, tables, settings);
+        let complete = output.complete(gateway, graph, index, tables, settings);
         Some(complete.into_iter().filter_map(|(key, resource)| Some((key, resource?))).collect())
     }
 
@@ -231,6 +238,11 @@ impl Output {
             }
             for secret in secrets {
                 self.note(key(secret), Some(secret.clone()), &mut changes);
+            }
+        }
+        if touched.filters {
+            for resource in filters(index, gateway) {
+                self.note(key(&resource), Some(resource), &mut changes);
             }
         }
         for backend in &touched.backends {
@@ -293,6 +305,7 @@ impl Output {
         &self,
         gateway: &GatewayKey,
         graph: &Graph,
+        index: &Index,
         tables: &mut BTreeMap<TableKey, Table<OrderKey>>,
         settings: &Settings,
     ) -> Resources {
@@ -301,6 +314,7 @@ impl Output {
             all.push(Arc::new(xds::encode_readiness_listener()));
         }
         all.extend(xds::encode_engine(settings).map(Arc::new));
+        all.extend(filters(index, gateway));
         all.extend(self.ports.keys().flat_map(|port| of_port(graph, gateway, *port)).cloned());
         let first = (gateway.clone(), Arc::new(RouteTableId { port: 0, https: None }));
         let of_gateway = tables.range_mut(first..).take_while(|((owner, _), _)| owner == gateway);
@@ -325,6 +339,12 @@ fn key(resource: &Arc<EncodedResource>) -> ResourceKey {
 fn gateway_secrets<'a>(graph: &'a Graph, gateway: &GatewayKey) -> &'a [Arc<EncodedResource>] {
     let secrets = graph.value(&Key::Secrets(gateway.clone())).and_then(GatewaySecrets::of);
     secrets.map(|secrets| secrets.secrets.as_slice()).unwrap_or_default()
+}
+
+/// The filters that all listeners of a Gateway share, with what its routes name of them.
+fn filters(index: &Index, gateway: &GatewayKey) -> impl Iterator<Item = Arc<EncodedResource>> {
+    let parts = index.parts.get(gateway).into_iter().flat_map(|parts| parts.keys());
+    xds::encode_filters(parts).into_iter().map(Arc::new)
 }
 
 fn of_port<'a>(graph: &'a Graph, gateway: &GatewayKey, port: u16) -> &'a [Arc<EncodedResource>] {

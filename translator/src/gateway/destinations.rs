@@ -1,6 +1,7 @@
 //! Backend references of a rule → destinations of the IR.
 
 use crds::gateway_api::{self as api, Rule, part};
+use crds::policy::AiContent;
 use crds::{Kind, ObjectKey};
 use ir::{Destination, DirectResponse, RouteMatch, Target};
 
@@ -8,8 +9,8 @@ use super::backend::{self, BackendRef};
 use super::filter::{self, Filters};
 use super::policy::{self, Applied, Level, RoutePolicies, Variant, Wanted};
 use crate::gateway::facts::{
-    BackendFace, BackendKey, BackendProtocol, CALL_BROKEN, PolicyEffect, PolicyFact, RULE_BROKEN, RouteKey,
-    TranslatedRoute,
+    BackendFace, BackendKey, BackendProtocol, CALL_BROKEN, HttpPolicy, PolicyEffect, PolicyFace, PolicyFact,
+    RULE_BROKEN, RouteKey, TranslatedRoute,
 };
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
@@ -22,6 +23,8 @@ const MAX_WEIGHT: u32 = 1_000_000;
 pub(super) struct RuleTranslator<'a, V> {
     pub(super) view: &'a V,
     pub(super) key: &'a RouteKey,
+    /// The place of the rule among those of the route.
+    pub(super) index: usize,
     pub(super) field: String,
     /// The policies of the route.
     pub(super) policies: &'a RoutePolicies,
@@ -57,7 +60,6 @@ impl<V: View> RuleTranslator<'_, V> {
                 let ai_policy = self.ai_policy(&chain, &face, out);
                 let ai_policy = ai_policy.map_err(|error| out.broken.push(error.within(&field))).ok()?;
                 destinations.any_ai |= face.is_ai;
-                destinations.any_streams |= face.streams;
                 if weight > 0 {
                     destinations.backends.push(face.key);
                     destinations.backends.extend(mirrors.backends);
@@ -123,6 +125,15 @@ impl<V: View> RuleTranslator<'_, V> {
         let own = self.of_filters(filters, Level::BackendRef, out)?;
         let own = self.told(own, out);
         self.unless_blocked(&own, field, out)?;
+        if let Some(Applied { face, .. }) =
+            own.iter().find(|applied| applied.face.http != HttpPolicy::default())
+        {
+            let text = format!(
+                "{}: members other than ai are supported at the rule, not at a backend reference",
+                face.key.to_ref()
+            );
+            return Err(Rejection::unusable(Reason::UnsupportedValue, face.key.to_ref(), text).within(field));
+        }
         Ok(policy::sorted(own.into_iter().chain(chain.iter().cloned()).collect()))
     }
 
@@ -153,7 +164,12 @@ impl<V: View> RuleTranslator<'_, V> {
         }
         if !backend.is_ai {
             // A Gateway's policy is not meant for each of its backends.
-            for applied in chain.iter().filter(|applied| applied.level < Level::Listener) {
+            let has_ai = |face: &PolicyFace| {
+                face.content.as_ref().is_ok_and(|content| content.ai != AiContent::default())
+            };
+            let meant =
+                chain.iter().filter(|applied| applied.level < Level::Listener && has_ai(&applied.face));
+            for applied in meant {
                 let effect = PolicyEffect::NoAiBackend(describe(&backend.key).into());
                 self.tell(&applied.face.key, effect, out);
             }
@@ -172,7 +188,7 @@ impl<V: View> RuleTranslator<'_, V> {
     }
 
     /// Notes something about a policy at the Gateways at hand, as far as they are ours.
-    fn tell(&self, policy: &ObjectKey, what: PolicyEffect, out: &mut TranslatedRoute) {
+    pub(super) fn tell(&self, policy: &ObjectKey, what: PolicyEffect, out: &mut TranslatedRoute) {
         let gateways = self.variant.gateways.iter().filter(|gateway| self.view.is_ours(gateway));
         let facts = gateways.map(|gateway| PolicyFact {
             policy: policy.clone(),
@@ -234,7 +250,6 @@ pub(super) fn broken_answer(route: &RouteKey) -> DirectResponse {
 fn describe(backend: &BackendKey) -> String {
     match backend {
         BackendKey::Service(name, ..) => format!("Service {name}"),
-        BackendKey::XBackend(name, _) => format!("XBackend {name}"),
         BackendKey::Object(object) => object.to_ref().to_string(),
         BackendKey::Collector(collector) => format!("collector {}", collector.host),
     }
@@ -246,8 +261,6 @@ pub(super) struct Destinations {
     pub list: Vec<(Destination, Filters)>,
     pub backends: Vec<BackendKey>,
     pub any_ai: bool,
-    /// Whether answers of one of them may be streams without end.
-    pub any_streams: bool,
 }
 
 /// Whether requests are answered with an error there.

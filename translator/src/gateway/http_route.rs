@@ -2,18 +2,20 @@
 
 use crds::gateway_api::{Route, Rule};
 use crds::{Kind, RouteParts};
-use ir::{Forward, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
+use ir::{Forward, HostRewrite, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
 
 use super::destinations::{Destinations, RuleTranslator, broken_answer, is_error, weight, with_rewrite};
 use super::filter::{self, Filters};
 use super::http_match::{BadMatch, Checks, Guard, RequestMatch};
 use super::mirror::Mirrors;
 use super::model_list::ModelLists;
-use super::policy::{Applied, Level, RoutePolicies, Variant};
+use super::policy::{self, Applied, Level, MergedHttp, RoutePolicies, Variant, own_fields};
 use super::retry;
 use super::route;
 use super::time_limits::{self, Defaults, Limits};
-use crate::gateway::facts::{ByPlace, OrderedRoute, Place, RouteContent, RouteKey, TranslatedRoute, Varying};
+use crate::gateway::facts::{
+    ByPlace, OrderedRoute, Place, PolicyEffect, RouteContent, RouteKey, TranslatedRoute, Varying,
+};
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
 use crate::xds;
@@ -59,7 +61,7 @@ fn translate_as<M: RequestMatch>(
         let mut is_broken = true;
         let of_variant = |variant: &Variant| {
             let field = format!("spec.rules[{index}]");
-            let translator = RuleTranslator { view, key, field, policies: &policies, variant };
+            let translator = RuleTranslator { view, key, index, field, policies: &policies, variant };
             let actions = translator.translate(rule, &mut translated).into_iter();
             let routes = actions.map(|(rule_match, read, action)| {
                 let action = what(action);
@@ -70,6 +72,7 @@ fn translate_as<M: RequestMatch>(
                     request_headers: action.request_headers,
                     response_headers: action.response_headers,
                     cors: action.cors,
+                    policy: action.policy,
                     action: action.action,
                 };
                 if key.kind == Kind::HttpRoute {
@@ -90,6 +93,7 @@ fn translate_as<M: RequestMatch>(
             request_headers: ir::HeaderModifier::default(),
             response_headers: ir::HeaderModifier::default(),
             cors: None,
+            policy: list.policy,
             action: RouteAction::ListModels(list.models),
         };
         translated.routes.push(ordered(route, (rules.len(), index), list.precedence));
@@ -134,6 +138,7 @@ struct Action {
     request_headers: ir::HeaderModifier,
     response_headers: ir::HeaderModifier,
     cors: Option<ir::Cors>,
+    policy: ir::RoutePolicy,
     action: RouteAction,
     /// Whether it stands in for one that cannot be carried out.
     is_broken: bool,
@@ -145,6 +150,7 @@ impl Action {
             request_headers: ir::HeaderModifier::default(),
             response_headers: ir::HeaderModifier::default(),
             cors: None,
+            policy: ir::RoutePolicy::default(),
             action: RouteAction::Respond(broken_answer(route)),
             is_broken: true,
         }
@@ -162,6 +168,8 @@ struct Prepared {
     limits: Limits,
     retry: Option<ir::Retry>,
     mirrors: Mirrors,
+    /// What its policies come to.
+    http: MergedHttp,
 }
 
 /// A match of a rule as far as it can be carried out.
@@ -185,6 +193,11 @@ impl<V: View> RuleTranslator<'_, V> {
         let matches = self.matches(rule, out);
         let (chain, prepared) = self.prepare(rule, out);
         let destinations = self.destinations(rule, &chain, out);
+        if let Ok(Prepared { http: MergedHttp { retry_by: Some(policy), .. }, .. }) = &prepared
+            && destinations.any_ai
+        {
+            self.tell(policy, PolicyEffect::NotForAi(own_fields::RETRY), out);
+        }
         let mut actions = Vec::new();
         for (index, read) in matches {
             let action = match &prepared {
@@ -246,9 +259,35 @@ impl<V: View> RuleTranslator<'_, V> {
         let prepared = prepared.and_then(|prepared| {
             self.unless_blocked(&chain, &self.field, out)?;
             self.policies.translation.as_ref().map_err(Rejection::clone)?;
-            Ok(prepared)
+            let http = self.merge_policies(rule, &prepared.filters, &chain, out);
+            Ok(Prepared { http, ..prepared })
         });
         (chain, prepared)
+    }
+
+    /// What the policies of the rule come to, which are told so.
+    fn merge_policies<M>(
+        &self,
+        rule: &Rule<M>,
+        filters: &Filters,
+        chain: &[Applied],
+        out: &mut TranslatedRoute,
+    ) -> MergedHttp {
+        let own = [
+            (
+                own_fields::REQUEST_TIMEOUT,
+                rule.timeouts.as_ref().is_some_and(|timeouts| timeouts.request.is_some()),
+            ),
+            (own_fields::RETRY, rule.retry.is_some()),
+            (own_fields::CORS, filters.cors.is_some()),
+        ];
+        let own: Vec<_> = own.into_iter().filter(|(_, is_said)| *is_said).map(|(field, _)| field).collect();
+        let mut http = policy::merged(chain, &own, self.key, self.index, self.variant.place.as_ref());
+        for (policy, effect) in std::mem::take(&mut http.effects) {
+            self.tell(&policy, effect, out);
+        }
+        out.parts.append(&mut http.parts);
+        http
     }
 
     /// What the rule says by itself.
@@ -268,7 +307,7 @@ impl<V: View> RuleTranslator<'_, V> {
         }
         let limits = time_limits::read(rule.timeouts.as_deref(), &format!("{field}.timeouts"))?;
         let retry = retry::read(rule.retry.as_deref(), &format!("{field}.retry"))?;
-        Ok(Prepared { filters, limits, retry, mirrors: Mirrors::default() })
+        Ok(Prepared { filters, limits, retry, mirrors: Mirrors::default(), http: MergedHttp::default() })
     }
 
     fn action(
@@ -277,7 +316,7 @@ impl<V: View> RuleTranslator<'_, V> {
         destinations: &Destinations,
         matched: &RouteMatch,
     ) -> Result<Action, Rejection> {
-        let Prepared { filters, limits, retry, mirrors } = prepared;
+        let Prepared { filters, limits, retry, mirrors, http } = prepared;
         let at_rule = |rejection: Rejection| rejection.within(&self.field);
         let action = if let Some(redirect) = filters.redirect(&matched.path) {
             RouteAction::Redirect(redirect.map_err(at_rule)?)
@@ -299,23 +338,28 @@ impl<V: View> RuleTranslator<'_, V> {
             }
             let defaults = match (destinations.any_ai, self.key.kind) {
                 (true, _) => Defaults::Ai,
-                (false, Kind::GrpcRoute) => Defaults::Streams,
-                (false, _) if destinations.any_streams => Defaults::Streams,
+                (false, Kind::GrpcRoute) => Defaults::Calls,
                 (false, _) => Defaults::Requests,
             };
+            let retry_by_policy = http.retry.as_ref().filter(|_| !destinations.any_ai);
+            let per_try_timeout = retry_by_policy.and_then(|retry| retry.per_try_timeout);
+            let limits = limits.or(http.request_timeout, per_try_timeout, http.idle_timeout);
             let timeouts = limits.timeouts(defaults, self.view.settings().stream_idle_timeout);
+            let mut rewrite = filters.rewrite(&matched.path).map_err(at_rule)?;
+            rewrite.host = rewrite.host.or_else(|| http.host.clone().map(HostRewrite::Literal));
             RouteAction::Forward(Forward {
                 destinations: list,
-                rewrite: filters.rewrite(&matched.path).map_err(at_rule)?,
+                rewrite,
                 timeouts,
-                retry: retry.clone(),
+                retry: retry.clone().or_else(|| retry_by_policy.and_then(retry::of_policy)),
                 mirrors: mirrors.list.clone(),
             })
         };
         Ok(Action {
-            request_headers: filters.request_headers.clone(),
-            response_headers: filters.response_headers.clone(),
-            cors: filters.cors.clone(),
+            request_headers: http.request_headers.followed_by(&filters.request_headers),
+            response_headers: http.response_headers.followed_by(&filters.response_headers),
+            cors: filters.cors.clone().or_else(|| http.cors.clone()),
+            policy: http.policy.clone(),
             action,
             is_broken: false,
         })

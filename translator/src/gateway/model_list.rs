@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ai_config::MODEL_HEADER;
-use ir::{PathMatch, Precedence, RouteAction, RouteIr, RouteMatch, StringMatch};
+use ir::{PathMatch, Precedence, RouteAction, RouteIr, RouteMatch, RoutePolicy, StringMatch};
 
 /// Ends of paths behind the place where a client's base URL ends: what clients ask models.
 const OPERATIONS: [&str; 6] =
@@ -28,6 +28,8 @@ pub(super) struct ModelList {
     /// or for a longer prefix comes first.
     pub precedence: Precedence,
     pub models: Vec<String>,
+    /// What filters do with the requests for it: what they do with those of the first rule that has something.
+    pub policy: RoutePolicy,
 }
 
 /// The lists of an HTTPRoute, by the path at which the base URLs of clients end.
@@ -40,6 +42,7 @@ struct Found {
     models: BTreeSet<String>,
     /// The prefixes that they match.
     prefixes: BTreeSet<String>,
+    policy: RoutePolicy,
 }
 
 impl ModelLists {
@@ -53,6 +56,9 @@ impl ModelLists {
         let Some(base) = base(&route.matches.path) else { return };
         let found = self.0.entry(base).or_default();
         found.models.insert(model.clone());
+        if found.policy == RoutePolicy::default() {
+            found.policy.clone_from(&route.policy);
+        }
         if let PathMatch::Prefix(prefix) = &route.matches.path {
             found.prefixes.insert(prefix.clone());
         }
@@ -85,6 +91,7 @@ impl Found {
             matches: get(PathMatch::Exact(path)),
             precedence: get(PathMatch::Prefix(prefix)).precedence(),
             models: self.models.iter().cloned().collect(),
+            policy: self.policy.clone(),
         })
     }
 }

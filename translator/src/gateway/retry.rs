@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crds::gateway_api::part::Retry as RetrySpec;
+use crds::policy::http::RetryContent;
 use ir::Retry;
 
 use super::time_limits;
@@ -13,6 +14,9 @@ const DEFAULT_ATTEMPTS: u32 = 1;
 
 /// The least wait that Envoy can be told.
 const LEAST_BACKOFF: Duration = Duration::from_millis(1);
+
+/// Envoy's own base of the waits (`RetryPolicy.RetryBackOff`).
+const DEFAULT_BACKOFF: Duration = Duration::from_millis(25);
 
 /// Reads the retries of a rule; `None` where there are none.
 pub(crate) fn read(spec: Option<&RetrySpec>, field: &str) -> Result<Option<Retry>, Rejection> {
@@ -36,7 +40,23 @@ pub(crate) fn read(spec: Option<&RetrySpec>, field: &str) -> Result<Option<Retry
     codes.dedup();
     let backoff = time_limits::duration(spec.backoff.as_deref(), field, "backoff")?;
     let backoff = backoff.map(|backoff| backoff.max(LEAST_BACKOFF));
-    Ok((attempts > 0).then_some(Retry { codes, attempts, backoff }))
+    Ok((attempts > 0).then_some(Retry { on: Vec::new(), codes, attempts, backoff, max_backoff: None }))
+}
+
+/// The retries that a policy asks for; `None` where it asks for none.
+pub(crate) fn of_policy(content: &RetryContent) -> Option<Retry> {
+    let RetryContent { on, codes, attempts, per_try_timeout: _, backoff, max_backoff } = content;
+    let mut on: Vec<_> = on.iter().map(|condition| condition.name().to_owned()).collect();
+    let mut codes = codes.clone();
+    on.sort();
+    on.dedup();
+    codes.sort_unstable();
+    codes.dedup();
+    // A longest wait alone limits the waits that begin with Envoy's own base.
+    let base =
+        backoff.or(max_backoff.map(|max| max.min(DEFAULT_BACKOFF))).map(|base| base.max(LEAST_BACKOFF));
+    let max_backoff = max_backoff.map(|max| max.max(base.unwrap_or_default()));
+    (*attempts > 0).then_some(Retry { on, codes, attempts: *attempts, backoff: base, max_backoff })
 }
 
 #[cfg(test)]
@@ -52,7 +72,7 @@ mod tests {
         let read = |spec: &RetrySpec| super::read(Some(spec), "f").map_err(|rejection| rejection.message());
         assert_eq!(
             read(&spec(&[], None, None)),
-            Ok(Some(Retry { codes: vec![], attempts: 1, backoff: None }))
+            Ok(Some(Retry { on: vec![], codes: vec![], attempts: 1, backoff: None, max_backoff: None }))
         );
         assert_eq!(read(&spec(&[500], Some(0), None)), Ok(None));
         let many = read(&spec(&[503, 500, 503], Some(100), Some("0s"))).unwrap().unwrap();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crds::gateway_api::{self, part::Timeouts as TimeoutsSpec};
+use crds::policy::http::Limit;
 use ir::Timeouts;
 
 use crate::status::{Reason, Rejection};
@@ -24,9 +25,8 @@ pub(crate) enum Defaults {
     Requests,
     /// Those of requests to AI providers.
     Ai,
-    /// Those of requests whose answers may be streams without end: calls of gRPC, for which clients set deadlines themselves
-    /// and servers keep them, and requests of the Model Context Protocol.
-    Streams,
+    /// Those of calls of gRPC, which may be streams: clients set deadlines themselves, and servers keep them.
+    Calls,
 }
 
 /// The time limits that a rule writes. The outer `None` is "not said", the inner one "no limit".
@@ -34,9 +34,25 @@ pub(crate) enum Defaults {
 pub(crate) struct Limits {
     request: Option<Option<Duration>>,
     backend_request: Option<Option<Duration>>,
+    /// Without any byte in either direction. Rules cannot say it, policies can.
+    idle: Option<Option<Duration>>,
 }
 
 impl Limits {
+    /// The same with what policies say where the rule says nothing.
+    #[must_use]
+    pub(crate) fn or(&self, request: Option<Limit>, attempt: Option<Duration>, idle: Option<Limit>) -> Self {
+        let duration = |limit: Limit| match limit {
+            Limit::Unlimited => None,
+            Limit::After(duration) => Some(duration),
+        };
+        Self {
+            request: self.request.or(request.map(duration)),
+            backend_request: self.backend_request.or(attempt.map(Some)),
+            idle: self.idle.or(idle.map(duration)),
+        }
+    }
+
     /// What Envoy is told; `default_idle` is the listener's.
     pub(crate) fn timeouts(&self, defaults: Defaults, default_idle: Duration) -> Timeouts {
         let backend_request = self.backend_request.flatten();
@@ -45,6 +61,7 @@ impl Limits {
         let request = self.request.unwrap_or(default);
         let is_written = self.request.is_some() || self.backend_request.is_some();
         let idle = match [request, backend_request].into_iter().flatten().min() {
+            _ if self.idle.is_some() => self.idle.flatten(),
             // A limit that the user wrote is the one that counts, and no limit is none.
             limit if is_written => limit.map(|limit| default_idle.max(limit.saturating_add(IDLE_MARGIN))),
             _ if defaults == Defaults::Ai => Some(AI_IDLE_TIMEOUT),
@@ -64,6 +81,7 @@ pub(crate) fn read(spec: Option<&TimeoutsSpec>, field: &str) -> Result<Limits, R
     let limits = Limits {
         request: limit(spec.request.as_deref(), "request")?,
         backend_request: limit(spec.backend_request.as_deref(), "backendRequest")?,
+        idle: None,
     };
     if let (Some(Some(request)), Some(Some(backend_request))) = (limits.request, limits.backend_request)
         && backend_request > request
@@ -101,9 +119,9 @@ mod tests {
             which in 0usize..3,
             default_idle in (1u64..1000).prop_map(Duration::from_secs),
         ) {
-            let defaults = [Defaults::Requests, Defaults::Ai, Defaults::Streams][which];
+            let defaults = [Defaults::Requests, Defaults::Ai, Defaults::Calls][which];
             let is_ai = defaults == Defaults::Ai;
-            let timeouts = Limits { request, backend_request }.timeouts(defaults, default_idle);
+            let timeouts = Limits { request, backend_request, idle: None }.timeouts(defaults, default_idle);
             let total = [timeouts.request, timeouts.backend_request].into_iter().flatten().min();
             match (request.is_some() || backend_request.is_some(), total) {
                 (true, None) => prop_assert_eq!(timeouts.idle, None),

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crds::gateway_api::listener_set;
 use crds::policy::{Policy, TargetName};
 use crds::{Kind, NamespacedName, Object, ObjectKey};
-use ir::X_BACKEND_LABEL;
 
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -15,8 +14,6 @@ const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 pub(crate) enum Group {
     /// The EndpointSlices of a Service.
     SlicesOf(NamespacedName),
-    /// The EndpointSlices of an XBackend, by their namespace and the value of the label.
-    SlicesOfXBackend(NamespacedName),
     /// The ReferenceGrants in a namespace.
     GrantsIn(String),
     /// The ListenerSets that name a Gateway as their parent.
@@ -33,11 +30,9 @@ pub(crate) enum Group {
 pub(crate) fn groups(object: &Object) -> Vec<Group> {
     match object {
         Object::EndpointSlice(slice) => {
-            let labels = slice.metadata.labels.as_ref();
+            let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME_LABEL));
             let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();
-            let named = |label| Some(NamespacedName::new(namespace, labels?.get(label)?));
-            let service = named(SERVICE_NAME_LABEL).map(Group::SlicesOf);
-            service.into_iter().chain(named(X_BACKEND_LABEL).map(Group::SlicesOfXBackend)).collect()
+            service.map(|name| Group::SlicesOf(NamespacedName::new(namespace, name))).into_iter().collect()
         }
         Object::BackendTlsPolicy(policy) => {
             let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();

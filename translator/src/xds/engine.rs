@@ -12,21 +12,14 @@ use ir::{Engine, ModuleSource, RemoteModule};
 use proto::core::async_data_source::Specifier as AsyncSpecifier;
 use proto::core::data_source::Specifier;
 use proto::core::http_uri::HttpUpstreamType;
-use proto::core::{
-    AsyncDataSource, DataSource, ExtensionConfigSource, HttpUri, Metadata, RemoteDataSource,
-    TypedExtensionConfig,
-};
+use proto::core::{AsyncDataSource, DataSource, HttpUri, Metadata, RemoteDataSource, TypedExtensionConfig};
 use proto::dynamic_module_filter::DynamicModuleFilter;
 use proto::dynamic_modules::DynamicModuleConfig;
-use proto::fault::{FaultAbort, HttpFault, fault_abort};
-use proto::hcm::{HttpFilter, http_filter};
-use proto::route::FilterConfig;
-use proto::types::FractionalPercent;
-use proto::types::fractional_percent::DenominatorType;
-use proto::wkt::{Any, Duration, StringValue, Struct, Value, value};
-use proto::{pack, type_url};
+use proto::hcm::HttpFilter;
+use proto::pack;
+use proto::wkt::{Duration, StringValue, Struct, Value, value};
 
-use super::config_source::ads;
+use super::discovered::discovered_filter;
 use super::upstream_filter::filter as http_filter;
 use crate::{AiEngine, Settings};
 
@@ -54,29 +47,7 @@ pub(super) fn filter(ir: &Engine) -> HttpFilter {
 
 /// The filter of a listener, which is disabled but for the routes that enable it.
 pub(super) fn listener_filter() -> HttpFilter {
-    let discovery = ExtensionConfigSource {
-        config_source: Some(ads()),
-        // In place of a filter that does not come or is refused: never does a request pass that it should have seen.
-        default_config: Some(pack(&answer_500())),
-        type_urls: vec![type_url::<DynamicModuleFilter>(), type_url::<HttpFault>()],
-        ..ExtensionConfigSource::default()
-    };
-    HttpFilter {
-        name: NAME.to_owned(),
-        disabled: true,
-        config_type: Some(http_filter::ConfigType::ConfigDiscovery(discovery)),
-        ..HttpFilter::default()
-    }
-}
-
-fn answer_500() -> HttpFault {
-    let everything = FractionalPercent { numerator: 100, denominator: DenominatorType::Hundred.into() };
-    let abort = FaultAbort {
-        error_type: Some(fault_abort::ErrorType::HttpStatus(500)),
-        percentage: Some(everything),
-        ..FaultAbort::default()
-    };
-    HttpFault { abort: Some(abort), ..HttpFault::default() }
+    discovered_filter::<DynamicModuleFilter>(NAME)
 }
 
 /// The filter that listeners name.
@@ -85,12 +56,6 @@ pub(super) fn extension(module: &ModuleSource) -> TypedExtensionConfig {
     let config = serde_json::to_string(&config).unwrap_or_default();
     let filter = module_filter(module, GATEWAY_FILTER, config);
     TypedExtensionConfig { name: NAME.to_owned(), typed_config: Some(pack(&filter)) }
-}
-
-/// A route's configuration that enables these filters, as they are.
-pub(super) fn enabled(names: &[&str]) -> HashMap<String, Any> {
-    let enabled = FilterConfig { config: Some(Any::default()), ..FilterConfig::default() };
-    names.iter().map(|name| ((*name).to_owned(), pack(&enabled))).collect()
 }
 
 /// Metadata of a route for the engine. What a route asks of it stands in metadata and not in a configuration of its

@@ -32,6 +32,7 @@ use super::header::HeaderEdits;
 use super::local_route::direct_response;
 use super::matcher::{FRACTION_DENOMINATOR, below_fraction, build_match};
 use super::mirror;
+use super::optional_filters::enabled;
 use super::priority_groups;
 use super::retry;
 use super::rewrite::{self, EnvoyRewrite};
@@ -140,7 +141,7 @@ impl<'a> Share<'a> {
                 };
                 let mut filters = target_filter_config(target);
                 if pool.is_some() {
-                    filters.extend(engine::enabled(&[engine::NAME]));
+                    filters.extend(enabled(&[engine::NAME]));
                 }
                 // What the next attempt sends again: of a pool as much as the engine reads.
                 let repeated = match pool {

@@ -21,7 +21,8 @@ use proto::types::Percent;
 use proto::{bool_value, duration, pack, u32_value};
 
 use super::config_source::ads;
-use super::{access_log, engine, target_filter, tracing};
+use super::optional_filters::build_optional_filters;
+use super::{access_log, tracing};
 use crate::Settings;
 
 /// From a request's first byte to the end of its headers (slow clients, on purpose or not).
@@ -39,9 +40,6 @@ const MAX_HEADERS: u32 = 100;
 const MAX_CONCURRENT_STREAMS: u32 = 100;
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-
-/// The names of the filters that routes enable.
-pub(super) const OPTIONAL_FILTERS: [&str; 2] = [engine::NAME, target_filter::NAME];
 
 /// The connection manager of a listener.
 pub(super) fn build_connection_manager(
@@ -90,15 +88,11 @@ pub(super) fn build_connection_manager(
     }
 }
 
-/// The filters, in the order in which a request passes them. Those of [`OPTIONAL_FILTERS`] are disabled, but for the routes
-/// that enable them.
+/// The filters, in the order in which a request passes them.
 fn http_filters(observability: &Observability, settings: &Settings) -> Vec<HttpFilter> {
-    // The engine chooses the route, on which the others depend.
-    let engine = engine::of(settings).map(|_| engine::listener_filter());
     // What clients have sent is taken down before anything is changed.
     let client_request = access_log::client_request_filter(observability);
-    let rest = engine.into_iter().chain([target_filter::build_target_filter(), router()]);
-    client_request.into_iter().chain(rest).collect()
+    client_request.into_iter().chain(build_optional_filters(settings)).chain([router()]).collect()
 }
 
 fn escaped_slashes_action(ir: EscapedSlashes) -> PathWithEscapedSlashesAction {

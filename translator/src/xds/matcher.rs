@@ -1,6 +1,6 @@
 //! Matches of requests.
 
-use ir::{PathMatch, StringMatch};
+use ir::{PathMatch, StringMatch, TextMatch, TextPattern};
 use proto::core::RuntimeFractionalPercent;
 use proto::matcher::string_matcher::MatchPattern;
 use proto::matcher::{RegexMatcher, StringMatcher};
@@ -82,6 +82,20 @@ pub(super) fn regex(regex: String) -> RegexMatcher {
 /// This text and no other.
 pub(super) fn exact(text: &str) -> StringMatcher {
     pattern_matcher(MatchPattern::Exact(text.to_owned()))
+}
+
+/// What a text must be like.
+pub(super) fn text_matcher(ir: &TextMatch) -> StringMatcher {
+    let pattern = match &ir.pattern {
+        TextPattern::Exact(text) => MatchPattern::Exact(text.clone()),
+        TextPattern::Prefix(text) => MatchPattern::Prefix(text.clone()),
+        TextPattern::Suffix(text) => MatchPattern::Suffix(text.clone()),
+        TextPattern::Contains(text) => MatchPattern::Contains(text.clone()),
+        TextPattern::Regex(pattern) => MatchPattern::SafeRegex(regex(pattern.clone())),
+    };
+    // Envoy refuses it beside an expression.
+    let ignore_case = ir.ignore_case && !matches!(ir.pattern, TextPattern::Regex(_));
+    StringMatcher { ignore_case, ..pattern_matcher(pattern) }
 }
 
 fn path_specifier(path: &PathMatch) -> PathSpecifier {

@@ -10,6 +10,7 @@
 //!        └─────► ClusterLoadAssignment
 //! SecretIr   ──► Secret
 //! Settings   ──► TypedExtensionConfig (the AI engine in listeners)
+//! FilterPart ──► TypedExtensionConfig (filters of which a Gateway has one)
 //! ```
 //!
 //! A field of Envoy's that is left unset is a default of Envoy's, not "none". `unset_fields.md`, beside this
@@ -20,6 +21,7 @@ mod access_log;
 mod cluster;
 mod config_source;
 mod cors;
+mod discovered;
 mod downstream_tls;
 mod endpoint;
 mod engine;
@@ -29,10 +31,12 @@ mod header;
 mod keepalive;
 mod l4;
 mod listener;
+mod local_rate_limit;
 mod local_route;
 mod matcher;
 mod mirror;
 mod model_guard;
+mod optional_filters;
 mod pack;
 mod priority_groups;
 mod readiness;
@@ -58,7 +62,12 @@ pub use references::dangling_references;
 pub use resources::{EncodedResource, XdsKind, XdsResources};
 pub use static_config::to_static_bootstrap;
 
-use ir::{ClusterIr, ClusterName, Discovery, Endpoint, Hostname, L4FilterIr, ListenerIr, RouteIr, SecretIr};
+use std::collections::BTreeMap;
+
+use ir::{
+    ClusterIr, ClusterName, Discovery, Endpoint, FilterPart, Hostname, L4FilterIr, ListenerIr, RouteIr,
+    SecretIr,
+};
 use proto::route::VirtualHost;
 
 use crate::Settings;
@@ -74,9 +83,11 @@ pub(crate) fn encode_listener(listener: &ListenerIr, settings: &Settings) -> Enc
     let filters = listener.filters().map(|filter| (XdsKind::Extension, filter.to_string()));
     let has_http = listener.tables().next().is_some();
     let engine = engine::of(settings).filter(|_| has_http);
-    let engine = engine.map(|_| (XdsKind::Extension, engine::NAME.to_owned()));
+    let shared = has_http.then_some(local_rate_limit::NAME);
+    let named = engine.map(|_| engine::NAME).into_iter().chain(shared);
+    let named = named.map(|name| (XdsKind::Extension, name.to_owned()));
     let collectors = listener.collectors().map(|cluster| (XdsKind::Cluster, cluster.to_string()));
-    let needs = tables.chain(secrets).chain(filters).chain(engine).chain(collectors).collect();
+    let needs = tables.chain(secrets).chain(filters).chain(named).chain(collectors).collect();
     let mut message = listener::build_listener(listener, settings);
     if settings.test_hooks.unchecked_values {
         spoil::listener(listener, &mut message);
@@ -93,6 +104,20 @@ pub(crate) fn encode_l4_filter(filter: &L4FilterIr) -> EncodedResource {
 pub(crate) fn encode_engine(settings: &Settings) -> Option<EncodedResource> {
     let config = engine::extension(engine::of(settings)?);
     Some(EncodedResource::new(XdsKind::Extension, &config, Vec::new()))
+}
+
+/// The filters of which all listeners of a Gateway have the same, with the parts that its routes name. They are there also
+/// while no route names any.
+pub(crate) fn encode_filters<'a>(parts: impl IntoIterator<Item = &'a FilterPart>) -> Vec<EncodedResource> {
+    let mut buckets = BTreeMap::new();
+    for part in parts {
+        match part {
+            // An earlier version of a route, which is served still, may name it with other numbers.
+            FilterPart::Bucket(name, tokens) => drop(buckets.entry(name).or_insert(*tokens)),
+        }
+    }
+    let filters = [local_rate_limit::extension(&buckets)];
+    filters.iter().map(|filter| EncodedResource::new(XdsKind::Extension, filter, Vec::new())).collect()
 }
 
 /// The listener at which a proxy in a cluster says whether it has its configuration.

@@ -22,9 +22,9 @@ use proto::matcher::{MetadataMatcher, ValueMatcher};
 use proto::route::{Route, RouteMatch};
 
 use super::engine;
-use super::hcm::OPTIONAL_FILTERS;
 use super::local_route::{direct_response, local_route};
 use super::matcher::build_match;
+use super::optional_filters::{self, enabled};
 
 /// For a request that no engine has looked at.
 const UNREAD: DirectResponse = DirectResponse { status: 500 };
@@ -47,7 +47,7 @@ fn guard(ir: &RouteIr) -> Route {
         r#match: Some(matches),
         action: Some(direct_response(&UNREAD)),
         // The filters of a request are those that its first route enables, and any route may come next.
-        typed_per_filter_config: engine::enabled(&OPTIONAL_FILTERS),
+        typed_per_filter_config: enabled(&optional_filters::NAMES),
         ..Route::default()
     }
 }
@@ -65,7 +65,7 @@ fn is_unread() -> MetadataMatcher {
 pub(super) fn list_route(ir: &RouteIr, models: &[String]) -> Route {
     Route {
         metadata: engine::metadata([(MODELS_KEY, serde_json::json!(models).to_string())]),
-        typed_per_filter_config: engine::enabled(&[engine::NAME]),
+        typed_per_filter_config: enabled(&[engine::NAME]),
         ..local_route(ir, direct_response(&UNREAD))
     }
 }

@@ -29,25 +29,29 @@ pub(super) fn policy(ir: &Retry, timeouts: &Timeouts) -> RetryPolicy {
         // ways in which no answer comes (`reset`).
         retry_on.push_str(",reset");
     }
-    if !ir.codes.is_empty() {
-        retry_on.push_str(",retriable-status-codes");
+    let by_status = (!ir.codes.is_empty()).then_some("retriable-status-codes");
+    for condition in ir.on.iter().map(String::as_str).chain(by_status) {
+        if retry_on.split(',').all(|known| known != condition) {
+            retry_on.push(',');
+            retry_on.push_str(condition);
+        }
     }
     RetryPolicy {
         retry_on,
         num_retries: Some(u32_value(ir.attempts)),
         per_try_timeout: limit.map(duration),
         retriable_status_codes: ir.codes.iter().map(|code| u32::from(*code)).collect(),
-        retry_back_off: ir.backoff.map(back_off),
+        retry_back_off: ir.backoff.map(|base| back_off(base, ir.max_backoff)),
         retry_host_predicate: vec![another_host()],
         host_selection_retry_max_attempts: HOST_SELECTION_ATTEMPTS,
         ..RetryPolicy::default()
     }
 }
 
-fn back_off(base: Duration) -> RetryBackOff {
+fn back_off(base: Duration, max: Option<Duration>) -> RetryBackOff {
     RetryBackOff {
         base_interval: Some(duration(base)),
-        max_interval: Some(duration(base.saturating_mul(MAX_BACKOFF_FACTOR))),
+        max_interval: Some(duration(max.unwrap_or_else(|| base.saturating_mul(MAX_BACKOFF_FACTOR)))),
     }
 }
 

@@ -6,7 +6,7 @@ use proto::route::{Route, RouteConfiguration, VirtualHost};
 
 use super::local_route::{Origin, direct_response, local_route};
 use super::matcher::{every_request, unless_host_is_plain};
-use super::{cors, forward, model_guard, redirect};
+use super::{cors, forward, model_guard, optional_filters, redirect};
 
 /// A route table without virtual hosts.
 pub(super) fn build_route_configuration() -> RouteConfiguration {
@@ -83,7 +83,9 @@ pub(super) fn build_everywhere(ir: &RouteIr) -> Option<Vec<Route>> {
 }
 
 /// The routes of a match with those that stand before them.
-fn complete(ir: &RouteIr, routes: Vec<Route>) -> Vec<Route> {
+fn complete(ir: &RouteIr, mut routes: Vec<Route>) -> Vec<Route> {
+    // Those that answer preflight requests come after it: browsers send them without what filters may ask for.
+    routes.iter_mut().for_each(|route| optional_filters::apply(&ir.policy, route));
     let (mut all, routes) = cors::with_cors(ir, routes);
     // A preflight request has no model: it is answered before one is looked for.
     all.extend(model_guard::guarded(ir, routes));

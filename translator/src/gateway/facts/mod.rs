@@ -18,7 +18,7 @@ pub(crate) use key::{
     BackendKey, BackendProtocol, CollectorKey, GatewayKey, HostKey, RouteKey, gateway_name, gateway_ref,
     is_l4,
 };
-pub(crate) use policy::{PolicyEffect, PolicyFace, PolicyFact, WrittenLog};
+pub(crate) use policy::{HttpPolicy, PolicyEffect, PolicyFace, PolicyFact, WrittenLog};
 pub use route::RouteVersion;
 pub(crate) use route::{
     Attachment, ByPlace, CALL_BROKEN, OrderedRoute, Place, RULE_BROKEN, RouteContent, Row, TranslatedRoute,

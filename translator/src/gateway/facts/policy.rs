@@ -2,7 +2,8 @@
 
 use crds::ObjectKey;
 use crds::policy::Content;
-use ir::AccessLogIr;
+use crds::policy::http::{Limit, RetryContent, Setting};
+use ir::{AccessLogIr, Cors, Csrf, HeaderModifier, TokenBucket};
 
 use super::key::GatewayKey;
 use crate::status::Rejection;
@@ -17,6 +18,24 @@ pub(crate) struct PolicyFace {
     pub content: Result<Content, Rejection>,
     /// Where it has requests of listeners logged.
     pub access_logs: Vec<WrittenLog>,
+    /// What is done with requests of routes to any backend.
+    pub http: HttpPolicy,
+}
+
+/// What a policy says about requests to any backend, read and checked. A field that is absent is not said.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct HttpPolicy {
+    pub request_timeout: Option<Limit>,
+    pub idle_timeout: Option<Limit>,
+    pub retry: Option<RetryContent>,
+    pub request_headers: Option<HeaderModifier>,
+    /// The `Host` to send, which the edits of the request's headers set.
+    pub host: Option<String>,
+    pub response_headers: Option<HeaderModifier>,
+    pub cors: Option<Setting<Cors>>,
+    pub csrf: Option<Csrf>,
+    pub buffer: Option<Setting<u32>>,
+    pub rate_limit: Option<Setting<TokenBucket>>,
 }
 
 /// An access log, with the field that holds its path.
@@ -40,16 +59,18 @@ pub(crate) struct PolicyFact {
 pub(crate) enum PolicyEffect {
     /// It applies to a rule of a route.
     Applies,
-    /// Something that it says is done with the requests to an AI backend.
+    /// Something that it says is done with requests.
     InEffect,
     /// So is something that another policy says, for the same requests.
     MergedWith(ObjectKey),
-    /// A field of it yields to that of another policy.
+    /// A field of it yields to that of another policy, or to what the route itself says.
     Overridden {
         /// Below `spec`.
         field: Box<str>,
         by: ObjectKey,
     },
+    /// A field of it has no effect on requests to AI backends.
+    NotForAi(&'static str),
     /// A rule that it applies to answers 500 because of another policy.
     BlockedBy(ObjectKey),
     /// An AI backend cannot do what it says, since the proxies have no AI engine.

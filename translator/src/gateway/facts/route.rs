@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crds::{Kind, ObjectKey};
-use ir::{DirectResponse, Hostname, L4Share, PathMatch, Precedence, RouteIr, RouteTableId};
+use crds::NamespacedName;
+use ir::{DirectResponse, FilterPart, Hostname, L4Share, PathMatch, Precedence, RouteIr, RouteTableId};
 
 use super::key::{BackendKey, GatewayKey};
 use super::policy::PolicyFact;
@@ -44,6 +44,8 @@ pub(crate) struct TranslatedRoute {
     pub all_broken: bool,
     /// What there is to tell about the policies that apply to it; sorted, each once.
     pub policies: Vec<PolicyFact>,
+    /// What the routes name of the filters that each of its Gateways has one of; sorted, each once.
+    pub parts: Vec<FilterPart>,
 }
 
 /// A route with its place among the others of its object.
@@ -126,6 +128,9 @@ impl TranslatedRoute {
         self.policies.sort();
         self.policies.dedup();
         self.policies.shrink_to_fit();
+        self.parts.sort();
+        self.parts.dedup();
+        self.parts.shrink_to_fit();
         self.hostnames.shrink_to_fit();
         self.routes.shrink_to_fit();
     }
@@ -203,24 +208,31 @@ pub struct RouteVersion {
 }
 
 impl RouteVersion {
-    /// The Services and XBackends that it names, at each of its Gateways.
-    pub(crate) fn named_objects(&self) -> BTreeSet<(GatewayKey, ObjectKey)> {
+    /// The Services that it names, at each of its Gateways.
+    pub(crate) fn named_services(&self) -> BTreeSet<(GatewayKey, NamespacedName)> {
         let gateways: BTreeSet<_> = self.rows.iter().map(|row| &row.gateway).collect();
-        let objects = self.route.named.iter().filter_map(BackendKey::object);
-        let objects: BTreeSet<_> =
-            objects.filter(|object| matches!(object.kind, Kind::Service | Kind::XBackend)).collect();
+        let services: BTreeSet<_> = self.route.named.iter().filter_map(BackendKey::service).collect();
         let at = |gateway: &GatewayKey| {
-            objects.iter().map(|object| (gateway.clone(), object.clone())).collect::<Vec<_>>()
+            services.iter().map(|service| (gateway.clone(), (*service).clone())).collect::<Vec<_>>()
         };
         gateways.into_iter().flat_map(at).collect()
     }
 
     /// The backends that the Gateways need for it.
     pub(crate) fn uses(&self) -> BTreeSet<(GatewayKey, BackendKey)> {
+        self.at_each_gateway(&self.route.backends)
+    }
+
+    /// What the filters of the Gateways need for it.
+    pub(crate) fn parts(&self) -> BTreeSet<(GatewayKey, FilterPart)> {
+        self.at_each_gateway(&self.route.parts)
+    }
+
+    fn at_each_gateway<T: Ord + Clone>(&self, needed: &[T]) -> BTreeSet<(GatewayKey, T)> {
         let gateways: BTreeSet<_> =
             self.rows.iter().filter(|row| row.port.is_some()).map(|row| &row.gateway).collect();
         let of_gateway = |gateway: &GatewayKey| {
-            self.route.backends.iter().map(|backend| (gateway.clone(), backend.clone())).collect::<Vec<_>>()
+            needed.iter().map(|thing| (gateway.clone(), thing.clone())).collect::<Vec<_>>()
         };
         gateways.into_iter().flat_map(of_gateway).collect()
     }

@@ -1,13 +1,12 @@
 //! What policies ask of the AI engine: several become one, field by field.
 
-use std::collections::BTreeMap;
-
 use ai_config::{FieldDefault, Message, RoutePolicy, Translation, VERSION};
 use crds::ObjectKey;
 use crds::gateway_api::part::Metadata;
 use crds::policy::{AiContent, PromptMessage, RouteType};
 
 use super::Applied;
+use super::merge::Merge;
 use crate::gateway::facts::PolicyEffect;
 use crate::status::{Reason, Rejection};
 
@@ -55,56 +54,30 @@ pub(in crate::gateway) fn wanted(
     translation: Option<Translation>,
 ) -> Result<Wanted, Rejection> {
     let mut merged = AiContent::default();
-    let mut winners: BTreeMap<String, ObjectKey> = BTreeMap::new();
-    let mut effects = Vec::new();
+    let mut merge = Merge::of("ai.");
     for Applied { face, .. } in chain {
         let Ok(content) = &face.content else { continue };
-        let mut wins = |field: String| {
-            let by = winners.entry(field.clone()).or_insert_with(|| face.key.clone());
-            let is_first = *by == face.key;
-            if !is_first {
-                let effect = PolicyEffect::Overridden { field: format!("ai.{field}").into(), by: by.clone() };
-                effects.push((face.key.clone(), effect));
-            }
-            is_first
-        };
+        let policy = &face.key;
         let AiContent { route_type, prepend, append, defaults, model_aliases } = &content.ai;
-        if route_type.is_some() && wins("routeType".to_owned()) {
-            merged.route_type = *route_type;
-        }
-        if !prepend.is_empty() && wins("promptEnrichment.prepend".to_owned()) {
+        merge.take(policy, "routeType", route_type, &mut merged.route_type);
+        if !prepend.is_empty() && merge.wins(policy, "promptEnrichment.prepend") {
             merged.prepend.clone_from(prepend);
         }
-        if !append.is_empty() && wins("promptEnrichment.append".to_owned()) {
+        if !append.is_empty() && merge.wins(policy, "promptEnrichment.append") {
             merged.append.clone_from(append);
         }
         for default in defaults {
-            if wins(format!("defaults[{}]", default.field)) {
+            if merge.wins(policy, &format!("defaults[{}]", default.field)) {
                 merged.defaults.push(default.clone());
             }
         }
         for (alias, model) in model_aliases {
-            if wins(format!("modelAliases[{alias}]")) {
+            if merge.wins(policy, &format!("modelAliases[{alias}]")) {
                 merged.model_aliases.insert(alias.clone(), model.clone());
             }
         }
     }
-    effects.extend(of_winners(&winners));
-    Ok(Wanted { policy: encode(merged, translation)?, effects })
-}
-
-/// What there is to tell about policies of which a field counts.
-fn of_winners(winners: &BTreeMap<String, ObjectKey>) -> Vec<(ObjectKey, PolicyEffect)> {
-    let mut keys: Vec<_> = winners.values().collect();
-    keys.sort();
-    keys.dedup();
-    let of_one = |key: &&ObjectKey| {
-        let own = ObjectKey::clone(key);
-        let others = keys.iter().filter(|other| **other != &own);
-        let merged = others.map(|other| PolicyEffect::MergedWith(ObjectKey::clone(other)));
-        merged.chain([PolicyEffect::InEffect]).map(|effect| (own.clone(), effect)).collect::<Vec<_>>()
-    };
-    keys.iter().flat_map(of_one).collect()
+    Ok(Wanted { policy: encode(merged, translation)?, effects: merge.effects() })
 }
 
 fn encode(merged: AiContent, translation: Option<Translation>) -> Result<Option<Box<str>>, Rejection> {

@@ -5,7 +5,9 @@
 
 mod ai;
 mod chain;
+mod http;
 mod listener;
+mod merge;
 mod report;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crds::{Kind, NamespacedName, ObjectKey};
 
 pub(super) use ai::{Wanted, wanted};
 pub(super) use chain::{Applied, Level, RoutePolicies, Variant, blocked, sorted};
+pub(super) use http::{MergedHttp, merged, own_fields};
 pub(crate) use listener::is_of_listeners;
 pub(super) use listener::observability;
 pub(in crate::gateway) use report::reference;
@@ -28,7 +31,7 @@ pub(crate) use report::report;
 
 use super::access_log;
 use super::route::creation;
-use crate::gateway::facts::{PolicyFace, WrittenLog};
+use crate::gateway::facts::{HttpPolicy, PolicyFace, WrittenLog};
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
 
@@ -73,17 +76,21 @@ fn object<'a>(view: &'a impl View, key: &ObjectKey) -> Option<PolicyObject<'a>> 
 pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
     let PolicyObject { policy, created, .. } = object(view, key)?;
     let read = policy.content().map_err(rejection).and_then(|content| match content.refused.as_slice() {
-        [] => with_access_logs(content),
+        [] => {
+            let http = http::read(&content.http)?;
+            let (content, access_logs) = with_access_logs(content)?;
+            Ok((content, access_logs, http))
+        }
         refused => {
             let fields = refused.join(", ");
             Err(Rejection::at(Reason::UnsupportedValue, fields, "not supported yet"))
         }
     });
-    let (content, access_logs) = match read {
-        Ok((content, access_logs)) => (Ok(content), access_logs),
-        Err(rejection) => (Err(rejection), Vec::new()),
+    let (content, access_logs, http) = match read {
+        Ok((content, access_logs, http)) => (Ok(content), access_logs, http),
+        Err(rejection) => (Err(rejection), Vec::new(), HttpPolicy::default()),
     };
-    Some(PolicyFace { key: key.clone(), created, content, access_logs })
+    Some(PolicyFace { key: key.clone(), created, content, access_logs, http })
 }
 
 /// Reads the access logs, and notes what of them has no effect.

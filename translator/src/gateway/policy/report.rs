@@ -180,6 +180,10 @@ fn attached(effects: &[PolicyEffect]) -> Condition {
         PolicyEffect::NoAiBackend(backend) => Some(backend.to_string()),
         _ => None,
     });
+    let not_for_ai: BTreeSet<_> = named(|effect| match effect {
+        PolicyEffect::NotForAi(field) => Some((*field).to_owned()),
+        _ => None,
+    });
     let first = match (has(PolicyEffect::InEffect), has(PolicyEffect::Applies)) {
         (true, _) => "the policy is in effect",
         (false, false) => "no route is attached yet",
@@ -193,6 +197,7 @@ fn attached(effects: &[PolicyEffect]) -> Condition {
         ("merged with ", &merged, ", "),
         ("", &overridden, "; "),
         ("no effect on what is not an AI backend: ", &plain, ", "),
+        ("no effect on AI backends: ", &not_for_ai, ", "),
         ("rules are answered with 500 because of ", &blocking, ", "),
     ];
     let parts = parts.into_iter().filter(|(_, all, _)| !all.is_empty());

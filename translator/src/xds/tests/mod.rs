@@ -8,8 +8,9 @@ mod sample;
 mod validate;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use ir::RouteConfigName;
+use ir::{RouteConfigName, TokenBucket};
 
 use super::*;
 use sample::{CREDENTIAL, Sample, VirtualHost, gateway};
@@ -35,6 +36,11 @@ fn encode(sample: &Sample) -> Vec<EncodedResource> {
             all.push(encode_endpoints(&cluster.name, endpoints, &TestHooks::default()));
         }
     }
+    let routes = sample.listeners.iter().flat_map(|(_, hosts)| hosts).flat_map(|host| &host.routes);
+    let buckets = routes.filter_map(|route| route.policy.rate_limit.clone());
+    let tokens = TokenBucket { max_tokens: 1, tokens_per_fill: 1, fill_interval: Duration::from_secs(1) };
+    let parts: Vec<_> = buckets.map(|bucket| FilterPart::Bucket(bucket, tokens)).collect();
+    all.extend(encode_filters(&parts));
     all.extend(sample.secrets.iter().map(|secret| encode_secret(secret, &TestHooks::default())));
     all.sort_by(|left, right| (left.kind, &left.name).cmp(&(right.kind, &right.name)));
     all
@@ -70,7 +76,10 @@ fn resources_name_their_needs() {
         ["Secret credential/backend/default/gemini", "Secret trust/default"]
     );
     assert_eq!(needs(XdsKind::Cluster, "service/default/web/80"), ["Endpoint service/default/web/80"]);
-    assert_eq!(needs(XdsKind::Listener, "http/8080"), ["Route http/8080"]);
+    assert_eq!(
+        needs(XdsKind::Listener, "http/8080"),
+        ["Extension chancery.local_rate_limit", "Route http/8080"]
+    );
     let resources = XdsResources::decode(&encoded);
     for resource in encoded.iter().filter(|resource| resource.kind != XdsKind::Route) {
         assert_eq!(resource.needs, references::of(&resources, resource.kind, &resource.name));
@@ -87,6 +96,7 @@ fn every_kind_of_missing_resource_is_found() {
     let mut resources = build_sample();
     resources.secrets.clear();
     resources.endpoints.clear();
+    resources.extensions.clear();
     resources.routes.retain(|name, _| name != "http/80");
     resources.clusters.remove("service/default/empty/80");
     let dangling = dangling_references(&resources);
@@ -94,6 +104,7 @@ fn every_kind_of_missing_resource_is_found() {
         "Cluster backend/default/gemini names Secret credential/backend/default/gemini",
         "Cluster backend/default/gemini names Secret trust/default",
         "Cluster service/default/web/80 names Endpoint service/default/web/80",
+        "Listener http/80 names Extension chancery.local_rate_limit",
         "Listener http/80 names Route http/80",
         "Route http/8080 names Cluster service/default/empty/80",
     ] {

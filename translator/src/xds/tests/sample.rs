@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ir::{
-    Bind, ClusterIr, ClusterName, Clusters, Credential, Destination, DirectResponse, Discovery, Endpoint,
-    EscapedSlashes, FilterChainIr, Forward, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname,
-    HttpChain, ListenerIr, ListenerName, Observability, PathMatch, PathRewrite, Protocol, QueryParamMatch,
-    Redacted, Redirect, RedirectPath, Rewrite, RouteAction, RouteIr, RouteMatch, RouteName, RouteTableId,
-    Scheme, SecretIr, SecretName, SecretValue, StringMatch, SubjectAltName, Target, Timeouts, Transport,
-    Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    Bind, BucketName, ClusterIr, ClusterName, Clusters, Credential, Csrf, Destination, DirectResponse,
+    Discovery, Endpoint, EscapedSlashes, FilterChainIr, Forward, HeaderMatch, HeaderModifier, HostPort,
+    HostRewrite, Hostname, HttpChain, ListenerIr, ListenerName, Observability, PathMatch, PathRewrite,
+    Protocol, QueryParamMatch, Redacted, Redirect, RedirectPath, Rewrite, RouteAction, RouteIr, RouteMatch,
+    RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr, SecretName, SecretValue, StringMatch,
+    SubjectAltName, Target, TextMatch, TextPattern, Timeouts, Transport, Trust, UpstreamHttp,
+    UpstreamProtocol, UpstreamTls,
 };
 
 use crate::xds::local_route::Origin;
@@ -74,6 +75,7 @@ pub(super) fn route(prefix: &str, action: RouteAction) -> RouteIr {
         request_headers: HeaderModifier::default(),
         response_headers: HeaderModifier::default(),
         cors: None,
+        policy: ir::RoutePolicy::default(),
         action,
     }
 }
@@ -210,6 +212,20 @@ fn matches_and_edits() -> Vec<RouteIr> {
     let text = |text: &str| StringMatch::Exact(text.to_owned());
     let regex = |text: &str| StringMatch::Regex(text.to_owned());
     let mut all = route("/", to_web());
+    let origin = |pattern, ignore_case| TextMatch { pattern, ignore_case };
+    all.policy = RoutePolicy {
+        csrf: Some(Csrf {
+            percentage: 50,
+            is_enforced: true,
+            additional_origins: vec![
+                origin(TextPattern::Exact("a.com".to_owned()), true),
+                // Envoy refuses an expression that ignores the case.
+                origin(TextPattern::Regex("b[0-9]".to_owned()), true),
+            ],
+        }),
+        rate_limit: Some(BucketName::new("a policy", "a route")),
+        max_request_bytes: Some(1024),
+    };
     all.matches = RouteMatch {
         path: PathMatch::Exact("/exact".to_owned()),
         method: Some("GET".to_owned()),

@@ -1,0 +1,81 @@
+//! What filters of the proxy do with the requests of a route, as policies ask for it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::BucketName;
+
+/// What filters of the proxy do with the requests of a route. All that is absent is not done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutePolicy {
+    /// Requests that change something and come from pages of other origins.
+    pub csrf: Option<Csrf>,
+    /// The bucket of which each request takes a token; without one it is answered with 429. It is one of the Gateway's
+    /// [`FilterPart::Bucket`].
+    pub rate_limit: Option<BucketName>,
+    /// How large the body of a request may be, in bytes; above zero. Requests wait until all of it is there.
+    pub max_request_bytes: Option<u32>,
+}
+
+/// Requests that change something and come from pages of other origins (cross-site request forgery).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Csrf {
+    /// Of how many requests in a hundred the origin is looked at.
+    pub percentage: u32,
+    /// Whether a request of another origin is refused with 403; else it is counted only.
+    pub is_enforced: bool,
+    /// Origins (host and port) beside the destination's own that are allowed.
+    pub additional_origins: Vec<TextMatch>,
+}
+
+/// What a text must be like.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextMatch {
+    /// How it is compared.
+    pub pattern: TextPattern,
+    /// Whether the case of letters makes no difference; not for expressions.
+    pub ignore_case: bool,
+}
+
+/// How a text is compared. All but the first and the last are never empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TextPattern {
+    /// It is this text.
+    Exact(String),
+    /// It begins with this.
+    Prefix(String),
+    /// It ends with this.
+    Suffix(String),
+    /// This stands in it.
+    Contains(String),
+    /// An RE2 expression fits all of it. It is not larger than Envoy takes.
+    Regex(String),
+}
+
+/// A part of the configuration of a filter of which all listeners of a Gateway have the same, delivered by ECDS.
+///
+/// Most filters are configured by each route for itself (`typed_per_filter_config`). Some cannot be: Envoy takes what
+/// they need, such as the providers of JSON Web Tokens, in the filter's own configuration alone, or forgets what it has
+/// counted when a route table is replaced. A route names a part of it, and the Gateway's filter has the parts that its
+/// routes name. So an edit of a policy changes no listener, and connections go on.
+///
+/// Parts reach Envoy before the route tables that name them (ECDS is pushed before RDS). A part that is no longer named
+/// goes at the same time as the last route that names it, and so may be gone a moment before the route is: what a filter
+/// does with a name that it does not know must be harmless, or safe.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FilterPart {
+    /// A bucket of the local rate limit. A route that names one that is not there is not limited.
+    Bucket(BucketName, TokenBucket),
+}
+
+/// A bucket of tokens. Each request takes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TokenBucket {
+    /// How many it holds at most, and at first; above zero.
+    pub max_tokens: u32,
+    /// How many come at each fill; above zero.
+    pub tokens_per_fill: u32,
+    /// The time between two fills; at least 50 ms.
+    pub fill_interval: Duration,
+}

@@ -1,0 +1,215 @@
+//! What policies ask for requests to any backend: read into the IR's types, and merged field by field.
+
+use crds::ObjectKey;
+use crds::policy::http::{
+    CsrfContent, HttpContent, Limit, RetryContent, Setting, TextMatch, TextPattern, TokenBucket, Written,
+};
+use ir::{BucketName, Csrf, FilterPart, HeaderModifier, MAX_REGEX_PROGRAM_SIZE, RoutePolicy};
+
+use super::Applied;
+use super::chain::Level;
+use super::merge::Merge;
+use crate::gateway::cors;
+use crate::gateway::facts::{HttpPolicy, Place, PolicyEffect, RouteKey, gateway_ref};
+use crate::gateway::header_modifier::{self, Direction};
+use crate::status::{Reason, Rejection};
+
+/// The names of fields that a rule of a route may say itself. What it says is more specific than any policy.
+pub(in crate::gateway) mod own_fields {
+    pub(in crate::gateway) const REQUEST_TIMEOUT: &str = "timeouts.request";
+    pub(in crate::gateway) const RETRY: &str = "retry";
+    pub(in crate::gateway) const CORS: &str = "cors";
+}
+
+/// Reads what a policy says.
+///
+/// # Errors
+/// A value is not possible; nothing that the policy applies to can be served then.
+pub(super) fn read(content: &HttpContent) -> Result<HttpPolicy, Rejection> {
+    let HttpContent {
+        request_timeout,
+        idle_timeout,
+        retry,
+        request_headers,
+        response_headers,
+        cors,
+        csrf,
+        buffer,
+        rate_limit,
+    } = content;
+    let edits = |modifier: &Option<Written<_>>, direction| {
+        let Some(Written { field, value }) = modifier else { return Ok((None, None)) };
+        let (edits, host) = header_modifier::read(value, direction, field)?;
+        Ok((Some(edits), host))
+    };
+    let (request_headers, host) = edits(request_headers, Direction::Request)?;
+    let (response_headers, _) = edits(response_headers, Direction::Response)?;
+    let cors = cors.as_ref().map(|setting| match setting {
+        Setting::Off => Ok(Setting::Off),
+        Setting::On(Written { field, value }) => cors::read(value, field).map(Setting::On),
+    });
+    let bucket = |TokenBucket { max_tokens, tokens_per_fill, fill_interval }| ir::TokenBucket {
+        max_tokens,
+        tokens_per_fill,
+        fill_interval,
+    };
+    Ok(HttpPolicy {
+        request_timeout: *request_timeout,
+        idle_timeout: *idle_timeout,
+        retry: retry.clone(),
+        request_headers,
+        host,
+        response_headers,
+        cors: cors.transpose()?,
+        csrf: csrf.as_ref().map(read_csrf).transpose()?,
+        buffer: *buffer,
+        rate_limit: rate_limit.map(|setting| match setting {
+            Setting::Off => Setting::Off,
+            Setting::On(tokens) => Setting::On(bucket(tokens)),
+        }),
+    })
+}
+
+fn read_csrf(Written { field, value }: &Written<CsrfContent>) -> Result<Csrf, Rejection> {
+    let CsrfContent { percentage, is_enforced, additional_origins } = value;
+    let origins = additional_origins.iter().enumerate();
+    let origins =
+        origins.map(|(index, origin)| text_match(origin, &format!("{field}.additionalOrigins[{index}]")));
+    Ok(Csrf {
+        percentage: *percentage,
+        is_enforced: *is_enforced,
+        additional_origins: origins.collect::<Result<_, _>>()?,
+    })
+}
+
+fn text_match(
+    TextMatch { pattern, ignore_case }: &TextMatch,
+    field: &str,
+) -> Result<ir::TextMatch, Rejection> {
+    let refuse = |message: String| Rejection::at(Reason::Invalid, field, message);
+    let some = |text: &String| match text.is_empty() {
+        true => Err(refuse("an empty text fits everything".to_owned())),
+        false => Ok(text.clone()),
+    };
+    let pattern = match pattern {
+        TextPattern::Exact(text) => ir::TextPattern::Exact(text.clone()),
+        TextPattern::Prefix(text) => ir::TextPattern::Prefix(some(text)?),
+        TextPattern::Suffix(text) => ir::TextPattern::Suffix(some(text)?),
+        TextPattern::Contains(text) => ir::TextPattern::Contains(some(text)?),
+        TextPattern::Regex(text) => {
+            re2_syntax::check(text, MAX_REGEX_PROGRAM_SIZE).map_err(|error| refuse(error.to_string()))?;
+            ir::TextPattern::Regex(some(text)?)
+        }
+    };
+    Ok(ir::TextMatch { pattern, ignore_case: *ignore_case })
+}
+
+/// What the policies of a rule come to.
+#[derive(Debug, Default)]
+pub(in crate::gateway) struct MergedHttp {
+    pub request_timeout: Option<Limit>,
+    pub idle_timeout: Option<Limit>,
+    pub retry: Option<RetryContent>,
+    /// The policy that the retries are from.
+    pub retry_by: Option<ObjectKey>,
+    pub request_headers: HeaderModifier,
+    pub host: Option<String>,
+    pub response_headers: HeaderModifier,
+    pub cors: Option<ir::Cors>,
+    pub policy: RoutePolicy,
+    /// What the filters of the Gateways need for `policy`.
+    pub parts: Vec<FilterPart>,
+    /// What there is to tell about each policy.
+    pub effects: Vec<(ObjectKey, PolicyEffect)>,
+}
+
+/// What policies come to, the most specific first, for a rule that says some fields itself.
+pub(in crate::gateway) fn merged(
+    chain: &[Applied],
+    own: &[&str],
+    route: &RouteKey,
+    rule: usize,
+    place: Option<&Place>,
+) -> MergedHttp {
+    let mut merge = Merge::of("");
+    own.iter().for_each(|field| merge.yield_to(route, field));
+    let mut all = HttpPolicy::default();
+    let mut out = MergedHttp::default();
+    for Applied { face, level } in chain {
+        let HttpPolicy {
+            request_timeout,
+            idle_timeout,
+            retry,
+            request_headers,
+            host,
+            response_headers,
+            cors,
+            csrf,
+            buffer,
+            rate_limit,
+        } = &face.http;
+        let policy = &face.key;
+        merge.take(policy, own_fields::REQUEST_TIMEOUT, request_timeout, &mut all.request_timeout);
+        merge.take(policy, "timeouts.streamIdle", idle_timeout, &mut all.idle_timeout);
+        if retry.is_some() && merge.wins(policy, own_fields::RETRY) {
+            all.retry.clone_from(retry);
+            out.retry_by = Some(policy.clone());
+        }
+        if request_headers.is_some() && merge.wins(policy, "headerModifiers.request") {
+            all.request_headers.clone_from(request_headers);
+            all.host.clone_from(host);
+        }
+        merge.take(policy, "headerModifiers.response", response_headers, &mut all.response_headers);
+        merge.take(policy, own_fields::CORS, cors, &mut all.cors);
+        merge.take(policy, "csrf", csrf, &mut all.csrf);
+        merge.take(policy, "buffer", buffer, &mut all.buffer);
+        if let Some(setting) = rate_limit
+            && merge.wins(policy, "rateLimit.local")
+            && let Setting::On(tokens) = setting
+        {
+            let name = bucket_name(policy, *level, route, rule, place);
+            out.policy.rate_limit = Some(name.clone());
+            out.parts.push(FilterPart::Bucket(name, *tokens));
+        }
+    }
+    out.effects = merge.effects();
+    let HttpPolicy { request_timeout, idle_timeout, retry, host, .. } = all;
+    out.policy.csrf = all.csrf;
+    out.policy.max_request_bytes = on(all.buffer);
+    MergedHttp {
+        request_timeout,
+        idle_timeout,
+        retry,
+        host,
+        request_headers: all.request_headers.unwrap_or_default(),
+        response_headers: all.response_headers.unwrap_or_default(),
+        cors: on(all.cors),
+        ..out
+    }
+}
+
+fn on<T>(setting: Option<Setting<T>>) -> Option<T> {
+    match setting {
+        Some(Setting::On(value)) => Some(value),
+        Some(Setting::Off) | None => None,
+    }
+}
+
+/// The bucket of a policy: one for each object, or part of it, that the policy applies to.
+fn bucket_name(
+    policy: &ObjectKey,
+    level: Level,
+    route: &RouteKey,
+    rule: usize,
+    place: Option<&Place>,
+) -> BucketName {
+    let applies_to = match (level, place) {
+        (Level::BackendRef | Level::RuleFilter | Level::Rule, _) => format!("{} rule {rule}", route.to_ref()),
+        (Level::Listener, Some(Place { gateway, listener: Some(listener) })) => {
+            format!("{} listener {listener}", gateway_ref(gateway))
+        }
+        (Level::Gateway | Level::Listener, Some(Place { gateway, .. })) => gateway_ref(gateway).to_string(),
+        (Level::Route | Level::Gateway | Level::Listener, _) => route.to_ref().to_string(),
+    };
+    BucketName::new(&policy.to_ref().to_string(), &applies_to)
+}

@@ -1,0 +1,133 @@
+//! The filters that stand in every listener, so that a route never changes a listener, and are disabled but for the
+//! routes that enable them.
+//!
+//! A route enables a filter by a configuration of its own (`typed_per_filter_config`). There are two sorts:
+//!
+//! - filters of which a route's configuration says everything: what they do by themselves is nothing;
+//! - filters of which all routes of a Gateway share one configuration, since Envoy has no other place for what they need.
+//!   It comes apart from the listener ([`discovered`](super::discovered)), is put together from what the Gateway's routes
+//!   name ([`ir::FilterPart`]), and a route only says by its metadata which part of it is meant.
+//!
+//! Envoy builds the filters of a request from its first route. Where another route may follow (a route is chosen by its
+//! model, or by what an authorization service adds), the first one enables them all. So each filter must let a request
+//! pass whose route has no configuration for it.
+//!
+//! Envoy's own filter of filters (`envoy.filters.http.filter_chain`) is not used: it could carry whole filters in routes,
+//! but until Envoy 1.39.4 a worker could free what another one used when a route table was replaced, and it is not known
+//! to be mended in 1.40.0.
+
+use std::collections::HashMap;
+
+use ir::{Csrf, RoutePolicy};
+use proto::buffer::{Buffer, BufferPerRoute, buffer_per_route};
+use proto::csrf::CsrfPolicy;
+use proto::hcm::{HttpFilter, http_filter};
+use proto::route::{FilterConfig, Route};
+use proto::wkt::{Any, Value, value};
+use proto::{pack, u32_value};
+
+use super::matcher::{FRACTION_DENOMINATOR, runtime_fraction, text_matcher};
+use super::{engine, local_rate_limit, target_filter};
+use crate::Settings;
+
+/// The names of the filters, in the order in which a request passes them.
+pub(super) const NAMES: [&str; 5] = [
+    // It chooses the route, on which all others depend.
+    engine::NAME,
+    // Costs nothing, and what a page of another origin has sent must not use up what is counted below.
+    CSRF,
+    // What is refused is not to be counted.
+    local_rate_limit::NAME,
+    // Holds the request until its body is there: nothing that will be refused is to take memory.
+    BUFFER,
+    // Changes the path as it goes to the backend, which no other filter is to see.
+    target_filter::NAME,
+];
+
+/// The check of origins.
+const CSRF: &str = "chancery.csrf";
+
+/// The limit of bodies.
+const BUFFER: &str = "chancery.buffer";
+
+/// The namespace of a route's metadata that are for these filters.
+pub(super) const METADATA_NAMESPACE: &str = "chancery.policy";
+
+/// The filters as they stand in a listener.
+pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
+    let build = |name: &str| match name {
+        engine::NAME => engine::of(settings).map(|_| engine::listener_filter()),
+        CSRF => Some(disabled(CSRF, pack(&csrf_policy(0, 0, Vec::new())))),
+        local_rate_limit::NAME => Some(local_rate_limit::listener_filter()),
+        // A request that passes it only because its first route did not know better is not limited.
+        BUFFER => Some(disabled(BUFFER, pack(&buffer(u32::MAX)))),
+        target_filter::NAME => Some(target_filter::build_target_filter()),
+        _ => None,
+    };
+    NAMES.iter().filter_map(|name| build(name)).collect()
+}
+
+/// Has filters do what a policy asks for with the requests of an Envoy route.
+pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
+    let RoutePolicy { csrf, rate_limit, max_request_bytes } = policy;
+    let mut configs: HashMap<String, Any> = HashMap::new();
+    if let Some(csrf) = csrf {
+        configs.insert(CSRF.to_owned(), pack(&csrf_of(csrf)));
+    }
+    if let Some(bytes) = max_request_bytes {
+        let limit = buffer_per_route::Override::Buffer(buffer(*bytes));
+        configs.insert(BUFFER.to_owned(), pack(&BufferPerRoute { r#override: Some(limit) }));
+    }
+    if let Some(bucket) = rate_limit {
+        configs.extend(enabled(&[local_rate_limit::NAME]));
+        note(route, local_rate_limit::BUCKET_KEY, bucket.to_string());
+    }
+    route.typed_per_filter_config.extend(configs);
+}
+
+/// A route's configuration that enables these filters, as they are.
+pub(super) fn enabled(names: &[&str]) -> HashMap<String, Any> {
+    let enabled = FilterConfig { config: Some(Any::default()), ..FilterConfig::default() };
+    names.iter().map(|name| ((*name).to_owned(), pack(&enabled))).collect()
+}
+
+/// A filter that is disabled but for the routes that enable it.
+fn disabled(name: &str, config: Any) -> HttpFilter {
+    HttpFilter {
+        name: name.to_owned(),
+        disabled: true,
+        config_type: Some(http_filter::ConfigType::TypedConfig(config)),
+        ..HttpFilter::default()
+    }
+}
+
+/// Writes something into a route's metadata for the filters.
+fn note(route: &mut Route, key: &str, text: String) {
+    let metadata = route.metadata.get_or_insert_default();
+    let namespace = metadata.filter_metadata.entry(METADATA_NAMESPACE.to_owned());
+    let fields = &mut namespace.or_default().fields;
+    fields.insert(key.to_owned(), Value { kind: Some(value::Kind::StringValue(text)) });
+}
+
+fn csrf_of(ir: &Csrf) -> CsrfPolicy {
+    let share = ir.percentage.min(100) * (FRACTION_DENOMINATOR / 100);
+    let (enforced, shadowed) = if ir.is_enforced { (share, 0) } else { (0, share) };
+    csrf_policy(enforced, shadowed, ir.additional_origins.iter().map(text_matcher).collect())
+}
+
+/// Each share is of [`FRACTION_DENOMINATOR`] requests.
+fn csrf_policy(
+    enforced: u32,
+    shadowed: u32,
+    additional_origins: Vec<proto::matcher::StringMatcher>,
+) -> CsrfPolicy {
+    CsrfPolicy {
+        filter_enabled: Some(runtime_fraction(enforced)),
+        shadow_enabled: (shadowed > 0).then(|| runtime_fraction(shadowed)),
+        additional_origins,
+    }
+}
+
+fn buffer(max_request_bytes: u32) -> Buffer {
+    Buffer { max_request_bytes: Some(u32_value(max_request_bytes)) }
+}
