@@ -53,6 +53,7 @@ pub mod refusals;
 pub mod replicas;
 mod reporter;
 pub mod run;
+pub mod selected_pods;
 pub mod serve;
 pub mod settings;
 mod signals;

@@ -262,6 +262,10 @@ impl State {
     fn serve(&mut self, method: &Method, path: &str, body: &Value) -> Value {
         if *method == Method::POST {
             let mut object = body.clone();
+            if let Some(prefix) = object["metadata"]["generateName"].as_str() {
+                let name = format!("{prefix}{}", self.version);
+                object["metadata"]["name"] = name.into();
+            }
             let namespace = path.split_once("/namespaces/").and_then(|(_, rest)| rest.split('/').next());
             if let Some(namespace) = namespace {
                 object["metadata"]["namespace"] = namespace.into();

@@ -126,7 +126,11 @@ impl<'a> Listening<'a> {
             Facts::ListenerSet(ListenerSetFacts { conditions, listeners, .. }) => {
                 Some(Self { conditions, listeners, is_gateway: false })
             }
-            Facts::Conditions(_) | Facts::Class(_) | Facts::Route(_) | Facts::Policy(_) => None,
+            Facts::Conditions(_)
+            | Facts::Class(_)
+            | Facts::Route(_)
+            | Facts::Policy(_)
+            | Facts::XBackend(..) => None,
         }
     }
 
@@ -194,7 +198,7 @@ fn refuse_object(report: &mut Report, gateway: &GatewayName, refusal: &Refusal, 
     let namespace = report.object.namespace.clone().unwrap_or_default();
     match &mut report.facts {
         Facts::Conditions(conditions) => put(conditions, condition),
-        Facts::Route(parents) | Facts::Policy(parents) => {
+        Facts::Route(parents) | Facts::Policy(parents) | Facts::XBackend(_, parents) => {
             let parents = parents.iter_mut().filter(|parent| is_parent(parent, gateway, &namespace, sets));
             parents.for_each(|parent| put(&mut parent.conditions, condition.clone()));
         }

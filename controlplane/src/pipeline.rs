@@ -17,12 +17,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use crds::ObjectRef;
+use crds::{NamespacedName, ObjectRef};
 use ir::GatewayName;
 use tokio::sync::{mpsc, watch};
 use translator::status::Report;
 use translator::xds::XdsKind;
-use translator::{AiRoute, Change, Delta, GatewayChange, Hold, Proxy, ServedListener, Settings, Translator};
+use translator::{
+    AiRoute, Change, Delta, GatewayChange, Hold, Proxy, Selection, ServedListener, Settings, Translator,
+};
 use xds::{ClientEvent, ResourceType, ResourceVersion};
 
 use crate::fleet::{Fleet, Heard};
@@ -57,6 +59,8 @@ pub struct Outlets {
     pub reports: mailbox::Sender<ObjectRef, Option<Arc<Report>>>,
     /// What must be provided, for each who has to know.
     pub proxies: Vec<mailbox::Sender<GatewayName, Option<Arc<Proxy>>>>,
+    /// Pods for which EndpointSlices are needed; `None` where nobody makes any.
+    pub selections: Option<mailbox::Sender<NamespacedName, Option<Arc<Selection>>>>,
     /// What there is to say about the places that objects come from.
     pub findings: watch::Sender<Arc<Vec<Finding>>>,
     /// What the Envoys say.
@@ -197,11 +201,14 @@ impl Pipeline {
 
     fn start_over(&mut self) -> Delta {
         let before = mem::replace(&mut self.translator, Translator::new(self.settings.clone()));
-        let (reported, gateways) = (before.reports(), before.gateways());
+        let (reported, gateways, selected) = (before.reports(), before.gateways(), before.selections());
         let objects: Vec<_> = before.into_resources().iter().cloned().map(Change::Apply).collect();
         let mut delta = self.translator.update(objects);
         for object in reported.into_keys() {
             delta.reports.entry(object).or_insert(None);
+        }
+        for backend in selected.into_keys() {
+            delta.selections.entry(backend).or_insert(None);
         }
         for gateway in gateways {
             delta.gateways.entry(gateway).or_insert(GatewayChange::Gone);
@@ -229,7 +236,7 @@ impl Pipeline {
     }
 
     fn publish_once(&mut self, delta: Delta, affected: &mut BTreeSet<GatewayName>) -> Holds {
-        let Delta { gateways, reports, routes, edited, .. } = delta;
+        let Delta { gateways, reports, selections, routes, edited, .. } = delta;
         let started = Instant::now();
         // The proxies first: they start while we publish.
         let proxies: ProxyChanges = gateways
@@ -244,6 +251,9 @@ impl Pipeline {
             })
             .collect();
         self.outlets.proxies.iter().for_each(|outlet| outlet.put(proxies.clone()));
+        if let Some(outlet) = &self.outlets.selections {
+            outlet.put(selections);
+        }
 
         let mut tables: BTreeMap<TableKey, Option<ResourceVersion>> = BTreeMap::new();
         for (gateway, change) in &gateways {

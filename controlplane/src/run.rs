@@ -104,6 +104,7 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
     let outlets = Outlets {
         reports: reports_sender,
         proxies: vec![to_deployer, to_console],
+        selections: None,
         findings: findings_sender,
         heard: fleet_sender,
         served: Some(served_sender),

@@ -42,6 +42,7 @@ use crate::refusal::Refusals;
 use crate::refusals::Peers;
 use crate::replicas::Replicas;
 use crate::reporter::{Followed, Reporter};
+use crate::selected_pods::SelectedPods;
 use crate::settings::cluster;
 use crate::signals::Signals;
 use crate::source::Source as _;
@@ -177,6 +178,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let (to_reporter, at_reporter) = mailbox();
     let (to_deployer, at_deployer) = mailbox();
     let (to_directory, at_directory) = mailbox();
+    let (to_selected, at_selected) = mailbox();
     let (findings_sender, findings) = watch::channel(Arc::default());
     let (fleet_sender, fleet) = watch::channel(Arc::new(Heard::default()));
     let (failures, failed) = watch::channel(DeployFailures::new());
@@ -196,6 +198,9 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let writer =
         StatusWriter::new(client.clone(), controller_name.clone(), leadership.clone(), metrics.clone());
     vitals.spawn("writing statuses", writer.run(reports, observations));
+
+    let pods = SelectedPods::new(client.clone(), controller_name.clone(), leadership.clone());
+    vitals.spawn("finding the pods of XBackends", pods.run(at_selected));
 
     let deploy = DeploySettings {
         controller: controller_name,
@@ -223,6 +228,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let outlets = Outlets {
         reports: translated_sender,
         proxies: vec![to_directory, to_reporter, to_deployer],
+        selections: Some(to_selected),
         findings: findings_sender,
         heard: fleet_sender,
         served: None,

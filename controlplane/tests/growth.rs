@@ -162,6 +162,7 @@ async fn edits_without_end_leave_nothing_behind() {
     let outlets = Outlets {
         reports: to_reports,
         proxies: Vec::new(),
+        selections: None,
         findings: watch::channel(Arc::default()).0,
         heard: to_heard,
         served: None,

@@ -112,3 +112,13 @@ async fn traffic_split() -> Result<()> {
     assert!((9..=60).contains(&canaries), "{canaries} of 300 are a tenth");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listener_set() -> Result<()> {
+    let example = Example::start("listener-set", &["shop"]).await?;
+    for (host, status) in [("shop.example.com", 200), ("www.example.com", 404), ("other.example.com", 404)] {
+        let answer = send(example.fixture.address(), request(Method::GET, host, "/", &[], Bytes::new())?);
+        assert_eq!(answer.await?.status, status, "{host}");
+    }
+    Ok(())
+}

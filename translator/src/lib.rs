@@ -28,6 +28,7 @@ pub mod xds;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crds::NamespacedName;
 use crds::gateway_parameters::KubeParameters;
 use ir::{GatewayName, ProxyInfra};
 
@@ -35,6 +36,7 @@ pub use engine::{
     AiProvider, AiRoute, Change, Delta, GatewayChange, Hold, RouteChange, ServedHost, ServedListener,
     Translator,
 };
+pub use gateway::backend::Selection;
 pub use gateway::facts::Proxy;
 pub use gateway::facts::RouteVersion;
 pub use resources::Resources;
@@ -52,6 +54,8 @@ pub struct Translation {
     pub unserved: BTreeSet<GatewayName>,
     /// What to tell about every object of ours, sorted by object.
     pub reports: Vec<Arc<status::Report>>,
+    /// Pods that EndpointSlices are needed for, by their XBackend.
+    pub selections: BTreeMap<NamespacedName, Arc<Selection>>,
 }
 
 /// What one Gateway comes to.

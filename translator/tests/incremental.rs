@@ -329,3 +329,44 @@ fn a_panic_is_contained() {
         assert!(translator.translation() == scratch.translation(), "{name}");
     }
 }
+
+/// Only an XBackend of pods that a route names needs EndpointSlices, and it says so as its release has it.
+#[test]
+fn an_x_backend_has_its_pods_looked_after_while_a_route_names_it() {
+    let backend = |port: Value, app: &str| {
+        json!({
+            "apiVersion": "gateway.networking.x-k8s.io/v1alpha1", "kind": "XBackend",
+            "metadata": {"name": "shop", "namespace": "default", "uid": "u"},
+            "spec": {"type": "EndpointSelector", "endpointSelector": {"matchLabels": {"app": app}}, "port": port},
+        })
+    };
+    let mut named = route("r", &[], "/", "shop");
+    named["spec"]["rules"][0]["backendRefs"] =
+        json!([{"group": "gateway.networking.x-k8s.io", "kind": "XBackend", "name": "shop"}]);
+    let mut translator = cluster(1);
+    let delta = apply_all(&mut translator, &[backend(json!({"number": 3000}), "a")]);
+    assert!(delta.is_empty(), "nobody names it: {delta:?}");
+    let selected = |delta: &Delta| {
+        let selections = delta.selections.values().map(|selection| {
+            selection.as_ref().map(|it| (it.label.clone(), it.match_labels["app"].clone(), it.port))
+        });
+        selections.collect::<Vec<_>>()
+    };
+    let wanted = |app: &str, port| vec![Some(("shop".to_owned(), app.to_owned(), port))];
+    let status = |delta: &Delta, list: &str| {
+        let report = delta.reports.values().flatten().find(|report| report.object.kind == "XBackend");
+        let now = serde_json::from_value(json!("2030-01-01T00:00:00Z")).unwrap();
+        let status =
+            translator::status::render_status(report.unwrap(), None, translator::CONTROLLER_NAME, &now);
+        status[list][0]["conditions"][0]["status"].clone()
+    };
+    let delta = apply_all(&mut translator, &[named]);
+    assert_eq!(selected(&delta), wanted("a", 3000));
+    assert_eq!(status(&delta, "ancestors"), "True");
+    // As Gateway API 1.6 writes it.
+    let delta = apply_all(&mut translator, &[backend(json!({"port": 3001}), "b")]);
+    assert_eq!(selected(&delta), wanted("b", 3001));
+    assert_eq!(status(&delta, "parents"), "True");
+    let delta = apply_all(&mut translator, &[route("r", &[], "/", "shop")]);
+    assert_eq!(selected(&delta), [None]);
+}

@@ -34,6 +34,7 @@ fn start_with(settings: Settings) -> Running {
     let outlets = Outlets {
         reports: to_reports,
         proxies: vec![to_proxies],
+        selections: None,
         findings: to_findings,
         heard: to_heard,
         served: None,

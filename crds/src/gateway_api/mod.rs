@@ -13,6 +13,7 @@ pub mod listener_set;
 pub mod part;
 mod route;
 mod version;
+pub mod x_backend;
 
 pub use gateway_api::experimental::{
     gatewayclasses::{self, GatewayClass},
@@ -30,6 +31,7 @@ pub use l4_route::{L4Route, L4Rule, TcpRoute, TlsRoute, UdpRoute};
 pub use listener_set::ListenerSet;
 pub use route::{Route, Rule};
 pub use version::{BUNDLE_VERSION, CustomResourceDefinition, VERSIONED_CRD};
+pub use x_backend::XBackend;
 
 /// API group of every Gateway API kind.
 pub const GROUP: &str = "gateway.networking.k8s.io";

@@ -34,6 +34,6 @@ macro_rules! handed_on {
 handed_on! {
     yes: Namespace ConfigMap CustomResourceDefinition ReferenceGrant BackendTlsPolicy Backend GatewayParameters
         GlooGatewayParameters HttpListenerOption HttpListenerPolicy ListenerOption ListenerSet RouteOption TrafficPolicy
-        Upstream HttpRoute GrpcRoute TcpRoute TlsRoute UdpRoute;
+        Upstream XBackend HttpRoute GrpcRoute TcpRoute TlsRoute UdpRoute;
     no: Secret Service EndpointSlice GatewayClass Gateway;
 }

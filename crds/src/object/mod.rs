@@ -15,7 +15,7 @@ use crate::{
     gateway_api::part,
     gateway_api::{
         BackendTlsPolicy, CustomResourceDefinition, Gateway, GatewayClass, GrpcRoute, HttpRoute, ListenerSet,
-        ReferenceGrant, TcpRoute, TlsRoute, UdpRoute,
+        ReferenceGrant, TcpRoute, TlsRoute, UdpRoute, XBackend,
     },
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
     http_listener_policy::HTTPListenerPolicy,
@@ -218,6 +218,7 @@ kinds! {
     UdpRoute(UdpRoute): "gateway.networking.k8s.io" ["v1" "v1alpha2"] "UDPRoute" "udproutes" namespaced=true;
     ReferenceGrant(ReferenceGrant): "gateway.networking.k8s.io" ["v1" "v1beta1"] "ReferenceGrant" "referencegrants" namespaced=true;
     BackendTlsPolicy(BackendTlsPolicy): "gateway.networking.k8s.io" ["v1" "v1alpha3"] "BackendTLSPolicy" "backendtlspolicies" namespaced=true;
+    XBackend(XBackend): "gateway.networking.x-k8s.io" ["v1alpha1"] "XBackend" "xbackends" namespaced=true;
     Backend(Backend): "gateway.kgateway.dev" ["v1alpha1"] "Backend" "backends" namespaced=true;
     GatewayParameters(GatewayParameters): "gateway.kgateway.dev" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;
     GlooGatewayParameters(GlooGatewayParameters): "gateway.gloo.solo.io" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;

@@ -36,6 +36,7 @@ fn every_kind_is_decoded_in_every_accepted_version() {
         "ListenerSet" => json!({"parentRef": {"name": "a"}, "listeners": []}),
         "ReferenceGrant" => json!({"from": [], "to": []}),
         "BackendTLSPolicy" => json!({"targetRefs": [], "validation": {"hostname": "a.b"}}),
+        "XBackend" => json!({"type": "ExternalHostname", "port": {"number": 443}}),
         "Backend" => json!({"type": "AI", "ai": {}}),
         "TCPRoute" | "UDPRoute" => json!({"rules": []}),
         "TLSRoute" => json!({"hostnames": [], "rules": []}),

@@ -172,6 +172,9 @@ fn check_members(members: &Map<String, Value>, schema: &Schema, path: &Path<'_>,
     if let Some(limit) = schema.max_properties.filter(|limit| count > *limit) {
         report.blocking(path, format!("must have at most {limit} members, and has {count}"));
     }
+    if let Some(limit) = schema.min_properties.filter(|limit| count < *limit) {
+        report.add(path, format!("must have at least {limit} members, and has {count}"));
+    }
     for name in schema.required.iter().filter(|name| !members.contains_key(*name)) {
         report.blocking(&Path::Member(path, name), "is required");
     }

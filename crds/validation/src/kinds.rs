@@ -54,9 +54,10 @@ const TCP_ROUTES: &str = include_str!("../gateway-api/tcproutes.json");
 const TLS_ROUTES: &str = include_str!("../gateway-api/tlsroutes.json");
 const UDP_ROUTES: &str = include_str!("../gateway-api/udproutes.json");
 const LISTENER_SETS: &str = include_str!("../gateway-api/listenersets.json");
+const XBACKENDS: &str = include_str!("../gateway-api/xbackends.json");
 const REFERENCE_GRANTS: &str = include_str!("../gateway-api/referencegrants.json");
 
-static ALL: [Known; 27] = [
+static ALL: [Known; 28] = [
     gateway_api("BackendTLSPolicy", "v1", BACKEND_TLS_POLICIES),
     gateway_api("BackendTLSPolicy", "v1alpha3", BACKEND_TLS_POLICIES),
     gateway_api("GatewayClass", "v1", GATEWAY_CLASSES),
@@ -75,6 +76,7 @@ static ALL: [Known; 27] = [
     gateway_api("ListenerSet", "v1", LISTENER_SETS),
     gateway_api("ReferenceGrant", "v1", REFERENCE_GRANTS),
     gateway_api("ReferenceGrant", "v1beta1", REFERENCE_GRANTS),
+    known("gateway.networking.x-k8s.io", "XBackend", "v1alpha1", Source::GatewayApi(XBACKENDS)),
     known("gateway.kgateway.dev", "Backend", "v1alpha1", Source::Ours),
     known("gateway.kgateway.dev", "GatewayParameters", "v1alpha1", Source::Ours),
     known("gateway.gloo.solo.io", "GatewayParameters", "v1alpha1", Source::Ours),

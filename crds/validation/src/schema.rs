@@ -34,6 +34,7 @@ pub(crate) struct Schema {
     pub(crate) min_items: Option<usize>,
     pub(crate) max_items: Option<usize>,
     pub(crate) max_properties: Option<usize>,
+    pub(crate) min_properties: Option<usize>,
     pub(crate) required: Vec<String>,
     pub(crate) properties: BTreeMap<String, Schema>,
     /// The values of a map, whose keys are data.

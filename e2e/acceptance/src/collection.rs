@@ -67,6 +67,7 @@ pub const READ: &[Collection] = &[
     custom(GATEWAY_API, "v1", "UDPRoute", "udproutes"),
     custom(GATEWAY_API, "v1", "ReferenceGrant", "referencegrants"),
     custom(GATEWAY_API, "v1", "BackendTLSPolicy", "backendtlspolicies"),
+    custom("gateway.networking.x-k8s.io", "v1alpha1", "XBackend", "xbackends"),
     custom("gateway.kgateway.dev", "v1alpha1", "Backend", "backends"),
     custom("gateway.kgateway.dev", "v1alpha1", "GatewayParameters", "gatewayparameters"),
     custom("gateway.gloo.solo.io", "v1alpha1", "GatewayParameters", "gatewayparameters"),

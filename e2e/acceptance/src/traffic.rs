@@ -15,29 +15,39 @@ pub const RATE: u32 = 500;
 /// How long requests go on after what happens is over: its last effects are seen, too.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
-/// A load that is being sent to a Gateway, at [`RATE`].
+/// A load that is being sent to a Gateway.
 #[derive(Debug)]
 pub struct Traffic<'a> {
     world: &'a World,
     what: String,
+    rate: u32,
     running: RunningLoad,
     started: Instant,
 }
 
 impl<'a> Traffic<'a> {
-    /// Waits until the Gateway's port 8080 answers 200 for `host`, and starts; `what` is what is printed of it.
+    /// Waits until the Gateway's port 8080 answers 200 for `host`, and starts at [`RATE`]; `what` is what is printed of it.
     ///
     /// # Panics
     /// It does not answer so.
     #[must_use]
     pub fn start(world: &'a World, what: &str, address: &str, host: &'static str) -> Self {
+        Self::start_at(RATE, world, what, address, host)
+    }
+
+    /// The same at so many requests per second.
+    ///
+    /// # Panics
+    /// It does not answer so.
+    #[must_use]
+    pub fn start_at(rate: u32, world: &'a World, what: &str, address: &str, host: &'static str) -> Self {
         wait_for_answer(world, address, host);
         let address = gateway_socket(address);
         let running = world.network.run(async move {
-            let rate = NonZeroU32::new(RATE).expect("some requests");
+            let rate = NonZeroU32::new(rate).expect("some requests");
             Load { address, host: host.to_owned(), path: "/".to_owned(), rate }.start().expect("a load")
         });
-        Self { world, what: what.to_owned(), running, started: Instant::now() }
+        Self { world, what: what.to_owned(), rate, running, started: Instant::now() }
     }
 
     /// Sends requests while `happening` runs, and a little longer; none may fail.
@@ -70,14 +80,25 @@ impl<'a> Traffic<'a> {
     /// A request failed, or the load did not run as it should.
     #[expect(clippy::must_use_candidate, reason = "the assertions are what most callers want")]
     pub fn finish(self) -> LoadReport {
-        let Self { world, what, running, started } = self;
+        let what = self.what.clone();
+        let report = self.stop();
+        assert_eq!(report.failed(), 0, "{what}: {report}");
+        report
+    }
+
+    /// Stops, and prints what became of all requests.
+    ///
+    /// # Panics
+    /// The load did not run as it should.
+    #[must_use]
+    pub fn stop(self) -> LoadReport {
+        let Self { world, what, rate, running, started } = self;
         let report = world.network.run(running.stop()).expect("every request has an outcome");
         let seconds = started.elapsed().as_secs_f64();
         println!("{what}: {report}, {seconds:.1} s");
-        let due = 0.9 * f64::from(RATE) * seconds;
+        let due = 0.9 * f64::from(rate) * seconds;
         let finished = u32::try_from(report.finished()).expect("no more requests than seconds allow");
         assert!(f64::from(finished) >= due, "{what}: the load did not run: {finished} of {due:.0}");
-        assert_eq!(report.failed(), 0, "{what}: {report}");
         report
     }
 }

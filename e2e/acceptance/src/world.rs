@@ -34,7 +34,8 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { install: true, values: Vec::new(), gateway_api: Some(GatewayApi::Standard) }
+        // The channel that has every kind that is read.
+        Self { install: true, values: Vec::new(), gateway_api: Some(GatewayApi::Experimental) }
     }
 }
 

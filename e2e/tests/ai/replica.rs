@@ -156,6 +156,7 @@ impl Replica {
         let outlets = Outlets {
             reports: mailbox().0,
             proxies: Vec::new(),
+            selections: None,
             findings: watch::channel(Arc::default()).0,
             heard: to_heard,
             served: None,

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use e2e::echo::EchoBackend;
 use e2e::examples::documents;
 use e2e::fixture::Fixture;
+use e2e::provider::TestAuthority;
 use e2e::{http, tls_client};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -91,5 +92,37 @@ async fn backend_tls() -> Result<()> {
     let fixture = serve("backend-tls", ["8080", "3443"], backend.address()).await?;
     assert_eq!(http::get(fixture.address(), "a.test", "/").await?.status, 200);
     assert_eq!(recording.last().context("a request")?.sni.as_deref(), Some("backend.example.test"));
+    Ok(())
+}
+
+/// The pods of the example speak HTTP/2, the host outside has a certificate.
+#[tokio::test]
+async fn x_backend() -> Result<()> {
+    let authority = TestAuthority::generate()?;
+    let pods = EchoBackend::start("shop").await?;
+    let host = "payments.example.com";
+    let outside = EchoBackend::start_tls("payments", authority.server_config(&[host])?).await?;
+    let documents = documents("x-backend", &[])?.into_iter();
+    let documents: Vec<_> =
+        documents.map(|(name, text)| (name, text.replace("port: 8080,", "port: PORT,"))).collect();
+    let files: Vec<_> = documents.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let folder = tempfile::tempdir()?;
+    let trusted = folder.path().join("ca.pem");
+    authority.write_certificate(&trusted)?;
+    let connect = |from: &str, to: SocketAddr| format!("{from}:{}:{}", to.ip(), to.port());
+    let arguments = [
+        "--upstream-ca".to_owned(),
+        trusted.display().to_string(),
+        "--connect-to".to_owned(),
+        connect("127.0.0.1:3000", pods.address()),
+        "--connect-to".to_owned(),
+        connect(&format!("{host}:443"), outside.address()),
+    ];
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let fixture = Fixture::start_with(&files, &arguments).await?;
+    let echo = http::get(fixture.address(), "a.test", "/").await?.echo()?;
+    assert_eq!((&*echo.identity, &*echo.protocol), ("shop", "HTTP/2.0"));
+    let echo = http::get(fixture.address(), "a.test", "/payments").await?.echo()?;
+    assert_eq!((&*echo.identity, &*echo.host), ("payments", host));
     Ok(())
 }

@@ -6,3 +6,4 @@ mod examples;
 mod listeners;
 mod rotation;
 mod world;
+mod x_backend;

@@ -50,6 +50,9 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// usual name do not have it.
 pub const CONTROLLER_LABEL: &str = "chancery.dev/controller";
 
+/// The label by which EndpointSlices, and the Service whose slices they are, name the XBackend that they are made for.
+pub const X_BACKEND_LABEL: &str = "chancery.dev/xbackend";
+
 /// The annotation of pods that changes when Envoy must be started anew.
 pub const CONFIG_HASH_ANNOTATION: &str = "chancery.dev/config-hash";
 

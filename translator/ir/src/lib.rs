@@ -40,7 +40,8 @@ pub use hostname::Hostname;
 pub use infra::{
     COMPONENT_LABEL, CONFIG_HASH_ANNOTATION, CONTROLLER_LABEL, DRAIN_PORT, GATEWAY_NAME_LABEL,
     INSTANCE_LABEL, InfraPort, MANAGED_BY_LABEL, METRICS_PORT, PROXY_NAME_LABEL, PortProtocol, ProxyInfra,
-    READINESS_PORT, RESERVED_LABELS, RESERVED_PORTS, is_reserved_annotation, is_reserved_label,
+    READINESS_PORT, RESERVED_LABELS, RESERVED_PORTS, X_BACKEND_LABEL, is_reserved_annotation,
+    is_reserved_label,
 };
 pub use matcher::{
     GrpcMethodPrecedence, HeaderMatch, MAX_REGEX_PROGRAM_SIZE, PathMatch, Precedence, QueryParamMatch,

@@ -101,6 +101,11 @@ impl ClusterName {
         Self(format!("backend/{namespace}/{name}"))
     }
 
+    /// The cluster of an XBackend.
+    pub fn x_backend(namespace: &str, name: &str) -> Self {
+        Self(format!("xbackend/{namespace}/{name}"))
+    }
+
     /// The cluster of one member of the pool that this cluster's backend is.
     #[must_use]
     pub fn member(&self, group: usize, index: usize) -> Self {
@@ -236,6 +241,16 @@ impl SecretName {
     /// of all Gateways that have one are the same.
     pub fn client_certificate() -> Self {
         Self("certificate/client".to_owned())
+    }
+
+    /// The certificate that an XBackend is shown.
+    pub fn x_backend_certificate(namespace: &str, name: &str) -> Self {
+        Self(format!("certificate/xbackend/{namespace}/{name}"))
+    }
+
+    /// The certificate authorities that an XBackend names.
+    pub fn x_backend_trust(namespace: &str, name: &str) -> Self {
+        Self(format!("trust/xbackend/{namespace}/{name}"))
     }
 
     /// The certificate authorities that a BackendTLSPolicy names.

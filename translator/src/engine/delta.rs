@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::{Object, ObjectKey, ObjectRef};
+use crds::{NamespacedName, Object, ObjectKey, ObjectRef};
 use ir::GatewayName;
 
 use crate::Proxy;
+use crate::gateway::backend::Selection;
 use crate::gateway::facts::RouteVersion;
 use crate::status::Report;
 use crate::xds::{EncodedResource, XdsKind};
@@ -27,6 +28,8 @@ pub struct Delta {
     pub gateways: BTreeMap<GatewayName, GatewayChange>,
     /// What there is to tell about an object now; `None` is nothing any more.
     pub reports: BTreeMap<ObjectRef, Option<Arc<Report>>>,
+    /// Pods that EndpointSlices are needed for, by their XBackend; `None` is no longer.
+    pub selections: BTreeMap<NamespacedName, Option<Arc<Selection>>>,
     /// Routes that add something else to a route table than before.
     pub routes: BTreeMap<ObjectKey, RouteChange>,
     /// Routes of which another version than the newest is served, and whose newest is another now, or gone.
@@ -70,7 +73,7 @@ pub enum GatewayChange {
 impl Delta {
     /// Whether nothing is another.
     pub fn is_empty(&self) -> bool {
-        self.gateways.is_empty() && self.reports.is_empty()
+        self.gateways.is_empty() && self.reports.is_empty() && self.selections.is_empty()
     }
 
     /// How many units were evaluated.

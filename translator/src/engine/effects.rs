@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::{NamespacedName, Object, ObjectKey};
+use crds::{Kind, Object, ObjectKey};
 use ir::{Hostname, RouteTableId};
 
 use super::index::L4Row;
@@ -13,6 +13,7 @@ use super::key::Key;
 use super::value::{OfValue, Value};
 use super::{Translator, Update};
 use crate::gateway::address::AddressPlan;
+use crate::gateway::backend::Selection;
 use crate::gateway::facts::{
     Attachment, BackendKey, BackendValue, ClassFace, Entries, GatewayFace, GatewayKey, GatewaySecrets,
     HostFace, HostKey, Placed, PolicyFact, PortValue, RouteKey, RouteVersion, Row, TranslatedRoute, is_l4,
@@ -94,6 +95,10 @@ impl Translator {
                 self.touch_users(backend, update);
             }
             Key::Endpoints(backend) => self.touch_users(backend, update),
+            Key::Selection(backend) => {
+                let selection = after.and_then(Selection::of).cloned();
+                update.selections.insert(backend.clone(), selection);
+            }
             Key::Route(route) => {
                 self.note_edit(route, update);
                 let (before, after) = both::<TranslatedRoute>(before, after);
@@ -323,17 +328,17 @@ impl Translator {
             }
         }
         let named = |version: Option<&Arc<RouteVersion>>| {
-            version.map(|version| version.named_services()).unwrap_or_default()
+            version.map(|version| version.named_objects()).unwrap_or_default()
         };
         let (lost, new) = changes(named(before), named(after));
-        for (gateway, service) in lost {
-            if self.index.naming.remove(&service, &gateway) {
-                self.schedule_tls_policies(&service);
+        for (gateway, object) in lost {
+            if self.index.naming.remove(&object, &gateway) {
+                self.schedule_what_names_gateways_of(&object);
             }
         }
-        for (gateway, service) in new {
-            if self.index.naming.add(&service, &gateway) {
-                self.schedule_tls_policies(&service);
+        for (gateway, object) in new {
+            if self.index.naming.add(&object, &gateway) {
+                self.schedule_what_names_gateways_of(&object);
             }
         }
         let uses =
@@ -374,9 +379,15 @@ impl Translator {
         }
     }
 
-    /// Has the statuses of a Service's BackendTLSPolicies made anew: they name its Gateways.
-    fn schedule_tls_policies(&mut self, service: &NamespacedName) {
-        let policies = self.resources.tls_policies_of(service);
+    /// Has made anew what depends on the Gateways with routes that name a backend: the statuses of a Service's
+    /// BackendTLSPolicies, or what there is to tell and to do about an XBackend.
+    fn schedule_what_names_gateways_of(&mut self, backend: &ObjectKey) {
+        if backend.kind == Kind::XBackend {
+            self.graph.schedule(Key::BackendReport(backend.clone()));
+            self.graph.schedule(Key::Selection(backend.name.clone()));
+            return;
+        }
+        let policies = self.resources.tls_policies_of(&backend.name);
         let names = policies.map(|policy| Object::BackendTlsPolicy(policy.clone()).key());
         names.for_each(|policy| self.graph.schedule(Key::PolicyReport(policy)));
     }

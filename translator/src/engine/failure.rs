@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crds::{Object, ObjectKey};
 
 use super::key::Key;
-use crate::gateway::attach;
+use crate::gateway::{attach, backend};
 use crate::status::{
     ClassFacts, Condition, ConditionType, Facts, GatewayFacts, ListenerSetFacts, Reason, Report,
 };
@@ -73,6 +73,7 @@ fn facts_of(object: &Object) -> Facts {
         | Object::ListenerOption(_)
         | Object::RouteOption(_)
         | Object::TrafficPolicy(_) => Facts::Policy(Vec::new()),
+        Object::XBackend(backend) => Facts::XBackend(backend::x_backend_form(backend), Vec::new()),
         _ => Facts::Conditions(Vec::new()),
     }
 }

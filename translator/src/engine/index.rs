@@ -23,8 +23,8 @@ pub(crate) struct Index {
     pub parameters: Counts<ObjectKey>,
     /// How many routes name a backend.
     pub named: Counts<BackendKey>,
-    /// How many routes of a Gateway name a Service, whether it can be used or not.
-    pub naming: GroupedCounts<NamespacedName, GatewayKey>,
+    /// How many routes of a Gateway name a Service or an XBackend, whether it can be used or not.
+    pub naming: GroupedCounts<ObjectKey, GatewayKey>,
     /// How many routes of a Gateway need a backend.
     pub users: GroupedCounts<BackendKey, GatewayKey>,
     /// How many routes of a Gateway name a part of a filter that the Gateway has one of.

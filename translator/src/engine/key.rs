@@ -56,6 +56,8 @@ pub(crate) enum Key {
     BackendFace(BackendKey),
     /// The endpoints of a backend. Nothing reads them; they go to the proxies as they are.
     Endpoints(BackendKey),
+    /// The pods of an XBackend for which somebody must keep EndpointSlices. Nothing reads it.
+    Selection(NamespacedName),
     /// What of a policy routes and listeners may know.
     Policy(ObjectKey),
     /// A route, the same for every parent and port.
@@ -70,7 +72,7 @@ pub(crate) enum Key {
     Host(Arc<HostKey>),
     /// What a route adds to a virtual host.
     Entry(Arc<HostKey>, RouteKey),
-    /// The status of a Backend or Upstream.
+    /// The status of a Backend, Upstream or XBackend.
     BackendReport(ObjectKey),
     /// The status of a ListenerSet.
     ListenerSetReport(NamespacedName),
@@ -109,7 +111,7 @@ impl Key {
             Self::Port(..) => 16,
             Self::Host(..) => 17,
             Self::Entry(..) => 18,
-            Self::BackendReport(_) => 19,
+            Self::BackendReport(_) | Self::Selection(_) => 19,
             Self::ListenerSetReport(_) | Self::GatewayReport(_) => 20,
             Self::PolicyReport(_) => 21,
         }
@@ -126,7 +128,9 @@ impl Key {
             self,
             Self::IsOurs(_)
                 | Self::BackendFace(_)
-                | Self::Backend(BackendKey::Service(..) | BackendKey::Collector(_))
+                | Self::Backend(
+                    BackendKey::Service(..) | BackendKey::XBackend(..) | BackendKey::Collector(_)
+                )
                 | Self::Classes
                 | Self::Certificate(_)
                 | Self::Authorities(_)
@@ -146,7 +150,8 @@ impl Key {
             Kind::GatewayParameters | Kind::GlooGatewayParameters => return Vec::new(),
             _ => None,
         };
-        own.into_iter().chain(Self::reporting(object)).collect()
+        let selection = (object.kind == Kind::XBackend).then(|| Self::Selection(object.name.clone()));
+        own.into_iter().chain(selection).chain(Self::reporting(object)).collect()
     }
 
     /// The unit that makes the status of an object; `None` if there is none to make.
@@ -159,7 +164,7 @@ impl Key {
             Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute | Kind::UdpRoute => {
                 Some(Self::Attachment(object.clone()))
             }
-            Kind::Backend | Kind::Upstream => Some(Self::BackendReport(object.clone())),
+            Kind::Backend | Kind::Upstream | Kind::XBackend => Some(Self::BackendReport(object.clone())),
             Kind::BackendTlsPolicy
             | Kind::HttpListenerOption
             | Kind::HttpListenerPolicy
@@ -197,6 +202,7 @@ impl Key {
             Self::Backend(_) => "backend",
             Self::BackendFace(_) => "backend_face",
             Self::Endpoints(_) => "endpoints",
+            Self::Selection(_) => "selection",
             Self::Policy(_) => "policy",
             Self::Route(_) => "route",
             Self::Attachment(_) => "attachment",
@@ -230,21 +236,16 @@ impl Key {
             Self::Route(route) | Self::Attachment(route) | Self::Served(route) | Self::Entry(.., route) => {
                 Some(route.clone())
             }
-            Self::Backend(BackendKey::Service(name, ..))
-            | Self::BackendFace(BackendKey::Service(name, ..))
-            | Self::Endpoints(BackendKey::Service(name, ..)) => object(Kind::Service, name),
-            Self::Backend(BackendKey::Object(key))
-            | Self::BackendFace(BackendKey::Object(key))
-            | Self::Endpoints(BackendKey::Object(key))
-            | Self::BackendReport(key)
+            Self::Backend(backend) | Self::BackendFace(backend) | Self::Endpoints(backend) => {
+                backend.object()
+            }
+            Self::Selection(backend) => object(Kind::XBackend, backend),
+            Self::BackendReport(key)
             | Self::ParametersReport(key)
             | Self::Policy(key)
             | Self::PolicyReport(key)
             | Self::Object(key) => Some(key.clone()),
-            Self::Backend(BackendKey::Collector(_))
-            | Self::BackendFace(BackendKey::Collector(_))
-            | Self::Endpoints(BackendKey::Collector(_))
-            | Self::Group(_)
+            Self::Group(_)
             | Self::Labels(_)
             | Self::Peers
             | Self::Trust

@@ -28,12 +28,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crds::{Kind, Object, ObjectKey};
+use crds::{Kind, NamespacedName, Object, ObjectKey};
 
 pub use ai_summary::{AiProvider, AiRoute};
 pub use delta::{Change, Delta, GatewayChange, RouteChange};
 pub use summary::{ServedHost, ServedListener};
 
+use crate::gateway::backend::Selection;
 use crate::gateway::class::is_of_a_peer;
 use crate::gateway::facts::{BackendKey, GatewayKey, OrderKey, RouteKey, RouteVersion};
 use crate::resources::groups;
@@ -77,6 +78,8 @@ struct Update {
     touched: Touched,
     /// Objects whose status may be another.
     reported: BTreeSet<ObjectKey>,
+    /// XBackends whose pods are others.
+    selections: BTreeMap<NamespacedName, Option<Arc<Selection>>>,
     /// Routes that are held and have another newest version.
     edited: BTreeSet<RouteKey>,
     evaluations: BTreeMap<&'static str, usize>,
@@ -266,7 +269,7 @@ impl Translator {
     }
 
     fn finish(&mut self, update: Update) -> Delta {
-        let Update { mut touched, reported, edited, evaluations, panics } = update;
+        let Update { mut touched, reported, selections, edited, evaluations, panics } = update;
         let reports = reported.into_iter().map(|object| {
             let report = self.failures.overlay(&object, self.report(&object), self.resources.object(&object));
             (object.to_ref(), report)
@@ -277,7 +280,7 @@ impl Translator {
             change.is_gone = self.graph.value(&Key::Route(route.clone())).is_none();
         }
         let gateways = self.outputs.take(touched, &self.graph, &self.index, &mut self.tables, &self.settings);
-        Delta { gateways, reports, routes, edited, evaluations, panics }
+        Delta { gateways, reports, selections, routes, edited, evaluations, panics }
     }
 
     /// What there is to tell about an object.
@@ -298,6 +301,7 @@ fn is_possible(key: &Key, resources: &Resources, index: &Index) -> bool {
             index.gateways.contains(gateway)
         }
         Key::ParametersReport(object) => index.parameters.get(object) > 0,
+        Key::Selection(backend) => exists(Kind::XBackend, backend),
         Key::Backend(BackendKey::Object(object)) | Key::BackendReport(object) => {
             resources.object(object).is_some()
         }

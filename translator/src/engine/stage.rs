@@ -43,6 +43,7 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         Key::Backend(key) => backend_value(view, key)?.into_value(),
         Key::BackendFace(key) => backend::face(view, key).into_value(),
         Key::Endpoints(key) => endpoints(view, key)?,
+        Key::Selection(key) => backend::selection(view, key)?.into_value(),
         Key::Policy(key) => policy::face(view, key)?.into_value(),
         Key::Route(key) => route(view, key)?.into_value(),
         Key::Attachment(key) => attach::attach(view, key)?.into_value(),

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crds::ObjectRef;
+use crds::{NamespacedName, ObjectRef};
 use ir::{GatewayName, Hostname, L4Share, PathMatch, Transport};
 
 use super::Translator;
 use super::key::Key;
 use super::value::{OfValue as _, Value};
+use crate::gateway::backend::Selection;
 use crate::gateway::facts::{
     BackendKey, GatewayKey, HostFace, HostKey, PortValue, Proxy, RouteVersion, gateway_name,
 };
@@ -61,7 +62,8 @@ impl Translator {
             let listeners = listeners.remove(&name).unwrap_or_default();
             gateways.insert(name, GatewayOutput { resources, infra, parameters, listeners });
         }
-        Translation { gateways, unserved, reports: self.reports().into_values().collect() }
+        let reports = self.reports().into_values().collect();
+        Translation { gateways, unserved, reports, selections: self.selections() }
     }
 
     /// What there is to tell about every object.
@@ -91,6 +93,9 @@ impl Translator {
                 .is_ok_and(|backend| backend.routing.iter().any(|name| name.as_str() == cluster));
             match key {
                 Key::Backend(BackendKey::Object(object)) if is_meant => drop(objects.insert(object.to_ref())),
+                Key::Backend(backend @ BackendKey::XBackend(..)) if is_meant => {
+                    objects.extend(backend.object().map(|object| object.to_ref()));
+                }
                 Key::Backend(service) if is_meant => objects.extend(self.routes_to(service)),
                 _ => {}
             }
@@ -109,6 +114,17 @@ impl Translator {
             is_unknown.then(|| ObjectRef::namespaced("", "Service", &name.namespace, &name.name))
         });
         services.collect()
+    }
+
+    /// Every XBackend with pods for which somebody must keep EndpointSlices.
+    pub fn selections(&self) -> BTreeMap<NamespacedName, Arc<Selection>> {
+        let selections = self.graph.units().filter_map(|(key, value)| match (key, value) {
+            (Key::Selection(backend), Value::Selection(selection)) => {
+                Some((backend.clone(), selection.clone()))
+            }
+            _ => None,
+        });
+        selections.collect()
     }
 
     fn routes_to<'a>(&'a self, backend: &'a BackendKey) -> impl Iterator<Item = ObjectRef> + 'a {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::gateway::address::AddressPlan;
+use crate::gateway::backend::Selection;
 use crate::gateway::facts::RouteVersion;
 use crate::gateway::facts::{
     Attachment, AuthoritiesValue, BackendFace, BackendValue, CertificateValue, ClassFace, Entries,
@@ -61,6 +62,7 @@ values! {
     Backend(BackendValue);
     BackendFace(Result<BackendFace, Rejection>);
     Endpoints(EncodedResource);
+    Selection(Selection);
     Policy(PolicyFace);
     Route(TranslatedRoute);
     Attachment(Attachment);

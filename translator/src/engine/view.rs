@@ -91,6 +91,11 @@ impl View for Reading<'_> {
         self.resources.slices_of(service)
     }
 
+    fn slices_of_x_backend(&self, backend: &NamespacedName) -> impl Iterator<Item = &Arc<EndpointSlice>> {
+        self.note(Key::Group(Group::SlicesOfXBackend(backend.clone())));
+        self.resources.slices_of_x_backend(backend)
+    }
+
     fn tls_policies_of(&self, service: &NamespacedName) -> impl Iterator<Item = &Arc<BackendTlsPolicy>> {
         self.note(Key::Group(Group::TlsPoliciesOf(service.clone())));
         self.resources.tls_policies_of(service)
@@ -230,8 +235,8 @@ impl View for Reading<'_> {
         self.index.policy_facts(policy)
     }
 
-    fn gateways_naming(&self, service: &NamespacedName) -> Vec<GatewayKey> {
-        let gateways = self.index.naming.get(service);
+    fn gateways_naming(&self, object: &ObjectKey) -> Vec<GatewayKey> {
+        let gateways = self.index.naming.get(object);
         gateways.iter().flat_map(|gateways| gateways.keys()).cloned().collect()
     }
 

@@ -60,6 +60,7 @@ impl<V: View> RuleTranslator<'_, V> {
                 let ai_policy = self.ai_policy(&chain, &face, out);
                 let ai_policy = ai_policy.map_err(|error| out.broken.push(error.within(&field))).ok()?;
                 destinations.any_ai |= face.is_ai;
+                destinations.any_streams |= face.streams;
                 if weight > 0 {
                     destinations.backends.push(face.key);
                     destinations.backends.extend(mirrors.backends);
@@ -250,6 +251,7 @@ pub(super) fn broken_answer(route: &RouteKey) -> DirectResponse {
 fn describe(backend: &BackendKey) -> String {
     match backend {
         BackendKey::Service(name, ..) => format!("Service {name}"),
+        BackendKey::XBackend(name, _) => format!("XBackend {name}"),
         BackendKey::Object(object) => object.to_ref().to_string(),
         BackendKey::Collector(collector) => format!("collector {}", collector.host),
     }
@@ -261,6 +263,8 @@ pub(super) struct Destinations {
     pub list: Vec<(Destination, Filters)>,
     pub backends: Vec<BackendKey>,
     pub any_ai: bool,
+    /// Whether answers of one of them may be streams without end.
+    pub any_streams: bool,
 }
 
 /// Whether requests are answered with an error there.

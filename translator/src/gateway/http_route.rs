@@ -338,7 +338,8 @@ impl<V: View> RuleTranslator<'_, V> {
             }
             let defaults = match (destinations.any_ai, self.key.kind) {
                 (true, _) => Defaults::Ai,
-                (false, Kind::GrpcRoute) => Defaults::Calls,
+                (false, Kind::GrpcRoute) => Defaults::Streams,
+                (false, _) if destinations.any_streams => Defaults::Streams,
                 (false, _) => Defaults::Requests,
             };
             let retry_by_policy = http.retry.as_ref().filter(|_| !destinations.any_ai);

@@ -25,8 +25,9 @@ pub(crate) enum Defaults {
     Requests,
     /// Those of requests to AI providers.
     Ai,
-    /// Those of calls of gRPC, which may be streams: clients set deadlines themselves, and servers keep them.
-    Calls,
+    /// Those of requests whose answers may be streams without end: calls of gRPC, for which clients set deadlines themselves
+    /// and servers keep them, and requests of the Model Context Protocol.
+    Streams,
 }
 
 /// The time limits that a rule writes. The outer `None` is "not said", the inner one "no limit".
@@ -119,7 +120,7 @@ mod tests {
             which in 0usize..3,
             default_idle in (1u64..1000).prop_map(Duration::from_secs),
         ) {
-            let defaults = [Defaults::Requests, Defaults::Ai, Defaults::Calls][which];
+            let defaults = [Defaults::Requests, Defaults::Ai, Defaults::Streams][which];
             let is_ai = defaults == Defaults::Ai;
             let timeouts = Limits { request, backend_request, idle: None }.timeouts(defaults, default_idle);
             let total = [timeouts.request, timeouts.backend_request].into_iter().flatten().min();

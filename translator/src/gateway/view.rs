@@ -39,6 +39,9 @@ pub(crate) trait View {
     /// The EndpointSlices of a Service, sorted by name.
     fn slices_of(&self, service: &NamespacedName) -> impl Iterator<Item = &Arc<EndpointSlice>>;
 
+    /// The EndpointSlices of an XBackend with that label, sorted by name.
+    fn slices_of_x_backend(&self, backend: &NamespacedName) -> impl Iterator<Item = &Arc<EndpointSlice>>;
+
     /// The BackendTLSPolicies of a Service, sorted by name.
     fn tls_policies_of(&self, service: &NamespacedName) -> impl Iterator<Item = &Arc<BackendTlsPolicy>>;
 
@@ -149,8 +152,8 @@ pub(crate) trait View {
     /// What routes tell about a policy.
     fn policy_facts(&self, policy: &ObjectKey) -> Vec<(GatewayKey, PolicyEffect)>;
 
-    /// The Gateways with routes that name a Service.
-    fn gateways_naming(&self, service: &NamespacedName) -> Vec<GatewayKey>;
+    /// The Gateways with routes that name a Service or an XBackend.
+    fn gateways_naming(&self, object: &ObjectKey) -> Vec<GatewayKey>;
 
     /// Whether a route of ours names a backend.
     fn is_named(&self, key: &BackendKey) -> bool;

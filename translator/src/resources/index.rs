@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crds::gateway_api::listener_set;
 use crds::policy::{Policy, TargetName};
 use crds::{Kind, NamespacedName, Object, ObjectKey};
+use ir::X_BACKEND_LABEL;
 
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -14,6 +15,8 @@ const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 pub(crate) enum Group {
     /// The EndpointSlices of a Service.
     SlicesOf(NamespacedName),
+    /// The EndpointSlices of an XBackend, by their namespace and the value of the label.
+    SlicesOfXBackend(NamespacedName),
     /// The ReferenceGrants in a namespace.
     GrantsIn(String),
     /// The ListenerSets that name a Gateway as their parent.
@@ -30,9 +33,11 @@ pub(crate) enum Group {
 pub(crate) fn groups(object: &Object) -> Vec<Group> {
     match object {
         Object::EndpointSlice(slice) => {
-            let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME_LABEL));
+            let labels = slice.metadata.labels.as_ref();
             let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();
-            service.map(|name| Group::SlicesOf(NamespacedName::new(namespace, name))).into_iter().collect()
+            let named = |label| Some(NamespacedName::new(namespace, labels?.get(label)?));
+            let service = named(SERVICE_NAME_LABEL).map(Group::SlicesOf);
+            service.into_iter().chain(named(X_BACKEND_LABEL).map(Group::SlicesOfXBackend)).collect()
         }
         Object::BackendTlsPolicy(policy) => {
             let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();

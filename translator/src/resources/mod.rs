@@ -84,6 +84,14 @@ impl Resources {
         self.members(&Group::SlicesOf(service.clone()))
     }
 
+    /// The slices of an XBackend with that label, sorted by name.
+    pub(crate) fn slices_of_x_backend<'a>(
+        &'a self,
+        backend: &NamespacedName,
+    ) -> impl Iterator<Item = &'a Arc<EndpointSlice>> + use<'a> {
+        self.members(&Group::SlicesOfXBackend(backend.clone()))
+    }
+
     /// The ReferenceGrants in a namespace, sorted by name.
     pub(crate) fn grants_in<'a>(
         &'a self,

@@ -15,5 +15,5 @@ pub(crate) use rejection::Rejection;
 pub use render::render_status;
 pub use report::{
     ClassFacts, Facts, GatewayFacts, ListenerFacts, ListenerSetFacts, ParentFacts, Problem, Report,
-    StatusAddress,
+    StatusAddress, XBackendForm,
 };

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Condition, ConditionType, Facts, GatewayFacts, ListenerFacts, ParentFacts, Report, StatusAddress,
+    XBackendForm,
 };
 
 /// The status of an object: `.status` as it shall be, given what it was.
@@ -33,14 +34,18 @@ pub fn render_status(report: &Report, previous: Option<&Value>, controller: &str
         Facts::Gateway(gateway) => render_gateway(&mut status, gateway, &stamp),
         Facts::ListenerSet(set) => render_listeners(&mut status, &set.conditions, &set.listeners, &stamp),
         Facts::Route(parents) => {
-            let before = status.remove("parents");
-            let entries = Entries { key: "parentRef", most: usize::MAX, controller, stamp: &stamp };
-            status.insert("parents".to_owned(), entries.render(before.as_ref(), parents));
+            PARENTS.of(controller, &stamp).put(&mut status, parents);
         }
         Facts::Policy(ancestors) => {
-            let before = status.remove("ancestors");
-            let entries = Entries { key: "ancestorRef", most: MAX_ANCESTORS, controller, stamp: &stamp };
-            status.insert("ancestors".to_owned(), entries.render(before.as_ref(), ancestors));
+            ANCESTORS.of(controller, &stamp).put(&mut status, ancestors);
+        }
+        Facts::XBackend(form, ancestors) => {
+            let list = match form {
+                XBackendForm::V1_6 => PARENTS,
+                XBackendForm::V1_7 => ANCESTORS,
+            };
+            let list = List { most: MAX_BACKEND_ANCESTORS, ..list };
+            list.of(controller, &stamp).put(&mut status, ancestors);
         }
     }
     Value::Object(status)
@@ -138,31 +143,56 @@ fn render_listener(previous: Option<&Value>, listener: &ListenerFacts, stamp: &S
 /// `PolicyStatus.ancestors`).
 const MAX_ANCESTORS: usize = 16;
 
-/// A list in which each controller has entries of its own.
-struct Entries<'a> {
-    /// What an entry is about.
+/// The same of an XBackend (GEP-4894, `BackendStatus.ancestors`).
+const MAX_BACKEND_ANCESTORS: usize = 32;
+
+/// A list of a status in which each controller has entries of its own.
+struct List {
+    name: &'static str,
+    /// The member of an entry that says what it is about.
     key: &'static str,
     /// How many there may be.
     most: usize,
+}
+
+const PARENTS: List = List { name: "parents", key: "parentRef", most: usize::MAX };
+const ANCESTORS: List = List { name: "ancestors", key: "ancestorRef", most: MAX_ANCESTORS };
+
+impl List {
+    fn of<'a>(self, controller: &'a str, stamp: &'a Stamp<'a>) -> Entries<'a> {
+        Entries { list: self, controller, stamp }
+    }
+}
+
+/// The entries of such a list.
+struct Entries<'a> {
+    list: List,
     controller: &'a str,
     stamp: &'a Stamp<'a>,
 }
 
 impl Entries<'_> {
+    /// Puts the list into a status, in place of what it was.
+    fn put(&self, status: &mut Map<String, Value>, facts: &[ParentFacts]) {
+        let before = status.remove(self.list.name);
+        status.insert(self.list.name.to_owned(), self.render(before.as_ref(), facts));
+    }
+
     /// Ours as they are now, then those of others as they were.
     fn render(&self, previous: Option<&Value>, facts: &[ParentFacts]) -> Value {
         let previous = list(previous);
         let is_ours =
             |entry: &Value| entry.get("controllerName").and_then(Value::as_str) == Some(self.controller);
         let foreign: Vec<Value> = previous.iter().filter(|entry| !is_ours(entry)).cloned().collect();
-        let own = facts.iter().take(self.most.saturating_sub(foreign.len())).map(|parent| {
+        let List { key, most, .. } = self.list;
+        let own = facts.iter().take(most.saturating_sub(foreign.len())).map(|parent| {
             let reference = json!(parent.parent_ref);
             let before = previous
                 .iter()
-                .find(|entry| is_ours(entry) && entry.get(self.key) == Some(&reference))
+                .find(|entry| is_ours(entry) && entry.get(key) == Some(&reference))
                 .and_then(|entry| entry.get("conditions"));
             json!({
-                self.key: reference,
+                key: reference,
                 "controllerName": self.controller,
                 "conditions": self.stamp.merge(before, &parent.conditions),
             })

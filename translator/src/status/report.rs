@@ -34,6 +34,17 @@ pub enum Facts {
     Route(Vec<ParentFacts>),
     /// A policy: one entry per ancestor of ours, which is a Gateway (Gateway API, `PolicyStatus.ancestors`).
     Policy(Vec<ParentFacts>),
+    /// An XBackend: one entry per Gateway of ours with a route that names it.
+    XBackend(XBackendForm, Vec<ParentFacts>),
+}
+
+/// Which release of Gateway API an XBackend is written for: its status has another shape in each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum XBackendForm {
+    /// 1.6: `parents`, each with a `parentRef`.
+    V1_6,
+    /// 1.7: `ancestors`, each with an `ancestorRef`.
+    V1_7,
 }
 
 /// The facts about a GatewayClass.
@@ -139,7 +150,7 @@ impl Facts {
             Self::Class(class) => put(&mut class.conditions),
             Self::Gateway(gateway) => put(&mut gateway.conditions),
             Self::ListenerSet(set) => put(&mut set.conditions),
-            Self::Route(parents) | Self::Policy(parents) => {
+            Self::Route(parents) | Self::Policy(parents) | Self::XBackend(_, parents) => {
                 parents.iter_mut().for_each(|parent| put(&mut parent.conditions))
             }
         }
@@ -163,7 +174,7 @@ impl Report {
                     all.extend(listener.conditions.iter().map(|c| (part.clone(), c)));
                 }
             }
-            Facts::Route(parents) | Facts::Policy(parents) => {
+            Facts::Route(parents) | Facts::Policy(parents) | Facts::XBackend(_, parents) => {
                 let role = if matches!(self.facts, Facts::Route(_)) { "parent" } else { "ancestor" };
                 for parent in parents {
                     let part = format!("{role} {}", parent_name(&parent.parent_ref));
@@ -214,7 +225,11 @@ impl Report {
         let listeners = match &self.facts {
             Facts::Gateway(GatewayFacts { listeners, .. })
             | Facts::ListenerSet(ListenerSetFacts { listeners, .. }) => listeners,
-            Facts::Conditions(_) | Facts::Class(_) | Facts::Route(_) | Facts::Policy(_) => {
+            Facts::Conditions(_)
+            | Facts::Class(_)
+            | Facts::Route(_)
+            | Facts::Policy(_)
+            | Facts::XBackend(..) => {
                 return field.to_owned();
             }
         };
@@ -233,7 +248,7 @@ impl Report {
             Facts::Conditions(conditions) | Facts::Class(ClassFacts { conditions, .. }) => conditions,
             Facts::Gateway(gateway) => &gateway.conditions,
             Facts::ListenerSet(set) => &set.conditions,
-            Facts::Route(_) | Facts::Policy(_) => return None,
+            Facts::Route(_) | Facts::Policy(_) | Facts::XBackend(..) => return None,
         };
         conditions.iter().find(|condition| condition.kind == kind)
     }

@@ -261,12 +261,13 @@ fn listener() -> impl Strategy<Value = Value> {
 }
 
 fn grant() -> impl Strategy<Value = Value> {
-    let from = text(&["HTTPRoute", "HTTPRoute", "Upstream", "Gateway", "ListenerSet"]);
-    let to = text(&["Service", "Backend", "Upstream", "Secret", "ConfigMap"]);
+    let from = text(&["HTTPRoute", "HTTPRoute", "Upstream", "Gateway", "ListenerSet", "XBackend"]);
+    let to = text(&["Service", "Backend", "Upstream", "Secret", "ConfigMap", "XBackend"]);
     (a_namespace(), a_namespace(), from, to).prop_map(|(namespace, from_namespace, from, to)| {
         let group = |kind: &str| match kind {
             "HTTPRoute" | "Gateway" | "ListenerSet" => "gateway.networking.k8s.io",
             "Upstream" => "gloo.solo.io",
+            "XBackend" => "gateway.networking.x-k8s.io",
             "Backend" => "gateway.kgateway.dev",
             _ => "",
         };
@@ -299,7 +300,10 @@ fn slice() -> impl Strategy<Value = Value> {
     });
     let which = (a_backend(), a_namespace(), 0..3_u8);
     (which, vec(endpoint, 0..4)).prop_map(|((service, namespace, number), endpoints)| {
-        let labels = json!({"kubernetes.io/service-name": service});
+        let labels = match number {
+            0 => json!({"chancery.dev/xbackend": service}),
+            _ => json!({"kubernetes.io/service-name": service}),
+        };
         let metadata =
             json!({"name": format!("{service}-{number}"), "namespace": namespace, "labels": labels});
         json!({

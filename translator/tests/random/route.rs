@@ -158,12 +158,15 @@ fn backend_ref() -> impl Strategy<Value = Value> {
         ("gloo.solo.io", "Upstream"),
         ("gateway.kgateway.dev", "Backend"),
         ("gloo.solo.io", "Upstream"),
+        ("gateway.networking.x-k8s.io", "XBackend"),
+        ("gateway.networking.x-k8s.io", "XBackend"),
         ("example.com", "Thing"),
     ]);
     let place = (a_backend(), option::weighted(0.2, a_namespace()), mostly_port());
     let weight = option::of(select(vec![0, 1, 1, 3, 3, 1_000_000, i32::MAX, -1]));
     let filters = optional_filter();
     (kind, place, weight, filters).prop_map(|((group, kind), (name, namespace, port), weight, filters)| {
+        let port = port.filter(|port| kind != "XBackend" || *port == 81);
         json!({
             "group": group, "kind": kind, "name": name, "namespace": namespace, "port": port,
             "weight": weight, "filters": filters,

@@ -19,7 +19,7 @@ static CERTIFICATES: LazyLock<Vec<Value>> = LazyLock::new(|| {
 
 /// An object that has to do with TLS.
 pub(super) fn object() -> impl Strategy<Value = Value> {
-    prop_oneof![certificate(), authorities(), policy()]
+    prop_oneof![certificate(), authorities(), policy(), x_backend()]
 }
 
 /// `spec.tls` of a Gateway.
@@ -58,17 +58,48 @@ fn policy() -> impl Strategy<Value = Value> {
     let name = mostly(&["one", "two", "three"], &["four"]);
     let section = option::of(mostly(&["http"], &["wrong"]));
     let created = option::of(mostly(&["2026-01-01T00:00:00Z"], &["2026-02-02T00:00:00Z"]));
-    let trust = prop_oneof![
-        3 => Just(json!({"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}]})),
-        1 => Just(json!({"wellKnownCACertificates": "System"})),
-    ];
-    (name, a_namespace(), a_backend(), section, created, trust).prop_map(
+    (name, a_namespace(), a_backend(), section, created, trust()).prop_map(
         |(name, namespace, service, section, created, mut validation)| {
             validation["hostname"] = json!("secure.example.com");
             let target = json!({"group": "", "kind": "Service", "name": service, "sectionName": section});
             let metadata = json!({"name": name, "namespace": namespace, "creationTimestamp": created});
             let spec = json!({"targetRefs": [target], "validation": validation});
             document(GATEWAY_API, "BackendTLSPolicy", metadata, spec)
+        },
+    )
+}
+
+/// Whom a backend's certificate must come from.
+fn trust() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        3 => Just(json!({"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}]})),
+        1 => Just(json!({"wellKnownCACertificates": "System"})),
+    ]
+}
+
+/// An XBackend of either type, often with TLS.
+fn x_backend() -> impl Strategy<Value = Value> {
+    let place = prop_oneof![
+        mostly(&["api.example.com"], &["127.1"])
+            .prop_map(|host| { json!({"type": "ExternalHostname", "externalHostname": {"hostname": host}}) }),
+        mostly(&["a"], &["b"]).prop_map(|app| {
+            json!({"type": "EndpointSelector", "endpointSelector": {"matchLabels": {"app": app}}})
+        }),
+    ];
+    let mode = option::of(mostly(&["ServerOnly", "ClientAndServer"], &["None"]));
+    let protocol = option::of(select(vec!["HTTP", "HTTP2", "HTTP11", "H2C", "GRPC", "MCP", "TCP", "WSS"]));
+    (a_backend(), a_namespace(), place, mode, protocol, trust(), a_namespace()).prop_map(
+        |(name, namespace, mut spec, mode, protocol, mut validation, secret_namespace)| {
+            validation["hostname"] = json!("secure.example.com");
+            spec["port"] = json!({"number": 443});
+            spec["protocol"] = json!(protocol);
+            let reference = json!({"name": "cert", "namespace": secret_namespace});
+            spec["tls"] = mode.map_or(
+                Value::Null,
+                |mode| json!({"mode": mode, "validation": validation, "clientCertificateRef": reference}),
+            );
+            let metadata = json!({"name": name, "namespace": namespace, "uid": format!("uid-of-{name}")});
+            document("gateway.networking.x-k8s.io/v1alpha1", "XBackend", metadata, spec)
         },
     )
 }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::ObjectRef;
+use crds::{NamespacedName, ObjectRef};
 use ir::GatewayName;
 use translator::status::Report;
-use translator::{Delta, EncodedResource, GatewayChange, Proxy, Translation, XdsKind};
+use translator::{Delta, EncodedResource, GatewayChange, Proxy, Selection, Translation, XdsKind};
 
 /// What the receiver of all deltas knows.
 #[derive(Debug, Default)]
@@ -15,6 +15,7 @@ pub(crate) struct Replay {
     proxies: BTreeMap<GatewayName, Arc<Proxy>>,
     unserved: BTreeSet<GatewayName>,
     reports: BTreeMap<ObjectRef, Arc<Report>>,
+    selections: BTreeMap<NamespacedName, Arc<Selection>>,
 }
 
 impl Replay {
@@ -32,6 +33,7 @@ impl Replay {
             let (infra, parameters) = (output.infra.clone(), output.parameters.clone());
             self.proxies.insert(name.clone(), Arc::new(Proxy { infra, parameters, is_served: true }));
         }
+        self.selections.clone_from(&translation.selections);
         self.reports = translation.reports.iter().map(|it| (it.object.clone(), it.clone())).collect();
     }
 
@@ -43,6 +45,13 @@ impl Replay {
                 None => self.reports.remove(&object),
             };
             assert_ne!(before, report, "{object} is as it was");
+        }
+        for (backend, selection) in delta.selections {
+            let before = match selection.clone() {
+                Some(selection) => self.selections.insert(backend.clone(), selection),
+                None => self.selections.remove(&backend),
+            };
+            assert_ne!(before, selection, "{backend} is as it was");
         }
         for (name, change) in delta.gateways {
             match change {
@@ -81,6 +90,9 @@ impl Replay {
             let shown = objects
                 .map(|object| format!("{:?}\nis not {:?}", self.reports.get(object), reports.get(object)));
             return Err(shown.collect::<Vec<_>>().join("\n"));
+        }
+        if translation.selections != self.selections {
+            return Err(format!("selections: {:?} are not: {:?}", self.selections, translation.selections));
         }
         if translation.unserved != self.unserved {
             return Err(format!("unserved: {:?} are not: {:?}", self.unserved, translation.unserved));

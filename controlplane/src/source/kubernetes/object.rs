@@ -208,6 +208,7 @@ mod tests {
             "TrafficPolicy.gateway.kgateway.dev",
             "UDPRoute.gateway.networking.k8s.io",
             "Upstream.gloo.solo.io",
+            "XBackend.gateway.networking.x-k8s.io",
         ];
         assert_eq!(names, expected);
     }

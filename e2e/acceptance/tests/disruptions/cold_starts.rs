@@ -17,7 +17,7 @@ use e2e::http::eventually;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{sleep, timeout};
 
-/// How many starts.
+/// How many starts there are at least.
 const STARTS: usize = 80;
 
 /// How many at a time.
@@ -35,14 +35,16 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(10);
 /// What goes wrong, and with which kind.
 type Case = (Collection, Fault);
 
-/// Each kind late and refused in turn, those of a CRD absent; then busy, until there are enough.
+/// Each kind late and refused in turn, those of a CRD absent; then busy, if there are not enough yet.
 fn cases() -> Vec<Case> {
     let every = [Fault::Delayed, Fault::Status(403), Fault::Status(500)];
     let custom = READ.iter().filter(|collection| collection.is_custom);
     let cases = every.iter().flat_map(|fault| READ.iter().map(|collection| (*collection, *fault)));
     let absent = custom.map(|collection| (*collection, ABSENT));
+    let cases: Vec<Case> = cases.chain(absent).collect();
     let busy = READ.iter().map(|collection| (*collection, Fault::Status(429)));
-    cases.chain(absent).chain(busy).take(STARTS).collect()
+    let missing = STARTS.saturating_sub(cases.len());
+    cases.into_iter().chain(busy.take(missing)).collect()
 }
 
 /// The group of the GatewayParameters that the Gateway refers to.
@@ -340,5 +342,5 @@ fn cold_starts_with_one_kind_late_refused_or_absent_serve_everything_or_nothing(
         slowest(&releases),
         slowest(&starts),
     );
-    assert_eq!(outcomes.len(), STARTS);
+    assert!(outcomes.len() >= STARTS, "only {} starts", outcomes.len());
 }

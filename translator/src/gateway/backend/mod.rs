@@ -4,6 +4,8 @@ pub(crate) mod ai;
 mod service;
 mod static_hosts;
 mod tls_policy;
+mod tls_validation;
+mod x_backend;
 
 use crds::ai::{Canonical, ErrorKind, SpecError, Target};
 use crds::backend::Backend;
@@ -18,11 +20,8 @@ use crate::reference_grant::Party;
 use crate::status::{Condition, ConditionType, Detail, Facts, Reason, Rejection, Report};
 
 pub(crate) use tls_policy::report as tls_policy_report;
-
-/// The API group of kgateway's Backend.
-const KGATEWAY: &str = "gateway.kgateway.dev";
-/// The API group of Gloo's Upstream.
-const GLOO: &str = "gloo.solo.io";
+pub use x_backend::Selection;
+pub(crate) use x_backend::{form as x_backend_form, selection};
 
 /// A reference to a backend, with the defaults filled in.
 pub(crate) struct BackendRef<'a> {
@@ -44,50 +43,56 @@ pub(crate) fn meant(
     protocol: BackendProtocol,
 ) -> Result<BackendKey, Rejection> {
     let BackendRef { group, kind, namespace, name, port } = *reference;
-    let object_kind = match (group, kind) {
-        ("", "Service") => None,
-        (KGATEWAY, "Backend") => Some(Kind::Backend),
-        (GLOO, "Upstream") => Some(Kind::Upstream),
-        _ => return Err(unknown_kind(group, kind)),
-    };
+    let is_backend = |found: &Kind| BACKEND_KINDS.contains(found);
+    let found = Kind::find(group, kind).filter(is_backend).ok_or_else(|| unknown_kind(group, kind))?;
     // Before looking: whoever may not refer to an object shall not learn whether it exists.
     view.permitted(referrer, &Party::new(group, kind, namespace), name)?;
     let key = NamespacedName::new(namespace, name);
-    if let Some(kind) = object_kind {
-        if protocol != BackendProtocol::Http {
-            let message = format!(
-                "a {kind_name} cannot be a backend of a {} yet",
-                referrer.kind,
-                kind_name = reference.kind
-            );
-            return Err(Rejection::new(Reason::InvalidKind, message));
+    match found {
+        Kind::Service => {
+            let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+            let port = port.ok_or_else(|| {
+                let text = format!("a port from 1 to 65535 is required, since {key} is a Service");
+                Rejection::at(Reason::BackendNotFound, "port", text)
+            })?;
+            Ok(BackendKey::Service(key, port, protocol))
         }
-        return Ok(BackendKey::Object(ObjectKey { kind, name: key }));
+        Kind::XBackend if port.is_some() => {
+            let text = format!("must be absent, since {key} is an XBackend, which says its port itself");
+            Err(Rejection::at(Reason::UnsupportedValue, "port", text))
+        }
+        Kind::XBackend => Ok(BackendKey::XBackend(key, protocol)),
+        _ if protocol != BackendProtocol::Http => {
+            let message = format!("a {kind} cannot be a backend of a {} yet", referrer.kind);
+            Err(Rejection::new(Reason::InvalidKind, message))
+        }
+        kind => Ok(BackendKey::Object(ObjectKey { kind, name: key })),
     }
-    let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
-    let port = port.ok_or_else(|| {
-        let text = format!("a port from 1 to 65535 is required, since {key} is a Service");
-        Rejection::at(Reason::BackendNotFound, "port", text)
-    })?;
-    Ok(BackendKey::Service(key, port, protocol))
 }
 
-/// The kinds of backends, with their groups.
-const BACKEND_KINDS: [(&str, &str); 3] = [("", "Service"), (KGATEWAY, "Backend"), (GLOO, "Upstream")];
+/// The kinds of backends.
+const BACKEND_KINDS: [Kind; 4] = [Kind::Service, Kind::XBackend, Kind::Backend, Kind::Upstream];
 
 /// Says which kinds there are, and which one was probably meant.
 fn unknown_kind(group: &str, kind: &str) -> Rejection {
-    let is_meant = |(_, known): &&(&str, &str)| known.eq_ignore_ascii_case(kind);
-    let (field, text) = match BACKEND_KINDS.iter().find(is_meant) {
-        Some((known_group, known)) if *known == kind => (
-            "group",
-            format!("there is no backend of kind {kind} in group {group:?}; write group: {known_group:?}"),
-        ),
-        Some((_, known)) => ("kind", format!("there is no backend of kind {kind:?}; did you mean {known}?")),
-        None => {
+    let known = BACKEND_KINDS.map(Kind::info);
+    let (field, text) = match known.iter().find(|known| known.kind.eq_ignore_ascii_case(kind)) {
+        Some(known) if known.kind == kind => {
             let text = format!(
-                "a backend of kind {kind:?} in group {group:?} is not supported; Service, Backend of {KGATEWAY} and \
-                 Upstream of {GLOO} are"
+                "there is no backend of kind {kind} in group {group:?}; write group: {:?}",
+                known.group
+            );
+            ("group", text)
+        }
+        Some(known) => {
+            ("kind", format!("there is no backend of kind {kind:?}; did you mean {}?", known.kind))
+        }
+        None => {
+            let [service, others @ ..] = known;
+            let others = others.map(|known| format!("{} of {}", known.kind, known.group)).join(", ");
+            let text = format!(
+                "a backend of kind {kind:?} in group {group:?} is not supported; these are: {}, {others}",
+                service.kind
             );
             ("kind", text)
         }
@@ -99,6 +104,7 @@ fn unknown_kind(group: &str, kind: &str) -> Rejection {
 pub(crate) fn resolve(view: &impl View, key: &BackendKey) -> Option<Result<ResolvedBackend, Rejection>> {
     match key {
         BackendKey::Service(name, port, protocol) => Some(service::resolve(view, name, *port, *protocol)),
+        BackendKey::XBackend(name, protocol) => x_backend::resolve(view, name, *protocol),
         BackendKey::Object(object) => {
             let (_, name, canonical) = canonical(view, object)?;
             Some(resolve_object(view, object, name, canonical))
@@ -111,18 +117,18 @@ pub(crate) fn resolve(view: &impl View, key: &BackendKey) -> Option<Result<Resol
 pub(crate) fn face(view: &impl View, key: &BackendKey) -> Result<BackendFace, Rejection> {
     match (key, view.backend(key).as_ref().map(|backend| &backend.result)) {
         (_, Some(Ok(backend))) => Ok(backend.face(key)),
-        (BackendKey::Service(..) | BackendKey::Collector(_), Some(Err(rejection))) => Err(rejection.clone()),
+        (
+            BackendKey::Service(..) | BackendKey::XBackend(..) | BackendKey::Collector(_),
+            Some(Err(rejection)),
+        ) => Err(rejection.clone()),
         (BackendKey::Object(object), Some(Err(rejection))) => {
             let message = format!("{} cannot be used: {}", object.to_ref(), rejection.message());
             Err(Rejection::unusable(Reason::BackendNotFound, object.to_ref(), message))
         }
-        (BackendKey::Object(object), None) => {
-            Err(Rejection::missing(Reason::BackendNotFound, object.to_ref()))
-        }
-        (BackendKey::Collector(_), None) => {
-            Err(Rejection::new(Reason::BackendNotFound, "the collector is not known"))
-        }
-        (BackendKey::Service(name, ..), None) => Err(service::missing(name)),
+        (_, None) => Err(match key.object() {
+            Some(object) => Rejection::missing(Reason::BackendNotFound, object.to_ref()),
+            None => Rejection::new(Reason::BackendNotFound, "the collector is not known"),
+        }),
     }
 }
 
@@ -130,6 +136,7 @@ pub(crate) fn face(view: &impl View, key: &BackendKey) -> Result<BackendFace, Re
 pub(crate) fn endpoints(view: &impl View, key: &BackendKey) -> Option<(ClusterName, Vec<Endpoint>)> {
     match key {
         BackendKey::Service(name, port, protocol) => service::endpoints(view, name, *port, *protocol),
+        BackendKey::XBackend(name, protocol) => x_backend::endpoints(view, name, *protocol),
         BackendKey::Object(object) => {
             let (_, name, canonical) = canonical(view, object)?;
             let Ok(Canonical { target: Target::Static(spec), .. }) = canonical else { return None };
@@ -139,9 +146,12 @@ pub(crate) fn endpoints(view: &impl View, key: &BackendKey) -> Option<(ClusterNa
     }
 }
 
-/// The status of a Backend or Upstream. Where another controller serves these kinds too, only of one that a route of
+/// The status of a Backend, Upstream or XBackend. Of the former two, where another controller serves these kinds too, only of one that a route of
 /// ours names: two controllers that tell about the same object would take turns for ever.
 pub(crate) fn report(view: &impl View, object: &ObjectKey) -> Option<Report> {
+    if object.kind == Kind::XBackend {
+        return x_backend::report(view, &object.name);
+    }
     let key = BackendKey::Object(object.clone());
     if view.has_peers() && !view.is_named(&key) {
         return None;

@@ -63,7 +63,7 @@ pub(super) fn resolve(
 }
 
 /// Says that there is no such Service.
-pub(super) fn missing(key: &NamespacedName) -> Rejection {
+fn missing(key: &NamespacedName) -> Rejection {
     let object = ObjectRef::namespaced("", "Service", &key.namespace, &key.name);
     Rejection::missing(Reason::BackendNotFound, object)
 }
@@ -77,16 +77,18 @@ pub(super) fn endpoints(
 ) -> Option<(ClusterName, Vec<Endpoint>)> {
     let service = view.object::<Service>(key)?;
     let service_port = find_port(service, port, protocol)?;
-    let mut endpoints: Vec<_> = view
-        .slices_of(key)
-        .flat_map(|slice| slice_endpoints(slice, service, service_port))
-        .filter(|endpoint| is_allowed_address(endpoint.address, view.settings()))
-        .map(|endpoint| replace_address(endpoint, view.settings()))
-        .collect();
+    let endpoints = view.slices_of(key).flat_map(|slice| slice_endpoints(slice, key, service_port));
+    Some((cluster_name(key, port, protocol), usable(endpoints, view.settings())))
+}
+
+/// Those of the endpoints that a proxy may be pointed at, sorted, each once.
+pub(super) fn usable(endpoints: impl Iterator<Item = Endpoint>, settings: &Settings) -> Vec<Endpoint> {
+    let allowed = endpoints.filter(|endpoint| is_allowed_address(endpoint.address, settings));
+    let mut endpoints: Vec<_> = allowed.map(|endpoint| replace_address(endpoint, settings)).collect();
     // An endpoint may stand in two slices while Kubernetes moves it; one that is ready wins.
     endpoints.sort();
     endpoints.dedup_by(|later, earlier| (later.address, later.port) == (earlier.address, earlier.port));
-    Some((cluster_name(key, port, protocol), endpoints))
+    endpoints
 }
 
 /// The same number may stand there once for TCP and once for UDP.
@@ -118,14 +120,7 @@ fn no_such_port(key: &NamespacedName, service: &Service, port: u16, protocol: Ba
 }
 
 fn cluster_name(key: &NamespacedName, port: u16, protocol: BackendProtocol) -> ClusterName {
-    let name = ClusterName::service(&key.namespace, &key.name, port);
-    match protocol {
-        BackendProtocol::Http => name,
-        BackendProtocol::Grpc => name.spoken("grpc"),
-        BackendProtocol::Tcp => name.spoken("tcp"),
-        BackendProtocol::Tls => name.spoken("tls"),
-        BackendProtocol::Udp => name.spoken("udp"),
-    }
+    protocol.cluster_name(ClusterName::service(&key.namespace, &key.name, port))
 }
 
 /// What is spoken to the port: what the route wants, or what `appProtocol` asks for (KEP-3726 names).
@@ -162,16 +157,17 @@ fn upstream_protocol(
     }
 }
 
-fn slice_endpoints(slice: &EndpointSlice, service: &Service, port: &ServicePort) -> Vec<Endpoint> {
-    let Some(number) =
-        slice.ports.iter().flatten().find(|candidate| is_port(candidate, port)).and_then(port_number)
-    else {
-        return Vec::new();
-    };
+fn slice_endpoints(slice: &EndpointSlice, service: &NamespacedName, port: &ServicePort) -> Vec<Endpoint> {
+    let port = slice.ports.iter().flatten().find(|candidate| is_port(candidate, port)).and_then(port_number);
+    port.map(|port| endpoints_at(slice, &service.namespace, port)).unwrap_or_default()
+}
+
+/// The endpoints of a slice in that namespace, with that port.
+pub(super) fn endpoints_at(slice: &EndpointSlice, namespace: &str, port: u16) -> Vec<Endpoint> {
     let ours = |endpoint: &&crds::core::Endpoint| {
         // A slice written by hand could name a pod of another namespace (CVE-2021-25740).
         let target = endpoint.target_ref.as_ref().and_then(|target| target.namespace.as_ref());
-        target.is_none_or(|namespace| Some(namespace) == service.metadata.namespace.as_ref())
+        target.is_none_or(|target| *target == *namespace)
     };
     let addresses = slice.endpoints.iter().flatten().filter(ours).filter_map(|endpoint| {
         let conditions = endpoint.conditions.as_ref();
@@ -184,7 +180,7 @@ fn slice_endpoints(slice: &EndpointSlice, service: &Service, port: &ServicePort)
     addresses
         .flat_map(|(endpoint, draining)| {
             let parsed = endpoint.addresses.iter().filter_map(|address| address.parse::<IpAddr>().ok());
-            parsed.map(move |address| Endpoint { address, port: number, draining })
+            parsed.map(move |address| Endpoint { address, port, draining })
         })
         .collect()
 }

@@ -28,13 +28,9 @@ pub(super) fn resolve(
             return Err(Rejection::at(Reason::UnsupportedValue, FIELD, text));
         }
     }
-    let discovery = match endpoints(settings, spec) {
-        Some(_) => Discovery::Endpoints,
-        None => Discovery::Dns(hosts(settings, spec)),
-    };
     let cluster = ClusterIr {
         name,
-        discovery,
+        discovery: discovery(hosts(settings, spec)),
         tls: None,
         http: UpstreamHttp::plain(protocol(spec.app_protocol.as_ref())?),
     };
@@ -44,7 +40,19 @@ pub(super) fn resolve(
 /// The hosts as endpoints, sorted; `None` if one of them is a name. Addresses alone need no DNS, and can then
 /// change without touching the cluster.
 pub(super) fn endpoints(settings: &Settings, spec: &StaticBackendSpec) -> Option<Vec<Endpoint>> {
-    let hosts = hosts(settings, spec);
+    as_endpoints(&hosts(settings, spec))
+}
+
+/// How hosts are found.
+pub(super) fn discovery(hosts: Vec<HostPort>) -> Discovery {
+    match as_endpoints(&hosts) {
+        Some(_) => Discovery::Endpoints,
+        None => Discovery::Dns(hosts),
+    }
+}
+
+/// The hosts as endpoints, sorted; `None` if one of them is a name.
+pub(super) fn as_endpoints(hosts: &[HostPort]) -> Option<Vec<Endpoint>> {
     let parsed = hosts
         .iter()
         .map(|host| Some(Endpoint { address: host.host.parse().ok()?, port: host.port, draining: false }));

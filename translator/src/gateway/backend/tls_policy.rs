@@ -6,24 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::core::{Service, ServicePort};
-use crds::gateway_api::backendtlspolicies::{
-    BackendTlsPolicyTargetRefs as TargetRef, BackendTlsPolicyValidationSubjectAltNames as WrittenName,
-    BackendTlsPolicyValidationSubjectAltNamesType as NameType,
-};
+use crds::gateway_api::backendtlspolicies::BackendTlsPolicyTargetRefs as TargetRef;
 use crds::gateway_api::{self, BackendTlsPolicy};
-use crds::{NamespacedName, Object, ObjectKey, ObjectRef};
-use ir::{Hostname, SecretIr, SecretName, SecretValue, SubjectAltName, Trust, UpstreamTls};
+use crds::{Kind, NamespacedName, Object, ObjectKey, ObjectRef};
+use ir::{SecretIr, SecretName, UpstreamTls};
+
+use super::tls_validation::{self, Reading};
 
 use crate::gateway::policy::reference;
 use crate::gateway::route::creation;
-use crate::gateway::tls::{Authorities, AuthoritiesRef};
-use crate::gateway::validate;
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
 use crate::status::{Condition, ConditionType, Facts, ParentFacts, Reason, Rejection, Report, joined};
-
-/// The well-known authorities that a policy may name.
-const SYSTEM: &str = "System";
 
 /// TLS towards a port, and who is trusted.
 pub(super) struct PortTls {
@@ -47,13 +41,9 @@ pub(super) fn of_port(
         let text = format!("BackendTLSPolicy {}: {}", policy.name, rejection.message());
         Rejection::unusable(Reason::InvalidBackendTLS, policy.to_ref(), text)
     };
-    let Reading { authorities, trusts_system, tls } = read(view, policy);
-    let tls = tls.map_err(named)?;
-    let trust = match trusts_system {
-        true => view.trust().clone(),
-        false => Trust::Pem(authorities.pem(view)),
-    };
-    Ok(Some(PortTls { trust: SecretIr { name: tls.trust.clone(), value: SecretValue::Trust(trust) }, tls }))
+    let reading = read(view, policy);
+    let tls = reading.tls.clone().map_err(named)?;
+    Ok(Some(PortTls { trust: reading.trust(view, &tls), tls }))
 }
 
 /// The policy of a port: one that names it goes before one for the whole Service; then the oldest counts, then the first
@@ -90,47 +80,12 @@ fn key(policy: &Arc<BackendTlsPolicy>) -> ObjectKey {
 }
 
 /// What a policy says.
-struct Reading {
-    /// Who is trusted, unless those of the system are.
-    authorities: Authorities,
-    trusts_system: bool,
-    tls: Result<UpstreamTls, Rejection>,
-}
-
 fn read(view: &impl View, policy: &Arc<BackendTlsPolicy>) -> Reading {
-    let name = key(policy).name;
-    let validation = &policy.spec.validation;
-    let references = validation.ca_certificate_refs.as_deref().unwrap_or_default();
-    let well_known = validation.well_known_ca_certificates.as_deref().filter(|_| references.is_empty());
-    let (authorities, trusted) = match well_known {
-        Some(SYSTEM) => (Authorities::default(), Ok(SecretName::default_trust())),
-        Some(other) => {
-            let text = format!("{other:?} is not known; {SYSTEM} is");
-            let field = "spec.validation.wellKnownCACertificates";
-            (Authorities::default(), Err(Rejection::at(Reason::Invalid, field, text)))
-        }
-        None => {
-            let references = references.iter().map(|reference| AuthoritiesRef {
-                group: &reference.group,
-                kind: &reference.kind,
-                namespace: None,
-                name: &reference.name,
-            });
-            let referrer = Party::new(gateway_api::GROUP, "BackendTLSPolicy", &name.namespace);
-            let field = "spec.validation.caCertificateRefs";
-            let found = Authorities::resolve(view, &referrer, field, references, Reason::InvalidKind);
-            let trusted = found
-                .rejection()
-                .map_or_else(|| Ok(SecretName::policy_trust(&name.namespace, &name.name)), Err);
-            (found, trusted)
-        }
-    };
-    let tls = unknown_options(policy).and_then(|()| {
-        let sni = server_name(&validation.hostname)?;
-        let subject_alt_names = names(validation.subject_alt_names.as_deref().unwrap_or_default(), &sni)?;
-        Ok(UpstreamTls { sni, subject_alt_names, trust: trusted?, client_certificate: None })
-    });
-    Reading { authorities, trusts_system: well_known == Some(SYSTEM), tls }
+    let NamespacedName { namespace, name } = key(policy).name;
+    let referrer = Party::new(gateway_api::GROUP, "BackendTLSPolicy", &namespace);
+    let trust = SecretName::policy_trust(&namespace, &name);
+    let reading = tls_validation::read(view, &referrer, "spec.validation", &policy.spec.validation, trust);
+    Reading { tls: unknown_options(policy).and(reading.tls), ..reading }
 }
 
 fn unknown_options(policy: &BackendTlsPolicy) -> Result<(), Rejection> {
@@ -144,36 +99,6 @@ fn unknown_options(policy: &BackendTlsPolicy) -> Result<(), Rejection> {
     }
 }
 
-fn server_name(text: &str) -> Result<String, Rejection> {
-    match validate::hostname(text) {
-        Ok(Hostname::Exact(name)) => Ok(name.to_string()),
-        _ => {
-            let text = format!("{text:?} is not a DNS name");
-            Err(Rejection::at(Reason::Invalid, "spec.validation.hostname", text))
-        }
-    }
-}
-
-/// The names of which the certificate must have one: those that are written, else the server name.
-fn names(written: &[WrittenName], server_name: &str) -> Result<Vec<SubjectAltName>, Rejection> {
-    if written.is_empty() {
-        return Ok(vec![SubjectAltName::Host(server_name.to_owned())]);
-    }
-    let read = |(index, name): (usize, &WrittenName)| {
-        let text = match name.r#type {
-            NameType::Hostname => {
-                name.hostname.clone().map(|text| SubjectAltName::Host(text.to_ascii_lowercase()))
-            }
-            NameType::Uri => name.uri.clone().map(SubjectAltName::Uri),
-        };
-        text.ok_or_else(|| {
-            let field = format!("spec.validation.subjectAltNames[{index}]");
-            Rejection::at(Reason::Invalid, field, "has no name of its type")
-        })
-    };
-    written.iter().enumerate().map(read).collect()
-}
-
 /// The status of a policy: an entry for each Gateway with a route that names one of its Services. `None` if there is
 /// none.
 pub(crate) fn report(view: &impl View, object: &ObjectKey) -> Option<Report> {
@@ -181,7 +106,7 @@ pub(crate) fn report(view: &impl View, object: &ObjectKey) -> Option<Report> {
     let mut targets: BTreeMap<_, Vec<&TargetRef>> = BTreeMap::new();
     for target in policy.spec.target_refs.iter().filter(|target| is_service(target)) {
         let service = NamespacedName::new(&object.name.namespace, &target.name);
-        for gateway in view.gateways_naming(&service) {
+        for gateway in view.gateways_naming(&ObjectKey { kind: Kind::Service, name: service }) {
             targets.entry(gateway).or_default().push(target);
         }
     }

@@ -24,6 +24,8 @@ pub(crate) struct ResolvedBackend {
     pub is_ai: bool,
     /// Whether its connections may become WebSockets.
     pub websocket: bool,
+    /// Whether its answers may be streams without end, so that a request has no time limit unless its route says one.
+    pub streams: bool,
     /// Whether the AI engine handles its requests.
     pub has_engine: bool,
     /// What of the object is not carried out, though the rest is.
@@ -42,6 +44,8 @@ pub(crate) struct BackendFace {
     pub is_ai: bool,
     /// Whether its connections may become WebSockets.
     pub websocket: bool,
+    /// Whether its answers may be streams without end.
+    pub streams: bool,
     /// Whether the AI engine handles its requests.
     pub has_engine: bool,
 }
@@ -57,6 +61,7 @@ impl ResolvedBackend {
             rewrite: Rewrite::default(),
             is_ai: false,
             websocket: false,
+            streams: false,
             has_engine: false,
             partial: Vec::new(),
             warnings: Vec::new(),
@@ -71,6 +76,7 @@ impl ResolvedBackend {
             rewrite: self.rewrite.clone(),
             is_ai: self.is_ai,
             websocket: self.websocket,
+            streams: self.streams,
             has_engine: self.has_engine,
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crds::{Kind, NamespacedName, ObjectKey, ObjectRef};
-use ir::{GatewayName, Hostname, RouteTableId};
+use ir::{ClusterName, GatewayName, Hostname, RouteTableId};
 
 /// The name of a Gateway.
 pub(crate) type GatewayKey = NamespacedName;
@@ -27,6 +27,8 @@ pub(crate) enum BackendKey {
     Service(NamespacedName, u16, BackendProtocol),
     /// A Backend or an Upstream.
     Object(ObjectKey),
+    /// An XBackend, and how it is spoken to.
+    XBackend(NamespacedName, BackendProtocol),
     /// A collector of traces, which no route can name.
     Collector(Arc<CollectorKey>),
 }
@@ -41,11 +43,14 @@ pub(crate) struct CollectorKey {
 }
 
 impl BackendKey {
-    /// The Service, if it is one.
-    pub(crate) fn service(&self) -> Option<&NamespacedName> {
+    /// The object that it is, or of which it is a part.
+    pub(crate) fn object(&self) -> Option<ObjectKey> {
+        let object = |kind, name: &NamespacedName| Some(ObjectKey { kind, name: name.clone() });
         match self {
-            Self::Service(name, ..) => Some(name),
-            Self::Object(_) | Self::Collector(_) => None,
+            Self::Service(name, ..) => object(Kind::Service, name),
+            Self::XBackend(name, _) => object(Kind::XBackend, name),
+            Self::Object(object) => Some(object.clone()),
+            Self::Collector(_) => None,
         }
     }
 }
@@ -71,6 +76,17 @@ pub(crate) fn is_l4(kind: Kind) -> bool {
 }
 
 impl BackendProtocol {
+    /// The name of the cluster of a backend that is spoken to in this way, given that of HTTP.
+    pub(crate) fn cluster_name(self, name: ClusterName) -> ClusterName {
+        match self {
+            Self::Http => name,
+            Self::Grpc => name.spoken("grpc"),
+            Self::Tcp => name.spoken("tcp"),
+            Self::Tls => name.spoken("tls"),
+            Self::Udp => name.spoken("udp"),
+        }
+    }
+
     /// Whether HTTP is spoken, in whichever version.
     pub(crate) fn is_http(self) -> bool {
         match self {

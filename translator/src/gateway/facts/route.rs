@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crds::NamespacedName;
+use crds::{Kind, ObjectKey};
 use ir::{DirectResponse, FilterPart, Hostname, L4Share, PathMatch, Precedence, RouteIr, RouteTableId};
 
 use super::key::{BackendKey, GatewayKey};
@@ -208,12 +208,14 @@ pub struct RouteVersion {
 }
 
 impl RouteVersion {
-    /// The Services that it names, at each of its Gateways.
-    pub(crate) fn named_services(&self) -> BTreeSet<(GatewayKey, NamespacedName)> {
+    /// The Services and XBackends that it names, at each of its Gateways.
+    pub(crate) fn named_objects(&self) -> BTreeSet<(GatewayKey, ObjectKey)> {
         let gateways: BTreeSet<_> = self.rows.iter().map(|row| &row.gateway).collect();
-        let services: BTreeSet<_> = self.route.named.iter().filter_map(BackendKey::service).collect();
+        let objects = self.route.named.iter().filter_map(BackendKey::object);
+        let objects: BTreeSet<_> =
+            objects.filter(|object| matches!(object.kind, Kind::Service | Kind::XBackend)).collect();
         let at = |gateway: &GatewayKey| {
-            services.iter().map(|service| (gateway.clone(), (*service).clone())).collect::<Vec<_>>()
+            objects.iter().map(|object| (gateway.clone(), object.clone())).collect::<Vec<_>>()
         };
         gateways.into_iter().flat_map(at).collect()
     }

@@ -122,11 +122,11 @@ fn find_certificates(view: &impl View, referrer: &Party, listener: &mut Listener
 }
 
 /// A reference to a Secret with a certificate.
-struct SecretRef<'a> {
-    group: Option<&'a str>,
-    kind: Option<&'a str>,
-    namespace: Option<&'a str>,
-    name: &'a str,
+pub(crate) struct SecretRef<'a> {
+    pub group: Option<&'a str>,
+    pub kind: Option<&'a str>,
+    pub namespace: Option<&'a str>,
+    pub name: &'a str,
 }
 
 impl SecretRef<'_> {
@@ -134,7 +134,7 @@ impl SecretRef<'_> {
     ///
     /// # Errors
     /// Whoever refers may not, with that reason; or there is no such certificate, with `invalid` as reason.
-    fn resolve(
+    pub(crate) fn resolve(
         &self,
         view: &impl View,
         referrer: &Party,

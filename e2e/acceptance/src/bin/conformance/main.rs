@@ -1,5 +1,5 @@
 //! `make conformance`: the official conformance suite of Gateway API against Chancery in a one-node cluster, with the
-//! suite's own backends as pods. Fails when the suite's test run does.
+//! suite's own backends as pods. Fails when the suite's test run does, or a request to a Gateway that is not the suite's.
 
 mod processors;
 mod results;

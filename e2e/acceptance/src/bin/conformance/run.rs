@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
 
-use acceptance::World;
+use acceptance::{EchoGateway, Traffic, World};
 use anyhow::{Context as _, Result};
 
 use crate::Arguments;
@@ -39,8 +39,22 @@ const IMPLEMENTATION: [(&str, &str); 4] = [
     ("contact", "https://chancery.dev"),
 ];
 
-/// Runs the suite, and tells whether its test run passed.
+/// Requests per second to a Gateway of its own while the suite makes and deletes others. Few, so that the suite has the
+/// machine.
+const PROBE_RATE: u32 = 50;
+
+/// Runs the suite, and tells whether its test run passed, and no request failed to a Gateway that has nothing to do with it.
 pub(crate) fn run(world: &World, arguments: &Arguments) -> Result<bool> {
+    let gateway = EchoGateway::new("probe");
+    gateway.deploy_backend(world);
+    let address = gateway.deploy_gateway(world);
+    let probe = Traffic::start_at(PROBE_RATE, world, "Probe", &address, EchoGateway::HOST);
+    let passed = run_suite(world, arguments)?;
+    let failed = probe.stop().failed();
+    Ok(passed && failed == 0)
+}
+
+fn run_suite(world: &World, arguments: &Arguments) -> Result<bool> {
     let program = absolute(&arguments.program)?;
     for folder in [Some(arguments.output.as_path()), arguments.report.parent()].into_iter().flatten() {
         fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;

@@ -68,6 +68,8 @@ pub(super) fn resolve(
         rewrite,
         is_ai: true,
         websocket: false,
+        // All AI providers do; their limits are others.
+        streams: false,
         has_engine: module.is_some(),
         partial: Vec::new(),
         warnings: resolved.warnings,
