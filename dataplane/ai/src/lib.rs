@@ -10,6 +10,7 @@
 pub mod ejection;
 pub mod exchange;
 pub mod framing;
+pub mod guard;
 pub mod json;
 pub mod metadata;
 pub mod model_routing;

@@ -195,6 +195,99 @@ pub struct RoutePolicy {
     /// Set where the route says something about translation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translation: Option<Translation>,
+    /// Set where requests or answers are inspected. An older module refuses a policy that has it, and so answers 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
+}
+
+/// What is looked for in the requests and answers of a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Guard {
+    /// In requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestGuard>,
+    /// In answers, where a match is always masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<GuardPatterns>,
+}
+
+/// What is looked for in requests, and what becomes of a request in which it is found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestGuard {
+    /// What is looked for.
+    pub patterns: GuardPatterns,
+    /// What becomes of the request.
+    pub action: GuardAction,
+    /// The answer to a request that is rejected.
+    pub rejection: GuardRejection,
+}
+
+/// What is looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GuardPatterns {
+    /// Expressions in the syntax of the crate `regex`. `.` matches line feeds, `^` and `$` match at lines, and case does
+    /// not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expressions: Vec<GuardExpression>,
+    /// Kinds of data that the engine knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub builtins: Vec<GuardBuiltin>,
+}
+
+/// An expression of a user's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GuardExpression {
+    /// The expression.
+    pub pattern: String,
+    /// Its name in access logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// A kind of data that the engine knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GuardBuiltin {
+    /// Numbers of payment cards.
+    CreditCard,
+    /// Addresses of e-mail.
+    Email,
+    /// Telephone numbers.
+    PhoneNumber,
+    /// Social Security numbers of the United States.
+    Ssn,
+}
+
+/// What becomes of a request in which something is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GuardAction {
+    /// It goes on with a mask in place of what was found.
+    #[default]
+    Mask,
+    /// It is answered with the [`GuardRejection`].
+    Reject,
+}
+
+/// The answer to a request that is rejected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GuardRejection {
+    /// The status code.
+    pub status: u16,
+    /// The body.
+    pub message: String,
+}
+
+impl Default for GuardRejection {
+    /// kgateway's.
+    fn default() -> Self {
+        Self { status: 403, message: "The request was rejected due to inappropriate content".to_owned() }
+    }
 }
 
 /// The clusters that a route shares its requests among.

@@ -109,7 +109,7 @@ impl Filter {
 
     fn refuse(&mut self, stream: &mut Stream, refusal: &Refusal) -> HeadersStatus {
         self.give_up();
-        stream.respond(refusal.status, "application/json", &refusal.body, refusal.details);
+        stream.respond(refusal.status, refusal.content_type, &refusal.body, refusal.details);
         HeadersStatus::Stop
     }
 

@@ -11,6 +11,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use ai::exchange::Outcome;
+use ai::guard::Verdict;
 use ai::provider::Facts;
 
 use crate::abi::{Counter, Definer, Histogram, Recorder, Scope, Stream};
@@ -34,6 +35,7 @@ pub(crate) struct Metrics {
     completion: Counter,
     rate_limited: Counter,
     ejections: Counter,
+    guards: Counter,
     token_usage: Histogram,
     duration: Histogram,
     first_token: Histogram,
@@ -99,6 +101,7 @@ impl Metrics {
             completion: definer.counter("ai_completion_tokens_total", &labels)?,
             rate_limited: definer.counter("ai_rate_limited_tokens_total", &labels)?,
             ejections: definer.counter("ai_ejections_total", &["llm", "cluster"])?,
+            guards: definer.counter("ai_guard_verdicts_total", &["phase", "verdict"])?,
             token_usage: definer.histogram(
                 "gen_ai_client_token_usage",
                 &[operation, provider, request, response, "gen_ai_token_type"],
@@ -122,12 +125,29 @@ impl Metrics {
         }
     }
 
-    /// Counts that a member of a pool is ejected: by the metrics that are shared, or, if there are none, by these.
+    /// Counts that a member of a pool is ejected.
     pub(crate) fn eject(&self, stream: &Stream, llm: &str, cluster: &str) {
+        self.count_one(Some(stream), |metrics| metrics.ejections, [llm, cluster]);
+    }
+
+    /// Counts what the guard of requests or answers (`phase`) has come to.
+    pub(crate) fn guard(&self, stream: Option<&Stream>, phase: &str, verdict: Verdict) {
+        self.count_one(stream, |metrics| metrics.guards, [phase, verdict.name()]);
+    }
+
+    /// Adds one to a counter: to that of the metrics that are shared, or, if there are none, of these, as long as there is
+    /// a stream.
+    fn count_one<const N: usize>(
+        &self,
+        stream: Option<&Stream>,
+        counter: impl Fn(&Self) -> Counter,
+        labels: [&str; N],
+    ) {
         let shared = SHARED.read().unwrap_or_else(PoisonError::into_inner);
-        match shared.last() {
-            Some((scope, metrics)) => scope.count(metrics.ejections, [llm, cluster], 1),
-            None => stream.count(self.ejections, [llm, cluster], 1),
+        match (shared.last(), stream) {
+            (Some((scope, metrics)), _) => scope.count(counter(metrics), labels, 1),
+            (None, Some(stream)) => stream.count(counter(self), labels, 1),
+            (None, None) => {}
         }
     }
 

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use ai::exchange::{Exchange, Outcome, Passage, Refusal, RequestHead};
+use ai::exchange::{Exchange, Outcome, Passage, Policy, Refusal, RequestHead};
+use ai::guard::Finding;
 use ai::metadata::Metadata;
 use ai_config::{
     ClusterConfig, CredentialHeader, METADATA_NAMESPACE, MODEL_HEADER, POLICY_KEY, RoutePolicy, VERSION,
@@ -56,8 +57,8 @@ pub(crate) struct Config {
     /// Set where other clusters can take its requests.
     member: Option<Arc<Member>>,
     metrics: Metrics,
-    policies: RwLock<HashMap<Vec<u8>, Arc<RoutePolicy>>>,
-    no_policy: Arc<RoutePolicy>,
+    policies: RwLock<HashMap<Vec<u8>, Arc<Policy>>>,
+    no_policy: Arc<Policy>,
 }
 
 impl Config {
@@ -91,7 +92,7 @@ impl Config {
     }
 
     /// The policy that a route's metadata holds; `None` if it cannot be read.
-    fn policy(&self, text: Option<&[u8]>) -> Option<Arc<RoutePolicy>> {
+    fn policy(&self, text: Option<&[u8]>) -> Option<Arc<Policy>> {
         let Some(text) = text else { return Some(self.no_policy.clone()) };
         if let Some(known) = self.policies.read().unwrap_or_else(PoisonError::into_inner).get(text) {
             return Some(known.clone());
@@ -100,7 +101,8 @@ impl Config {
         if policy.version != VERSION {
             return None;
         }
-        let policy = Arc::new(policy);
+        // Expressions were compiled by the control plane, too, so that none is one that cannot be.
+        let policy = Arc::new(Policy::new(policy).ok()?);
         let mut policies = self.policies.write().unwrap_or_else(PoisonError::into_inner);
         if policies.len() >= MAX_POLICIES {
             policies.clear();
@@ -159,7 +161,7 @@ impl Filter {
     fn refuse(&mut self, stream: &mut Stream, refusal: &Refusal) {
         tell_error(stream, Ending::Error(refusal.status));
         self.give_up();
-        stream.respond(refusal.status, "application/json", &refusal.body, refusal.details);
+        stream.respond(refusal.status, refusal.content_type, &refusal.body, refusal.details);
     }
 
     pub(crate) fn on_request_headers(&mut self, stream: &mut Stream, end: bool) -> HeadersStatus {
@@ -203,6 +205,8 @@ impl Filter {
             path: text(":path").unwrap_or_default(),
             has_body: !end,
             has_anthropic_version: text("anthropic-version").is_some(),
+            is_encoded: text("content-encoding").is_some_and(|encoding| encoding != "identity"),
+            is_upgrade: text("upgrade").is_some(),
             now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
         };
         Exchange::begin(cluster.clone(), policy, &head)
@@ -230,7 +234,12 @@ impl Filter {
     fn send_request(&mut self, stream: &mut Stream) -> BodyStatus {
         let body = std::mem::take(&mut self.body);
         let Some(exchange) = self.exchange.as_mut() else { return BodyStatus::Stop };
-        let body = match exchange.request(&body) {
+        let result = exchange.request(&body);
+        if let Some(finding) = exchange.findings().request {
+            self.config.metrics.guard(Some(stream), "request", finding.verdict);
+            tell_finding(stream, "request_guard", &finding);
+        }
+        let body = match result {
             Ok(changed) => changed.unwrap_or(body),
             Err(refusal) => {
                 self.refuse(stream, &refusal);
@@ -292,12 +301,13 @@ impl Filter {
                 }
             }
         }
+        let is_held = !end && exchange.holds_answer();
         if !end && status < 400 && exchange.is_stream() {
             self.tell_progress(stream);
         } else {
             tell_error(stream, self.ending());
         }
-        HeadersStatus::Continue
+        if is_held { HeadersStatus::Stop } else { HeadersStatus::Continue }
     }
 
     pub(crate) fn on_response_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
@@ -317,6 +327,15 @@ impl Filter {
         }
         if self.passage != Passage::AsItIs {
             stream.replace_body(Body::Response, &instead.unwrap_or_default());
+        }
+        if !end && exchange.holds_answer() {
+            return BodyStatus::Stop;
+        }
+        if let Some(status) = exchange.replaced_status() {
+            stream.set_header(HeaderMap::Response, ":status", status.to_string().as_bytes());
+            stream.set_header(HeaderMap::Response, "content-type", b"application/json");
+            stream.remove_header(HeaderMap::Response, "content-encoding");
+            self.status = Some(status);
         }
         let is_news = !end && !self.is_usage_told && exchange.is_stream() && exchange.usage().is_some();
         let news = is_news.then(|| exchange.outcome());
@@ -364,8 +383,15 @@ impl Filter {
             first_piece: self.first_piece,
         };
         self.config.metrics.settle(stream.as_deref(), &attempt);
+        let finding = exchange.findings().response;
+        if let Some(finding) = &finding {
+            self.config.metrics.guard(stream.as_deref(), "response", finding.verdict);
+        }
         if let Some(stream) = stream {
             self.tell(stream, &outcome);
+            if let Some(finding) = &finding {
+                tell_finding(stream, "response_guard", finding);
+            }
         }
     }
 
@@ -404,6 +430,15 @@ impl Filter {
 fn tell_error(stream: &mut Stream, ending: Ending) {
     let mut result = Metadata::new();
     add_error(&mut result, ending);
+    stream.set_metadata(RESULT_NAMESPACE, &result);
+}
+
+/// Tells what a guard has come to.
+fn tell_finding(stream: &mut Stream, name: &str, finding: &Finding) {
+    let mut result = Metadata::new();
+    result.text(name, finding.verdict.name());
+    let names: Vec<&str> = finding.names.iter().map(String::as_str).collect();
+    result.texts(&format!("{name}_found"), &names);
     stream.set_metadata(RESULT_NAMESPACE, &result);
 }
 

@@ -6,11 +6,12 @@ use ai_config::Schema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::events::{RawEvents, RawPart, data, is_without_finish, is_without_usage};
+use super::events::{is_without_finish, is_without_usage};
 use super::redaction::Redaction;
 use super::translation::provider_protocol;
 use super::{Exchange, refusal};
 use crate::framing::event_stream::EventStreamDecoder;
+use crate::framing::raw_sse::{RawEvents, RawPart, data};
 use crate::json::Capture;
 use crate::protocol::{MAX_FINISH_REASONS, finish_reason};
 use crate::usage::Usage;
@@ -204,6 +205,29 @@ impl Exchange {
 
     /// The answer begins: what becomes of its body.
     pub fn answer_begins(&mut self, status: u16, content_type: &str, is_encoded: bool) -> Passage {
+        let passage = self.provider_begins(status, content_type, is_encoded);
+        self.begin_guarding(passage, content_type, is_encoded)
+    }
+
+    /// A piece of the answer's body: what is sent in its place, `None` if it is sent as it is.
+    pub fn answer_piece(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
+        let instead = self.provider_piece(piece);
+        if self.guarding.is_none() {
+            return instead;
+        }
+        Some(self.guard_piece(instead.as_deref().unwrap_or(piece)))
+    }
+
+    /// The answer's body has ended: what is sent behind it.
+    pub fn answer_ends(&mut self) -> Vec<u8> {
+        let rest = self.provider_ends();
+        if self.guarding.is_none() {
+            return rest;
+        }
+        self.guard_end(&rest)
+    }
+
+    fn provider_begins(&mut self, status: u16, content_type: &str, is_encoded: bool) -> Passage {
         if let Some(translation) = &mut self.translation {
             return Passage::Translated(translation.begin(self.facts.schema, status, content_type));
         }
@@ -237,8 +261,8 @@ impl Exchange {
         }
     }
 
-    /// A piece of the answer's body: what is sent in its place, `None` if it is sent as it is.
-    pub fn answer_piece(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
+    /// What is sent in place of a piece, but for guards.
+    fn provider_piece(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
         if self.answer.replaced.is_some() {
             return Some(Vec::new());
         }
@@ -290,8 +314,8 @@ impl Exchange {
         instead
     }
 
-    /// The answer's body has ended: what is sent behind it.
-    pub fn answer_ends(&mut self) -> Vec<u8> {
+    /// What is sent at the end, but for guards.
+    fn provider_ends(&mut self) -> Vec<u8> {
         let redacted = self.redaction.as_mut().map(Redaction::rest).unwrap_or_default();
         if let Some(translation) = &mut self.translation {
             let mut out = translation.piece(&redacted);

@@ -8,6 +8,8 @@ mod answer;
 mod edits;
 mod enrich;
 mod events;
+mod guarding;
+mod policy;
 mod redaction;
 mod refusal;
 #[cfg(test)]
@@ -16,16 +18,20 @@ mod translation;
 
 use std::sync::Arc;
 
-use ai_config::{ClusterConfig, Provider, RoutePolicy, Schema};
+use ai_config::{ClusterConfig, Provider, Schema};
 
 pub use answer::Passage;
+pub use guarding::Findings;
+pub use policy::Policy;
 pub use refusal::Refusal;
 
+use crate::guard::Finding;
 use crate::json::{Capture, Edit, Object};
 use crate::operation::Operation;
 use crate::provider::{self, Facts, ModelIn, PathInput};
 use crate::usage::Usage;
 use answer::Answer;
+use guarding::Guarding;
 use redaction::Redaction;
 use translation::{Spoken, Translation};
 
@@ -40,6 +46,10 @@ pub struct RequestHead<'a> {
     pub has_body: bool,
     /// Whether there is a header `anthropic-version`, which only clients of Anthropic send.
     pub has_anthropic_version: bool,
+    /// Whether the body has a content encoding.
+    pub is_encoded: bool,
+    /// Whether the connection is to change its protocol (a WebSocket).
+    pub is_upgrade: bool,
     /// The time in seconds since 1970.
     pub now: u64,
 }
@@ -73,11 +83,12 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Exchange {
     cluster: Arc<ClusterConfig>,
-    policy: Arc<RoutePolicy>,
+    policy: Arc<Policy>,
     facts: Facts,
     operation: Operation,
     query: String,
     is_post: bool,
+    has_body: bool,
     /// The model that the provider gets, as soon as it is known.
     model: Option<String>,
     /// The client's name of the model, where the route has another one for it.
@@ -97,6 +108,10 @@ pub struct Exchange {
     /// Set where the answer is an error that may repeat the gateway's credential.
     redaction: Option<Redaction>,
     answer: Answer,
+    /// What the guard of requests has come to.
+    request_finding: Option<Finding>,
+    /// Set where the answer is guarded.
+    guarding: Option<Guarding>,
 }
 
 impl Exchange {
@@ -106,7 +121,7 @@ impl Exchange {
     /// The request cannot be sent to this provider.
     pub fn begin(
         cluster: Arc<ClusterConfig>,
-        policy: Arc<RoutePolicy>,
+        policy: Arc<Policy>,
         head: &RequestHead<'_>,
     ) -> Result<Self, Refusal> {
         let (path, query) = head.path.split_once('?').unwrap_or((head.path, ""));
@@ -134,6 +149,7 @@ impl Exchange {
             facts,
             query: provider::without_credentials(query),
             is_post,
+            has_body: head.has_body,
             model: own,
             alias: None,
             streaming: asks_for_stream || (policy.streaming && operation.is_chat()),
@@ -145,6 +161,8 @@ impl Exchange {
             request: None,
             redaction: None,
             answer: Answer::default(),
+            request_finding: None,
+            guarding: None,
             operation,
             cluster,
             policy,
@@ -153,6 +171,7 @@ impl Exchange {
             exchange.name_model(named);
         }
         exchange.check_model()?;
+        exchange.check_guardable(head.is_encoded, head.is_upgrade)?;
         Ok(exchange)
     }
 
@@ -205,6 +224,14 @@ impl Exchange {
 
     /// Whether the whole body is needed before the request can go on.
     pub fn needs_body(&self) -> bool {
+        if self.guards_request() {
+            return self.has_body;
+        }
+        self.edits_body()
+    }
+
+    /// Whether the body may be changed for the provider.
+    fn edits_body(&self) -> bool {
         if !self.is_post || !self.operation.is_chat() {
             return false;
         }
@@ -249,6 +276,19 @@ impl Exchange {
     /// # Errors
     /// It is not what this operation takes.
     pub fn request(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
+        let masked = self.guard_request(body)?;
+        if !self.edits_body() {
+            self.watch_request(masked.as_deref().unwrap_or(body));
+            return Ok(masked);
+        }
+        match masked {
+            None => self.edit_request(body),
+            Some(masked) => Ok(Some(self.edit_request(&masked)?.unwrap_or(masked))),
+        }
+    }
+
+    /// What the body becomes for the provider.
+    fn edit_request(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
         let schema = self.facts.schema;
         let object = Object::parse(body)
             .map_err(|error| Refusal::bad_request(schema, "", &format!("the request body {error}")))?;

@@ -1,16 +1,20 @@
 //! Answers of the gateway itself, in the form that clients of the provider read.
 
-use ai_config::Schema;
-use serde_json::{Value, json};
+use ai_config::{GuardRejection, Schema};
+use serde_json::{Map, Value, json};
 
 use crate::protocol::{ClientProtocol, RequestError};
+
+const JSON: &str = "application/json";
 
 /// Why a request does not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The status code.
     pub status: u16,
-    /// The body, JSON.
+    /// The content type of the body.
+    pub content_type: &'static str,
+    /// The body.
     pub body: Vec<u8>,
     /// For the access log: which of our reasons it is.
     pub details: &'static str,
@@ -26,6 +30,7 @@ impl Refusal {
     pub fn of_client(error: &RequestError, client: ClientProtocol) -> Self {
         Self {
             status: error.status,
+            content_type: JSON,
             body: error.to_client_body(client),
             details: "chancery_ai_not_translatable",
         }
@@ -53,9 +58,20 @@ impl Refusal {
         Self::new(schema, 500, "", message, "chancery_ai_misconfigured")
     }
 
+    /// A guard rejects the request: with the policy's own words, whatever the client speaks.
+    pub(super) fn by_guard(rejection: &GuardRejection) -> Self {
+        let is_json = serde_json::from_str::<Map<String, Value>>(&rejection.message).is_ok();
+        Self {
+            status: rejection.status,
+            content_type: if is_json { JSON } else { "text/plain" },
+            body: rejection.message.clone().into_bytes(),
+            details: "chancery_ai_guard_rejected",
+        }
+    }
+
     fn new(schema: Schema, status: u16, field: &str, message: &str, details: &'static str) -> Self {
         let body = error_body(schema, status, field, message);
-        Self { status, body: body.to_string().into_bytes(), details }
+        Self { status, content_type: JSON, body: body.to_string().into_bytes(), details }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whole attempts, without an Envoy.
 
-use ai_config::{FieldDefault, Message, Translation, VERSION};
+use ai_config::{FieldDefault, Message, RoutePolicy, Translation, VERSION};
 use serde_json::{Value, json};
 
 use super::*;
@@ -22,11 +22,19 @@ fn cluster(provider: Provider, model: Option<&str>) -> Arc<ClusterConfig> {
 }
 
 fn head(path: &str) -> RequestHead<'_> {
-    RequestHead { method: "POST", path, has_body: true, has_anthropic_version: false, now: 1_700_000_000 }
+    RequestHead {
+        method: "POST",
+        path,
+        has_body: true,
+        has_anthropic_version: false,
+        is_encoded: false,
+        is_upgrade: false,
+        now: 1_700_000_000,
+    }
 }
 
 fn begin(provider: Provider, model: Option<&str>, policy: RoutePolicy, path: &str) -> Exchange {
-    Exchange::begin(cluster(provider, model), Arc::new(policy), &head(path)).unwrap()
+    Exchange::begin(cluster(provider, model), Arc::new(Policy::new(policy).unwrap()), &head(path)).unwrap()
 }
 
 /// The body at the provider.

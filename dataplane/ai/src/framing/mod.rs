@@ -3,6 +3,8 @@
 //! Both parsers take bytes as the network delivers them and hold no more than one event.
 
 pub mod event_stream;
+pub(crate) mod json_array;
+pub(crate) mod raw_sse;
 pub mod sse;
 
 /// Why a stream's framing could not be read.

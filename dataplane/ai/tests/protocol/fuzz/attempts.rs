@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ai::exchange::{Exchange, Passage, Refusal, RequestHead};
+use ai::exchange::{Exchange, Passage, Policy, Refusal, RequestHead};
+use ai::guard::Verdict;
 use ai::protocol::{ClientProtocol, ProviderProtocol};
 use ai_config::{
-    ClusterConfig, CredentialHeader, FieldDefault, Message, PathOverride, Provider, RoutePolicy, Schema,
+    ClusterConfig, CredentialHeader, FieldDefault, Guard, GuardAction, GuardBuiltin, GuardExpression,
+    GuardPatterns, GuardRejection, Message, PathOverride, Provider, RequestGuard, RoutePolicy, Schema,
     Translation, VERSION,
 };
 use serde::de::IgnoredAny;
@@ -106,7 +108,26 @@ fn policy(random: &mut Random) -> RoutePolicy {
             Some(Translation { strict: true, always: false }),
             Some(Translation { strict: true, always: true }),
         ]),
+        guard: guard(random),
     }
+}
+
+fn guard(random: &mut Random) -> Option<Guard> {
+    let mut patterns = || GuardPatterns {
+        expressions: [".", "[a-z]+", "text|data", "\\d+$"]
+            .into_iter()
+            .filter(|_| random.below(3) == 0)
+            .map(|pattern| GuardExpression { pattern: pattern.to_owned(), name: None })
+            .collect(),
+        builtins: vec![GuardBuiltin::CreditCard, GuardBuiltin::Email, GuardBuiltin::PhoneNumber],
+    };
+    let (request, response) = (patterns(), patterns());
+    let action = *random.pick(&[GuardAction::Mask, GuardAction::Mask, GuardAction::Reject]);
+    let rejection = GuardRejection { message: "{}".to_owned(), ..GuardRejection::default() };
+    (random.below(2) == 0).then(|| Guard {
+        request: (random.below(3) == 0).then_some(RequestGuard { patterns: request, action, rejection }),
+        response: (random.below(3) > 0).then_some(response),
+    })
 }
 
 fn is_json(text: &[u8]) -> bool {
@@ -118,7 +139,7 @@ fn check_refusal(refusal: &Refusal) {
 }
 
 pub(super) fn check(random: &mut Random) {
-    let (cluster, policy) = (Arc::new(cluster(random)), Arc::new(policy(random)));
+    let (cluster, policy) = (Arc::new(cluster(random)), Arc::new(Policy::new(policy(random)).unwrap()));
     let is_post = random.below(8) > 0;
     let path = *random.pick(&PATHS);
     let head = RequestHead {
@@ -126,6 +147,8 @@ pub(super) fn check(random: &mut Random) {
         path,
         has_body: is_post,
         has_anthropic_version: random.below(3) == 0,
+        is_encoded: random.below(20) == 0,
+        is_upgrade: random.below(20) == 0,
         now: 1_700_000_000,
     };
     let mut exchange = match Exchange::begin(cluster, policy, &head) {
@@ -188,5 +211,11 @@ fn hear(random: &mut Random, exchange: &mut Exchange) {
     }
     out.extend(rest);
     let is_whole_json = matches!(passage, Passage::Replaced | Passage::Translated("application/json"));
-    assert!(!is_whole_json || is_json(&out), "{passage:?}: {}", String::from_utf8_lossy(&out));
+    assert!(
+        !is_whole_json
+            || is_json(&out)
+            || exchange.findings().response.is_some_and(|finding| finding.verdict != Verdict::Passed),
+        "{passage:?}: {}",
+        String::from_utf8_lossy(&out)
+    );
 }

@@ -1,0 +1,483 @@
+//! What is found in a JSON text, and the text with masks in place of it.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use base64::Engine;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::engine::{DecodePaddingMode, general_purpose};
+
+use super::document::{Document, Item, JsonFault, Kind, Name, is_data, spliced};
+use super::patterns::{Entity, Match, Patterns, Scope, masked as mask_text};
+
+/// So deep texts are read that are themselves JSON, or base64 of text: the arguments of a call of a tool, a file.
+const MAX_NESTING: usize = 3;
+
+/// Members that say how a message is built. Their values are names and ids, in which a user's expression is not looked
+/// for: one for `user` would match every role.
+const STRUCTURAL: [&str; 35] = [
+    "call_id",
+    "detail",
+    "encoding_format",
+    "event",
+    "finishReason",
+    "finish_reason",
+    "format",
+    "id",
+    "item_id",
+    "media_type",
+    "mimeType",
+    "mime_type",
+    "model",
+    "modelVersion",
+    "model_version",
+    "object",
+    "phase",
+    "previous_response_id",
+    "responseId",
+    "response_id",
+    "role",
+    "service_tier",
+    "status",
+    "stopReason",
+    "stop_reason",
+    "system_fingerprint",
+    "toolUseId",
+    "tool_call_id",
+    "tool_use_id",
+    "type",
+    "voice",
+    "reasoning_effort",
+    "effort",
+    "language",
+    "trafficType",
+];
+
+/// A longer value is no name.
+const MAX_STRUCTURAL: usize = 256;
+
+/// Numbers that are settings, however long.
+const SETTINGS: [&str; 7] =
+    ["seed", "created", "created_at", "completed_at", "expires_at", "expires_after", "createdAt"];
+
+/// Members that hold pictures, sound, files and signatures in base64.
+const BASE64: [&str; 14] = [
+    "b64_json",
+    "bytes",
+    "content",
+    "data",
+    "encrypted_content",
+    "fileData",
+    "file_data",
+    "image_url",
+    "partial_image_b64",
+    "redactedContent",
+    "signature",
+    "thoughtSignature",
+    "thought_signature",
+    "url",
+];
+
+/// Shorter texts are read as they are.
+const MIN_BASE64: usize = 24;
+
+/// Members of an answer that repeat its text token by token, where nothing can be found. They become `null`.
+const LOGPROBS: [&str; 2] = ["logprobs", "logprobsResult"];
+
+/// Base64 with or without padding.
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const PLAIN: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::URL_SAFE, LENIENT);
+
+/// Why a body cannot be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BodyFault {
+    /// The member that is at fault; empty if it is the whole.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Whose body it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Request,
+    Response,
+}
+
+/// A place in a JSON text, and what stands there instead.
+pub(super) type Edit = (Range<usize>, Vec<u8>);
+
+impl From<JsonFault> for BodyFault {
+    fn from(fault: JsonFault) -> Self {
+        Self { field: "", message: fault.to_string() }
+    }
+}
+
+/// What is found in a body; the new body if it is another.
+pub(super) fn masked(
+    body: &[u8],
+    patterns: &Patterns,
+    side: Side,
+) -> Result<(Option<Vec<u8>>, BTreeSet<Entity>), BodyFault> {
+    let document = Document::parse(body)?;
+    if side == Side::Request {
+        refuse_tokens(&document)?;
+    }
+    let mut masker = Masker { patterns, side, found: BTreeSet::new() };
+    let edits = masker.edits(&document, &BTreeSet::new());
+    let new = (!edits.is_empty()).then(|| spliced(body, &edits));
+    Ok((new, masker.found))
+}
+
+/// A prompt may be given as numbers of tokens, which only the provider can read.
+fn refuse_tokens(document: &Document<'_>) -> Result<(), BodyFault> {
+    for (index, container) in document.containers.iter().enumerate() {
+        let field = ["input", "prompt", "tokens"].into_iter().find(|field| container.name.is(field));
+        let Some(field) = field.filter(|_| container.parent == Some(0)) else { continue };
+        let mut nested = document.containers.iter().filter(|nested| nested.parent == Some(index));
+        if container.has_numbers || nested.any(|nested| nested.has_numbers) {
+            let message = "holds tokens as numbers, which the prompt guard of this route cannot read";
+            return Err(BodyFault { field, message: message.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// Masks what is found, and remembers what it was.
+pub(super) struct Masker<'p> {
+    pub patterns: &'p Patterns,
+    pub side: Side,
+    pub found: BTreeSet<Entity>,
+}
+
+impl Masker<'_> {
+    /// What becomes of a document, in order. The items with these numbers are left alone.
+    pub(super) fn edits(&mut self, document: &Document<'_>, spared: &BTreeSet<usize>) -> Vec<Edit> {
+        self.edits_at(document, spared, 0)
+    }
+
+    fn edits_at(&mut self, document: &Document<'_>, spared: &BTreeSet<usize>, depth: usize) -> Vec<Edit> {
+        let mut edits = self.logprobs(document);
+        let is_removed = |edits: &[Edit], item: &Item<'_>| {
+            edits.iter().any(|(range, _)| range.start <= item.range.start && item.range.end <= range.end)
+        };
+        let removed = edits.len();
+        let mut parts = self.parts(document, spared);
+        for (index, item) in document.items.iter().enumerate() {
+            if spared.contains(&index) || is_removed(edits.get(..removed).unwrap_or_default(), item) {
+                continue;
+            }
+            let crossing = parts.remove(&index).unwrap_or_default();
+            if let Some(new) = self.item(document, item, crossing, depth) {
+                edits.push((item.range.clone(), new));
+            }
+        }
+        edits.sort_by_key(|(range, _)| range.start);
+        edits
+    }
+
+    fn logprobs(&self, document: &Document<'_>) -> Vec<Edit> {
+        if self.side == Side::Request {
+            return Vec::new();
+        }
+        let is_logprobs = |name: &Name<'_>| LOGPROBS.iter().any(|logprobs| name.is(logprobs));
+        let named = document.containers.iter().filter(|container| is_logprobs(&container.name));
+        named.map(|container| (container.range.clone(), b"null".to_vec())).collect()
+    }
+
+    /// The new JSON of an item, if something was found in it. `crossing` is what was found in it together with its
+    /// neighbours.
+    fn item(
+        &mut self,
+        document: &Document<'_>,
+        item: &Item<'_>,
+        crossing: Vec<Cut>,
+        depth: usize,
+    ) -> Option<Vec<u8>> {
+        let new = match item.kind {
+            Kind::Literal => None,
+            Kind::Number => {
+                let number = std::str::from_utf8(document.source(item)).ok()?;
+                let is_setting = SETTINGS.iter().any(|setting| item.name.is(setting));
+                if is_setting || !is_data(number) {
+                    return None;
+                }
+                self.text(number, Scope::All, MAX_NESTING)
+            }
+            Kind::MemberName => self.text(&document.decoded(item), Scope::Builtins, MAX_NESTING),
+            Kind::Text if !crossing.is_empty() => {
+                let text = document.decoded(item);
+                let own = self.patterns.find(&text, Scope::All);
+                self.note(&own);
+                let cuts = own.into_iter().map(|Match { range, entity }| Cut { range, mask: entity.mask() });
+                Some(cut(&text, crossing.into_iter().chain(cuts).collect()))
+            }
+            Kind::Text => self.value(document, item, depth),
+        };
+        new.map(|new| serde_json::to_vec(&new).unwrap_or_default())
+    }
+
+    /// The new text of a string, if something was found in it.
+    fn value(&mut self, document: &Document<'_>, item: &Item<'_>, depth: usize) -> Option<String> {
+        let text = document.decoded(item);
+        if BASE64.iter().any(|name| item.name.is(name))
+            && let Some((prefix, decoded)) = base64(&text)
+            && !is_of_plain_text(document, item)
+        {
+            let decoded = String::from_utf8(decoded).ok().filter(|_| depth < MAX_NESTING)?;
+            let new = self.text(&decoded, Scope::All, depth + 1)?;
+            return Some(format!("{prefix}{}", STANDARD.encode(new)));
+        }
+        let is_structural = STRUCTURAL.iter().any(|name| item.name.is(name))
+            && text.len() <= MAX_STRUCTURAL
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:/@+-".contains(&byte));
+        self.text(&text, if is_structural { Scope::Builtins } else { Scope::All }, depth)
+    }
+
+    /// The new text, if something was found in it.
+    pub(super) fn text(&mut self, text: &str, scope: Scope, depth: usize) -> Option<String> {
+        if depth < MAX_NESTING
+            && text.trim_start().starts_with(['{', '['])
+            && let Ok(document) = Document::parse(text.as_bytes())
+        {
+            let edits = self.edits_at(&document, &BTreeSet::new(), depth + 1);
+            return (!edits.is_empty())
+                .then(|| String::from_utf8(spliced(text.as_bytes(), &edits)).unwrap_or_default());
+        }
+        let found = self.patterns.find(text, scope);
+        self.note(&found);
+        (!found.is_empty()).then(|| mask_text(text, &found))
+    }
+
+    fn note(&mut self, found: &[Match]) {
+        self.found.extend(found.iter().map(|place| place.entity));
+    }
+
+    /// What is found in the texts of the parts of one message, read as one text, and only there: by the numbers of the
+    /// items.
+    fn parts(&mut self, document: &Document<'_>, spared: &BTreeSet<usize>) -> BTreeMap<usize, Vec<Cut>> {
+        let mut messages: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (index, item) in document.items.iter().enumerate() {
+            let part = item.container.and_then(|part| document.containers.get(part));
+            let is_text = item.kind == Kind::Text && item.name.is("text") && !spared.contains(&index);
+            if let Some(part) = part.filter(|part| is_text && matches!(part.name, Name::Element(_)))
+                && let Some(list) = part.parent
+            {
+                messages.entry(list).or_default().push(index);
+            }
+        }
+        let mut cuts: BTreeMap<usize, Vec<Cut>> = BTreeMap::new();
+        for items in messages.values().filter(|items| items.len() > 1) {
+            let texts: Vec<Cow<'_, str>> = items
+                .iter()
+                .map(|index| {
+                    document.items.get(*index).map(|item| document.decoded(item)).unwrap_or_default()
+                })
+                .collect();
+            let found = self.patterns.find(&texts.concat(), Scope::All);
+            for place in found {
+                self.cut_parts(&place, items, &texts, &mut cuts);
+            }
+        }
+        cuts
+    }
+
+    /// Divides a place among the parts that it goes over.
+    fn cut_parts(
+        &mut self,
+        place: &Match,
+        items: &[usize],
+        texts: &[Cow<'_, str>],
+        cuts: &mut BTreeMap<usize, Vec<Cut>>,
+    ) {
+        let mut start = 0;
+        let mut own = Vec::new();
+        for (index, text) in items.iter().zip(texts) {
+            let end = start + text.len();
+            let range = place.range.start.max(start)..place.range.end.min(end);
+            if range.start < range.end {
+                let mask = if own.is_empty() { place.entity.mask() } else { "" };
+                own.push((*index, Cut { range: range.start - start..range.end - start, mask }));
+            }
+            start = end;
+        }
+        // What stands in one part is found there.
+        if own.len() > 1 {
+            self.found.insert(place.entity);
+            for (index, cut) in own {
+                cuts.entry(index).or_default().push(cut);
+            }
+        }
+    }
+}
+
+/// A place in a text, and what stands there instead.
+#[derive(Clone, Debug)]
+pub(super) struct Cut {
+    pub range: Range<usize>,
+    pub mask: &'static str,
+}
+
+/// A text with cuts, which may overlap.
+pub(super) fn cut(text: &str, mut cuts: Vec<Cut>) -> String {
+    cuts.sort_by_key(|cut| cut.range.start);
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for Cut { range, mask } in cuts {
+        if range.start >= from {
+            out.push_str(text.get(from..range.start).unwrap_or_default());
+            out.push_str(mask);
+        }
+        from = from.max(range.end);
+    }
+    out.push_str(text.get(from..).unwrap_or_default());
+    out
+}
+
+/// What a text of base64 holds, with what stands before it in a `data:` URL; `None` if it is no base64.
+fn base64(text: &str) -> Option<(&str, Vec<u8>)> {
+    let start = match text.strip_prefix("data:") {
+        Some(rest) => text.len() - rest.len() + rest.find(";base64,")? + ";base64,".len(),
+        None => 0,
+    };
+    let (prefix, data) = text.split_at_checked(start)?;
+    if data.len() < MIN_BASE64 {
+        return None;
+    }
+    let data: Cow<'_, str> = match data.contains(['\n', '\r']) {
+        true => Cow::Owned(data.replace(['\n', '\r'], "")),
+        false => Cow::Borrowed(data),
+    };
+    let engines: [&general_purpose::GeneralPurpose; 2] = [&PLAIN, &URL_SAFE];
+    engines
+        .into_iter()
+        .find_map(|engine| engine.decode(data.as_bytes()).ok())
+        .map(|decoded| (prefix, decoded))
+}
+
+/// Whether a value stands in a source whose type says that it is text as it is.
+fn is_of_plain_text(document: &Document<'_>, item: &Item<'_>) -> bool {
+    let kind = item.container.and_then(|container| document.string(container, "type"));
+    item.name.is("content") || (item.name.is("data") && kind.as_deref() == Some("text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use ai_config::{GuardBuiltin, GuardExpression, GuardPatterns};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn patterns() -> Patterns {
+        let expression = |pattern: &str| GuardExpression { pattern: pattern.to_owned(), name: None };
+        Patterns::new(&GuardPatterns {
+            expressions: vec![expression("secret word"), expression("user")],
+            builtins: vec![
+                GuardBuiltin::CreditCard,
+                GuardBuiltin::Email,
+                GuardBuiltin::PhoneNumber,
+                GuardBuiltin::Ssn,
+            ],
+        })
+        .unwrap()
+    }
+
+    fn masked_text(body: &str, side: Side) -> Option<String> {
+        masked(body.as_bytes(), &patterns(), side).unwrap().0.map(|new| String::from_utf8(new).unwrap())
+    }
+
+    const CARD: &str = "4111 1111 1111 1111";
+
+    #[test]
+    fn every_string_is_masked_and_all_else_stays() {
+        let request = |card: &str| {
+            format!(
+                r#"{{ "model":"gpt-4o", "messages":[{{"role":"user","content":"a {card}"}},{{"role":"user", "content":[{{"type":"text","text":"{card}"}},{{"type":"x","y":{{"z":["{card}"]}}}}]}}],
+"tools":[{{"type":"function","function":{{"name":"f","description":"{card}"}}}}], "temperature":0.50,"seed":4111111111111111,
+"instructions":"{card}","suffix":"{card}","metadata":{{"k":"{card}"}},"never_heard_of":"{card}" }}"#
+            )
+        };
+        assert_eq!(masked_text(&request(CARD), Side::Request).unwrap(), request("<CREDIT_CARD>"));
+        assert_eq!(masked_text(&request("nothing"), Side::Request), None);
+    }
+
+    #[test]
+    fn json_and_base64_inside_of_strings_are_read() {
+        let arguments =
+            |value: &str| json!({"arguments": format!("{{\"q\": {value}, \"n\": 1}}")}).to_string();
+        for (before, after) in [
+            ("\"4111 1111 1111 1111\"", "\"<CREDIT_CARD>\""),
+            ("\"\\u0034111 1111 1111 1111\"", "\"<CREDIT_CARD>\""),
+            ("4111111111111111", "\"<CREDIT_CARD>\""),
+        ] {
+            assert_eq!(masked_text(&arguments(before), Side::Request).unwrap(), arguments(after), "{before}");
+        }
+        let file = |text: &str| {
+            json!({"file_data": format!("data:text/plain;base64,{}", STANDARD.encode(text))}).to_string()
+        };
+        let text = format!("my card is {CARD}, thank you");
+        assert_eq!(
+            masked_text(&file(&text), Side::Request).unwrap(),
+            file("my card is <CREDIT_CARD>, thank you")
+        );
+        // A picture in which a word stands by chance.
+        let picture = format!("{}user{}", "/9j/4AAQSkZJRgABAQ".repeat(4), "AA".repeat(20));
+        assert_eq!(masked_text(&json!({"data": picture}).to_string(), Side::Request), None);
+        assert!(masked_text(&json!({"type": "text", "data": picture}).to_string(), Side::Request).is_some());
+    }
+
+    #[test]
+    fn what_is_split_over_the_parts_of_a_message_is_masked() {
+        let parts = |texts: [&str; 3]| {
+            let parts = texts.map(|text| json!({"type": "text", "text": text}));
+            json!({"messages": [{"role": "user", "content": parts}]}).to_string()
+        };
+        for (before, after) in [
+            (["card 4111 1111", " 1111 1", "111 ok"], ["card <CREDIT_CARD>", "", " ok"]),
+            (["my secret", " word", " user"], ["my <CUSTOM>", "", " <CUSTOM>"]),
+        ] {
+            assert_eq!(masked_text(&parts(before), Side::Request).unwrap(), parts(after));
+        }
+        let separate = json!({"input": ["4111 1111", " 1111 1111"]}).to_string();
+        assert_eq!(masked_text(&separate, Side::Request), None);
+    }
+
+    #[test]
+    fn names_and_settings_are_left_alone() {
+        for body in [
+            json!({"role": "user", "model": "user-1", "type": "user"}),
+            json!({"created": 4111111111111111_u64, "max_tokens": 12345678}),
+            json!({"user": 1}),
+        ] {
+            assert_eq!(masked_text(&body.to_string(), Side::Request), None, "{body}");
+        }
+        for body in
+            [json!({"role": "the user"}), json!({"name": "user"}), json!({"id": CARD}), json!({CARD: 1})]
+        {
+            assert!(masked_text(&body.to_string(), Side::Request).is_some(), "{body}");
+        }
+    }
+
+    #[test]
+    fn tokens_instead_of_text_are_refused() {
+        for body in [json!({"input": [1, 2]}), json!({"prompt": [[1, 2], [3]]})] {
+            let fault = masked(body.to_string().as_bytes(), &patterns(), Side::Request).unwrap_err();
+            assert!(["input", "prompt"].contains(&fault.field), "{fault:?}");
+        }
+        let answer = json!({"data": [{"embedding": [0.1, -0.2]}]}).to_string();
+        assert_eq!(masked_text(&answer, Side::Response), None);
+    }
+
+    #[test]
+    fn tokens_with_their_probabilities_are_taken_out_of_answers() {
+        let answer =
+            json!({"choices": [{"message": {"content": "x"}, "logprobs": {"content": [{"token": "4111"}]}}]});
+        let new: Value =
+            serde_json::from_str(&masked_text(&answer.to_string(), Side::Response).unwrap()).unwrap();
+        assert_eq!(new["choices"][0]["logprobs"], Value::Null);
+        assert_eq!(masked_text(&json!({"logprobs": true}).to_string(), Side::Response), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! Addresses of e-mail in a text.
+
+use std::ops::Range;
+
+/// An address has at most 254 bytes (RFC 5321, with RFC 3696's errata).
+pub(super) const MAX_BYTES: usize = 254;
+
+/// The longest part before the `@` (RFC 5321).
+const MAX_LOCAL: usize = 64;
+
+/// Whether a character stands in addresses, outside of quotes.
+pub(super) fn is_of_email(character: char) -> bool {
+    character.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.@".contains(character)
+}
+
+/// Calls `found` with each address.
+pub(super) fn find(text: &str, mut found: impl FnMut(Range<usize>)) {
+    let mut from = 0;
+    for at in memchr::memchr_iter(b'@', text.as_bytes()) {
+        let (before, behind) =
+            (text.get(from..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default());
+        let local = local(before);
+        let domain = domain(behind);
+        if local > 0 && domain > 0 {
+            found(at - local..at + 1 + domain);
+            from = at + 1 + domain;
+        }
+    }
+}
+
+/// How many bytes at the end of a text are the part before the `@`.
+fn local(text: &str) -> usize {
+    let is_of_local = |character: &char| *character != '@' && is_of_email(*character);
+    let taken = text.chars().rev().take(MAX_LOCAL).take_while(is_of_local);
+    let length: usize = taken.map(char::len_utf8).sum();
+    let local = text.get(text.len() - length..).unwrap_or_default();
+    // What is not part of a word is rarely part of the address.
+    local.trim_start_matches(|character: char| !character.is_alphanumeric()).len()
+}
+
+/// How many bytes at the beginning of a text are a domain of at least two labels.
+fn domain(text: &str) -> usize {
+    let (mut end, mut at, mut is_first) = (0, 0, true);
+    for label in text.split_inclusive('.') {
+        let name = label.strip_suffix('.').unwrap_or(label);
+        let taken = name
+            .find(|character: char| !(character.is_alphanumeric() || character == '-'))
+            .unwrap_or(name.len());
+        let label_text = name.get(..taken).unwrap_or_default().trim_end_matches('-');
+        if label_text.is_empty() || label_text.len() > 63 || at > MAX_BYTES {
+            break;
+        }
+        let is_top = label_text.chars().count() > 1 && label_text.chars().any(char::is_alphabetic);
+        if !std::mem::take(&mut is_first) && is_top {
+            end = at + label_text.len();
+        }
+        if taken < name.len() || name.len() == label.len() {
+            break;
+        }
+        at += label.len();
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_found() {
+        for (text, expected) in [
+            ("write to a.b+c@example.co.uk.", &["a.b+c@example.co.uk"][..]),
+            ("<x@y.de>,mailto:o'neil@sub.example.com?subject=x", &["x@y.de", "o'neil@sub.example.com"]),
+            ("bücher@exämple.de!", &["bücher@exämple.de"]),
+            ("a@b.com@c.org", &["a@b.com"]),
+            ("A@B.COM-", &["A@B.COM"]),
+            ("a@b a@b.c @b.com a@.com a@-.com a@1.2 user@ host.com", &[]),
+            ("a@b..com a@localhost", &[]),
+        ] {
+            let mut all = Vec::new();
+            find(text, |range| all.push(&text[range]));
+            assert_eq!(all, expected, "{text}");
+        }
+        let long = format!("{}@example.com", "x".repeat(100));
+        let mut all = Vec::new();
+        find(&long, |range| all.push(range));
+        assert_eq!((all.len(), all[0].clone()), (1, 36..112));
+    }
+}

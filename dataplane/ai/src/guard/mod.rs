@@ -1,0 +1,125 @@
+//! Prompt guards: what must not reach a provider or a client is found in requests and answers, and masked or refused.
+//!
+//! A guard looks at every string of a body, whatever the protocol, so that a member that nobody has thought of does not
+//! pass it; what it cannot read does not pass either. [`canonical`] has the forms of a text in which it looks, [`patterns`]
+//! what it looks for, [`document`] and [`body`] find and replace strings in JSON, and [`stream`] does the same in answers that
+//! come piece by piece.
+
+mod answer;
+mod body;
+mod canonical;
+mod channel;
+mod digits;
+mod document;
+mod email;
+mod patterns;
+mod slots;
+mod stream;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ai_config::{GuardAction, GuardPatterns, GuardRejection};
+
+pub use answer::MAX_ANSWER;
+pub(crate) use answer::{AnswerGuard, AnswerKind};
+pub(crate) use body::BodyFault;
+pub use patterns::{MAX_HOLD, PatternError};
+pub(crate) use stream::Framing;
+pub use stream::MAX_HELD_EVENTS;
+
+use patterns::{Entity, Patterns};
+
+/// What a route looks for, ready for use.
+#[derive(Debug, Default)]
+pub(crate) struct Guard {
+    pub request: Option<RequestGuard>,
+    pub response: Option<Arc<Patterns>>,
+}
+
+/// What is looked for in requests, ready for use.
+#[derive(Debug)]
+pub(crate) struct RequestGuard {
+    patterns: Patterns,
+    action: GuardAction,
+    /// The answer to what is rejected.
+    pub rejection: GuardRejection,
+}
+
+/// What a guard has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing was found.
+    Passed,
+    /// Something was found and masked.
+    Masked,
+    /// Something was found, and the request was answered by the gateway.
+    Rejected,
+    /// It could not be looked at, and did not pass.
+    Unreadable,
+}
+
+impl Verdict {
+    /// Its name in metrics and access logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Masked => "masked",
+            Self::Rejected => "rejected",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// What a guard has found, for metrics and access logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What became of it.
+    pub verdict: Verdict,
+    /// The names of what was found: those of built-in kinds, and those that the policy gives its expressions.
+    pub names: BTreeSet<String>,
+}
+
+impl Guard {
+    /// Compiles what a route looks for.
+    ///
+    /// # Errors
+    /// An expression cannot be used.
+    pub(crate) fn new(guard: &ai_config::Guard) -> Result<Self, PatternError> {
+        let request = guard.request.as_ref().map(|request| {
+            Ok(RequestGuard {
+                patterns: Patterns::new(&request.patterns)?,
+                action: request.action,
+                rejection: request.rejection.clone(),
+            })
+        });
+        let response = guard.response.as_ref().map(Patterns::new);
+        Ok(Self { request: request.transpose()?, response: response.transpose()?.map(Into::into) })
+    }
+}
+
+/// Whether all expressions can be used.
+///
+/// # Errors
+/// One cannot be.
+pub fn check(patterns: &GuardPatterns) -> Result<(), PatternError> {
+    Patterns::new(patterns).map(drop)
+}
+
+impl RequestGuard {
+    /// Looks at the body of a request; gives the new one if something was masked.
+    pub(crate) fn inspect(&self, body: &[u8]) -> Result<(Finding, Option<Vec<u8>>), BodyFault> {
+        let (masked, found) = body::masked(body, &self.patterns, body::Side::Request)?;
+        let verdict = match (found.is_empty(), self.action) {
+            (true, _) => Verdict::Passed,
+            (false, GuardAction::Mask) => Verdict::Masked,
+            (false, GuardAction::Reject) => Verdict::Rejected,
+        };
+        Ok((Finding { verdict, names: names(&self.patterns, &found) }, masked))
+    }
+}
+
+/// The names of what was found.
+fn names(patterns: &Patterns, found: &BTreeSet<Entity>) -> BTreeSet<String> {
+    found.iter().map(|entity| patterns.name(*entity).to_owned()).collect()
+}

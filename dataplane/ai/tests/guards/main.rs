@@ -1,0 +1,6 @@
+//! Prompt guards in whole attempts: every kind of data, in every protocol, wherever a stream is split.
+
+mod corpus;
+mod requests;
+mod responses;
+mod world;
