@@ -1,6 +1,6 @@
 //! `gateway.solo.io/v1` RouteOption: what is done with the requests of routes.
 //!
-//! Of its options, `ai` is carried out but for `promptGuard`, `rag` and `semanticCache`. The others are kept, so that its
+//! Of its options, `ai` is carried out but for `rag` and `semanticCache`. The others are kept, so that its
 //! status can name them.
 #![allow(unreachable_pub, reason = "the KubeSchema derive makes a hidden copy of the struct")]
 
@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::ai::SpecError;
 use crate::policy::{
-    self, AiContent, BodyDefault, Content, Policy, PolicyStatus, PromptEnrichment, RouteType, Target,
-    TargetName, UnusableTarget, with_opaque_members,
+    self, AiContent, BodyDefault, Content, Policy, PolicyStatus, PromptEnrichment, PromptGuard, RouteType,
+    Target, TargetName, UnusableTarget, with_opaque_members,
 };
 use crate::sensitive::Opaque;
 use crate::traffic_policy::is_false;
@@ -142,9 +142,9 @@ pub struct AiOptions {
     /// Messages that are put around those of a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_enrichment: Option<PromptEnrichment>,
-    /// What is looked for in requests and answers. Not carried out yet: what it applies to is answered with 500.
+    /// What is looked for in requests and answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt_guard: Option<Box<Opaque>>,
+    pub prompt_guard: Option<Box<PromptGuard>>,
     /// Documents that are added to prompts. Not carried out yet: what it applies to is answered with 500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rag: Option<Box<Opaque>>,
@@ -188,24 +188,26 @@ impl Policy for RouteOption {
         let Some(options) = &self.spec.options else { return Ok(Content::default()) };
         let member = |name: &str| format!("spec.options.{name}");
         let mut refused: Vec<_> = options.refused_members().into_iter().map(member).collect();
-        let ignored = options.ignored_members().into_iter().map(member).collect();
+        let mut ignored: Vec<_> = options.ignored_members().into_iter().map(member).collect();
         let Some(ai) = &options.ai else {
             return Ok(Content { refused, ignored, ..Content::default() });
         };
         let AiOptions { prompt_enrichment, prompt_guard, rag, semantic_cache, defaults, route_type } = ai;
-        let unknown = [
-            ("ai.promptGuard", prompt_guard.is_some()),
-            ("ai.rag", rag.is_some()),
-            ("ai.semanticCache", semantic_cache.is_some()),
-        ];
+        let unknown = [("ai.rag", rag.is_some()), ("ai.semanticCache", semantic_cache.is_some())];
         refused.extend(unknown.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| member(name)));
         let defaults = defaults.iter().map(|OptionDefault { field, value, replace }| BodyDefault {
             field: field.clone(),
             value: value.to_string(),
             replace: *replace,
         });
-        let ai =
-            AiContent::new("spec.options.ai", prompt_enrichment.as_ref(), defaults.collect(), *route_type)?;
+        let guard = prompt_guard
+            .as_ref()
+            .map(|guard| guard.content("spec.options.ai.promptGuard", &mut refused, &mut ignored))
+            .unwrap_or_default();
+        let ai = AiContent {
+            guard,
+            ..AiContent::new("spec.options.ai", prompt_enrichment.as_ref(), defaults.collect(), *route_type)?
+        };
         Ok(Content { ai, refused, ignored, ..Content::default() })
     }
 }

@@ -13,10 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ai::SpecError;
 use crate::policy::{
-    self, AiContent, BodyDefault, Content, Policy, PolicyStatus, PromptEnrichment, RouteType, Target,
-    TargetName, UnusableTarget, with_opaque_members,
+    self, AiContent, BodyDefault, Content, Policy, PolicyStatus, PromptEnrichment, PromptGuard, RouteType,
+    Target, TargetName, UnusableTarget, with_opaque_members,
 };
-use crate::sensitive::Opaque;
 
 pub use http::{
     Buffer, CorsPolicy, CsrfPolicy, Disable, HeaderFilter, HeaderModifiers, HeaderValue, LocalRateLimit,
@@ -163,9 +162,9 @@ pub struct AiPolicy {
     /// Messages that are put around those of a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_enrichment: Option<PromptEnrichment>,
-    /// What is looked for in requests and answers. Not carried out yet: what it applies to is answered with 500.
+    /// What is looked for in requests and answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt_guard: Option<Box<Opaque>>,
+    pub prompt_guard: Option<Box<PromptGuard>>,
     /// Members that the body of a chat request gets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub defaults: Vec<FieldDefault>,
@@ -202,14 +201,17 @@ impl Policy for TrafficPolicy {
     fn content(&self) -> Result<Content, SpecError> {
         let member = |name: &str| format!("spec.{name}");
         let mut refused: Vec<_> = self.spec.refused_members().into_iter().map(member).collect();
-        let ignored = self.spec.ignored_members().into_iter().map(member).collect();
+        let mut ignored: Vec<_> = self.spec.ignored_members().into_iter().map(member).collect();
         let http = self.spec.http_content(&mut refused)?;
         let Some(AiPolicy { prompt_enrichment, prompt_guard, defaults, route_type, model_aliases }) =
             &self.spec.ai
         else {
             return Ok(Content { http, refused, ignored, ..Content::default() });
         };
-        refused.extend(prompt_guard.as_ref().map(|_| member("ai.promptGuard")));
+        let guard = prompt_guard
+            .as_ref()
+            .map(|guard| guard.content("spec.ai.promptGuard", &mut refused, &mut ignored))
+            .unwrap_or_default();
         let defaults = defaults.iter().enumerate().map(|(index, FieldDefault { field, value, replace })| {
             let value = policy::json_of(value)
                 .map_err(|error| SpecError::invalid(format!("spec.ai.defaults[{index}].value"), error))?;
@@ -222,6 +224,7 @@ impl Policy for TrafficPolicy {
         }
         let ai = AiContent {
             model_aliases: model_aliases.clone(),
+            guard,
             ..AiContent::new("spec.ai", prompt_enrichment.as_ref(), defaults, *route_type)?
         };
         Ok(Content { ai, http, refused, ignored, ..Content::default() })

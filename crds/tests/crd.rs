@@ -415,6 +415,18 @@ fn the_api_server_accepts_every_shape() {
                 "defaults": [{"field": "temperature", "value": "0.5", "override": true}], "routeType": "CHAT_STREAMING",
                 "promptGuard": {"request": {"regex": {"builtins": ["SSN"]}}}}}),
         ),
+        (
+            "TrafficPolicy",
+            json!({"ai": {"promptGuard": {
+                "request": {"customResponse": {"message": "no", "statusCode": 422}, "webhook": {"host": {"host": "h", "port": 1}},
+                    "regex": {"matches": [{"pattern": "a", "name": "b"}], "builtins": ["EMAIL", "CREDIT_CARD", "PHONE_NUMBER"], "action": "REJECT"},
+                    "moderation": {"openAIModeration": {"authToken": {"kind": "Inline", "inline": "k"}}}},
+                "response": {"regex": {"action": "MASK"}, "webhook": {}}}}}),
+        ),
+        (
+            "RouteOption",
+            json!({"options": {"ai": {"promptGuard": {"request": {"regex": {"builtins": ["SSN"]}}}}}}),
+        ),
         ("TrafficPolicy", json!({"extAuth": {"disable": {}}, "autoHostRewrite": true, "statPrefix": "x"})),
         (
             "TrafficPolicy",
@@ -530,6 +542,17 @@ fn the_api_server_refuses_what_makes_no_sense() {
             "targetSelectors may select",
         ),
         ("TrafficPolicy", json!({"targetSelectors": [{"group": "", "kind": "Gateway"}]}), "no matchLabels"),
+        (
+            "TrafficPolicy",
+            json!({"ai": {"promptGuard": {"request": {"customResponse": {"statusCode": 99}}}}}),
+            "out of bounds",
+        ),
+        (
+            "RouteOption",
+            json!({"options": {"ai": {"promptGuard": {"request": {"regex": {"builtins": ["IBAN"]}}}}}}),
+            "",
+        ),
+        ("TrafficPolicy", json!({"ai": {"promptGuard": {"response": {"regex": {"action": "DROP"}}}}}), ""),
         ("TrafficPolicy", json!({"ai": {"routeType": "STREAM"}}), "not in the enum"),
         ("TrafficPolicy", json!({"ai": {"defaults": [{"field": "a", "value": 1}]}}), "is no string"),
         ("TrafficPolicy", json!({"ai": {"defaults": [{"field": "", "value": "1"}]}}), "too short"),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::http::HttpContent;
-use super::{PromptEnrichment, PromptMessage, RouteType};
+use super::{GuardContent, PromptEnrichment, PromptMessage, RouteType};
 use crate::Kind;
 use crate::access_log::AccessLogs;
 use crate::ai::SpecError;
@@ -82,6 +82,8 @@ pub struct AiContent {
     pub defaults: Vec<BodyDefault>,
     /// The provider's name of a model, by the name that clients know it by.
     pub model_aliases: BTreeMap<String, String>,
+    /// What is looked for in requests and answers.
+    pub guard: GuardContent,
 }
 
 /// A member that the body of a chat request gets.
@@ -160,7 +162,14 @@ impl AiContent {
             }
             None => Default::default(),
         };
-        Ok(Self { route_type, prepend, append, defaults, model_aliases: BTreeMap::new() })
+        Ok(Self {
+            route_type,
+            prepend,
+            append,
+            defaults,
+            model_aliases: BTreeMap::new(),
+            guard: GuardContent::default(),
+        })
     }
 }
 

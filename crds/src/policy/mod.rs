@@ -9,9 +9,15 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 mod content;
 pub mod http;
+mod prompt_guard;
 
 pub(crate) use content::json_of;
 pub use content::{AiContent, BodyDefault, Content, Policy, Target, TargetName, UnusableTarget};
+
+pub use prompt_guard::{
+    CustomResponse, GuardAction, GuardBuiltin, GuardContent, GuardRegex, GuardRegexContent, GuardRegexMatch,
+    PromptGuard, PromptGuardRequest, PromptGuardResponse,
+};
 
 use crate::core::Condition;
 

@@ -5,6 +5,7 @@ mod access_log;
 mod delivery;
 mod example;
 mod failover;
+mod guards;
 mod keys;
 mod metrics;
 mod models;

@@ -292,7 +292,8 @@ fn is_of_phone(group: &Group) -> bool {
 fn international(text: &str, run: &[Group], at: usize) -> Option<usize> {
     let first = run.get(at)?;
     let has_plus = char_before(text, first.range.start) == Some('+');
-    let has_zeros = first.digits.starts_with("00") && first.digits.bytes().nth(2).is_some_and(|third| third != b'0');
+    let has_zeros =
+        first.digits.starts_with("00") && first.digits.as_bytes().get(2).is_some_and(|third| *third != b'0');
     if !has_plus && !has_zeros {
         return None;
     }

@@ -235,6 +235,9 @@ fn compile(pattern: &str) -> Result<(Regex, usize), String> {
         .parse(pattern)
         .ok()
         .and_then(|parsed| parsed.properties().maximum_len());
+    if longest == Some(0) {
+        return Err("matches no text but the empty one".to_owned());
+    }
     // What stands behind a match may have to do with it: `\b`, `$`.
     let hold = longest.map_or(MAX_HOLD, |longest| (longest + 4).min(MAX_HOLD));
     Ok((regex, hold))
@@ -354,6 +357,8 @@ mod tests {
             ("(?=a)b", "look-around"),
             ("(a", "unclosed group"),
             ("\\1", "backreferences"),
+            ("", "the empty one"),
+            ("^", "the empty one"),
             (long, "too large"),
         ] {
             let expressions = vec![

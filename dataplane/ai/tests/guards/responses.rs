@@ -98,7 +98,11 @@ fn no_more_is_held_back_than_the_figure_that_is_documented() {
             got += text(client, &events(client, &out)).len();
         }
         // Events are held as wholes: the one in which the bytes begin, and the one that has just come.
-        assert!(sent - got <= ai::guard::MAX_HOLD + 2 * "word,\n".len(), "{} bytes are held back", sent - got);
+        assert!(
+            sent - got <= ai::guard::MAX_HOLD + 2 * "word,\n".len(),
+            "{} bytes are held back",
+            sent - got
+        );
     }
     assert!(got > 0);
 }

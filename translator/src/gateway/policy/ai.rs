@@ -3,10 +3,10 @@
 use ai_config::{FieldDefault, Message, RoutePolicy, Translation, VERSION};
 use crds::ObjectKey;
 use crds::gateway_api::part::Metadata;
-use crds::policy::{AiContent, PromptMessage, RouteType};
+use crds::policy::{AiContent, GuardContent, PromptMessage, RouteType};
 
-use super::Applied;
 use super::merge::Merge;
+use super::{Applied, guard};
 use crate::gateway::facts::PolicyEffect;
 use crate::status::{Reason, Rejection};
 
@@ -58,7 +58,7 @@ pub(in crate::gateway) fn wanted(
     for Applied { face, .. } in chain {
         let Ok(content) = &face.content else { continue };
         let policy = &face.key;
-        let AiContent { route_type, prepend, append, defaults, model_aliases } = &content.ai;
+        let AiContent { route_type, prepend, append, defaults, model_aliases, guard } = &content.ai;
         merge.take(policy, "routeType", route_type, &mut merged.route_type);
         if !prepend.is_empty() && merge.wins(policy, "promptEnrichment.prepend") {
             merged.prepend.clone_from(prepend);
@@ -76,6 +76,12 @@ pub(in crate::gateway) fn wanted(
                 merged.model_aliases.insert(alias.clone(), model.clone());
             }
         }
+        // What is looked for is one list, together with what becomes of it.
+        let GuardContent { custom_response, request, response } = guard;
+        let to = &mut merged.guard;
+        merge.take(policy, "promptGuard.request.customResponse", custom_response, &mut to.custom_response);
+        merge.take(policy, "promptGuard.request.regex", request, &mut to.request);
+        merge.take(policy, "promptGuard.response.regex", response, &mut to.response);
     }
     Ok(Wanted { policy: encode(merged, translation)?, effects: merge.effects() })
 }
@@ -99,6 +105,7 @@ fn encode(merged: AiContent, translation: Option<Translation>) -> Result<Option<
             .collect(),
         model_aliases: merged.model_aliases,
         translation,
+        guard: guard::encode(merged.guard),
     };
     if policy == (RoutePolicy { version: VERSION, ..RoutePolicy::default() }) {
         return Ok(None);

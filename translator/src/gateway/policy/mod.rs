@@ -5,6 +5,7 @@
 
 mod ai;
 mod chain;
+mod guard;
 mod http;
 mod listener;
 mod merge;
@@ -77,6 +78,7 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
     let PolicyObject { policy, created, .. } = object(view, key)?;
     let read = policy.content().map_err(rejection).and_then(|content| match content.refused.as_slice() {
         [] => {
+            guard::check(&content.ai.guard)?;
             let http = http::read(&content.http)?;
             let (content, access_logs) = with_access_logs(content)?;
             Ok((content, access_logs, http))

@@ -1,0 +1,170 @@
+//! What is looked for in requests and answers, in either dialect.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::sensitive::Opaque;
+
+/// What is looked for in requests and answers.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct PromptGuard {
+    /// In requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<PromptGuardRequest>,
+    /// In answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<PromptGuardResponse>,
+}
+
+/// What is looked for in requests.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PromptGuardRequest {
+    /// The answer to a request that is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_response: Option<CustomResponse>,
+    /// Expressions and kinds of data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regex: Option<GuardRegex>,
+    /// A server that is asked. Not carried out yet: what it applies to is answered with 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any")]
+    pub webhook: Option<Box<Opaque>>,
+    /// A moderation service that is asked. Not carried out yet: what it applies to is answered with 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any")]
+    pub moderation: Option<Box<Opaque>>,
+}
+
+/// What is looked for in answers, where a match is always masked.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PromptGuardResponse {
+    /// Expressions and kinds of data. Its action has no effect: an answer that has begun cannot be rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regex: Option<GuardRegex>,
+    /// A server that is asked. Not carried out yet: what it applies to is answered with 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any")]
+    pub webhook: Option<Box<Opaque>>,
+}
+
+/// The answer to a request that is rejected.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CustomResponse {
+    /// The body; `The request was rejected due to inappropriate content` if absent. A JSON object has the content type
+    /// `application/json`, any other text `text/plain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The status code; 403 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 200, max = 599))]
+    pub status_code: Option<i32>,
+}
+
+/// Expressions and kinds of data.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardRegex {
+    /// Expressions, in RE2's syntax. `.` matches line feeds, `^` and `$` match at lines, and case does not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub matches: Vec<GuardRegexMatch>,
+    /// Kinds of data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub builtins: Vec<GuardBuiltin>,
+    /// What becomes of a request in which something is found; MASK if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<GuardAction>,
+}
+
+/// An expression.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardRegexMatch {
+    /// The expression.
+    #[serde(default)]
+    pub pattern: String,
+    /// Its name in access logs; CUSTOM if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// A kind of data.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum GuardBuiltin {
+    /// Social Security numbers of the United States.
+    Ssn,
+    /// Numbers of payment cards.
+    CreditCard,
+    /// Telephone numbers.
+    PhoneNumber,
+    /// Addresses of e-mail.
+    Email,
+}
+
+/// What becomes of a request in which something is found.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum GuardAction {
+    /// It goes on with a mask in place of what was found.
+    Mask,
+    /// It is answered by the gateway.
+    Reject,
+}
+
+/// What a policy says about guards, with the path of each of its fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardContent {
+    /// The answer to a request that is rejected.
+    pub custom_response: Option<CustomResponse>,
+    /// What is looked for in requests.
+    pub request: Option<GuardRegexContent>,
+    /// What is looked for in answers.
+    pub response: Option<GuardRegexContent>,
+}
+
+/// What is looked for; never nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuardRegexContent {
+    /// Path of the field.
+    pub field: String,
+    /// What it says.
+    pub regex: GuardRegex,
+}
+
+impl PromptGuard {
+    /// What it says, if `field` is its path; adds the fields that are not carried out to `refused`, and those without
+    /// effect to `ignored`.
+    pub(crate) fn content(
+        &self,
+        field: &str,
+        refused: &mut Vec<String>,
+        ignored: &mut Vec<String>,
+    ) -> GuardContent {
+        let regex = |phase: &str, regex: Option<&GuardRegex>| {
+            let regex = regex.filter(|regex| !(regex.matches.is_empty() && regex.builtins.is_empty()))?;
+            Some(GuardRegexContent { field: format!("{field}.{phase}.regex"), regex: regex.clone() })
+        };
+        let request = self.request.as_ref();
+        let response = self.response.as_ref();
+        let unsupported = [
+            ("request.webhook", request.is_some_and(|request| request.webhook.is_some())),
+            ("request.moderation", request.is_some_and(|request| request.moderation.is_some())),
+            ("response.webhook", response.is_some_and(|response| response.webhook.is_some())),
+        ];
+        refused.extend(
+            unsupported.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| format!("{field}.{name}")),
+        );
+        let answers = response.and_then(|response| response.regex.as_ref());
+        if answers.is_some_and(|regex| regex.action == Some(GuardAction::Reject)) {
+            ignored.push(format!("{field}.response.regex.action"));
+        }
+        GuardContent {
+            custom_response: request.and_then(|request| request.custom_response.clone()),
+            request: regex("request", request.and_then(|request| request.regex.as_ref())),
+            response: regex("response", answers),
+        }
+    }
+}
