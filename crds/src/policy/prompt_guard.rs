@@ -83,7 +83,7 @@ pub struct GuardRegex {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 pub struct GuardRegexMatch {
     /// The expression.
-    #[serde(default)]
+    #[schemars(length(min = 1))]
     pub pattern: String,
     /// Its name in access logs; CUSTOM if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
