@@ -277,26 +277,33 @@ impl Masker<'_> {
                     document.items.get(*index).map(|item| document.decoded(item)).unwrap_or_default()
                 })
                 .collect();
-            let found = self.patterns.find(&texts.concat(), Scope::All);
-            for place in found {
-                self.cut_parts(&place, items, &texts, &mut cuts);
+            let mut ends = Vec::with_capacity(texts.len());
+            ends.extend(texts.iter().scan(0, |end, text| {
+                *end += text.len();
+                Some(*end)
+            }));
+            for place in self.patterns.find(&texts.concat(), Scope::All) {
+                self.cut_parts(&place, items, &ends, &mut cuts);
             }
         }
         cuts
     }
 
-    /// Divides a place among the parts that it goes over.
+    /// Divides a place among the parts that it goes over, which end at these places of the whole text.
     fn cut_parts(
         &mut self,
         place: &Match,
         items: &[usize],
-        texts: &[Cow<'_, str>],
+        ends: &[usize],
         cuts: &mut BTreeMap<usize, Vec<Cut>>,
     ) {
-        let mut start = 0;
+        let first = ends.partition_point(|end| *end <= place.range.start);
+        let mut start = first.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or_default();
         let mut own = Vec::new();
-        for (index, text) in items.iter().zip(texts) {
-            let end = start + text.len();
+        for (index, end) in items.iter().zip(ends.iter().copied()).skip(first) {
+            if start >= place.range.end {
+                break;
+            }
             let range = place.range.start.max(start)..place.range.end.min(end);
             if range.start < range.end {
                 let mask = if own.is_empty() { place.entity.mask() } else { "" };

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 
 use super::body::{Cut, cut};
-use super::patterns::{CONTEXT, Entity, Match, Patterns};
+use super::patterns::{CONTEXT, Entity, Match, Patterns, boundary};
 use super::slots::is_json;
 
 /// A text that goes on. Places are counted in bytes from its beginning.
@@ -71,10 +71,13 @@ impl Channel {
         if self.settled == self.end() {
             return;
         }
-        let (places, open) = patterns.find_settled(&self.text);
-        let settled = if is_closed { self.end() } else { (self.start + open).max(self.settled) };
+        // What is settled may wait for another text of its events, and is not looked at again.
+        let first = boundary(&self.text, (self.settled - self.start).saturating_sub(CONTEXT));
+        let (places, open) = patterns.find_settled(self.text.get(first..).unwrap_or_default());
+        let first = self.start + first;
+        let settled = if is_closed { self.end() } else { (first + open).max(self.settled) };
         for Match { range, entity } in places {
-            let range = (range.start + self.start).max(self.settled)..(range.end + self.start);
+            let range = (range.start + first).max(self.settled)..(range.end + first);
             if range.start < range.end && range.end <= settled {
                 found.insert(entity);
                 self.places.push_back(Match { range, entity });
@@ -123,10 +126,7 @@ impl Channel {
 
     /// Keeps no more of what is given out than may tell what comes next.
     fn forget(&mut self) {
-        let mut length = (self.given - self.start).saturating_sub(CONTEXT);
-        while !self.text.is_char_boundary(length) {
-            length -= 1;
-        }
+        let length = boundary(&self.text, (self.given - self.start).saturating_sub(CONTEXT));
         self.text.drain(..length);
         self.start += length;
     }

@@ -3,6 +3,8 @@
 //! A number is found whatever stands between its digits, as long as it is no letter and not more than [`MAX_SEPARATOR`]
 //! characters: `4111 1111-1111.1111`, or `4 1 1 1 …`.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use ai_config::GuardBuiltin;
@@ -13,6 +15,9 @@ pub(super) const MAX_SEPARATOR: usize = 3;
 /// The longest number of a card.
 pub(super) const MAX_DIGITS: usize = 19;
 
+/// The shortest number of a card.
+const MIN_CARD_DIGITS: usize = 13;
+
 /// What stands before a number in a telephone's notation.
 pub(super) const PHONE_PREFIXES: [char; 2] = ['+', '('];
 
@@ -21,18 +26,21 @@ pub(super) const CONTEXT: usize = 48;
 
 /// A group of digits; ranges are of bytes.
 #[derive(Clone, Debug)]
-struct Group {
+struct Group<'t> {
     range: Range<usize>,
-    digits: String,
+    digits: Cow<'t, str>,
     /// What stands between the group before and this one.
-    before: String,
+    before: &'t str,
 }
 
 /// Reads a number that begins with the group at this place of a run: the group that follows, and where the number stands.
-type Reader = fn(&str, &[Group], usize) -> Option<(usize, Range<usize>)>;
+type Reader = fn(&str, &[Group<'_>], usize) -> Option<(usize, Range<usize>)>;
 
 /// Groups of which each two neighbours may belong to one number.
-type Run = Vec<Group>;
+type Run<'t> = Vec<Group<'t>>;
+
+/// Longer runs are read in pieces, of which each repeats the last groups of the one before.
+const MAX_RUN: usize = 1024;
 
 /// Calls `found` with each number of one of these kinds. Ranges may overlap.
 pub(super) fn find(text: &str, kinds: &[GuardBuiltin], mut found: impl FnMut(Range<usize>, GuardBuiltin)) {
@@ -62,7 +70,7 @@ pub(super) fn find(text: &str, kinds: &[GuardBuiltin], mut found: impl FnMut(Ran
 }
 
 /// Calls `take` with each run of groups.
-fn runs(text: &str, mut take: impl FnMut(&[Group])) {
+fn runs<'t>(text: &'t str, mut take: impl FnMut(&[Group<'t>])) {
     let bytes = text.as_bytes();
     let mut run = Run::new();
     let mut at = 0;
@@ -77,12 +85,12 @@ fn runs(text: &str, mut take: impl FnMut(&[Group])) {
             take(&run);
             run.clear();
         }
-        let before = if run.is_empty() { String::new() } else { before.to_owned() };
-        run.push(Group {
-            range: range.clone(),
-            digits: text.get(range).unwrap_or_default().to_owned(),
-            before,
-        });
+        if run.len() == MAX_RUN {
+            take(&run);
+            run.drain(..MAX_RUN - MAX_DIGITS - 1);
+        }
+        let before = if run.is_empty() { "" } else { before };
+        run.push(Group { range: range.clone(), digits: text.get(range).unwrap_or_default().into(), before });
         at = start + length;
     }
     if !run.is_empty() {
@@ -98,18 +106,19 @@ fn is_separator(text: &str) -> bool {
 }
 
 /// A run of single digits with the groups that their separators show: `1 2 3 - 4 5 - 6 7 8 9` is `123`, `45`, `6789`.
-fn joined(run: &[Group]) -> Option<Run> {
+fn joined<'t>(run: &[Group<'t>]) -> Option<Run<'t>> {
     if run.len() < 9 || run.iter().any(|group| group.digits.len() != 1) {
         return None;
     }
     // The most usual separator joins; the others part.
-    let count = |text: &str| run.iter().skip(1).filter(|group| group.before == text).count();
-    let usual = run.iter().skip(1).map(|group| &group.before).max_by_key(|before| count(before))?;
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    run.iter().skip(1).for_each(|group| *counts.entry(group.before).or_default() += 1);
+    let (usual, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
     let mut joined = Run::new();
     for group in run {
         match joined.last_mut() {
-            Some(last) if group.before == *usual => {
-                last.digits.push_str(&group.digits);
+            Some(last) if group.before == usual => {
+                last.digits.to_mut().push_str(&group.digits);
                 last.range.end = group.range.end;
             }
             _ => joined.push(group.clone()),
@@ -119,7 +128,7 @@ fn joined(run: &[Group]) -> Option<Run> {
 }
 
 /// Whether separators are such as stand inside of one number, and not between the items of a list.
-fn is_tight(groups: &[Group]) -> bool {
+fn is_tight(groups: &[Group<'_>]) -> bool {
     let is_of_list = |character: char| ",;:()[]{}=<>\"'".contains(character);
     groups.iter().skip(1).all(|group| !group.before.contains(is_of_list))
 }
@@ -145,40 +154,46 @@ fn is_bounded(text: &str, range: &Range<usize>) -> bool {
     word.into_iter().all(|character| !character.is_numeric())
 }
 
-fn span(groups: &[Group]) -> Option<Range<usize>> {
+fn span(groups: &[Group<'_>]) -> Option<Range<usize>> {
     Some(groups.first()?.range.start..groups.last()?.range.end)
 }
 
-fn digits(groups: &[Group]) -> String {
-    groups.iter().map(|group| group.digits.as_str()).collect()
+fn digits(groups: &[Group<'_>]) -> String {
+    groups.iter().map(|group| &*group.digits).collect()
 }
 
 /// A number of a payment card that begins with this group: the next group, and where it stands.
-fn card(text: &str, run: &[Group], at: usize) -> Option<(usize, Range<usize>)> {
-    let mut length = 0;
-    let mut found = None;
+fn card(text: &str, run: &[Group<'_>], at: usize) -> Option<(usize, Range<usize>)> {
+    // Nearly all groups begin no number, and a text may have a million of them.
+    if !run.get(at)?.digits.starts_with(['2', '3', '4', '5', '6']) {
+        return None;
+    }
+    let mut number = String::with_capacity(MAX_DIGITS);
     for (index, group) in run.iter().enumerate().skip(at) {
-        length += group.digits.len();
-        if length > MAX_DIGITS {
+        if number.len() + group.digits.len() > MAX_DIGITS {
             break;
         }
-        let groups = run.get(at..=index)?;
-        if length >= 13 && is_card(run, at, groups) && is_bounded(text, &span(groups)?) {
-            found = Some((index + 1, span(groups)?));
-            break;
+        number.push_str(&group.digits);
+        if number.len() >= MIN_CARD_DIGITS && is_issued(&number) && luhn(&number) {
+            let groups = run.get(at..=index)?;
+            let range = span(groups)?;
+            if is_shaped(at, groups) && is_bounded(text, &range) {
+                return Some((index + 1, range));
+            }
         }
     }
-    found
+    None
 }
 
-fn is_card(run: &[Group], at: usize, groups: &[Group]) -> bool {
-    let digits = digits(groups);
+/// Whether groups look like those of the number of a card; `at` is where they stand in their run.
+fn is_shaped(at: usize, groups: &[Group<'_>]) -> bool {
     let is_single = groups.iter().all(|group| group.digits.len() == 1);
-    // The digits behind a decimal point.
-    let is_fraction = at > 0 && groups.len() == 1 && run.get(at).is_some_and(|group| group.before == ".");
     let has_points = groups.iter().skip(1).any(|group| group.before == ".");
-    let is_shaped = is_single || !has_points || groups.first().is_some_and(|group| group.digits.len() == 4);
-    (is_single || is_tight(groups)) && is_shaped && !is_fraction && is_issued(&digits) && luhn(&digits)
+    let first = groups.first();
+    // The digits behind a decimal point.
+    let is_fraction = at > 0 && groups.len() == 1 && first.is_some_and(|group| group.before == ".");
+    let is_grouped = is_single || !has_points || first.is_some_and(|group| group.digits.len() == 4);
+    (is_single || is_tight(groups)) && is_grouped && !is_fraction
 }
 
 /// Whether an issuer of cards gives out numbers of this beginning and length (ISO/IEC 7812).
@@ -217,9 +232,9 @@ fn luhn(digits: &str) -> bool {
 
 /// Whether the groups have these lengths, with separators of one number between them, and are not a piece of a longer
 /// list with the same separators.
-fn has_shape(run: &[Group], at: usize, lengths: &[usize]) -> bool {
+fn has_shape(run: &[Group<'_>], at: usize, lengths: &[usize]) -> bool {
     let Some(groups) = run.get(at..at + lengths.len()) else { return false };
-    let is_own = |neighbour: Option<&Group>, group: Option<&Group>| match (neighbour, group) {
+    let is_own = |neighbour: Option<&Group<'_>>, group: Option<&Group<'_>>| match (neighbour, group) {
         (Some(neighbour), Some(group)) => neighbour.before != group.before,
         _ => true,
     };
@@ -248,7 +263,7 @@ fn has_word_before(text: &str, at: usize, words: &[&str]) -> bool {
     words.iter().any(|word| before.contains(word))
 }
 
-fn ssn(text: &str, run: &[Group], at: usize) -> Option<(usize, Range<usize>)> {
+fn ssn(text: &str, run: &[Group<'_>], at: usize) -> Option<(usize, Range<usize>)> {
     let groups = match run.get(at)?.digits.len() {
         // Without separators, only where a word says what it is: most numbers of nine digits are something else.
         9 if has_word_before(
@@ -269,7 +284,7 @@ fn ssn(text: &str, run: &[Group], at: usize) -> Option<(usize, Range<usize>)> {
 const PHONE_WORDS: [&str; 11] =
     ["phone", "tel", "call", "mobile", "cell", "fax", "whatsapp", "dial", "sms", "text me", "reach"];
 
-fn phone(text: &str, run: &[Group], at: usize) -> Option<(usize, Range<usize>)> {
+fn phone(text: &str, run: &[Group<'_>], at: usize) -> Option<(usize, Range<usize>)> {
     let count = international(text, run, at)
         .or_else(|| north_american(text, run, at))
         .or_else(|| national(run, at))?;
@@ -284,12 +299,12 @@ fn phone(text: &str, run: &[Group], at: usize) -> Option<(usize, Range<usize>)> 
 }
 
 /// Whether what stands before a group can stand inside of a telephone number.
-fn is_of_phone(group: &Group) -> bool {
+fn is_of_phone(group: &Group<'_>) -> bool {
     group.before.chars().all(|character| " -./()\u{a0}\n".contains(character))
 }
 
 /// `+49 30 1234567`, `0049 30 1234567`: how many groups it has.
-fn international(text: &str, run: &[Group], at: usize) -> Option<usize> {
+fn international(text: &str, run: &[Group<'_>], at: usize) -> Option<usize> {
     let first = run.get(at)?;
     let has_plus = char_before(text, first.range.start) == Some('+');
     let has_zeros =
@@ -316,7 +331,7 @@ fn international(text: &str, run: &[Group], at: usize) -> Option<usize> {
 }
 
 /// `(212) 555-0123`, `1-212-555-0123`.
-fn north_american(text: &str, run: &[Group], at: usize) -> Option<usize> {
+fn north_american(text: &str, run: &[Group<'_>], at: usize) -> Option<usize> {
     let first = run.get(at)?;
     let is_of_phone =
         |count: usize| run.get(at + 1..at + count).is_some_and(|rest| rest.iter().all(is_of_phone));
@@ -330,7 +345,7 @@ fn north_american(text: &str, run: &[Group], at: usize) -> Option<usize> {
             && is_of_phone(lengths.len())
             && next.zip(last).is_none_or(|(next, last)| next.before != last.before)
     };
-    let is_alone = at == 0 || first.before != run.get(at + 1).map_or("", |next| next.before.as_str());
+    let is_alone = at == 0 || first.before != run.get(at + 1).map_or("", |next| next.before);
     if first.digits == "1" && has(&[1, 3, 3, 4]) {
         return Some(4);
     }
@@ -344,7 +359,7 @@ fn north_american(text: &str, run: &[Group], at: usize) -> Option<usize> {
 }
 
 /// `030 1234567`, `01 23 45 67 89`: a number of a country whose trunk prefix is 0.
-fn national(run: &[Group], at: usize) -> Option<usize> {
+fn national(run: &[Group<'_>], at: usize) -> Option<usize> {
     let first = run.get(at)?;
     if at > 0 || !first.digits.starts_with('0') || first.digits.starts_with("00") || first.digits.len() < 2 {
         return None;

@@ -130,7 +130,10 @@ impl<'a> Document<'a> {
 
     /// A member of a container that is no container itself.
     pub(super) fn member(&self, container: usize, name: &str) -> Option<&Item<'a>> {
-        self.items.iter().find(|item| {
+        let range = &self.containers.get(container)?.range;
+        let first = self.items.partition_point(|item| item.range.start < range.start);
+        let own = self.items.iter().skip(first).take_while(|item| item.range.end <= range.end);
+        own.into_iter().find(|item| {
             item.container == Some(container)
                 && item.kind != Kind::MemberName
                 && matches!(&item.name, Name::Member(own) if own == name)

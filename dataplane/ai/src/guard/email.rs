@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::patterns::boundary;
+
 /// An address has at most 254 bytes (RFC 5321, with RFC 3696's errata).
 pub(super) const MAX_BYTES: usize = 254;
 
@@ -20,7 +22,8 @@ pub(super) fn find(text: &str, mut found: impl FnMut(Range<usize>)) {
         let (before, behind) =
             (text.get(from..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default());
         let local = local(before);
-        let domain = domain(behind);
+        // No further, or a text of many `@` would be read again for each.
+        let domain = domain(behind.get(..boundary(behind, MAX_BYTES)).unwrap_or_default());
         if local > 0 && domain > 0 {
             found(at - local..at + 1 + domain);
             from = at + 1 + domain;
@@ -47,7 +50,7 @@ fn domain(text: &str) -> usize {
             .find(|character: char| !(character.is_alphanumeric() || character == '-'))
             .unwrap_or(name.len());
         let label_text = name.get(..taken).unwrap_or_default().trim_end_matches('-');
-        if label_text.is_empty() || label_text.len() > 63 || at > MAX_BYTES {
+        if label_text.is_empty() || label_text.len() > 63 {
             break;
         }
         let is_top = label_text.chars().count() > 1 && label_text.chars().any(char::is_alphabetic);

@@ -17,6 +17,12 @@ const MAX_PROGRAM: usize = 1024 * 1024;
 /// one. A match that is longer may be missed where it is split over the events of a stream.
 pub const MAX_HOLD: usize = 512;
 
+/// Longer texts are looked at in blocks.
+const MAX_BLOCK: usize = 1024 * 1024;
+
+/// So much of a block is looked at again with the next one.
+const BLOCK_OVERLAP: usize = 64 * 1024;
+
 /// Text before what is looked at, which may tell what it is.
 pub(super) const CONTEXT: usize = 96;
 
@@ -112,7 +118,24 @@ impl Patterns {
 
     /// All that is found, in order; nothing overlaps.
     pub(super) fn find(&self, text: &str, scope: Scope) -> Vec<Match> {
-        self.find_in(&views(text), scope)
+        if text.len() <= MAX_BLOCK {
+            return self.find_in(&views(text), scope);
+        }
+        // The forms of a text take several times its memory.
+        let mut all = Vec::new();
+        let mut start = 0;
+        loop {
+            let end = boundary(text, start + MAX_BLOCK);
+            let found = self.find_in(&views(text.get(start..end).unwrap_or_default()), scope);
+            all.extend(found.into_iter().map(|Match { range, entity }| Match {
+                range: range.start + start..range.end + start,
+                entity,
+            }));
+            if end == text.len() {
+                return without_overlaps(all);
+            }
+            start = boundary(text, end - BLOCK_OVERLAP);
+        }
     }
 
     fn find_in(&self, views: &[View<'_>], scope: Scope) -> Vec<Match> {
@@ -157,10 +180,7 @@ impl Patterns {
 
     /// From which byte on a text may be the beginning of something that ends behind it.
     fn open_from(&self, text: &str) -> usize {
-        let mut open = text.len().saturating_sub(self.hold);
-        while !text.is_char_boundary(open) {
-            open -= 1;
-        }
+        let mut open = boundary(text, text.len().saturating_sub(self.hold));
         if self.builtins.iter().any(|kind| *kind != GuardBuiltin::Email) {
             open = open.min(open_number(text));
         }
@@ -202,11 +222,16 @@ fn open_number(text: &str) -> usize {
 fn open_email(text: &str) -> usize {
     let tail = text.char_indices().rev().take_while(|(_, character)| email::is_of_email(*character));
     let start = tail.last().map_or(text.len(), |(at, _)| at);
-    let mut longest = text.len().saturating_sub(email::MAX_BYTES);
-    while !text.is_char_boundary(longest) {
-        longest -= 1;
+    start.max(boundary(text, text.len().saturating_sub(email::MAX_BYTES)))
+}
+
+/// The last place between two characters that is not behind this one.
+pub(super) fn boundary(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
     }
-    start.max(longest)
+    at
 }
 
 fn compile(pattern: &str) -> Result<(Regex, usize), String> {
@@ -338,6 +363,27 @@ mod tests {
             };
             assert_eq!(settled(&found), settled(&whole), "{:?} open from {open}", &text[..at]);
         }
+    }
+
+    /// What a sender could make up to keep a guard busy takes no longer than other texts of that size.
+    #[test]
+    fn large_texts_are_read_in_linear_time() {
+        let patterns = patterns(&["secret word"], &ALL);
+        let time = |piece: &str| {
+            let text = piece.repeat(MAX_BLOCK / piece.len());
+            let began = std::time::Instant::now();
+            assert_eq!(patterns.find(&text, Scope::All), [], "{piece}");
+            began.elapsed()
+        };
+        let usual = time("the quick brown fox ");
+        for piece in ["1 ", "4 ", "a@", "+(", "ａ", "\\u00"] {
+            let time = time(piece);
+            // A quadratic reader takes more than a thousand times as long.
+            assert!(time < usual * 200, "{piece}: {time:?}, usually {usual:?}");
+        }
+        // At each edge of a block.
+        let text = format!("{}4111 1111 1111 1111 é secret word", "x ".repeat(MAX_BLOCK / 2 - 8));
+        assert_eq!(patterns.find(&text, Scope::All).len(), 2);
     }
 
     #[test]
