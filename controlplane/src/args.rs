@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use ir::IpFamilies;
 use translator::{ConnectTo, TestHooks};
 
 use crate::connect_to::parse_connect_to;
@@ -76,6 +77,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   chancery run gateway.yaml routes/            serve on 127.0.0.1
   chancery run --bind 0.0.0.0 .                serve on every IPv4 address
+  chancery run --bind :: .                     serve on every address, IPv4 and IPv6
   chancery run --connect-to api.openai.com:443:127.0.0.1:8443 --upstream-ca ca.pem .
                                                replace a provider by a local one";
 
@@ -131,9 +133,15 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DOMAIN/NAME", default_value_t)]
     pub controller_name: ControllerName,
 
-    /// Address of the xDS port, which Envoys connect to (TLS 1.3, with service account tokens).
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:18000")]
-    pub xds_bind: SocketAddr,
+    /// Address of the xDS port, which Envoys connect to (TLS 1.3, with service account tokens) [default: port 18000 of
+    /// every interface].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub xds_bind: Option<SocketAddr>,
+
+    /// The IP addresses of our pod. Their families are those of the cluster's network: of the addresses that Envoys listen
+    /// on, of the endpoints that they can reach, and of their Services [default: IPv4].
+    #[arg(long, env = "POD_IPS", value_name = "IP,...", value_delimiter = ',')]
+    pub pod_ips: Vec<IpAddr>,
 
     /// Name of the Service of the xDS port, in our namespace: its DNS names are those that the
     /// certificate of the xDS port is for.
@@ -151,9 +159,9 @@ pub struct ServeArgs {
 
     /// Address of health (/healthz, /readyz), Prometheus metrics (/metrics) and statuses (/status),
     /// or `off`. The other replicas ask there, too, what our Envoys refuse (/refusals); with `off`
-    /// the status of a Gateway may lack that.
-    #[arg(long, value_name = "ADDR:PORT|off", default_value = "0.0.0.0:9093")]
-    pub admin: AdminAddress,
+    /// the status of a Gateway may lack that [default: port 9093 of every interface].
+    #[arg(long, value_name = "ADDR:PORT|off")]
+    pub admin: Option<AdminAddress>,
 
     /// Our own namespace: of the Lease that decides who writes, and of the xDS authority's Secret.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAME", default_value = "chancery-system")]
@@ -317,6 +325,28 @@ pub enum CheckOutput {
     /// SARIF 2.1.0.
     Sarif,
 }
+
+impl ServeArgs {
+    /// The families of the cluster's network.
+    pub fn families(&self) -> IpFamilies {
+        IpFamilies::of(&self.pod_ips).unwrap_or_default()
+    }
+
+    /// Where Envoys connect to.
+    pub fn xds_address(&self) -> SocketAddr {
+        self.xds_bind.unwrap_or((self.families().every_interface(), XDS_PORT).into())
+    }
+
+    /// Where the admin server listens.
+    pub fn admin_address(&self) -> AdminAddress {
+        self.admin.unwrap_or(AdminAddress::At((self.families().every_interface(), ADMIN_PORT).into()))
+    }
+}
+
+/// The usual port of the xDS server.
+const XDS_PORT: u16 = 18000;
+/// The usual port of the admin server in a cluster.
+const ADMIN_PORT: u16 = 9093;
 
 /// Where the admin server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

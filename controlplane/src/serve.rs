@@ -74,13 +74,15 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// Something that is needed from the start is missing: a port, a file, the way to the API server.
 pub async fn serve(args: ServeArgs) -> Result<Outcome> {
+    let (families, xds_bind, admin) = (args.families(), args.xds_address(), args.admin_address());
     let ServeArgs {
         controller_name,
-        xds_bind,
+        xds_bind: _,
+        pod_ips: _,
         xds_service,
         max_new_streams_per_second,
         proxy_image,
-        admin,
+        admin: _,
         namespace,
         identity,
         kubeconfig,
@@ -93,7 +95,8 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let xds_host = format!("{xds_service}.{namespace}.svc");
     let (ai_engine, module) =
         ai_engine(ai_module.as_deref(), &format!("{xds_host}:{port}", port = xds_bind.port()))?;
-    let settings = cluster(&controller_name, upstream_ca.as_deref(), stream_idle_timeout, ai_engine, &test)?;
+    let upstream = upstream_ca.as_deref();
+    let settings = cluster(&controller_name, upstream, stream_idle_timeout, ai_engine, families, &test)?;
     let xds_listener = bind_xds(xds_bind).await?;
     let admin_listener = match admin {
         AdminAddress::At(address) => Some(admin::bind(address).await?),
@@ -208,6 +211,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
         xds_port: xds_bind.port(),
         token_audience: XDS_AUDIENCE.to_owned(),
         image: proxy_image,
+        families,
     };
     let deployer = KubernetesDeployer::new(client.clone(), deploy, leadership, failures, health_sender);
     vitals.spawn("deploying proxies", deployer.run(at_deployer, bundle.clone()));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use ir::Trust;
+use ir::{IpFamilies, Trust};
 use translator::{Addressing, AiEngine, CONTROLLER_NAME, Settings};
 
 use crate::ai_module;
@@ -47,6 +47,8 @@ pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings>
         implied_classes: IMPLIED_CLASSES.map(str::to_owned).to_vec(),
         sole_controller: true,
         addressing: bind.map_or(Addressing::Loopback, Addressing::Fixed),
+        // What a machine reaches changes with its networks.
+        families: IpFamilies::Both,
         lowest_port: machine.lowest_port,
         connect_to: connect_to.clone(),
         trust,
@@ -67,9 +69,11 @@ pub fn cluster(
     upstream_ca: Option<&Path>,
     stream_idle_timeout: Duration,
     ai_engine: AiEngine,
+    families: IpFamilies,
     test: &TestArgs,
 ) -> Result<Settings> {
     let settings = Settings {
+        families,
         controller_name: controller_name.to_string(),
         stream_idle_timeout,
         ai_engine,

@@ -176,8 +176,8 @@ fn the_arguments_of_the_pods_are_those_of_the_program() {
             let ports = container["ports"].as_array().unwrap();
             ports.iter().find(|port| port["name"] == wanted).unwrap()["containerPort"].clone()
         };
-        assert_eq!(port("xds"), serve.xds_bind.port(), "{name}");
-        let controlplane::args::AdminAddress::At(admin) = serve.admin else {
+        assert_eq!(port("xds"), serve.xds_address().port(), "{name}");
+        let controlplane::args::AdminAddress::At(admin) = serve.admin_address() else {
             panic!("{name}: no admin port")
         };
         assert_eq!(port("admin"), admin.port(), "{name}");

@@ -49,7 +49,7 @@ cluster-down: ## end the cluster of `make cluster`; nothing is left of it
 
 # Named, since they are no part of `make test`. The quick ones first.
 CLUSTER_TESTS := workloads lifecycle commands
-ACCEPTANCE_TESTS := validation pages seeds ai_engine refusals isolation rows parameters trust programmed deletions disruptions
+ACCEPTANCE_TESTS := validation pages seeds ai_engine refusals isolation rows parameters trust programmed deletions backends disruptions
 # What is held to figures of time and memory.
 SCALE_TESTS := scale
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ir::{HostPort, ModuleSource, Trust};
+use ir::{HostPort, IpFamilies, ModuleSource, Trust};
 
 /// The controller name that our GatewayClasses carry.
 pub const CONTROLLER_NAME: &str = "chancery.dev/gateway-controller";
@@ -24,6 +24,8 @@ pub struct Settings {
     pub sole_controller: bool,
     /// Which addresses listeners bind.
     pub addressing: Addressing,
+    /// The families of the network that proxies are in. Endpoints of others are left out, since no proxy can reach them.
+    pub families: IpFamilies,
     /// The lowest port that the proxies may bind.
     pub lowest_port: u16,
     /// Replacements of upstream addresses, the first that fits wins.
@@ -64,7 +66,7 @@ pub struct TestHooks {
 /// Which addresses listeners bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addressing {
-    /// Every IPv4 interface: each proxy has a network of its own.
+    /// Every interface, in the families of the network: each proxy has a network of its own.
     AllInterfaces,
     /// Every interface, and clients come by the Service that is named as the proxy: its addresses are the
     /// Gateway's, and a readiness listener says when the proxy has its configuration.
@@ -105,6 +107,7 @@ impl Default for Settings {
             implied_classes: Vec::new(),
             sole_controller: false,
             addressing: Addressing::Service,
+            families: IpFamilies::default(),
             lowest_port: 1,
             connect_to: Vec::new(),
             trust: Trust::File("/etc/ssl/certs/ca-certificates.crt".to_owned()),

@@ -242,6 +242,19 @@ pub struct ServiceParameters {
     /// Whether traffic from outside stays on the node that it comes to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_traffic_policy: Option<TrafficPolicy>,
+    /// Whether it has addresses of both IP families. If absent, it has where the cluster's network has both. An extension of
+    /// Chancery's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_family_policy: Option<IpFamilyPolicy>,
+}
+
+/// Of which IP families a Service has addresses.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "Kubernetes' own words; a variant's doc would reach the CRD")]
+pub enum IpFamilyPolicy {
+    SingleStack,
+    PreferDualStack,
+    RequireDualStack,
 }
 
 /// More about the port of a listener.

@@ -19,9 +19,9 @@ pub use tracing::{OtlpProtocol, Tracing};
 
 pub use kube_parameters::{
     AiExtension, AiExtensionPort, BootstrapParameters, ContainerParameters, DeploymentParameters,
-    GracefulShutdown, ImageParameters, ImagePullPolicy, KubeParameters, LogLevel, PodParameters,
-    ServiceAccountParameters, ServiceParameters, ServicePortParameters, ServiceType, StatsParameters,
-    TrafficPolicy,
+    GracefulShutdown, ImageParameters, ImagePullPolicy, IpFamilyPolicy, KubeParameters, LogLevel,
+    PodParameters, ServiceAccountParameters, ServiceParameters, ServicePortParameters, ServiceType,
+    StatsParameters, TrafficPolicy,
 };
 
 use crate::{core::Condition, sensitive::Opaque};

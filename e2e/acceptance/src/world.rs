@@ -28,6 +28,8 @@ pub struct Setup {
     pub install: bool,
     /// The chart's values beside those that every test needs, as `--set` takes them.
     pub values: Vec<String>,
+    /// Whether the cluster's network has both IP families.
+    pub dual_stack: bool,
     /// Which definitions of Gateway API, or none of it.
     pub gateway_api: Option<GatewayApi>,
 }
@@ -35,7 +37,12 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         // The channel that has every kind that is read.
-        Self { install: true, values: Vec::new(), gateway_api: Some(GatewayApi::Experimental) }
+        Self {
+            install: true,
+            values: Vec::new(),
+            dual_stack: false,
+            gateway_api: Some(GatewayApi::Experimental),
+        }
     }
 }
 
@@ -76,7 +83,12 @@ impl World {
         }
         let dns_aliases = vec![(GEMINI.to_owned(), SERVICE.to_owned())];
         let started = Instant::now();
-        let cluster = Cluster::start(&Options { images, dns_aliases, ..Options::default() });
+        let cluster = Cluster::start(&Options {
+            images,
+            dns_aliases,
+            dual_stack: setup.dual_stack,
+            ..Options::default()
+        });
         let cluster = cluster.expect("the cluster starts");
         let network = Network::of(&cluster);
         let folder = tempfile::TempDir::new().expect("a folder");

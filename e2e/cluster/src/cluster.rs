@@ -74,7 +74,7 @@ impl Cluster {
         let namespaces = Arc::new(Namespaces::start(&tools, folder.path(), &name)?);
         // From here on the keeper removes the folder.
         let folder = folder.keep();
-        let supervisor = Supervisor::new(&logs);
+        let supervisor = Supervisor::new(&logs, options.dual_stack);
         let cluster = Self { tools, folder, namespaces, supervisor, load_balancers: OnceLock::new() };
         if options.keep_logs {
             cluster.keep_logs()?;
@@ -96,6 +96,7 @@ impl Cluster {
             folder: &self.folder,
             cgroup: name,
             state_size: &options.state_size,
+            dual_stack: options.dual_stack,
         }
         .run()?;
         for component in [Component::Etcd, Component::Containerd, Component::ApiServer] {

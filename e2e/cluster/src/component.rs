@@ -50,11 +50,11 @@ impl Component {
         }
     }
 
-    /// Its command line, without the program.
-    pub(crate) fn arguments(self) -> Vec<String> {
+    /// Its command line, without the program, in a network of IPv4, or of both families.
+    pub(crate) fn arguments(self, dual_stack: bool) -> Vec<String> {
         let arguments: &[&str] = match self {
             Self::Etcd => &["--data-dir=/var/lib/etcd", "--unsafe-no-fsync", "--log-level=warn"],
-            Self::ApiServer => return api_server_arguments(),
+            Self::ApiServer => return api_server_arguments(dual_stack),
             Self::ControllerManager => &[
                 "--kubeconfig=/run/cluster/kube-controller-manager.kubeconfig",
                 "--use-service-account-credentials",
@@ -73,15 +73,22 @@ impl Component {
                 "--kubeconfig=/run/cluster/kubelet.kubeconfig",
                 "--root-dir=/var/lib/kubelet",
                 "--hostname-override=node",
-                concat!("--node-ip=", node::address!()),
+                NODE_IP,
             ],
             Self::KubeProxy => &["--config=/run/cluster/kube-proxy.json"],
         };
-        arguments.iter().map(|&argument| argument.to_owned()).collect()
+        let with_v6 = |argument: &&str| match *argument {
+            NODE_IP if dual_stack => format!("{NODE_IP},{}", node::ADDRESS_V6),
+            argument => argument.to_owned(),
+        };
+        arguments.iter().map(with_v6).collect()
     }
 }
 
-fn api_server_arguments() -> Vec<String> {
+/// The address of the node, for its kubelet.
+const NODE_IP: &str = concat!("--node-ip=", node::address!());
+
+fn api_server_arguments(dual_stack: bool) -> Vec<String> {
     let arguments = [
         "--etcd-servers=http://127.0.0.1:2379",
         concat!("--advertise-address=", node::address!()),
@@ -89,7 +96,6 @@ fn api_server_arguments() -> Vec<String> {
         "--secure-port=6443",
         // It writes a certificate here when there is none.
         "--cert-dir=/run/cluster/certificates",
-        concat!("--service-cluster-ip-range=", node::services!()),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         // A private key serves for verification, too.
         "--service-account-key-file=/run/cluster/service-account.key",
@@ -101,7 +107,11 @@ fn api_server_arguments() -> Vec<String> {
         "--kubelet-preferred-address-types=InternalIP",
         "--audit-policy-file=/run/cluster/audit-policy.json",
     ];
-    arguments.map(str::to_owned).to_vec()
+    let services = format!(
+        "--service-cluster-ip-range={}",
+        node::both(node::services!(), node::SERVICES_V6, dual_stack)
+    );
+    arguments.map(str::to_owned).into_iter().chain([services]).collect()
 }
 
 impl fmt::Display for Component {

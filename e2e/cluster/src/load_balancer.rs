@@ -105,7 +105,12 @@ impl Controller {
     fn publish(&self, service: &Value, address: &str) -> Result<()> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let metadata = &service["metadata"];
-        let patch = json!({"status": {"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}});
+        // Of a Service of both families, in their order.
+        let families = service["spec"]["ipFamilies"].as_array().into_iter().flatten();
+        let families =
+            families.map(|family| if family == "IPv6" { pool::in_v6(address) } else { address.to_owned() });
+        let ingress: Vec<_> = families.map(|ip| json!({"ip": ip, "ipMode": "VIP"})).collect();
+        let patch = json!({"status": {"loadBalancer": {"ingress": ingress}}});
         let arguments = [
             "patch".to_owned(),
             "service".to_owned(),

@@ -24,6 +24,19 @@ macro_rules! services {
 }
 pub(crate) use {address, services};
 
+/// The same of IPv6, in a network of both families.
+pub(crate) const ADDRESS_V6: &str = "fd00:89::2";
+pub(crate) const SERVICES_V6: &str = "fd00:96::/112";
+
+/// Where pods are.
+const PODS: &str = "10.244.0.0/16";
+const PODS_V6: &str = "fd00:244::/64";
+
+/// What stands for IPv4 alone, or for both families, IPv4 first.
+pub(crate) fn both(v4: &str, v6: &str, dual_stack: bool) -> String {
+    if dual_stack { format!("{v4},{v6}") } else { v4.to_owned() }
+}
+
 /// The cluster's DNS server.
 pub(crate) const DNS_ADDRESS: &str = "10.96.0.10";
 
@@ -63,6 +76,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) cgroup: &'a str,
     /// The most that the state (images, containers, etcd) may take of memory, as `mount` takes it.
     pub(crate) state_size: &'a str,
+    /// Whether there is IPv6, too.
+    pub(crate) dual_stack: bool,
 }
 
 impl Setup<'_> {
@@ -111,6 +126,13 @@ impl Setup<'_> {
             "route add default via 10.89.0.1 dev node0 onlink\n"
         );
         self.namespaces.run("ip", &["-batch", "-"], commands.as_bytes())?;
+        if self.dual_stack {
+            let commands = format!(
+                "addr add {ADDRESS_V6}/64 dev node0 nodad\nroute add default via fd00:89::1 dev node0 onlink\n"
+            );
+            self.namespaces.run("ip", &["-batch", "-"], commands.as_bytes())?;
+            self.write("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
+        }
         self.write("/proc/sys/net/ipv4/ip_forward", "1")
     }
 
@@ -137,10 +159,10 @@ impl Setup<'_> {
             "/run/cluster/service-account.key",
         ];
         self.execute("openssl", &key)?;
-        self.write("/run/cluster/cni/10-pods.conflist", &pod_network().to_string())?;
+        self.write("/run/cluster/cni/10-pods.conflist", &pod_network(self.dual_stack).to_string())?;
         self.write("/run/cluster/containerd.toml", &containerd_config(self.tools.cni()))?;
         self.write("/run/cluster/kubelet.json", &self.kubelet_config().to_string())?;
-        self.write("/run/cluster/kube-proxy.json", &kube_proxy_config().to_string())?;
+        self.write("/run/cluster/kube-proxy.json", &kube_proxy_config(self.dual_stack).to_string())?;
         self.write("/run/cluster/audit-policy.json", &audit_policy().to_string())
     }
 
@@ -205,7 +227,11 @@ fn kubeconfig(token: &str) -> Value {
 /// Every pod is at the end of a cable of its own and all traffic is routed, so that answers of a pod to
 /// another one on the same node come back through kube-proxy's rules. On a shared bridge they would only
 /// where the kernel has br_netfilter.
-fn pod_network() -> Value {
+fn pod_network(dual_stack: bool) -> Value {
+    let families = [(PODS, "0.0.0.0/0"), (PODS_V6, "::/0")];
+    let families = &families[..if dual_stack { 2 } else { 1 }];
+    let ranges: Vec<_> = families.iter().map(|(pods, _)| json!([{"subnet": pods}])).collect();
+    let routes: Vec<_> = families.iter().map(|(_, all)| json!({"dst": all})).collect();
     json!({
         "cniVersion": "1.0.0",
         "name": "pods",
@@ -215,8 +241,8 @@ fn pod_network() -> Value {
             "ipam": {
                 "type": "host-local",
                 "dataDir": "/var/lib/cni/addresses",
-                "ranges": [[{"subnet": "10.244.0.0/16"}]],
-                "routes": [{"dst": "0.0.0.0/0"}],
+                "ranges": ranges,
+                "routes": routes,
             },
         }],
     })
@@ -242,14 +268,14 @@ fn containerd_config(cni: &Path) -> String {
     )
 }
 
-fn kube_proxy_config() -> Value {
+fn kube_proxy_config(dual_stack: bool) -> Value {
     json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
         "nftables": {"minSyncPeriod": "50ms"},
         "clientConnection": {"kubeconfig": "/run/cluster/kube-proxy.kubeconfig"},
-        "clusterCIDR": "10.244.0.0/16",
+        "clusterCIDR": both(PODS, PODS_V6, dual_stack),
         "hostnameOverride": "node",
         // Zero leaves the machine's limits alone.
         "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},

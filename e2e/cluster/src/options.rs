@@ -11,6 +11,8 @@ pub struct Options {
     /// Names outside of the cluster that its DNS answers with the addresses of another name: (name, target),
     /// such as (`api.example.com`, `mock.default.svc.cluster.local`).
     pub dns_aliases: Vec<(String, String)>,
+    /// Whether node, pods, Services and load balancers have addresses of IPv6 beside those of IPv4, which come first.
+    pub dual_stack: bool,
     /// Keep the folder with all logs in any case, not only when a test fails.
     pub keep_logs: bool,
     /// The most memory that images, containers and etcd may take, as `mount -o size=` takes it.
@@ -24,6 +26,7 @@ impl Default for Options {
         Self {
             images: Vec::new(),
             dns_aliases: Vec::new(),
+            dual_stack: false,
             keep_logs: false,
             state_size: "8g".to_owned(),
             deadline: Duration::from_secs(120),

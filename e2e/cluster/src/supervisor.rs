@@ -26,13 +26,14 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     logs: PathBuf,
+    dual_stack: bool,
     running: Mutex<BTreeMap<Component, Child>>,
 }
 
 impl Supervisor {
     /// Nothing runs yet. Logs will go to `logs`.
-    pub(crate) fn new(logs: &Path) -> Self {
-        Self { logs: logs.to_owned(), running: Mutex::default() }
+    pub(crate) fn new(logs: &Path, dual_stack: bool) -> Self {
+        Self { logs: logs.to_owned(), dual_stack, running: Mutex::default() }
     }
 
     /// Starts a component; one that runs already is left alone. Its log is continued.
@@ -50,7 +51,7 @@ impl Supervisor {
             _ => tools.program(component.name()),
         };
         let mut command = namespaces.command(program);
-        command.args(component.arguments());
+        command.args(component.arguments(self.dual_stack));
         if component == Component::ApiServer {
             command.arg(format!("--audit-log-path={}", self.logs.join("audit.log").display()));
         }

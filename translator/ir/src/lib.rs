@@ -14,6 +14,7 @@
 mod access_log;
 mod cluster;
 mod cors;
+mod families;
 mod filter;
 mod gateway;
 mod hostname;
@@ -31,6 +32,7 @@ pub use cluster::{
     SubjectAltName, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls, bracketed,
 };
 pub use cors::{Cors, NameList, Origins};
+pub use families::IpFamilies;
 pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
 pub use gateway::{
     Bind, ClientValidation, DownstreamTls, EscapedSlashes, FilterChainIr, HttpChain, ListenerIr,

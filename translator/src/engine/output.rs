@@ -311,7 +311,7 @@ impl Output {
     ) -> Resources {
         let mut all = Vec::new();
         if settings.addressing == Addressing::Service {
-            all.push(Arc::new(xds::encode_readiness_listener()));
+            all.push(Arc::new(xds::encode_readiness_listener(settings.families)));
         }
         all.extend(xds::encode_engine(settings).map(Arc::new));
         all.extend(filters(index, gateway));

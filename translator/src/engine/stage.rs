@@ -81,8 +81,9 @@ fn fail_on_demand(view: &Reading<'_>, key: &Key) {
 
 fn backend_value(view: &Reading<'_>, key: &BackendKey) -> Option<BackendValue> {
     let result = backend::resolve(view, key)?;
-    let hooks = &view.settings().test_hooks;
-    let encode_one = |cluster: &ClusterIr| Arc::new(xds::encode_cluster(cluster, hooks));
+    let settings = view.settings();
+    let hooks = &settings.test_hooks;
+    let encode_one = |cluster: &ClusterIr| Arc::new(xds::encode_cluster(cluster, settings));
     let encode = |backend: &ResolvedBackend| EncodedBackend {
         clusters: backend.clusters.iter().map(encode_one).collect(),
         with_client_certificate: match backend.takes_client_certificate {

@@ -87,9 +87,10 @@ pub(crate) fn place(
     gateway: &NamespacedName,
     listeners: &mut [Listener],
     plan: Option<&AddressPlan>,
+    settings: &Settings,
 ) -> Vec<IpAddr> {
     let Some(Place { addresses, taken }) = plan.and_then(|plan| plan.gateways.get(gateway)) else {
-        return vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
+        return vec![settings.families.every_interface()];
     };
     for listener in listeners.iter_mut().filter(|listener| listener.is_served()) {
         if let Some((port, owner)) = listener.port.and_then(|port| taken.get_key_value(&port)) {

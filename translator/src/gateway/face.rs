@@ -62,7 +62,7 @@ pub(crate) fn place(view: &impl View, key: &NamespacedName) -> Option<Placed> {
     let is_rejected = face.rejected.is_some();
     let addresses = match is_rejected {
         true => Vec::new(),
-        false => address::place(key, &mut listeners, view.address_plan().as_deref()),
+        false => address::place(key, &mut listeners, view.address_plan().as_deref(), view.settings()),
     };
     Some(Placed { gateway: key.clone(), listeners, addresses, is_rejected })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ir::{ClusterIr, ClusterName, Discovery, HostPort, UpstreamHttp, UpstreamProtocol};
+use ir::{ClusterIr, ClusterName, Discovery, HostPort, IpFamilies, UpstreamHttp, UpstreamProtocol};
 use proto::cluster::circuit_breakers::{Thresholds, thresholds::RetryBudget};
 use proto::cluster::cluster::{
     ClusterDiscoveryType, CommonLbConfig, CustomClusterType, DiscoveryType, EdsClusterConfig,
@@ -72,7 +72,7 @@ const LARGE_MESSAGES: BufferSizes = BufferSizes {
 };
 
 /// The cluster of one backend.
-pub(super) fn build_cluster(ir: &ClusterIr) -> Cluster {
+pub(super) fn build_cluster(ir: &ClusterIr, families: IpFamilies) -> Cluster {
     let sizes = if ir.http.large_messages { &LARGE_MESSAGES } else { &SMALL_MESSAGES };
     let http_options = protocol_options(&ir.http, ir.tls.is_some(), sizes)
         .map(|protocol| (HTTP_OPTIONS.to_owned(), pack(&build_http_options(ir, protocol))));
@@ -98,7 +98,7 @@ pub(super) fn build_cluster(ir: &ClusterIr) -> Cluster {
     };
     match &ir.discovery {
         Discovery::Endpoints => with_eds(cluster, &ir.name),
-        Discovery::Dns(hosts) => with_dns(cluster, &ir.name, hosts),
+        Discovery::Dns(hosts) => with_dns(cluster, &ir.name, hosts, families),
     }
 }
 
@@ -114,7 +114,7 @@ fn with_eds(cluster: Cluster, name: &ClusterName) -> Cluster {
     }
 }
 
-fn with_dns(cluster: Cluster, name: &ClusterName, hosts: &[HostPort]) -> Cluster {
+fn with_dns(cluster: Cluster, name: &ClusterName, hosts: &[HostPort], families: IpFamilies) -> Cluster {
     let (base, max) = DNS_RETRY;
     let dns = DnsCluster {
         dns_refresh_rate: Some(duration(DNS_REFRESH)),
@@ -125,7 +125,7 @@ fn with_dns(cluster: Cluster, name: &ClusterName, hosts: &[HostPort]) -> Cluster
         respect_dns_ttl: true,
         dns_min_refresh_rate: Some(duration(DNS_MIN_REFRESH)),
         dns_jitter: Some(duration(DNS_JITTER)),
-        dns_lookup_family: DnsLookupFamily::V4Preferred.into(),
+        dns_lookup_family: lookup_family(families).into(),
         // Each address is an endpoint of its own, so that all are used.
         all_addresses_in_single_endpoint: false,
         ..DnsCluster::default()
@@ -137,6 +137,16 @@ fn with_dns(cluster: Cluster, name: &ClusterName, hosts: &[HostPort]) -> Cluster
         })),
         load_assignment: Some(build_dns_assignment(name, hosts)),
         ..cluster
+    }
+}
+
+/// Which addresses of a name are used. Of a name with both, those of one family: which of the two reaches the host is not
+/// known, and IPv4 does where there is any.
+fn lookup_family(families: IpFamilies) -> DnsLookupFamily {
+    match families {
+        IpFamilies::V4 | IpFamilies::Both => DnsLookupFamily::V4Preferred,
+        // IPv6, or else IPv4.
+        IpFamilies::V6 => DnsLookupFamily::Auto,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Addresses of clusters.
 
 use std::fmt::Display;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ir::{ClusterName, Endpoint, HostPort};
 use proto::core::socket_address::PortSpecifier;
@@ -25,6 +26,11 @@ pub(super) fn socket_address(host: impl Display, port: u16) -> SocketAddress {
         port_specifier: Some(PortSpecifier::PortValue(port.into())),
         ..SocketAddress::default()
     }
+}
+
+/// The address of a TCP socket that listens. The unspecified one of IPv6 takes connections of IPv4 as well.
+pub(super) fn bound_address(ip: IpAddr, port: u16) -> SocketAddress {
+    SocketAddress { ipv4_compat: ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED), ..socket_address(ip, port) }
 }
 
 /// A socket address as a general address.

@@ -1,6 +1,6 @@
 //! Listeners.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ir::{FilterChainIr, Hostname, ListenerIr, Protocol, Transport};
@@ -13,7 +13,7 @@ use proto::tls_inspector::TlsInspector;
 use proto::{duration, pack, u32_value};
 
 use super::downstream_tls::build_transport_socket;
-use super::endpoint::{address, socket_address};
+use super::endpoint::{address, bound_address};
 use super::hcm::build_connection_manager;
 use super::keepalive::tcp_keepalive;
 use super::l4::{datagram_filter, named_filter};
@@ -102,12 +102,11 @@ fn network_filter(name: &str, config: proto::wkt::Any) -> Filter {
 }
 
 fn listen_address(ip: IpAddr, ir: &ListenerIr) -> Address {
-    let mut socket = socket_address(ip, ir.bind.port);
+    let mut socket = bound_address(ip, ir.bind.port);
     if ir.transport == Transport::Udp {
         socket.protocol = proto_socket::Protocol::Udp.into();
     }
     // Every interface in both families by one socket, unless IPv4 has a socket of its own.
-    socket.ipv4_compat = ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
-        && !ir.bind.addresses.contains(&IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    socket.ipv4_compat &= !ir.bind.addresses.contains(&IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     address(socket)
 }

@@ -65,7 +65,7 @@ pub use static_config::to_static_bootstrap;
 use std::collections::BTreeMap;
 
 use ir::{
-    ClusterIr, ClusterName, Discovery, Endpoint, FilterPart, Hostname, L4FilterIr, ListenerIr, RouteIr,
+    ClusterIr, ClusterName, Discovery, Endpoint, FilterPart, Hostname, IpFamilies, L4FilterIr, ListenerIr, RouteIr,
     SecretIr,
 };
 use proto::route::VirtualHost;
@@ -121,19 +121,19 @@ pub(crate) fn encode_filters<'a>(parts: impl IntoIterator<Item = &'a FilterPart>
 }
 
 /// The listener at which a proxy in a cluster says whether it has its configuration.
-pub(crate) fn encode_readiness_listener() -> EncodedResource {
-    EncodedResource::new(XdsKind::Listener, &readiness::build_readiness_listener(), Vec::new())
+pub(crate) fn encode_readiness_listener(families: IpFamilies) -> EncodedResource {
+    EncodedResource::new(XdsKind::Listener, &readiness::build_readiness_listener(families), Vec::new())
 }
 
 /// The cluster, which names its secrets, and its endpoints where they are delivered apart.
-pub(crate) fn encode_cluster(cluster: &ClusterIr, hooks: &TestHooks) -> EncodedResource {
+pub(crate) fn encode_cluster(cluster: &ClusterIr, settings: &Settings) -> EncodedResource {
     let endpoints =
         (cluster.discovery == Discovery::Endpoints).then(|| (XdsKind::Endpoint, cluster.name.to_string()));
     let credential = cluster.http.credential.as_ref().map(|credential| &credential.secret);
     let tls = cluster.tls.iter().flat_map(|tls| std::iter::once(&tls.trust).chain(&tls.client_certificate));
     let secrets = credential.into_iter().chain(tls).map(|secret| (XdsKind::Secret, secret.to_string()));
-    let mut message = cluster::build_cluster(cluster);
-    if hooks.unchecked_values {
+    let mut message = cluster::build_cluster(cluster, settings.families);
+    if settings.test_hooks.unchecked_values {
         spoil::cluster(cluster, &mut message);
     }
     EncodedResource::new(XdsKind::Cluster, &message, endpoints.into_iter().chain(secrets).collect())

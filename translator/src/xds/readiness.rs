@@ -1,9 +1,8 @@
 //! The listener that says whether a proxy in a cluster has its configuration.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use ir::READINESS_PORT;
+use ir::{IpFamilies, READINESS_PORT};
 use proto::core::HttpProtocolOptions;
 use proto::hcm::http_connection_manager::{CodecType, RouteSpecifier};
 use proto::hcm::{HttpConnectionManager, HttpFilter, http_filter};
@@ -13,7 +12,7 @@ use proto::route::RouteConfiguration;
 use proto::router::Router;
 use proto::{bool_value, duration, pack, u32_value};
 
-use super::endpoint::{address, socket_address};
+use super::endpoint::{address, bound_address};
 use super::keepalive::tcp_keepalive;
 use super::matcher::{exact, header_matcher};
 
@@ -32,7 +31,7 @@ const MAX_REQUEST_HEADERS_KB: u32 = 8;
 
 /// Answers 200 at [`READINESS_PORT`] from the moment that all listeners of the first configuration are
 /// there (Envoy accepts no connection before), and 503 once the proxy is told to drain.
-pub(super) fn build_readiness_listener() -> Listener {
+pub(super) fn build_readiness_listener(families: IpFamilies) -> Listener {
     let health_check = HealthCheck {
         pass_through_mode: Some(bool_value(false)),
         headers: vec![header_matcher(":path", exact(PATH))],
@@ -66,7 +65,7 @@ pub(super) fn build_readiness_listener() -> Listener {
     };
     Listener {
         name: NAME.to_owned(),
-        address: Some(address(socket_address(IpAddr::V4(Ipv4Addr::UNSPECIFIED), READINESS_PORT))),
+        address: Some(address(bound_address(families.every_interface(), READINESS_PORT))),
         stat_prefix: NAME.to_owned(),
         filter_chains: vec![FilterChain { filters: vec![filter], ..FilterChain::default() }],
         per_connection_buffer_limit_bytes: Some(u32_value(CONNECTION_BUFFER_BYTES)),

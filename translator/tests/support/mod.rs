@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crds::Object;
-use ir::{ModuleSource, RemoteModule};
+use ir::{IpFamilies, ModuleSource, RemoteModule};
 use serde_json::Value;
 use translator::{Addressing, AiEngine, ConnectTo, Resources, Settings};
 
@@ -112,6 +112,8 @@ fn settings(text: &str) -> Settings {
         match key.as_str() {
             "addressing" if text == "loopback" => settings.addressing = Addressing::Loopback,
             "addressing" if text == "service" => settings.addressing = Addressing::Service,
+            "families" if text == "v6" => settings.families = IpFamilies::V6,
+            "families" if text == "both" => settings.families = IpFamilies::Both,
             "addressing" => settings.addressing = Addressing::Fixed(text.parse().expect("an address")),
             "lowestPort" => settings.lowest_port = value.as_u64().expect("a port") as u16,
             "gatewayApiVersion" => settings.gateway_api_version = value.as_str().map(str::to_owned),

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use ir::{DRAIN_PORT, GatewayName, METRICS_PORT};
+use ir::{DRAIN_PORT, GatewayName, IpFamilies, METRICS_PORT};
 
 use crate::bootstrap::{XDS_CLUSTER, dynamic_resources, overload_manager, runtime, stats_config};
 
@@ -39,6 +39,8 @@ pub(super) struct ClusterBootstrap<'a> {
     /// What to do before the end; `None` to end at once.
     pub(super) drain: Option<Drain<'a>>,
     pub(super) metrics: Option<Metrics<'a>>,
+    /// Those of the network that it is in.
+    pub(super) families: IpFamilies,
 }
 
 /// How a proxy drains.
@@ -71,7 +73,7 @@ pub(super) fn render_files(bootstrap: &ClusterBootstrap<'_>) -> Vec<(&'static st
 }
 
 fn render_bootstrap(bootstrap: &ClusterBootstrap<'_>) -> Value {
-    let ClusterBootstrap { gateway, xds_host, xds_port, drain, metrics } = bootstrap;
+    let ClusterBootstrap { gateway, xds_host, xds_port, drain, metrics, families } = bootstrap;
     let mut clusters = vec![xds_cluster(xds_host, *xds_port)];
     let mut listeners = Vec::new();
     if drain.is_some() || metrics.is_some() {
@@ -79,9 +81,9 @@ fn render_bootstrap(bootstrap: &ClusterBootstrap<'_>) -> Value {
     }
     if let Some(drain) = drain {
         clusters.push(pipe_cluster(PAUSE_CLUSTER, &pause_socket()));
-        listeners.extend([drain_listener(drain), pause_listener()]);
+        listeners.extend([drain_listener(drain, *families), pause_listener()]);
     }
-    listeners.extend(metrics.as_ref().map(metrics_listener));
+    listeners.extend(metrics.as_ref().map(|metrics| metrics_listener(metrics, *families)));
     json!({
         // For people and logs. Which configuration a proxy gets is decided by its token.
         "node": { "id": gateway.to_string(), "cluster": gateway.to_string() },
@@ -224,7 +226,7 @@ fn pipe_cluster(name: &str, path: &str) -> Value {
     })
 }
 
-fn drain_listener(drain: &Drain<'_>) -> Value {
+fn drain_listener(drain: &Drain<'_>, families: IpFamilies) -> Value {
     let script = DRAIN_SCRIPT
         .replace("@PATH@", drain.path)
         .replace("@LEAST@", &drain.least.to_string())
@@ -236,7 +238,7 @@ fn drain_listener(drain: &Drain<'_>) -> Value {
             "default_source_code": { "inline_string": script },
         }),
     );
-    let mut listener = listener("chancery/drain", port_address(DRAIN_PORT), &json!([]), vec![lua]);
+    let mut listener = listener("chancery/drain", port_address(DRAIN_PORT, families), &json!([]), vec![lua]);
     // The script is silent until it ends, which it does by itself; Envoy's default would end it after five
     // minutes, and the proxy with it, whatever grace period was asked for.
     connection_manager(&mut listener)["stream_idle_timeout"] = "0s".into();
@@ -257,7 +259,7 @@ fn pause_listener() -> Value {
     listener("chancery/pause", address, &routes, vec![delay])
 }
 
-fn metrics_listener(metrics: &Metrics<'_>) -> Value {
+fn metrics_listener(metrics: &Metrics<'_>, families: IpFamilies) -> Value {
     let page = |path: &str, rewrite: &str| {
         json!({
             // By GET alone: some pages of the admin interface change something when they are posted to.
@@ -268,11 +270,17 @@ fn metrics_listener(metrics: &Metrics<'_>) -> Value {
     let metrics_page = page("/metrics", metrics.metrics);
     let pages: Vec<Value> =
         std::iter::once(metrics_page).chain(metrics.stats.map(|stats| page("/stats", stats))).collect();
-    listener("chancery/metrics", port_address(METRICS_PORT), &Value::from(pages), Vec::new())
+    listener("chancery/metrics", port_address(METRICS_PORT, families), &Value::from(pages), Vec::new())
 }
 
-fn port_address(port: u16) -> Value {
-    json!({ "socket_address": { "address": "0.0.0.0", "port_value": port } })
+/// The port on every interface. The unspecified address of IPv6 takes connections of IPv4 as well.
+fn port_address(port: u16, families: IpFamilies) -> Value {
+    let address = families.every_interface();
+    let mut socket = json!({ "address": address, "port_value": port });
+    if address.is_ipv6() {
+        socket["ipv4_compat"] = true.into();
+    }
+    json!({ "socket_address": socket })
 }
 
 /// The connection manager of a [`listener`].

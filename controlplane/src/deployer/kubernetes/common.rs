@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crds::gateway_parameters::KubeParameters;
 use ir::{
-    COMPONENT_LABEL, CONTROLLER_LABEL, GATEWAY_NAME_LABEL, INSTANCE_LABEL, MANAGED_BY_LABEL,
+    COMPONENT_LABEL, CONTROLLER_LABEL, GATEWAY_NAME_LABEL, INSTANCE_LABEL, IpFamilies, MANAGED_BY_LABEL,
     PROXY_NAME_LABEL, ProxyInfra, is_reserved_annotation, is_reserved_label,
 };
 use serde_json::{Value, json};
@@ -32,6 +32,8 @@ pub struct DeploySettings {
     pub token_audience: String,
     /// The image of Envoy, unless parameters name another.
     pub image: String,
+    /// The families of the cluster's network.
+    pub families: IpFamilies,
 }
 
 /// One object to make.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crds::gateway_parameters::{KubeParameters, ServiceAccountParameters, ServiceParameters, ServiceType};
-use ir::{InfraPort, PortProtocol, ProxyInfra};
+use crds::gateway_parameters::{
+    IpFamilyPolicy, KubeParameters, ServiceAccountParameters, ServiceParameters, ServiceType,
+};
+use ir::{InfraPort, IpFamilies, PortProtocol, ProxyInfra};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -48,6 +50,7 @@ impl Common<'_> {
             xds_port: settings.xds_port,
             drain: deployment::drain(parameters, &path),
             metrics,
+            families: settings.families,
         };
         let files = bootstrap::render_files(&bootstrap).into_iter();
         files.map(|(name, content)| (name, format!("{content:#}\n"))).collect()
@@ -86,6 +89,7 @@ impl Common<'_> {
         };
         let optional = [
             ("clusterIP", json!(parameters.cluster_ip)),
+            ("ipFamilyPolicy", json!(self.ip_family_policy(parameters))),
             // Deprecated, and what load balancers understand nevertheless: there is no other field for it.
             ("loadBalancerIP", of_load_balancers(json!(self.infra.wanted_address))),
             // Kubernetes refuses it for other types.
@@ -106,6 +110,12 @@ impl Common<'_> {
             extra_annotations: parameters.extra_annotations.as_ref(),
         };
         self.manifest(ManifestKind::Service, metadata, json!({ "spec": spec }))
+    }
+
+    /// Addresses of both families where the network has both, unless parameters say otherwise.
+    fn ip_family_policy(&self, parameters: &ServiceParameters) -> Option<IpFamilyPolicy> {
+        let has_both = self.settings.families == IpFamilies::Both;
+        parameters.ip_family_policy.or(has_both.then_some(IpFamilyPolicy::PreferDualStack))
     }
 
     /// Clients and the proxy use the same port number: a proxy may bind low ports.

@@ -1,7 +1,7 @@
 //! Which Service has which address.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::Value;
 
@@ -66,6 +66,19 @@ impl Pool {
     }
 }
 
+/// The address of IPv6 that belongs to one of the pool: `fd00:90::3:4` to 10.90.3.4. Services of all families share one pool.
+pub(super) fn in_v6(address: &str) -> String {
+    let octets = address.parse::<Ipv4Addr>().map(|address| address.octets()).unwrap_or_default();
+    let [_, _, third, fourth] = octets.map(u16::from);
+    Ipv6Addr::new(0xfd00, 0x90, 0, 0, 0, 0, third, fourth).to_string()
+}
+
+fn of_v6(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [0xfd00, 0x90, 0, 0, 0, 0, third, fourth] = address.segments() else { return None };
+    let [a, b] = NETWORK;
+    Some(Ipv4Addr::new(a, b, u8::try_from(third).ok()?, u8::try_from(fourth).ok()?))
+}
+
 fn in_pool(address: &Ipv4Addr) -> bool {
     address.octets().starts_with(&NETWORK)
 }
@@ -73,7 +86,10 @@ fn in_pool(address: &Ipv4Addr) -> bool {
 /// The address of the pool in a Service's status.
 fn published(service: &Value) -> Option<Ipv4Addr> {
     let address = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str()?;
-    address.parse().ok().filter(in_pool)
+    match address.parse().ok()? {
+        IpAddr::V4(address) => Some(address).filter(in_pool),
+        IpAddr::V6(address) => of_v6(address),
+    }
 }
 
 fn uid(service: &Value) -> String {
@@ -128,5 +144,15 @@ mod tests {
         assert_eq!(pool.assign(&service("a", &json!({"type": "ClusterIP"}))), None);
         let other = json!({"type": "LoadBalancer", "loadBalancerClass": "example.com/other"});
         assert_eq!(pool.assign(&service("b", &other)), None);
+    }
+
+    #[test]
+    fn a_service_of_ipv6_has_the_address_that_belongs_to_one_of_the_pool() {
+        assert_eq!(super::in_v6("10.90.0.18"), "fd00:90::12");
+        let mut known = load_balancer("a");
+        known["status"] = json!({"loadBalancer": {"ingress": [{"ip": "fd00:90::1"}]}});
+        let mut pool = Pool::default();
+        assert_eq!(pool.assign(&known), None, "it has one");
+        assert_eq!(pool.assign(&load_balancer("b")).as_deref(), Some("10.90.0.2"));
     }
 }

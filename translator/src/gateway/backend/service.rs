@@ -1,5 +1,6 @@
 //! A port of a Service as a cluster, its EndpointSlices as endpoints.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crds::core::{EndpointPort, EndpointSlice, Service, ServicePort};
@@ -77,14 +78,32 @@ pub(super) fn endpoints(
 ) -> Option<(ClusterName, Vec<Endpoint>)> {
     let service = view.object::<Service>(key)?;
     let service_port = find_port(service, port, protocol)?;
-    let endpoints = view.slices_of(key).flat_map(|slice| slice_endpoints(slice, key, service_port));
-    Some((cluster_name(key, port, protocol), usable(endpoints, view.settings())))
+    let found = view.slices_of(key).flat_map(|slice| slice_endpoints(slice, key, service_port));
+    let families = service.spec.as_ref().and_then(|spec| spec.ip_families.as_deref()).unwrap_or_default();
+    let prefers_v6 = families.first().is_some_and(|first| first == "IPv6");
+    Some((cluster_name(key, port, protocol), usable(found, prefers_v6, view.settings())))
 }
 
-/// Those of the endpoints that a proxy may be pointed at, sorted, each once.
-pub(super) fn usable(endpoints: impl Iterator<Item = Endpoint>, settings: &Settings) -> Vec<Endpoint> {
-    let allowed = endpoints.filter(|endpoint| is_allowed_address(endpoint.address, settings));
-    let mut endpoints: Vec<_> = allowed.map(|endpoint| replace_address(endpoint, settings)).collect();
+/// An endpoint of a slice, and the pod that it is.
+pub(super) struct Found<'a> {
+    endpoint: Endpoint,
+    pod: Option<&'a str>,
+}
+
+/// Those of the endpoints that a proxy may be pointed at and can reach, sorted, each once. Of a pod with an address of each
+/// family one is enough, or it would get twice the share of another.
+pub(super) fn usable<'a>(
+    found: impl Iterator<Item = Found<'a>>,
+    prefers_v6: bool,
+    settings: &Settings,
+) -> Vec<Endpoint> {
+    let is_usable = |address| settings.families.include(address) && is_allowed_address(address, settings);
+    let found: Vec<_> = found.filter(|found| is_usable(found.endpoint.address)).collect();
+    let is_preferred = |found: &Found<'_>| found.endpoint.address.is_ipv6() == prefers_v6;
+    let preferred: BTreeSet<_> = found.iter().filter(|it| is_preferred(it)).filter_map(|it| it.pod).collect();
+    let once =
+        found.iter().filter(|it| is_preferred(it) || it.pod.is_none_or(|pod| !preferred.contains(pod)));
+    let mut endpoints: Vec<_> = once.map(|found| replace_address(found.endpoint.clone(), settings)).collect();
     // An endpoint may stand in two slices while Kubernetes moves it; one that is ready wins.
     endpoints.sort();
     endpoints.dedup_by(|later, earlier| (later.address, later.port) == (earlier.address, earlier.port));
@@ -157,13 +176,17 @@ fn upstream_protocol(
     }
 }
 
-fn slice_endpoints(slice: &EndpointSlice, service: &NamespacedName, port: &ServicePort) -> Vec<Endpoint> {
+fn slice_endpoints<'a>(
+    slice: &'a EndpointSlice,
+    service: &NamespacedName,
+    port: &ServicePort,
+) -> Vec<Found<'a>> {
     let port = slice.ports.iter().flatten().find(|candidate| is_port(candidate, port)).and_then(port_number);
     port.map(|port| endpoints_at(slice, &service.namespace, port)).unwrap_or_default()
 }
 
 /// The endpoints of a slice in that namespace, with that port.
-pub(super) fn endpoints_at(slice: &EndpointSlice, namespace: &str, port: u16) -> Vec<Endpoint> {
+pub(super) fn endpoints_at<'a>(slice: &'a EndpointSlice, namespace: &str, port: u16) -> Vec<Found<'a>> {
     let ours = |endpoint: &&crds::core::Endpoint| {
         // A slice written by hand could name a pod of another namespace (CVE-2021-25740).
         let target = endpoint.target_ref.as_ref().and_then(|target| target.namespace.as_ref());
@@ -179,8 +202,11 @@ pub(super) fn endpoints_at(slice: &EndpointSlice, namespace: &str, port: u16) ->
     });
     addresses
         .flat_map(|(endpoint, draining)| {
+            let target = endpoint.target_ref.as_ref();
+            let target = target.filter(|target| target.kind.as_deref() == Some("Pod"));
+            let pod = target.and_then(|target| target.name.as_deref());
             let parsed = endpoint.addresses.iter().filter_map(|address| address.parse::<IpAddr>().ok());
-            parsed.map(move |address| Endpoint { address, port, draining })
+            parsed.map(move |address| Found { endpoint: Endpoint { address, port, draining }, pod })
         })
         .collect()
 }

@@ -114,7 +114,7 @@ pub(super) fn endpoints(
             let label = NamespacedName::new(&key.namespace, label);
             let slices = view.slices_of_x_backend(&label);
             let endpoints = slices.flat_map(|slice| service::endpoints_at(slice, &key.namespace, port));
-            service::usable(endpoints, view.settings())
+            service::usable(endpoints, false, view.settings())
         }
     };
     Some((cluster_name(key, protocol), endpoints))

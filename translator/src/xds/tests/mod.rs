@@ -31,7 +31,7 @@ fn encode(sample: &Sample) -> Vec<EncodedResource> {
         all.push(table.encode());
     }
     for (cluster, endpoints) in &sample.clusters {
-        all.push(encode_cluster(cluster, &TestHooks::default()));
+        all.push(encode_cluster(cluster, &Settings::default()));
         if cluster.discovery == Discovery::Endpoints {
             all.push(encode_endpoints(&cluster.name, endpoints, &TestHooks::default()));
         }

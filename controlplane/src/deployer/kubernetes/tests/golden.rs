@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crds::gateway_parameters::KubeParameters;
-use ir::{CONFIG_HASH_ANNOTATION, GatewayName, InfraPort, PortProtocol, ProxyInfra, RESERVED_LABELS};
+use ir::{
+    CONFIG_HASH_ANNOTATION, GatewayName, InfraPort, IpFamilies, PortProtocol, ProxyInfra, RESERVED_LABELS,
+};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -25,6 +27,7 @@ fn settings() -> DeploySettings {
         xds_port: 18000,
         token_audience: "chancery.dev/xds".to_owned(),
         image: DEFAULT_IMAGE.to_owned(),
+        families: IpFamilies::V4,
     }
 }
 
@@ -183,6 +186,39 @@ fn the_bootstrap_is_one_of_the_pinned_envoy() {
             proto::from_json("envoy.extensions.transport_sockets.tls.v3.Secret", &secret).expect(name);
         }
         assert_eq!(data["ca.crt"], CA);
+    }
+}
+
+#[test]
+fn in_a_network_with_both_ip_families_everything_has_both() {
+    let service = |families, policy: Value| {
+        let settings = DeploySettings { families, ..settings() };
+        let parameters = parameters(json!({"service": {"ipFamilyPolicy": policy}}));
+        let manifests = render_manifests(&infra(&[80]), Some(&parameters), &settings, CA);
+        of(&manifests, ManifestKind::Service)["spec"]["ipFamilyPolicy"].clone()
+    };
+    assert_eq!(service(IpFamilies::V4, Value::Null), Value::Null);
+    assert_eq!(service(IpFamilies::V6, Value::Null), Value::Null);
+    assert_eq!(service(IpFamilies::Both, Value::Null), "PreferDualStack");
+    assert_eq!(service(IpFamilies::Both, json!("SingleStack")), "SingleStack");
+    assert_eq!(service(IpFamilies::V4, json!("RequireDualStack")), "RequireDualStack");
+
+    for (families, address, compat) in [
+        (IpFamilies::V4, "0.0.0.0", Value::Null),
+        (IpFamilies::V6, "::", json!(true)),
+        (IpFamilies::Both, "::", json!(true)),
+    ] {
+        let manifests = render_manifests(&infra(&[80]), None, &DeploySettings { families, ..settings() }, CA);
+        let bootstrap = &of(&manifests, ManifestKind::ConfigMap)["data"]["bootstrap.json"];
+        let bootstrap: Value = serde_json::from_str(bootstrap.as_str().unwrap()).unwrap();
+        let listeners = bootstrap["static_resources"]["listeners"].as_array().unwrap();
+        let sockets = listeners.iter().map(|listener| &listener["address"]["socket_address"]);
+        let sockets: Vec<_> = sockets.filter(|socket| socket.is_object()).collect();
+        assert_eq!(sockets.len(), 2, "metrics and drain");
+        for socket in sockets {
+            assert_eq!((&socket["address"], &socket["ipv4_compat"]), (&json!(address), &compat));
+        }
+        proto::from_json("envoy.config.bootstrap.v3.Bootstrap", &bootstrap).expect(address);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::Object;
-use ir::GatewayName;
+use ir::{GatewayName, IpFamilies};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -96,6 +96,7 @@ fn settings() -> DeploySettings {
         xds_port: 18000,
         token_audience: "chancery.dev/xds".to_owned(),
         image: DEFAULT_IMAGE.to_owned(),
+        families: IpFamilies::V4,
     }
 }
 
