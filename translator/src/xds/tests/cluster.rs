@@ -1,4 +1,4 @@
-use ir::{ClusterIr, Redacted, SecretIr, SecretName, SecretValue, Trust, UpstreamProtocol};
+use ir::{ClusterIr, IpFamilies, Redacted, SecretIr, SecretName, SecretValue, Trust, UpstreamProtocol};
 use proto::cluster::Cluster;
 use proto::core::data_source::Specifier;
 use proto::tls::secret;
@@ -18,7 +18,7 @@ fn http_options(cluster: &Cluster) -> HttpProtocolOptions {
 }
 
 fn filters(ir: &ClusterIr) -> Vec<String> {
-    let filters = http_options(&build_cluster(ir)).http_filters;
+    let filters = http_options(&build_cluster(ir, IpFamilies::V4)).http_filters;
     filters
         .into_iter()
         .map(|filter| filter.name.trim_start_matches("envoy.filters.http.").to_owned())
@@ -52,7 +52,7 @@ fn the_protocol_is_negotiated_only_where_it_can_be() {
         let mut ir = provider_cluster(gemini(), "x.com");
         ir.http.protocol = protocol;
         ir.tls = ir.tls.filter(|_| tls);
-        let options = http_options(&build_cluster(&ir)).upstream_protocol_options;
+        let options = http_options(&build_cluster(&ir, IpFamilies::V4)).upstream_protocol_options;
         let shown = match options.unwrap() {
             UpstreamProtocolOptions::AutoConfig(_) => "auto",
             UpstreamProtocolOptions::ExplicitHttpConfig(explicit) => {
@@ -70,7 +70,8 @@ fn the_protocol_is_negotiated_only_where_it_can_be() {
 
 #[test]
 fn large_messages_get_larger_buffers() {
-    let limit = |ir: &ClusterIr| build_cluster(ir).per_connection_buffer_limit_bytes.unwrap().value;
+    let limit =
+        |ir: &ClusterIr| build_cluster(ir, IpFamilies::V4).per_connection_buffer_limit_bytes.unwrap().value;
     assert_eq!(limit(&plain_cluster(service("a"))), 32 * 1024);
     assert_eq!(limit(&provider_cluster(gemini(), "x.com")), 1024 * 1024);
 }
