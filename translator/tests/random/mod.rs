@@ -10,7 +10,7 @@ mod tls;
 use std::collections::BTreeMap;
 
 use crds::{Object, ObjectRef};
-use ir::ModuleSource;
+use ir::{IpFamilies, ModuleSource};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -150,10 +150,12 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
     });
     let defaults = Settings::default().ai_engine;
     let ai_engine = select(vec![defaults, AiEngine::Available(ModuleSource::File("/m.so".to_owned()))]);
-    let parts = (addressing, select(vec![1_u16, 1024]), connect_to, ai_engine);
-    parts.prop_map(|(addressing, lowest_port, connect_to, ai_engine)| Settings {
+    let families = select(vec![IpFamilies::V4, IpFamilies::V6, IpFamilies::Both]);
+    let parts = (addressing, select(vec![1_u16, 1024]), connect_to, ai_engine, families);
+    parts.prop_map(|(addressing, lowest_port, connect_to, ai_engine, families)| Settings {
         ai_engine,
         addressing,
+        families,
         lowest_port,
         connect_to: connect_to.into_iter().collect(),
         ..Settings::default()

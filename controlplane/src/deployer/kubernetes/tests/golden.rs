@@ -92,6 +92,7 @@ fn full_parameters() -> KubeParameters {
             "extraAnnotations": {"service": "annotation"},
             "ports": [{"port": 80, "nodePort": 30080}, {"port": 81, "nodePort": 30081}],
             "externalTrafficPolicy": "Local",
+            "ipFamilyPolicy": "PreferDualStack",
         },
         "serviceAccount": {"extraLabels": {"account": "label"}, "extraAnnotations": {"account": "annotation"}},
         "stats": {"enableStatsRoute": true, "routePrefixRewrite": "/quitquitquit"},
