@@ -65,8 +65,8 @@ pub use static_config::to_static_bootstrap;
 use std::collections::BTreeMap;
 
 use ir::{
-    ClusterIr, ClusterName, Discovery, Endpoint, FilterPart, Hostname, IpFamilies, L4FilterIr, ListenerIr, RouteIr,
-    SecretIr,
+    ClusterIr, ClusterName, Discovery, Endpoint, FilterPart, Hostname, IpFamilies, L4FilterIr, ListenerIr,
+    RouteIr, SecretIr,
 };
 use proto::route::VirtualHost;
 
