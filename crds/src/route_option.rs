@@ -1,8 +1,9 @@
 //! `gateway.solo.io/v1` RouteOption: what is done with the requests of routes.
 //!
-//! Of its options, `ai` is carried out but for `rag` and `semanticCache`. The others are kept, so that its
-//! status can name them.
+//! Options that are not carried out are kept, so that its status can name them.
 #![allow(unreachable_pub, reason = "the KubeSchema derive makes a hidden copy of the struct")]
+
+mod http;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -16,6 +17,11 @@ use crate::policy::{
 };
 use crate::sensitive::Opaque;
 use crate::traffic_policy::is_false;
+
+pub use http::{
+    BufferPerRoute, HeaderManipulation, HeaderValueOption, OptionBackOff, OptionBuffer, OptionCors,
+    OptionHeader, OptionRetries,
+};
 
 /// API group of RouteOption.
 pub const GROUP: &str = "gateway.solo.io";
@@ -85,19 +91,36 @@ with_opaque_members! {
         /// What is done with the requests to AI backends.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub ai: Option<AiOptions>,
+        /// How long a request may take, from its end to the end of the answer; zero is no limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub timeout: Option<String>,
+        /// How long a request may be without any byte in either direction; zero is no limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub idle_timeout: Option<String>,
+        /// Whether the `Host` that is sent is the name of the backend's host.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub auto_host_rewrite: Option<bool>,
+        /// When a request is sent again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub retries: Option<OptionRetries>,
+        /// Edits of headers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub header_manipulation: Option<HeaderManipulation>,
+        /// What browsers may do in pages of other origins.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub cors: Option<OptionCors>,
+        /// How large the body of a request may be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub buffer_per_route: Option<BufferPerRoute>,
     }
     refused {
         append_x_forwarded_host "appendXForwardedHost",
-        auto_host_rewrite "autoHostRewrite",
-        buffer_per_route "bufferPerRoute",
-        cors "cors",
         csrf "csrf",
         dlp "dlp",
         ext_proc "extProc",
         extauth "extauth",
         extensions "extensions",
         faults "faults",
-        header_manipulation "headerManipulation",
         host_rewrite "hostRewrite",
         host_rewrite_header "hostRewriteHeader",
         host_rewrite_path_regex "hostRewritePathRegex",
@@ -121,11 +144,8 @@ with_opaque_members! {
     }
     ignored {
         envoy_metadata "envoyMetadata",
-        idle_timeout "idleTimeout",
         lb_hash "lbHash",
         max_stream_duration "maxStreamDuration",
-        retries "retries",
-        timeout "timeout",
         tracing "tracing",
         upgrades "upgrades",
     }
@@ -189,8 +209,9 @@ impl Policy for RouteOption {
         let member = |name: &str| format!("spec.options.{name}");
         let mut refused: Vec<_> = options.refused_members().into_iter().map(member).collect();
         let mut ignored: Vec<_> = options.ignored_members().into_iter().map(member).collect();
+        let http = options.http_content(&mut refused, &mut ignored)?;
         let Some(ai) = &options.ai else {
-            return Ok(Content { refused, ignored, ..Content::default() });
+            return Ok(Content { http, refused, ignored, ..Content::default() });
         };
         let AiOptions { prompt_enrichment, prompt_guard, rag, semantic_cache, defaults, route_type } = ai;
         let unknown = [("ai.rag", rag.is_some()), ("ai.semanticCache", semantic_cache.is_some())];
@@ -208,7 +229,7 @@ impl Policy for RouteOption {
             guard,
             ..AiContent::new("spec.options.ai", prompt_enrichment.as_ref(), defaults.collect(), *route_type)?
         };
-        Ok(Content { ai, refused, ignored, ..Content::default() })
+        Ok(Content { ai, http, refused, ignored, ..Content::default() })
     }
 }
 

@@ -29,6 +29,11 @@ pub(crate) fn port(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "format": "int32", "minimum": 1, "maximum": 65535 })
 }
 
+/// A number of 32 bits that is not negative. (The derive would write the format `uint32`, which an API server warns about.)
+pub(crate) fn count(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX })
+}
+
 /// A value of any type. A structural schema cannot say "string or object"; the canonical form of
 /// [`crate::ai`] checks what it finds.
 pub(crate) fn any(_: &mut SchemaGenerator) -> Schema {

@@ -90,6 +90,10 @@ with_opaque_members! {
         /// How large the body of a request may be.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub buffer: Option<Buffer>,
+        /// Whether the `Host` that is sent is the name of the backend's host. It counts where neither the rule nor the
+        /// backend says another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub auto_host_rewrite: Option<bool>,
         /// How many requests are let through.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub rate_limit: Option<RateLimit>,
@@ -97,7 +101,6 @@ with_opaque_members! {
     refused {
         acl "acl",
         api_key_auth "apiKeyAuth",
-        auto_host_rewrite "autoHostRewrite",
         basic_auth "basicAuth",
         ext_auth "extAuth",
         ext_proc "extProc",

@@ -448,6 +448,13 @@ fn the_api_server_accepts_every_shape() {
         ),
         ("RouteOption", json!({"options": {"ai": {"routeType": "CHAT", "semanticCache": {}}}})),
         (
+            "RouteOption",
+            json!({"options": {"timeout": "20s", "idleTimeout": "1m",
+                "retries": {"retryOn": "5xx", "numRetries": 3, "perTryTimeout": "5s", "retriableStatusCodes": [503], "previousPriorities": {}},
+                "headerManipulation": {"requestHeadersToAdd": [{"header": {"key": "a", "value": "b"}, "append": false}]},
+                "cors": {"allowOrigin": ["https://a.com"], "maxAge": "60"}, "bufferPerRoute": {"buffer": {"maxRequestBytes": 1024}}}}),
+        ),
+        (
             "HTTPListenerPolicy",
             json!({"targetRefs": [{"group": GATEWAY_API, "kind": "Gateway", "name": "g"}],
                 "accessLog": [

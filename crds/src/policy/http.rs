@@ -16,6 +16,8 @@ pub struct HttpContent {
     pub retry: Option<RetryContent>,
     /// Edits of the request's headers.
     pub request_headers: Option<Written<part::HeaderModifier>>,
+    /// Whether the `Host` that is sent is the name by which the chosen endpoint was found.
+    pub auto_host_rewrite: Option<bool>,
     /// Edits of the response's headers.
     pub response_headers: Option<Written<part::HeaderModifier>>,
     /// What browsers may do in pages of other origins.
@@ -208,6 +210,14 @@ pub(crate) fn duration_at(field: &str, text: &str) -> Result<Duration, SpecError
 /// Reads a duration that may be absent.
 pub(crate) fn optional_duration(field: &str, text: Option<&str>) -> Result<Option<Duration>, SpecError> {
     text.map(|text| duration_at(field, text)).transpose()
+}
+
+/// Reads a duration that may be absent, and is not zero.
+pub(crate) fn positive_duration(field: &str, text: Option<&str>) -> Result<Option<Duration>, SpecError> {
+    match optional_duration(field, text)? {
+        Some(time) if time.is_zero() => Err(SpecError::invalid(field, "must be at least 1ms")),
+        time => Ok(time),
+    }
 }
 
 /// Reads a time limit, of which zero is none.

@@ -11,7 +11,7 @@ use crate::ai::SpecError;
 use crate::gateway_api::part;
 use crate::policy::http::{
     CsrfContent, HttpContent, RetryCondition, RetryContent, Setting, TextMatch, TextPattern, TokenBucket,
-    Written, limit, optional_duration,
+    Written, limit, positive_duration,
 };
 use crate::sensitive::Opaque;
 
@@ -301,6 +301,7 @@ impl TrafficPolicySpec {
             request_headers: edits("request", headers.and_then(|headers| headers.request.as_ref())),
             response_headers: edits("response", headers.and_then(|headers| headers.response.as_ref())),
             cors: self.cors.as_ref().map(CorsPolicy::content).transpose()?,
+            auto_host_rewrite: self.auto_host_rewrite,
             csrf: self.csrf.as_ref().map(CsrfPolicy::content).transpose()?,
             buffer: self.buffer.as_ref().map(Buffer::content).transpose()?,
             rate_limit: rate_limit.map(LocalRateLimit::content).transpose()?,
@@ -341,13 +342,8 @@ impl Retry {
         });
         let attempts = u32::try_from(*attempts)
             .map_err(|_| SpecError::invalid(path("attempts"), "is not a number of attempts"))?;
-        let time = |member: &str, text: Option<&String>| {
-            let time = optional_duration(&path(member), text.map(String::as_str))?;
-            match time {
-                Some(time) if time.is_zero() => Err(SpecError::invalid(path(member), "must be at least 1ms")),
-                time => Ok(time),
-            }
-        };
+        let time =
+            |member: &str, text: Option<&String>| positive_duration(&path(member), text.map(String::as_str));
         Ok(RetryContent {
             on: on.collect::<Result<_, _>>()?,
             codes: codes.collect::<Result<_, _>>()?,

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
-use e2e::echo::{DELAY_HEADER, STATUS_HEADER};
+use e2e::echo::{DELAY_HEADER, EchoBackend, STATUS_HEADER};
 use e2e::fixture::DEADLINE;
 use e2e::http::{Response, eventually, request, send};
+use e2e::manifests::static_backend;
 use http::Method;
 
 use super::scene::{Scene, route};
@@ -222,6 +223,27 @@ async fn requests_from_pages_of_other_origins_are_refused() -> Result<()> {
     }
     let evil = [("origin", "https://evil.test")];
     assert_eq!(scene.ask(Method::GET, "/", &evil).await?.status, 200, "it changes nothing");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_host_of_a_backend_is_sent() -> Result<()> {
+    let rules = r#"
+  - matches: [{path: {value: /own}}]
+    filters: [{type: URLRewrite, urlRewrite: {hostname: own.test}}]
+    backendRefs: [{name: named, group: gateway.kgateway.dev, kind: Backend}]
+  - matches: [{path: {value: /service}}]
+    backendRefs: [{name: main, port: 80}]
+  - backendRefs: [{name: named, group: gateway.kgateway.dev, kind: Backend}]"#;
+    let echo = EchoBackend::start("named").await?;
+    let backend = static_backend("named", echo.address()).replace("127.0.0.1", "localhost");
+    let policies =
+        policy("p", TO_ROUTE, "  autoHostRewrite: true") + "---\n" + backend.trim_end_matches("---\n");
+    let scene = Scene::start_beside(&["main"], rules, &policies).await?;
+    for (path, host) in [("/", "localhost"), ("/own", "own.test"), ("/service", "a.test")] {
+        let answer = scene.until(path, &[], 200).await?;
+        assert_eq!(answer.echo()?.host, host, "{path}");
+    }
     Ok(())
 }
 

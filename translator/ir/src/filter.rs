@@ -50,6 +50,8 @@ pub struct Rewrite {
 pub enum HostRewrite {
     /// This name.
     Literal(String),
+    /// The name by which the endpoint was found that a request goes to; where it has none, the request's own.
+    OfEndpoint,
 }
 
 /// The path to send upstream.

@@ -2,7 +2,7 @@
 
 use crds::gateway_api::{Route, Rule};
 use crds::{Kind, RouteParts};
-use ir::{Forward, HostRewrite, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
+use ir::{Forward, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
 
 use super::destinations::{Destinations, RuleTranslator, broken_answer, is_error, weight, with_rewrite};
 use super::filter::{self, Filters};
@@ -347,7 +347,8 @@ impl<V: View> RuleTranslator<'_, V> {
             let limits = limits.or(http.request_timeout, per_try_timeout, http.idle_timeout);
             let timeouts = limits.timeouts(defaults, self.view.settings().stream_idle_timeout);
             let mut rewrite = filters.rewrite(&matched.path).map_err(at_rule)?;
-            rewrite.host = rewrite.host.or_else(|| http.host.clone().map(HostRewrite::Literal));
+            // A Host that a rule's header modifier sets is among these.
+            rewrite.host = rewrite.host.or_else(|| http.host.clone());
             RouteAction::Forward(Forward {
                 destinations: list,
                 rewrite,

@@ -25,7 +25,7 @@ use proto::route::route_action::{
 use proto::route::weighted_cluster::ClusterWeight;
 use proto::route::{Route, RouteAction, RouteMatch, WeightedCluster, route};
 use proto::wkt::Any;
-use proto::{duration, u32_value, u64_value};
+use proto::{bool_value, duration, u32_value, u64_value};
 
 use super::engine;
 use super::header::HeaderEdits;
@@ -74,7 +74,7 @@ enum Outcome<'a> {
 /// agree in.
 #[derive(Clone, PartialEq)]
 struct RequestTarget<'a> {
-    host: Option<String>,
+    host: Option<HostRewrite>,
     path: Option<&'a PathRewrite>,
     /// Whether the connection may become a WebSocket.
     websocket: bool,
@@ -100,7 +100,7 @@ impl<'a> Share<'a> {
                 let rewritten = rewrite.host.as_ref().or(forward.rewrite.host.as_ref());
                 let edited = request.host.take();
                 let target = RequestTarget {
-                    host: rewritten.map(|HostRewrite::Literal(host)| host.clone()).or(edited),
+                    host: rewritten.cloned().or(edited.map(HostRewrite::Literal)),
                     path: rewrite.path.as_ref().or(forward.rewrite.path.as_ref()),
                     websocket: *websocket,
                     mirrors,
@@ -270,7 +270,7 @@ fn route_action(
 ) -> RouteAction {
     let mut action = RouteAction {
         cluster_specifier: Some(cluster),
-        host_rewrite_specifier: target.host.clone().map(HostRewriteSpecifier::HostRewriteLiteral),
+        host_rewrite_specifier: target.host.as_ref().map(host_rewrite),
         // Only a cluster that Envoy refused is missing, which waiting does not change; unset would be 503.
         cluster_not_found_response_code: ClusterNotFoundResponseCode::InternalServerError.into(),
         // Zero is no limit; unset would be Envoy's 15 seconds.
@@ -287,6 +287,13 @@ fn route_action(
         None => {}
     }
     action
+}
+
+fn host_rewrite(ir: &HostRewrite) -> HostRewriteSpecifier {
+    match ir {
+        HostRewrite::Literal(host) => HostRewriteSpecifier::HostRewriteLiteral(host.clone()),
+        HostRewrite::OfEndpoint => HostRewriteSpecifier::AutoHostRewrite(bool_value(true)),
+    }
 }
 
 /// Whether the new path brings a query. Envoy's rewrites know paths alone and would put the request's own

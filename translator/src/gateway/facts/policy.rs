@@ -31,6 +31,7 @@ pub(crate) struct HttpPolicy {
     pub request_headers: Option<HeaderModifier>,
     /// The `Host` to send, which the edits of the request's headers set.
     pub host: Option<String>,
+    pub auto_host_rewrite: Option<bool>,
     pub response_headers: Option<HeaderModifier>,
     pub cors: Option<Setting<Cors>>,
     pub csrf: Option<Csrf>,

@@ -4,7 +4,7 @@ use crds::ObjectKey;
 use crds::policy::http::{
     CsrfContent, HttpContent, Limit, RetryContent, Setting, TextMatch, TextPattern, TokenBucket, Written,
 };
-use ir::{BucketName, Csrf, FilterPart, HeaderModifier, MAX_REGEX_PROGRAM_SIZE, RoutePolicy};
+use ir::{BucketName, Csrf, FilterPart, HeaderModifier, HostRewrite, MAX_REGEX_PROGRAM_SIZE, RoutePolicy};
 
 use super::Applied;
 use super::chain::Level;
@@ -31,6 +31,7 @@ pub(super) fn read(content: &HttpContent) -> Result<HttpPolicy, Rejection> {
         idle_timeout,
         retry,
         request_headers,
+        auto_host_rewrite,
         response_headers,
         cors,
         csrf,
@@ -59,6 +60,7 @@ pub(super) fn read(content: &HttpContent) -> Result<HttpPolicy, Rejection> {
         retry: retry.clone(),
         request_headers,
         host,
+        auto_host_rewrite: *auto_host_rewrite,
         response_headers,
         cors: cors.transpose()?,
         csrf: csrf.as_ref().map(read_csrf).transpose()?,
@@ -113,7 +115,8 @@ pub(in crate::gateway) struct MergedHttp {
     /// The policy that the retries are from.
     pub retry_by: Option<ObjectKey>,
     pub request_headers: HeaderModifier,
-    pub host: Option<String>,
+    /// The `Host` to send. One that edits of headers set counts before the endpoint's name.
+    pub host: Option<HostRewrite>,
     pub response_headers: HeaderModifier,
     pub cors: Option<ir::Cors>,
     pub policy: RoutePolicy,
@@ -142,6 +145,7 @@ pub(in crate::gateway) fn merged(
             retry,
             request_headers,
             host,
+            auto_host_rewrite,
             response_headers,
             cors,
             csrf,
@@ -159,6 +163,7 @@ pub(in crate::gateway) fn merged(
             all.request_headers.clone_from(request_headers);
             all.host.clone_from(host);
         }
+        merge.take(policy, "autoHostRewrite", auto_host_rewrite, &mut all.auto_host_rewrite);
         merge.take(policy, "headerModifiers.response", response_headers, &mut all.response_headers);
         merge.take(policy, own_fields::CORS, cors, &mut all.cors);
         merge.take(policy, "csrf", csrf, &mut all.csrf);
@@ -174,13 +179,14 @@ pub(in crate::gateway) fn merged(
     }
     out.effects = merge.effects();
     let HttpPolicy { request_timeout, idle_timeout, retry, host, .. } = all;
+    let by_endpoint = all.auto_host_rewrite.unwrap_or_default().then_some(HostRewrite::OfEndpoint);
     out.policy.csrf = all.csrf;
     out.policy.max_request_bytes = on(all.buffer);
     MergedHttp {
         request_timeout,
         idle_timeout,
         retry,
-        host,
+        host: host.map(HostRewrite::Literal).or(by_endpoint),
         request_headers: all.request_headers.unwrap_or_default(),
         response_headers: all.response_headers.unwrap_or_default(),
         cors: on(all.cors),
