@@ -120,13 +120,8 @@ pub struct ComparisonFilter {
     pub op: ComparisonOp,
     /// The number; 0 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "number")]
+    #[schemars(schema_with = "crate::schema::unsigned")]
     pub value: Option<u32>,
-}
-
-/// An unsigned number of 32 bits. (The derive would write the format `uint32`, which an API server warns about.)
-fn number(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX })
 }
 
 /// How numbers are compared.

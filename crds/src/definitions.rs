@@ -8,12 +8,14 @@ use serde_json::Value;
 
 use crate::{
     backend::Backend,
+    gateway_extension::GatewayExtension,
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
     http_listener_policy::HTTPListenerPolicy,
     listener_option::{HttpListenerOption, ListenerOption},
     route_option::RouteOption,
     traffic_policy::TrafficPolicy,
     upstream::Upstream,
+    virtual_host_option::VirtualHostOption,
 };
 
 /// All our CRDs, as installed in a cluster.
@@ -32,6 +34,7 @@ type Definition = (&'static str, &'static str, fn() -> CustomResourceDefinition)
 
 const OURS: &[Definition] = &[
     ("gateway.kgateway.dev", "Backend", Backend::crd),
+    ("gateway.kgateway.dev", "GatewayExtension", GatewayExtension::crd),
     ("gateway.kgateway.dev", "GatewayParameters", GatewayParameters::crd),
     ("gateway.kgateway.dev", "HTTPListenerPolicy", HTTPListenerPolicy::crd),
     ("gateway.kgateway.dev", "TrafficPolicy", TrafficPolicy::crd),
@@ -39,6 +42,7 @@ const OURS: &[Definition] = &[
     ("gateway.solo.io", "HttpListenerOption", HttpListenerOption::crd),
     ("gateway.solo.io", "ListenerOption", ListenerOption::crd),
     ("gateway.solo.io", "RouteOption", RouteOption::crd),
+    ("gateway.solo.io", "VirtualHostOption", VirtualHostOption::crd),
     ("gloo.solo.io", "Upstream", Upstream::crd),
 ];
 

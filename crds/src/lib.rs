@@ -11,9 +11,11 @@ pub mod backend;
 pub mod backend_provider;
 pub mod core;
 pub mod gateway_api;
+pub mod gateway_extension;
 pub mod gateway_parameters;
 pub mod header;
 pub mod http_listener_policy;
+pub mod identity;
 pub mod listener_option;
 pub mod object;
 pub mod object_ref;
@@ -21,8 +23,10 @@ pub mod policy;
 pub mod route_option;
 pub mod traffic_policy;
 pub mod upstream;
+pub mod virtual_host_option;
 
 mod definitions;
+mod http_url;
 mod reference;
 mod schema;
 mod sensitive;
@@ -30,6 +34,7 @@ mod similar;
 mod string_or;
 
 pub use definitions::{Manifest, custom_resource_definition, custom_resource_definitions, manifests};
+pub use http_url::HttpUrl;
 pub use k8s_openapi::ByteString;
 pub use object::{
     DecodeError, Decoded, InvalidObject, KINDS, Kind, KindInfo, Object, ObjectKey, RouteParts, Typed,

@@ -181,7 +181,11 @@ option_kind! {
     }
 }
 
-fn targets(namespace: Option<&str>, targets: &[ListenerTargetRef]) -> Vec<Result<Target, UnusableTarget>> {
+/// What references of options to Gateways mean.
+pub(crate) fn targets(
+    namespace: Option<&str>,
+    targets: &[ListenerTargetRef],
+) -> Vec<Result<Target, UnusableTarget>> {
     let read = targets.iter().enumerate().map(|(index, reference)| {
         let ListenerTargetRef { group, kind, name, namespace: of, section_name } = reference;
         let meant = (of.as_deref(), namespace);

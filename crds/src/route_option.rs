@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ai::SpecError;
+use crate::identity::IdentityContent;
+use crate::identity::gloo::{self, JwtOfRoute, Rbac, StagedJwt, StagedJwtOfRoute};
 use crate::policy::{
-    self, AiContent, BodyDefault, Content, Policy, PolicyStatus, PromptEnrichment, PromptGuard, RouteType,
-    Target, TargetName, UnusableTarget, with_opaque_members,
+    AiContent, BodyDefault, Content, Policy, PolicyStatus, PromptEnrichment, PromptGuard, RouteType, Target,
+    TargetName, UnusableTarget, with_opaque_members,
 };
 use crate::sensitive::Opaque;
 use crate::traffic_policy::is_false;
@@ -112,6 +114,18 @@ with_opaque_members! {
         /// How large the body of a request may be.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub buffer_per_route: Option<BufferPerRoute>,
+        /// Whether the tokens that a VirtualHostOption asks for are not asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub jwt: Option<JwtOfRoute>,
+        /// The same at two stages.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub jwt_staged: Option<StagedJwtOfRoute>,
+        /// The tokens that clients must show, in place of those that a VirtualHostOption asks for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub jwt_providers_staged: Option<StagedJwt>,
+        /// What clients may do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub rbac: Option<Rbac>,
     }
     refused {
         append_x_forwarded_host "appendXForwardedHost",
@@ -124,9 +138,6 @@ with_opaque_members! {
         host_rewrite "hostRewrite",
         host_rewrite_header "hostRewriteHeader",
         host_rewrite_path_regex "hostRewritePathRegex",
-        jwt "jwt",
-        jwt_providers_staged "jwtProvidersStaged",
-        jwt_staged "jwtStaged",
         prefix_rewrite "prefixRewrite",
         rate_limit_configs "rateLimitConfigs",
         rate_limit_early_configs "rateLimitEarlyConfigs",
@@ -135,7 +146,6 @@ with_opaque_members! {
         ratelimit_basic "ratelimitBasic",
         ratelimit_early "ratelimitEarly",
         ratelimit_regular "ratelimitRegular",
-        rbac "rbac",
         regex_rewrite "regexRewrite",
         shadowing "shadowing",
         staged_transformations "stagedTransformations",
@@ -176,7 +186,7 @@ pub struct AiOptions {
     pub defaults: Vec<OptionDefault>,
     /// Whether every chat request asks for a stream: CHAT (0, if absent) or CHAT_STREAMING (1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "policy::route_type")]
+    #[schemars(schema_with = "crate::schema::name_or_number")]
     pub route_type: Option<RouteType>,
 }
 
@@ -210,8 +220,9 @@ impl Policy for RouteOption {
         let mut refused: Vec<_> = options.refused_members().into_iter().map(member).collect();
         let mut ignored: Vec<_> = options.ignored_members().into_iter().map(member).collect();
         let http = options.http_content(&mut refused, &mut ignored)?;
+        let identity = options.identity(&mut ignored)?;
         let Some(ai) = &options.ai else {
-            return Ok(Content { http, refused, ignored, ..Content::default() });
+            return Ok(Content { http, identity, refused, ignored, ..Content::default() });
         };
         let AiOptions { prompt_enrichment, prompt_guard, rag, semantic_cache, defaults, route_type } = ai;
         let unknown = [("ai.rag", rag.is_some()), ("ai.semanticCache", semantic_cache.is_some())];
@@ -229,7 +240,22 @@ impl Policy for RouteOption {
             guard,
             ..AiContent::new("spec.options.ai", prompt_enrichment.as_ref(), defaults.collect(), *route_type)?
         };
-        Ok(Content { ai, http, refused, ignored, ..Content::default() })
+        Ok(Content { ai, http, identity, refused, ignored, ..Content::default() })
+    }
+}
+
+impl RouteOptions {
+    /// Who clients must be, and what they may do. What has no effect is added to `ignored`.
+    fn identity(&self, ignored: &mut Vec<String>) -> Result<IdentityContent, SpecError> {
+        const FIELD: &str = "spec.options";
+        const PROVIDERS: &str = "jwtProvidersStaged";
+        let providers = self.jwt_providers_staged.as_ref();
+        ignored.extend(gloo::ignored_members(FIELD, None, providers, PROVIDERS));
+        let own = gloo::read_tokens(FIELD, None, providers, PROVIDERS)?;
+        Ok(IdentityContent {
+            tokens: own.or_else(|| gloo::read_disabled(self.jwt, self.jwt_staged)),
+            rights: self.rbac.as_ref().map(|rbac| rbac.read(&format!("{FIELD}.rbac"))).transpose()?,
+        })
     }
 }
 

@@ -39,3 +39,18 @@ pub(crate) fn count(_: &mut SchemaGenerator) -> Schema {
 pub(crate) fn any(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
 }
+
+/// A value that has a name or a number, as a CRD made from protobuf takes it.
+pub(crate) fn name_or_number(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "x-kubernetes-int-or-string": true })
+}
+
+/// An unsigned number of 32 bits. (The derive would write the format `uint32`, which an API server warns about.)
+pub(crate) fn unsigned(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX })
+}
+
+/// A map whose values are of any type.
+pub(crate) fn any_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+}

@@ -12,6 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ai::SpecError;
+use crate::identity::IdentityContent;
+use crate::identity::kgateway::{Authorization, JwtAuth};
 use crate::policy::{
     self, AiContent, BodyDefault, Content, Policy, PolicyStatus, PromptEnrichment, PromptGuard, RouteType,
     Target, TargetName, UnusableTarget, with_opaque_members,
@@ -97,6 +99,12 @@ with_opaque_members! {
         /// How many requests are let through.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub rate_limit: Option<RateLimit>,
+        /// The tokens that clients must show.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub jwt_auth: Option<JwtAuth>,
+        /// What clients may do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub rbac: Option<Authorization>,
     }
     refused {
         acl "acl",
@@ -107,9 +115,7 @@ with_opaque_members! {
         fault_injection "faultInjection",
         internal_redirect "internalRedirect",
         jwt "jwt",
-        jwt_auth "jwtAuth",
         oauth2 "oauth2",
-        rbac "rbac",
         request_mirror "requestMirror",
         transformation "transformation",
         url_rewrite "urlRewrite",
@@ -206,10 +212,15 @@ impl Policy for TrafficPolicy {
         let mut refused: Vec<_> = self.spec.refused_members().into_iter().map(member).collect();
         let mut ignored: Vec<_> = self.spec.ignored_members().into_iter().map(member).collect();
         let http = self.spec.http_content(&mut refused)?;
+        let (jwt, rbac) = (self.spec.jwt_auth.as_ref(), self.spec.rbac.as_ref());
+        let identity = IdentityContent {
+            tokens: jwt.map(|jwt| jwt.read(&member("jwtAuth"))).transpose()?,
+            rights: rbac.map(|rbac| rbac.read(&member("rbac"), &mut refused)).transpose()?,
+        };
         let Some(AiPolicy { prompt_enrichment, prompt_guard, defaults, route_type, model_aliases }) =
             &self.spec.ai
         else {
-            return Ok(Content { http, refused, ignored, ..Content::default() });
+            return Ok(Content { http, identity, refused, ignored, ..Content::default() });
         };
         let guard = prompt_guard
             .as_ref()
@@ -230,7 +241,7 @@ impl Policy for TrafficPolicy {
             guard,
             ..AiContent::new("spec.ai", prompt_enrichment.as_ref(), defaults, *route_type)?
         };
-        Ok(Content { ai, http, refused, ignored, ..Content::default() })
+        Ok(Content { ai, http, identity, refused, ignored, ..Content::default() })
     }
 }
 

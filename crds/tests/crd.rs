@@ -284,10 +284,10 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
     let schema = schema_of(kind);
     let mut found = refusals("spec", &schema["properties"]["spec"], spec);
     let object = match kind {
-        "Backend" | "HTTPListenerPolicy" | "TrafficPolicy" => {
+        "Backend" | "GatewayExtension" | "HTTPListenerPolicy" | "TrafficPolicy" => {
             json!({"apiVersion": "gateway.kgateway.dev/v1alpha1"})
         }
-        "HttpListenerOption" | "ListenerOption" | "RouteOption" => {
+        "HttpListenerOption" | "ListenerOption" | "RouteOption" | "VirtualHostOption" => {
             json!({"apiVersion": "gateway.solo.io/v1"})
         }
         _ => json!({"apiVersion": "gloo.solo.io/v1"}),
@@ -308,6 +308,8 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
         Object::HttpListenerPolicy(policy) => cel::validate_cel(&*policy),
         Object::HttpListenerOption(option) => cel::validate_cel(&*option),
         Object::ListenerOption(option) => cel::validate_cel(&*option),
+        Object::GatewayExtension(extension) => cel::validate_cel(&*extension),
+        Object::VirtualHostOption(option) => cel::validate_cel(&*option),
         other => panic!("{other:?} is not ours"),
     };
     found.extend(rules.err().map(|errors| errors.to_string()));
@@ -426,6 +428,30 @@ fn the_api_server_accepts_every_shape() {
         (
             "RouteOption",
             json!({"options": {"ai": {"promptGuard": {"request": {"regex": {"builtins": ["SSN"]}}}}}}),
+        ),
+        ("TrafficPolicy", json!({"jwtAuth": {"extensionRef": {"name": "idp", "namespace": "other"}}})),
+        (
+            "TrafficPolicy",
+            json!({"jwtAuth": {"disable": {}}, "rbac": {"policy": {"matchExpressions": ["true"]}}}),
+        ),
+        (
+            "GatewayExtension",
+            json!({"type": "JWT", "jwt": {"validationMode": "AllowMissing", "providers": [jwt_provider()]}}),
+        ),
+        ("GatewayExtension", json!({"extAuth": {"grpcService": {"backendRef": {"name": "a", "port": 1}}}})),
+        (
+            "VirtualHostOption",
+            json!({"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "a", "sectionName": "b"}],
+                "options": {"jwtStaged": {"afterExtAuth": {"validationPolicy": 1, "providers": {"a": {"issuer": "b",
+                    "jwks": {"local": {"key": "c"}}, "clockSkewSeconds": 5,
+                    "claimsToHeaders": [{"claim": "sub", "header": "x-sub"}]}}}}}}),
+        ),
+        (
+            "RouteOption",
+            json!({"options": {"jwt": {"disable": true}, "rbac": {"policies": {"a": {"nestedClaimDelimiter": ".",
+                "permissions": {"methods": ["GET"]}, "principals": [
+                    {"jwtPrincipal": {"claims": {"a.b": "c"}, "matcher": "LIST_CONTAINS"}},
+                    {"jwtPrincipal": {"claims": {"verified": true}, "matcher": 1}}]}}}}}),
         ),
         ("TrafficPolicy", json!({"extAuth": {"disable": {}}, "autoHostRewrite": true, "statPrefix": "x"})),
         (
@@ -568,6 +594,38 @@ fn the_api_server_refuses_what_makes_no_sense() {
             json!({"ai": {"promptEnrichment": {"prepend": [{"role": "system"}]}}}),
             "no content",
         ),
+        ("TrafficPolicy", json!({"jwtAuth": {}}), "exactly one of extensionRef and disable"),
+        ("TrafficPolicy", json!({"jwtAuth": {"extensionRef": {"name": ""}}}), "too short"),
+        (
+            "TrafficPolicy",
+            json!({"rbac": {"policy": {"matchExpressions": ["true"]}, "action": "Log"}}),
+            "not in the enum",
+        ),
+        ("TrafficPolicy", json!({"rbac": {"action": "Deny"}}), "no policy"),
+        ("GatewayExtension", json!({"type": "JWT"}), "exactly one of extAuth"),
+        (
+            "GatewayExtension",
+            json!({"type": "ExtAuth", "jwt": {"providers": [jwt_provider()]}}),
+            "the member named by type must be set",
+        ),
+        (
+            "GatewayExtension",
+            json!({"extAuth": {}, "jwt": {"providers": [jwt_provider()]}}),
+            "exactly one of extAuth",
+        ),
+        ("GatewayExtension", json!({"jwt": {"providers": [{"name": "a"}]}}), "no jwks"),
+        (
+            "GatewayExtension",
+            json!({"jwt": {"providers": [{"name": "a", "jwks": {"local": {}}}]}}),
+            "exactly one of inline and configMapRef",
+        ),
+        ("VirtualHostOption", json!({"options": {"jwt": {"validationPolicy": true}}}), "does not decode"),
+        (
+            "VirtualHostOption",
+            json!({"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "a"}]}),
+            "targetRefs may name Gateways",
+        ),
+        ("RouteOption", json!({"options": {"rbac": {"disable": "yes"}}}), "is no boolean"),
         ("TrafficPolicy", json!({"extauth": {}}), "unknown field extauth"),
         ("TrafficPolicy", json!({"retry": {"attempts": 2}}), "retryOn or statusCodes must be set"),
         ("TrafficPolicy", json!({"retry": {"retryOn": ["never"]}}), "not in the enum"),
@@ -641,4 +699,10 @@ fn the_api_server_refuses_what_makes_no_sense() {
         let found = refused(kind, &spec).join("\n");
         assert!(found.contains(expected), "{kind} {spec}: {expected} is not in {found:?}");
     }
+}
+
+/// A provider of a GatewayExtension.
+fn jwt_provider() -> Value {
+    json!({"name": "a", "issuer": "b", "audiences": ["c"], "tokenSource": {"header": {"header": "x-token"}},
+        "claimsToHeaders": [{"name": "sub", "header": "x-sub"}], "jwks": {"local": {"inline": "d"}}, "forwardToken": true})
 }

@@ -17,6 +17,7 @@ pub mod examples;
 pub mod failover;
 pub mod fixture;
 pub mod http;
+pub mod key_server;
 pub mod l4;
 pub mod leaks;
 pub mod load;

@@ -122,3 +122,38 @@ async fn listener_set() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jwt() -> Result<()> {
+    let example = Example::start("jwt", &["shop"]).await?;
+    let folder = e2e::workspace::workspace_root().join("examples/jwt");
+    let bearer = |name: &str| {
+        Ok::<_, anyhow::Error>(format!("Bearer {}", std::fs::read_to_string(folder.join(name))?))
+    };
+    let (alice, bob) = (bearer("alice.token")?, bearer("bob.token")?);
+    for (path, token, status) in [
+        ("/", None, 401),
+        ("/", Some(&bob), 200),
+        ("/admin", None, 401),
+        ("/admin", Some(&bob), 403),
+        ("/admin", Some(&alice), 200),
+        ("/health", None, 200),
+    ] {
+        let mut headers = vec![("x-user", "root")];
+        headers.extend(token.map(|token| ("authorization", token.as_str())));
+        let answer = ask(&example, Method::GET, path, &headers).await?;
+        assert_eq!(answer.status, status, "{path} {token:?}: {}", answer.text());
+        if status == 200 {
+            let user = answer.echo()?.headers.get("x-user").cloned().unwrap_or_default();
+            let expected: &[&str] = if token == Some(&alice) {
+                &["alice"]
+            } else if token.is_some() {
+                &["bob"]
+            } else {
+                &[]
+            };
+            assert_eq!(user, expected, "{path}");
+        }
+    }
+    Ok(())
+}

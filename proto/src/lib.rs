@@ -53,6 +53,7 @@ pub use pb::envoy::r#type::matcher::v3 as matcher;
 pub use pb::envoy::r#type::metadata::v3 as metadata;
 pub use pb::envoy::r#type::tracing::v3 as tracing;
 pub use pb::envoy::r#type::v3 as types;
+pub use pb::google::api::expr::v1alpha1 as cel;
 pub use pb::xds::core::v3 as xds_core;
 pub use pb::xds::r#type::matcher::v3 as xds_matcher;
 

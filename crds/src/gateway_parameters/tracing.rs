@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::AiExtension;
 use crate::gateway_api::duration;
+use crate::http_url::host_and_port;
 
 /// How long an export may take, unless the parameters say so (OpenTelemetry's default).
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -132,20 +133,6 @@ fn read(written: &Written, endpoint: &str) -> Result<Tracing, String> {
     };
     let (follows_client, per_million) = sampler(written.sampler.as_ref())?;
     Ok(Tracing { host, port, is_tls, protocol, timeout, follows_client, per_million })
-}
-
-fn host_and_port(place: &str, default: u16) -> Option<(String, u16)> {
-    let (host, port) = match place.strip_prefix('[') {
-        Some(rest) => {
-            let (host, rest) = rest.split_once(']')?;
-            host.parse::<std::net::Ipv6Addr>().ok()?;
-            (host, rest.strip_prefix(':'))
-        }
-        None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
-    };
-    let is_host = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | ':' | '_');
-    let port = port.map_or(Some(default), |port| port.parse().ok()).filter(|port| *port > 0)?;
-    (!host.is_empty() && host.len() <= 253 && host.chars().all(is_host)).then(|| (host.to_owned(), port))
 }
 
 /// Whether clients decide, and the share of other requests (OpenTelemetry, `OTEL_TRACES_SAMPLER`). Names are read whether

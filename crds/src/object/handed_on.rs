@@ -32,8 +32,8 @@ macro_rules! handed_on {
 }
 
 handed_on! {
-    yes: Namespace ConfigMap CustomResourceDefinition ReferenceGrant BackendTlsPolicy Backend GatewayParameters
-        GlooGatewayParameters HttpListenerOption HttpListenerPolicy ListenerOption ListenerSet RouteOption TrafficPolicy
-        Upstream XBackend HttpRoute GrpcRoute TcpRoute TlsRoute UdpRoute;
+    yes: Namespace ConfigMap CustomResourceDefinition ReferenceGrant BackendTlsPolicy Backend GatewayExtension
+        GatewayParameters GlooGatewayParameters HttpListenerOption HttpListenerPolicy ListenerOption ListenerSet RouteOption TrafficPolicy
+        Upstream VirtualHostOption XBackend HttpRoute GrpcRoute TcpRoute TlsRoute UdpRoute;
     no: Secret Service EndpointSlice GatewayClass Gateway;
 }

@@ -17,6 +17,7 @@ use crate::{
         BackendTlsPolicy, CustomResourceDefinition, Gateway, GatewayClass, GrpcRoute, HttpRoute, ListenerSet,
         ReferenceGrant, TcpRoute, TlsRoute, UdpRoute, XBackend,
     },
+    gateway_extension::GatewayExtension,
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
     http_listener_policy::HTTPListenerPolicy,
     listener_option::{HttpListenerOption, ListenerOption},
@@ -24,6 +25,7 @@ use crate::{
     route_option::RouteOption,
     traffic_policy::TrafficPolicy,
     upstream::Upstream,
+    virtual_host_option::VirtualHostOption,
 };
 
 pub use metadata::Metadata;
@@ -220,6 +222,7 @@ kinds! {
     BackendTlsPolicy(BackendTlsPolicy): "gateway.networking.k8s.io" ["v1" "v1alpha3"] "BackendTLSPolicy" "backendtlspolicies" namespaced=true;
     XBackend(XBackend): "gateway.networking.x-k8s.io" ["v1alpha1"] "XBackend" "xbackends" namespaced=true;
     Backend(Backend): "gateway.kgateway.dev" ["v1alpha1"] "Backend" "backends" namespaced=true;
+    GatewayExtension(GatewayExtension): "gateway.kgateway.dev" ["v1alpha1"] "GatewayExtension" "gatewayextensions" namespaced=true;
     GatewayParameters(GatewayParameters): "gateway.kgateway.dev" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;
     GlooGatewayParameters(GlooGatewayParameters): "gateway.gloo.solo.io" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;
     HttpListenerOption(HttpListenerOption): "gateway.solo.io" ["v1"] "HttpListenerOption" "httplisteneroptions" namespaced=true;
@@ -228,6 +231,7 @@ kinds! {
     RouteOption(RouteOption): "gateway.solo.io" ["v1"] "RouteOption" "routeoptions" namespaced=true;
     TrafficPolicy(TrafficPolicy): "gateway.kgateway.dev" ["v1alpha1"] "TrafficPolicy" "trafficpolicies" namespaced=true;
     Upstream(Upstream): "gloo.solo.io" ["v1"] "Upstream" "upstreams" namespaced=true;
+    VirtualHostOption(VirtualHostOption): "gateway.solo.io" ["v1"] "VirtualHostOption" "virtualhostoptions" namespaced=true;
 }
 
 /// What routes of all kinds have in common.

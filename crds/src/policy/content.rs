@@ -10,6 +10,7 @@ use crate::Kind;
 use crate::access_log::AccessLogs;
 use crate::ai::SpecError;
 use crate::gateway_api;
+use crate::identity::IdentityContent;
 
 /// An object that applies to others.
 pub trait Policy {
@@ -61,6 +62,8 @@ pub struct Content {
     pub ai: AiContent,
     /// What is done with the requests to any backend.
     pub http: HttpContent,
+    /// Who clients must be, and what they may do.
+    pub identity: IdentityContent,
     /// Where requests are logged.
     pub access_logs: AccessLogs,
     /// Fields that are not carried out, and without which requests must not be served.

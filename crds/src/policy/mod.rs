@@ -58,48 +58,58 @@ const ROUTE_TYPES: [(&str, RouteType); 2] =
     [("CHAT", RouteType::Chat), ("CHAT_STREAMING", RouteType::ChatStreaming)];
 
 impl<'de> Deserialize<'de> for RouteType {
-    /// By name, or by the number that a CRD made from protobuf takes as well.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameOrNumber;
+        name_or_number(deserializer, &ROUTE_TYPES)
+    }
+}
 
-        impl Visitor<'_> for NameOrNumber {
-            type Value = RouteType;
+/// Reads a value by its name, or by its number, which is its place: a CRD made from protobuf takes both.
+pub(crate) fn name_or_number<'de, D: Deserializer<'de>, T: Copy>(
+    deserializer: D,
+    values: &[(&'static str, T)],
+) -> Result<T, D::Error> {
+    deserializer.deserialize_any(NameOrNumber(values))
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("CHAT (0) or CHAT_STREAMING (1)")
-            }
+struct NameOrNumber<'a, T>(&'a [(&'static str, T)]);
 
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<RouteType, E> {
-                let found = ROUTE_TYPES.iter().find(|(known, _)| *known == name);
-                found
-                    .map(|(_, value)| *value)
-                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(name), &self))
-            }
+impl<T: Copy> Visitor<'_> for NameOrNumber<'_, T> {
+    type Value = T;
 
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<RouteType, E> {
-                let found = usize::try_from(number).ok().and_then(|number| ROUTE_TYPES.get(number));
-                let wrong = || E::invalid_value(de::Unexpected::Unsigned(number), &self);
-                found.map(|(_, value)| *value).ok_or_else(wrong)
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<RouteType, E> {
-                let wrong = || E::invalid_value(de::Unexpected::Signed(number), &self);
-                u64::try_from(number).map_err(|_| wrong()).and_then(|number| self.visit_u64(number))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (name, _)) in self.0.iter().enumerate() {
+            let before = match number {
+                0 => "",
+                _ if number + 1 == self.0.len() => " or ",
+                _ => ", ",
+            };
+            write!(f, "{before}{name} ({number})")?;
         }
+        Ok(())
+    }
 
-        deserializer.deserialize_any(NameOrNumber)
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<T, E> {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| *value).ok_or_else(|| E::invalid_value(de::Unexpected::Str(name), &self))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        let found = usize::try_from(number).ok().and_then(|number| self.0.get(number));
+        let wrong = || E::invalid_value(de::Unexpected::Unsigned(number), &self);
+        found.map(|(_, value)| *value).ok_or_else(wrong)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        match u64::try_from(number) {
+            Ok(number) => self.visit_u64(number),
+            Err(_) => Err(E::invalid_value(de::Unexpected::Signed(number), &self)),
+        }
     }
 }
 
 /// The schema of a [`RouteType`] that has a name.
 pub(crate) fn route_type_name(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "enum": ["CHAT", "CHAT_STREAMING"] })
-}
-
-/// The schema of a [`RouteType`] that has a name or a number.
-pub(crate) fn route_type(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "x-kubernetes-int-or-string": true })
 }
 
 /// Observed state of a policy (Gateway API, PolicyStatus).
@@ -159,7 +169,7 @@ macro_rules! with_opaque_members {
             $( $(#[$known_meta:meta])* pub $known:ident: $type:ty, )+
         }
         $( refused { $( $refused:ident $refused_json:literal, )+ } )?
-        ignored { $( $ignored:ident $ignored_json:literal, )+ }
+        $( ignored { $( $ignored:ident $ignored_json:literal, )+ } )?
     ) => {
         $(#[$meta])*
         pub struct $name {
@@ -170,12 +180,12 @@ macro_rules! with_opaque_members {
                 #[schemars(schema_with = "crate::schema::any")]
                 pub $refused: Option<Box<crate::sensitive::Opaque>>,
             )+ )?
-            $(
+            $( $(
                 #[doc = "Not carried out yet: it has no effect, and the status says so."]
                 #[serde(default, rename = $ignored_json, skip_serializing_if = "Option::is_none")]
                 #[schemars(schema_with = "crate::schema::any")]
                 pub $ignored: Option<Box<crate::sensitive::Opaque>>,
-            )+
+            )+ )?
         }
 
         impl $name {
@@ -187,11 +197,13 @@ macro_rules! with_opaque_members {
                 }
             )?
 
-            /// The members that are set and have no effect.
-            fn ignored_members(&self) -> Vec<&'static str> {
-                let members = [$( ($ignored_json, self.$ignored.is_some()), )+];
-                members.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect()
-            }
+            $(
+                /// The members that are set and have no effect.
+                fn ignored_members(&self) -> Vec<&'static str> {
+                    let members = [$( ($ignored_json, self.$ignored.is_some()), )+];
+                    members.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect()
+                }
+            )?
         }
     };
 }

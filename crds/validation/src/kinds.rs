@@ -57,7 +57,7 @@ const LISTENER_SETS: &str = include_str!("../gateway-api/listenersets.json");
 const XBACKENDS: &str = include_str!("../gateway-api/xbackends.json");
 const REFERENCE_GRANTS: &str = include_str!("../gateway-api/referencegrants.json");
 
-static ALL: [Known; 28] = [
+static ALL: [Known; 30] = [
     gateway_api("BackendTLSPolicy", "v1", BACKEND_TLS_POLICIES),
     gateway_api("BackendTLSPolicy", "v1alpha3", BACKEND_TLS_POLICIES),
     gateway_api("GatewayClass", "v1", GATEWAY_CLASSES),
@@ -78,6 +78,7 @@ static ALL: [Known; 28] = [
     gateway_api("ReferenceGrant", "v1beta1", REFERENCE_GRANTS),
     known("gateway.networking.x-k8s.io", "XBackend", "v1alpha1", Source::GatewayApi(XBACKENDS)),
     known("gateway.kgateway.dev", "Backend", "v1alpha1", Source::Ours),
+    known("gateway.kgateway.dev", "GatewayExtension", "v1alpha1", Source::Ours),
     known("gateway.kgateway.dev", "GatewayParameters", "v1alpha1", Source::Ours),
     known("gateway.gloo.solo.io", "GatewayParameters", "v1alpha1", Source::Ours),
     known("gateway.kgateway.dev", "TrafficPolicy", "v1alpha1", Source::Ours),
@@ -85,6 +86,7 @@ static ALL: [Known; 28] = [
     known("gateway.solo.io", "HttpListenerOption", "v1", Source::Ours),
     known("gateway.solo.io", "ListenerOption", "v1", Source::Ours),
     known("gateway.solo.io", "RouteOption", "v1", Source::Ours),
+    known("gateway.solo.io", "VirtualHostOption", "v1", Source::Ours),
     known("gloo.solo.io", "Upstream", "v1", Source::Ours),
 ];
 

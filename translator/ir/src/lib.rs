@@ -11,6 +11,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod access;
 mod access_log;
 mod cluster;
 mod cors;
@@ -26,6 +27,10 @@ mod route_policy;
 mod secret;
 mod tracing;
 
+pub use access::{
+    Access, CelExpr, ClaimRule, ClaimValue, Rights, RightsRule, Stage, TokenDemand, TokenKeys, TokenMode,
+    TokenProvider, TokenSet, TokenStage, issued_by_key,
+};
 pub use access_log::{AccessLogIr, ClientHeader, Comparison, ComparisonOp, LogFilter, LogFormat};
 pub use cluster::{
     AwsSigning, ClusterIr, Credential, Discovery, Endpoint, Engine, HostPort, ModuleSource, RemoteModule,
@@ -51,7 +56,7 @@ pub use matcher::{
 };
 pub use name::{
     BucketName, ClusterName, FilterName, GatewayName, ListenerName, RouteConfigName, RouteName, SecretName,
-    VirtualHostName,
+    TokenSetName, VirtualHostName,
 };
 pub use route::{
     Clusters, Destination, DirectResponse, Forward, L4FilterIr, L4Share, Mirror, Retry, RouteAction, RouteIr,

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Hostname;
+use crate::{Hostname, Stage};
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
@@ -78,6 +78,10 @@ name!(
     /// An Envoy secret, delivered by SDS.
     SecretName
 );
+name!(
+    /// What an object asks of tokens, by which routes refer to it.
+    TokenSetName
+);
 
 impl ClusterName {
     /// The cluster of one port of a Service.
@@ -117,6 +121,12 @@ impl ClusterName {
         let protocol = if is_grpc { "grpc" } else { "http" };
         let security = if is_tls { "tls" } else { "plain" };
         Self(format!("collector/{protocol}/{security}/{host}/{port}"))
+    }
+
+    /// The cluster of a host that tells the keys by which tokens are verified.
+    pub fn token_keys(host: &str, port: u16, is_tls: bool) -> Self {
+        let security = if is_tls { "tls" } else { "plain" };
+        Self(format!("jwks/{security}/{host}/{port}"))
     }
 
     /// The cluster of a Gloo Upstream.
@@ -223,6 +233,23 @@ impl RouteName {
     #[must_use]
     pub fn share(&self, index: usize) -> Self {
         Self(format!("{}/{index}", self.0))
+    }
+}
+
+impl TokenSetName {
+    /// What an object asks. `kind` in lower case.
+    pub fn of_object(kind: &str, namespace: &str, name: &str) -> Self {
+        Self(format!("{kind}/{namespace}/{name}"))
+    }
+
+    /// What the same object asks at one of its two stages.
+    #[must_use]
+    pub fn at(&self, stage: Stage) -> Self {
+        let stage = match stage {
+            Stage::BeforeExternal => "before",
+            Stage::AfterExternal => "after",
+        };
+        Self(format!("{self}/{stage}"))
     }
 }
 

@@ -1,14 +1,17 @@
 //! What filters of the proxy do with the requests of a route, as policies ask for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::BucketName;
+use crate::{Access, BucketName, TokenSet};
 
 /// What filters of the proxy do with the requests of a route. All that is absent is not done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoutePolicy {
+    /// What requests must fulfil to pass. Its tokens are one of the Gateway's [`FilterPart::Tokens`].
+    pub access: Access,
     /// Requests that change something and come from pages of other origins.
     pub csrf: Option<Csrf>,
     /// The bucket of which each request takes a token; without one it is answered with 429. It is one of the Gateway's
@@ -63,10 +66,12 @@ pub enum TextPattern {
 /// Parts reach Envoy before the route tables that name them (ECDS is pushed before RDS). A part that is no longer named
 /// goes at the same time as the last route that names it, and so may be gone a moment before the route is: what a filter
 /// does with a name that it does not know must be harmless, or safe.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum FilterPart {
     /// A bucket of the local rate limit. A route that names one that is not there is not limited.
     Bucket(BucketName, TokenBucket),
+    /// What is asked of tokens. A route that names one that is not there answers 403.
+    Tokens(Arc<TokenSet>),
 }
 
 /// A bucket of tokens. Each request takes one.

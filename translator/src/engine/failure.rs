@@ -72,7 +72,8 @@ fn facts_of(object: &Object) -> Facts {
         | Object::HttpListenerPolicy(_)
         | Object::ListenerOption(_)
         | Object::RouteOption(_)
-        | Object::TrafficPolicy(_) => Facts::Policy(Vec::new()),
+        | Object::TrafficPolicy(_)
+        | Object::VirtualHostOption(_) => Facts::Policy(Vec::new()),
         Object::XBackend(backend) => Facts::XBackend(backend::x_backend_form(backend), Vec::new()),
         _ => Facts::Conditions(Vec::new()),
     }

@@ -128,9 +128,7 @@ impl Key {
             self,
             Self::IsOurs(_)
                 | Self::BackendFace(_)
-                | Self::Backend(
-                    BackendKey::Service(..) | BackendKey::XBackend(..) | BackendKey::Collector(_)
-                )
+                | Self::Backend(BackendKey::Service(..) | BackendKey::XBackend(..) | BackendKey::Server(_))
                 | Self::Classes
                 | Self::Certificate(_)
                 | Self::Authorities(_)
@@ -170,7 +168,10 @@ impl Key {
             | Kind::HttpListenerPolicy
             | Kind::ListenerOption
             | Kind::RouteOption
-            | Kind::TrafficPolicy => Some(Self::PolicyReport(object.clone())),
+            | Kind::TrafficPolicy
+            | Kind::VirtualHostOption
+            // An extension is of no effect by itself, but has a status like them.
+            | Kind::GatewayExtension => Some(Self::PolicyReport(object.clone())),
             Kind::GatewayParameters | Kind::GlooGatewayParameters => {
                 Some(Self::ParametersReport(object.clone()))
             }

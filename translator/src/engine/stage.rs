@@ -17,7 +17,7 @@ use crate::gateway::facts::{
 };
 use crate::gateway::view::View;
 use crate::gateway::{
-    attach, backend, class, face, host, listener_set, parameters, policy, port, report, route, tls,
+    attach, backend, class, face, host, identity, listener_set, parameters, policy, port, report, route, tls,
 };
 use crate::xds;
 
@@ -61,6 +61,9 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         Key::BackendReport(key) => backend::report(view, key)?.into_value(),
         Key::PolicyReport(key) if key.kind == Kind::BackendTlsPolicy => {
             backend::tls_policy_report(view, key)?.into_value()
+        }
+        Key::PolicyReport(key) if key.kind == Kind::GatewayExtension => {
+            identity::extension_report(view, key)?.into_value()
         }
         Key::PolicyReport(key) => policy::report(view, key)?.into_value(),
         Key::ListenerSetReport(key) => listener_set::report(view, key)?.into_value(),

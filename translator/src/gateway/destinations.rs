@@ -9,8 +9,8 @@ use super::backend::{self, BackendRef};
 use super::filter::{self, Filters};
 use super::policy::{self, Applied, Level, RoutePolicies, Variant, Wanted};
 use crate::gateway::facts::{
-    BackendFace, BackendKey, BackendProtocol, CALL_BROKEN, HttpPolicy, PolicyEffect, PolicyFace, PolicyFact,
-    RULE_BROKEN, RouteKey, TranslatedRoute,
+    BackendFace, BackendKey, BackendProtocol, CALL_BROKEN, PolicyEffect, PolicyFace, PolicyFact, RULE_BROKEN,
+    RouteKey, TranslatedRoute,
 };
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
@@ -126,9 +126,7 @@ impl<V: View> RuleTranslator<'_, V> {
         let own = self.of_filters(filters, Level::BackendRef, out)?;
         let own = self.told(own, out);
         self.unless_blocked(&own, field, out)?;
-        if let Some(Applied { face, .. }) =
-            own.iter().find(|applied| applied.face.http != HttpPolicy::default())
-        {
+        if let Some(Applied { face, .. }) = own.iter().find(|applied| applied.face.is_for_rules()) {
             let text = format!(
                 "{}: members other than ai are supported at the rule, not at a backend reference",
                 face.key.to_ref()
@@ -253,7 +251,7 @@ fn describe(backend: &BackendKey) -> String {
         BackendKey::Service(name, ..) => format!("Service {name}"),
         BackendKey::XBackend(name, _) => format!("XBackend {name}"),
         BackendKey::Object(object) => object.to_ref().to_string(),
-        BackendKey::Collector(collector) => format!("collector {}", collector.host),
+        BackendKey::Server(server) => format!("server {}", server.host),
     }
 }
 

@@ -287,6 +287,7 @@ impl<V: View> RuleTranslator<'_, V> {
             self.tell(&policy, effect, out);
         }
         out.parts.append(&mut http.parts);
+        out.backends.append(&mut http.backends);
         http
     }
 

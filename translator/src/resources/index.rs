@@ -64,6 +64,7 @@ pub(crate) fn as_policy(object: &Object) -> Option<&dyn Policy> {
         Object::HttpListenerOption(option) => Some(&**option),
         Object::HttpListenerPolicy(policy) => Some(&**policy),
         Object::ListenerOption(option) => Some(&**option),
+        Object::VirtualHostOption(option) => Some(&**option),
         _ => None,
     }
 }

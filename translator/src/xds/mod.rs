@@ -45,12 +45,14 @@ mod references;
 mod resources;
 mod retry;
 mod rewrite;
+mod rights_filter;
 mod route;
 mod secret;
 mod spoil;
 mod static_config;
 mod target_filter;
 mod tls_socket;
+mod token_filter;
 mod tracing;
 mod upstream_filter;
 mod upstream_tls;
@@ -66,7 +68,7 @@ use std::collections::BTreeMap;
 
 use ir::{
     ClusterIr, ClusterName, Discovery, Endpoint, FilterPart, Hostname, IpFamilies, L4FilterIr, ListenerIr,
-    RouteIr, SecretIr,
+    RouteIr, SecretIr, TokenKeys, TokenSet,
 };
 use proto::route::VirtualHost;
 
@@ -83,8 +85,8 @@ pub(crate) fn encode_listener(listener: &ListenerIr, settings: &Settings) -> Enc
     let filters = listener.filters().map(|filter| (XdsKind::Extension, filter.to_string()));
     let has_http = listener.tables().next().is_some();
     let engine = engine::of(settings).filter(|_| has_http);
-    let shared = has_http.then_some(local_rate_limit::NAME);
-    let named = engine.map(|_| engine::NAME).into_iter().chain(shared);
+    let shared = if has_http { [local_rate_limit::NAME, token_filter::NAME].as_slice() } else { &[] };
+    let named = engine.map(|_| engine::NAME).into_iter().chain(shared.iter().copied());
     let named = named.map(|name| (XdsKind::Extension, name.to_owned()));
     let collectors = listener.collectors().map(|cluster| (XdsKind::Cluster, cluster.to_string()));
     let needs = tables.chain(secrets).chain(filters).chain(named).chain(collectors).collect();
@@ -109,15 +111,30 @@ pub(crate) fn encode_engine(settings: &Settings) -> Option<EncodedResource> {
 /// The filters of which all listeners of a Gateway have the same, with the parts that its routes name. They are there also
 /// while no route names any.
 pub(crate) fn encode_filters<'a>(parts: impl IntoIterator<Item = &'a FilterPart>) -> Vec<EncodedResource> {
-    let mut buckets = BTreeMap::new();
+    let (mut buckets, mut sets) = (BTreeMap::new(), BTreeMap::new());
     for part in parts {
+        // An earlier version of a route, which is served still, may name it with other content.
         match part {
-            // An earlier version of a route, which is served still, may name it with other numbers.
             FilterPart::Bucket(name, tokens) => drop(buckets.entry(name).or_insert(*tokens)),
+            FilterPart::Tokens(set) => drop(sets.entry(&set.name).or_insert(&**set)),
         }
     }
-    let filters = [local_rate_limit::extension(&buckets)];
-    filters.iter().map(|filter| EncodedResource::new(XdsKind::Extension, filter, Vec::new())).collect()
+    let buckets = local_rate_limit::extension(&buckets);
+    let tokens = token_filter::extension(sets.values().copied());
+    let keys = sets.values().flat_map(|set| clusters_of_keys(set)).collect();
+    vec![
+        EncodedResource::new(XdsKind::Extension, &buckets, Vec::new()),
+        EncodedResource::new(XdsKind::Extension, &tokens, keys),
+    ]
+}
+
+/// The clusters that are asked for the keys of tokens.
+fn clusters_of_keys(set: &TokenSet) -> impl Iterator<Item = (XdsKind, String)> {
+    let providers = set.stages.iter().flat_map(|stage| &stage.providers);
+    providers.filter_map(|provider| match &provider.keys {
+        TokenKeys::Remote { cluster, .. } => Some((XdsKind::Cluster, cluster.to_string())),
+        TokenKeys::Local(_) => None,
+    })
 }
 
 /// The listener at which a proxy in a cluster says whether it has its configuration.

@@ -18,7 +18,7 @@
 
 use std::collections::HashMap;
 
-use ir::{Csrf, RoutePolicy};
+use ir::{Access, Csrf, RoutePolicy};
 use proto::buffer::{Buffer, BufferPerRoute, buffer_per_route};
 use proto::csrf::CsrfPolicy;
 use proto::hcm::{HttpFilter, http_filter};
@@ -27,15 +27,18 @@ use proto::wkt::{Any, Value, value};
 use proto::{pack, u32_value};
 
 use super::matcher::{FRACTION_DENOMINATOR, runtime_fraction, text_matcher};
-use super::{engine, local_rate_limit, target_filter};
+use super::{engine, local_rate_limit, rights_filter, target_filter, token_filter};
 use crate::Settings;
 
 /// The names of the filters, in the order in which a request passes them.
-pub(super) const NAMES: [&str; 5] = [
+pub(super) const NAMES: [&str; 7] = [
     // It chooses the route, on which all others depend.
     engine::NAME,
     // Costs nothing, and what a page of another origin has sent must not use up what is counted below.
     CSRF,
+    token_filter::NAME,
+    // Reads what the tokens say.
+    rights_filter::NAME,
     // What is refused is not to be counted.
     local_rate_limit::NAME,
     // Holds the request until its body is there: nothing that will be refused is to take memory.
@@ -58,6 +61,8 @@ pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
     let build = |name: &str| match name {
         engine::NAME => engine::of(settings).map(|_| engine::listener_filter()),
         CSRF => Some(disabled(CSRF, pack(&csrf_policy(0, 0, Vec::new())))),
+        token_filter::NAME => Some(token_filter::listener_filter()),
+        rights_filter::NAME => Some(disabled(rights_filter::NAME, rights_filter::nothing_refused())),
         local_rate_limit::NAME => Some(local_rate_limit::listener_filter()),
         // A request that passes it only because its first route did not know better is not limited.
         BUFFER => Some(disabled(BUFFER, pack(&buffer(u32::MAX)))),
@@ -69,8 +74,14 @@ pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
 
 /// Has filters do what a policy asks for with the requests of an Envoy route.
 pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
-    let RoutePolicy { csrf, rate_limit, max_request_bytes } = policy;
+    let RoutePolicy { access: Access { tokens, rights }, csrf, rate_limit, max_request_bytes } = policy;
     let mut configs: HashMap<String, Any> = HashMap::new();
+    if let Some(tokens) = tokens {
+        configs.insert(token_filter::NAME.to_owned(), token_filter::demand(tokens));
+    }
+    if let Some(rights) = rights {
+        configs.insert(rights_filter::NAME.to_owned(), rights_filter::rights(rights));
+    }
     if let Some(csrf) = csrf {
         configs.insert(CSRF.to_owned(), pack(&csrf_of(csrf)));
     }

@@ -195,6 +195,7 @@ mod tests {
             "GRPCRoute.gateway.networking.k8s.io",
             "Gateway.gateway.networking.k8s.io",
             "GatewayClass.gateway.networking.k8s.io",
+            "GatewayExtension.gateway.kgateway.dev",
             "GatewayParameters.gateway.gloo.solo.io",
             "GatewayParameters.gateway.kgateway.dev",
             "HTTPListenerPolicy.gateway.kgateway.dev",
@@ -208,6 +209,7 @@ mod tests {
             "TrafficPolicy.gateway.kgateway.dev",
             "UDPRoute.gateway.networking.k8s.io",
             "Upstream.gloo.solo.io",
+            "VirtualHostOption.gateway.solo.io",
             "XBackend.gateway.networking.x-k8s.io",
         ];
         assert_eq!(names, expected);

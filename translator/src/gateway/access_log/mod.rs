@@ -1,6 +1,5 @@
 //! Access logs of policies: what Envoy would refuse a listener for is refused here, and named.
 
-mod cel;
 mod format;
 
 use std::collections::BTreeSet;
@@ -16,6 +15,7 @@ use ir::{
 use serde_json::{Map, Value};
 
 use super::validate;
+use crate::gateway::cel;
 use crate::gateway::facts::{GatewayFace, WrittenLog};
 use crate::status::{Reason, Rejection};
 
@@ -190,7 +190,8 @@ fn single(field: &str, filter: &access_log::LogFilter) -> Result<LogFilter, Reje
         }),
         grpc_status_filter.as_ref().map(|filter| Ok(grpc_status(filter))),
         cel_filter.as_ref().map(|CelFilter { expression }| {
-            cel::check(expression).map_err(|error| invalid(&format!("{field}.celFilter.match"), error))?;
+            cel::check(expression, check_header_name)
+                .map_err(|error| invalid(&format!("{field}.celFilter.match"), error))?;
             Ok(LogFilter::Cel(expression.clone()))
         }),
     ];
@@ -259,7 +260,7 @@ pub(in crate::gateway) fn check_writable(path: &str, gateway: &GatewayFace) -> R
 }
 
 /// Refuses to choose requests by headers that hold the gateway's own credential then: what lines there are would tell of it.
-fn check_header_name(name: &str) -> Result<(), String> {
+pub(in crate::gateway) fn check_header_name(name: &str) -> Result<(), String> {
     match CREDENTIAL_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
         true => Err(format!("the header {name:?} carries credentials, of the gateway itself, too")),
         false => Ok(()),

@@ -13,8 +13,8 @@ use crds::upstream::Upstream;
 use crds::{Kind, NamespacedName, ObjectKey};
 use ir::{ClusterName, Endpoint};
 
-use crate::gateway::collector;
 use crate::gateway::facts::{BackendFace, BackendKey, BackendProtocol, ResolvedBackend};
+use crate::gateway::server;
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
 use crate::status::{Condition, ConditionType, Detail, Facts, Reason, Rejection, Report};
@@ -109,7 +109,7 @@ pub(crate) fn resolve(view: &impl View, key: &BackendKey) -> Option<Result<Resol
             let (_, name, canonical) = canonical(view, object)?;
             Some(resolve_object(view, object, name, canonical))
         }
-        BackendKey::Collector(collector) => Some(Ok(collector::resolve(view, collector))),
+        BackendKey::Server(key) => Some(Ok(server::resolve(view, key))),
     }
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn face(view: &impl View, key: &BackendKey) -> Result<BackendFace, Re
     match (key, view.backend(key).as_ref().map(|backend| &backend.result)) {
         (_, Some(Ok(backend))) => Ok(backend.face(key)),
         (
-            BackendKey::Service(..) | BackendKey::XBackend(..) | BackendKey::Collector(_),
+            BackendKey::Service(..) | BackendKey::XBackend(..) | BackendKey::Server(_),
             Some(Err(rejection)),
         ) => Err(rejection.clone()),
         (BackendKey::Object(object), Some(Err(rejection))) => {
@@ -127,7 +127,7 @@ pub(crate) fn face(view: &impl View, key: &BackendKey) -> Result<BackendFace, Re
         }
         (_, None) => Err(match key.object() {
             Some(object) => Rejection::missing(Reason::BackendNotFound, object.to_ref()),
-            None => Rejection::new(Reason::BackendNotFound, "the collector is not known"),
+            None => Rejection::new(Reason::BackendNotFound, "the server is not known"),
         }),
     }
 }
@@ -142,7 +142,7 @@ pub(crate) fn endpoints(view: &impl View, key: &BackendKey) -> Option<(ClusterNa
             let Ok(Canonical { target: Target::Static(spec), .. }) = canonical else { return None };
             static_hosts::endpoints(view.settings(), &spec).map(|endpoints| (name, endpoints))
         }
-        BackendKey::Collector(_) => None,
+        BackendKey::Server(_) => None,
     }
 }
 

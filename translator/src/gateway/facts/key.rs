@@ -20,7 +20,7 @@ pub(crate) struct HostKey {
     pub hostname: Hostname,
 }
 
-/// What a cluster stands for: one port of a Service, an object of its own, or a collector.
+/// What a cluster stands for: one port of a Service, an object of its own, or a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum BackendKey {
     /// A port of a Service, and how it is spoken to.
@@ -29,17 +29,29 @@ pub(crate) enum BackendKey {
     Object(ObjectKey),
     /// An XBackend, and how it is spoken to.
     XBackend(NamespacedName, BackendProtocol),
-    /// A collector of traces, which no route can name.
-    Collector(Arc<CollectorKey>),
+    /// A server that is named by its address, which no route can name.
+    Server(Arc<ServerKey>),
 }
 
-/// A collector of traces.
+/// A server that is named by its address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct CollectorKey {
+pub(crate) struct ServerKey {
     pub host: String,
     pub port: u16,
     pub is_tls: bool,
-    pub is_grpc: bool,
+    pub service: ServerService,
+}
+
+/// What a server is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum ServerService {
+    /// It collects traces (OTLP).
+    Traces {
+        /// By gRPC, and not by plain HTTP.
+        is_grpc: bool,
+    },
+    /// It tells the keys by which tokens are verified.
+    TokenKeys,
 }
 
 impl BackendKey {
@@ -50,7 +62,7 @@ impl BackendKey {
             Self::Service(name, ..) => object(Kind::Service, name),
             Self::XBackend(name, _) => object(Kind::XBackend, name),
             Self::Object(object) => Some(object.clone()),
-            Self::Collector(_) => None,
+            Self::Server(_) => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod backend;
 mod gateway;
 mod host;
+mod identity;
 mod key;
 mod policy;
 mod route;
@@ -14,9 +15,10 @@ pub(crate) use gateway::{
     Placed,
 };
 pub(crate) use host::{Entries, HostFace, OrderKey, PortFace, PortListener, PortValue};
+pub(crate) use identity::{FaceIdentity, FaceRights, FaceTokens};
 pub(crate) use key::{
-    BackendKey, BackendProtocol, CollectorKey, GatewayKey, HostKey, RouteKey, gateway_name, gateway_ref,
-    is_l4,
+    BackendKey, BackendProtocol, GatewayKey, HostKey, RouteKey, ServerKey, ServerService, gateway_name,
+    gateway_ref, is_l4,
 };
 pub(crate) use policy::{HttpPolicy, PolicyEffect, PolicyFace, PolicyFact, WrittenLog};
 pub use route::RouteVersion;

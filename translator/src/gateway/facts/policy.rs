@@ -5,6 +5,7 @@ use crds::policy::Content;
 use crds::policy::http::{Limit, RetryContent, Setting};
 use ir::{AccessLogIr, Cors, Csrf, HeaderModifier, TokenBucket};
 
+use super::identity::FaceIdentity;
 use super::key::GatewayKey;
 use crate::status::Rejection;
 
@@ -20,6 +21,27 @@ pub(crate) struct PolicyFace {
     pub access_logs: Vec<WrittenLog>,
     /// What is done with requests of routes to any backend.
     pub http: HttpPolicy,
+    /// Who clients are and what they may do.
+    pub identity: FaceIdentity,
+}
+
+impl PolicyFace {
+    /// Whether it says what can be said for a whole rule alone, and not for one of its backends.
+    pub(crate) fn is_for_rules(&self) -> bool {
+        self.http != HttpPolicy::default() || self.identity != FaceIdentity::default()
+    }
+
+    /// A policy without which nothing can be served that it applies to.
+    pub(crate) fn unusable(key: ObjectKey, created: Option<i64>, why: Rejection) -> Self {
+        Self {
+            key,
+            created,
+            content: Err(why),
+            access_logs: Vec::new(),
+            http: HttpPolicy::default(),
+            identity: FaceIdentity::default(),
+        }
+    }
 }
 
 /// What a policy says about requests to any backend, read and checked. A field that is absent is not said.

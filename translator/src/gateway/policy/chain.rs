@@ -9,7 +9,7 @@ use crds::{Kind, NamespacedName, ObjectKey, RouteParts};
 use super::ai;
 use super::listener::is_of_listeners;
 use crate::gateway::attach::Parent;
-use crate::gateway::facts::{GatewayKey, HttpPolicy, Place, PolicyFace, RouteKey};
+use crate::gateway::facts::{GatewayKey, Place, PolicyFace, RouteKey};
 use crate::gateway::view::View;
 use crate::resources::PolicyAt;
 use crate::status::{Reason, Rejection};
@@ -122,14 +122,11 @@ fn policies_at(view: &impl View, target: &ObjectKey) -> BTreeSet<PolicyAt> {
 pub(super) fn known(view: &impl View, key: &ObjectKey) -> Arc<PolicyFace> {
     view.policy(key).unwrap_or_else(|| {
         // It could not be evaluated. Nothing passes without it.
-        let content = Err(Rejection::new(Reason::InternalError, "is not known"));
-        Arc::new(PolicyFace {
-            key: key.clone(),
-            created: None,
-            content,
-            access_logs: Vec::new(),
-            http: HttpPolicy::default(),
-        })
+        Arc::new(PolicyFace::unusable(
+            key.clone(),
+            None,
+            Rejection::new(Reason::InternalError, "is not known"),
+        ))
     })
 }
 

@@ -8,9 +8,10 @@ use ir::{BucketName, Csrf, FilterPart, HeaderModifier, HostRewrite, MAX_REGEX_PR
 
 use super::Applied;
 use super::chain::Level;
+use super::identity::{self, MergedIdentity};
 use super::merge::Merge;
 use crate::gateway::cors;
-use crate::gateway::facts::{HttpPolicy, Place, PolicyEffect, RouteKey, gateway_ref};
+use crate::gateway::facts::{BackendKey, HttpPolicy, Place, PolicyEffect, RouteKey, gateway_ref};
 use crate::gateway::header_modifier::{self, Direction};
 use crate::status::{Reason, Rejection};
 
@@ -122,6 +123,8 @@ pub(in crate::gateway) struct MergedHttp {
     pub policy: RoutePolicy,
     /// What the filters of the Gateways need for `policy`.
     pub parts: Vec<FilterPart>,
+    /// The backends that these filters ask.
+    pub backends: Vec<BackendKey>,
     /// What there is to tell about each policy.
     pub effects: Vec<(ObjectKey, PolicyEffect)>,
 }
@@ -177,6 +180,10 @@ pub(in crate::gateway) fn merged(
             out.parts.push(FilterPart::Bucket(name, *tokens));
         }
     }
+    let MergedIdentity { access, tokens, backends } = identity::merged(chain, &mut merge);
+    out.policy.access = access;
+    out.parts.extend(tokens.map(FilterPart::Tokens));
+    out.backends = backends;
     out.effects = merge.effects();
     let HttpPolicy { request_timeout, idle_timeout, retry, host, .. } = all;
     let by_endpoint = all.auto_host_rewrite.unwrap_or_default().then_some(HostRewrite::OfEndpoint);

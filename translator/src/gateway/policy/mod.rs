@@ -7,6 +7,7 @@ mod ai;
 mod chain;
 mod guard;
 mod http;
+mod identity;
 mod listener;
 mod merge;
 mod report;
@@ -20,6 +21,7 @@ use crds::listener_option::{HttpListenerOption, ListenerOption};
 use crds::policy::{Content, Policy};
 use crds::route_option::RouteOption;
 use crds::traffic_policy::TrafficPolicy;
+use crds::virtual_host_option::VirtualHostOption;
 use crds::{Kind, NamespacedName, ObjectKey};
 
 pub(super) use ai::{Wanted, wanted};
@@ -32,7 +34,7 @@ pub(crate) use report::report;
 
 use super::access_log;
 use super::route::creation;
-use crate::gateway::facts::{HttpPolicy, PolicyFace, WrittenLog};
+use crate::gateway::facts::{PolicyFace, WrittenLog};
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
 
@@ -61,6 +63,10 @@ fn object<'a>(view: &'a impl View, key: &ObjectKey) -> Option<PolicyObject<'a>> 
             let option = view.object::<ListenerOption>(&key.name)?;
             (&**option, &option.metadata)
         }
+        Kind::VirtualHostOption => {
+            let option = view.object::<VirtualHostOption>(&key.name)?;
+            (&**option, &option.metadata)
+        }
         _ => {
             let policy = view.object::<TrafficPolicy>(&key.name)?;
             (&**policy, &policy.metadata)
@@ -80,19 +86,22 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
         [] => {
             guard::check(&content.ai.guard)?;
             let http = http::read(&content.http)?;
+            let identity = super::identity::read(view, key, &content.identity)?;
             let (content, access_logs) = with_access_logs(content)?;
-            Ok((content, access_logs, http))
+            Ok((content, access_logs, http, identity))
         }
         refused => {
             let fields = refused.join(", ");
             Err(Rejection::at(Reason::UnsupportedValue, fields, "not supported yet"))
         }
     });
-    let (content, access_logs, http) = match read {
-        Ok((content, access_logs, http)) => (Ok(content), access_logs, http),
-        Err(rejection) => (Err(rejection), Vec::new(), HttpPolicy::default()),
-    };
-    Some(PolicyFace { key: key.clone(), created, content, access_logs, http })
+    let key = key.clone();
+    Some(match read {
+        Ok((content, access_logs, http, identity)) => {
+            PolicyFace { key, created, content: Ok(content), access_logs, http, identity }
+        }
+        Err(rejection) => PolicyFace::unusable(key, created, rejection),
+    })
 }
 
 /// Reads the access logs, and notes what of them has no effect.
@@ -102,7 +111,8 @@ fn with_access_logs(mut content: Content) -> Result<(Content, Vec<WrittenLog>), 
     Ok((content, logs))
 }
 
-fn rejection(error: SpecError) -> Rejection {
+/// Why an object cannot be used that makes no sense, or is not supported.
+pub(in crate::gateway) fn rejection(error: SpecError) -> Rejection {
     let reason = match error.kind {
         ErrorKind::Unsupported => Reason::UnsupportedValue,
         ErrorKind::Invalid => Reason::Invalid,

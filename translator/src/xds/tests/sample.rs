@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ir::{
-    Bind, BucketName, ClusterIr, ClusterName, Clusters, Credential, Csrf, Destination, DirectResponse,
-    Discovery, Endpoint, EscapedSlashes, FilterChainIr, Forward, HeaderMatch, HeaderModifier, HostPort,
-    HostRewrite, Hostname, HttpChain, ListenerIr, ListenerName, Observability, PathMatch, PathRewrite,
-    Protocol, QueryParamMatch, Redacted, Redirect, RedirectPath, Rewrite, RouteAction, RouteIr, RouteMatch,
-    RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr, SecretName, SecretValue, StringMatch,
-    SubjectAltName, Target, TextMatch, TextPattern, Timeouts, Transport, Trust, UpstreamHttp,
-    UpstreamProtocol, UpstreamTls,
+    Access, Bind, BucketName, ClaimRule, ClaimValue, ClusterIr, ClusterName, Clusters, Credential, Csrf,
+    Destination, DirectResponse, Discovery, Endpoint, EscapedSlashes, FilterChainIr, Forward, HeaderMatch,
+    HeaderModifier, HostPort, HostRewrite, Hostname, HttpChain, ListenerIr, ListenerName, Observability,
+    PathMatch, PathRewrite, Protocol, QueryParamMatch, Redacted, Redirect, RedirectPath, Rewrite, Rights,
+    RightsRule, RouteAction, RouteIr, RouteMatch, RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr,
+    SecretName, SecretValue, StringMatch, SubjectAltName, Target, TextMatch, TextPattern, Timeouts,
+    TokenDemand, Transport, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 
 use crate::xds::local_route::Origin;
@@ -213,7 +213,14 @@ fn matches_and_edits() -> Vec<RouteIr> {
     let regex = |text: &str| StringMatch::Regex(text.to_owned());
     let mut all = route("/", to_web());
     let origin = |pattern, ignore_case| TextMatch { pattern, ignore_case };
+    let rule = RightsRule {
+        path_prefix: Some("/exact".to_owned()),
+        senders: vec![vec![ClaimRule { path: vec!["sub".to_owned()], value: ClaimValue::Bool(true) }]],
+        ..RightsRule::default()
+    };
+    let rights = Rights { denies: true, rules: vec![("rule".to_owned(), rule)] };
     all.policy = RoutePolicy {
+        access: Access { tokens: Some(TokenDemand::Nothing), rights: Some(rights.into()) },
         csrf: Some(Csrf {
             percentage: 50,
             is_enforced: true,

@@ -1,8 +1,12 @@
-//! Expressions in CEL (Common Expression Language, https://cel.dev) by which requests are chosen for a log.
+//! Expressions in CEL (Common Expression Language, https://cel.dev) by which requests are chosen, for a log or by rights.
 //!
-//! Envoy refuses a listener for an expression that it does not take, and takes another part of the language than other
+//! Envoy refuses a listener or a route table for an expression that it does not take, and takes another part of the language than other
 //! programs: no macros but `has`, no functions of extensions, and a tree of at most 32 levels. Admitted is what the pinned
 //! Envoy was seen to take (`e2e/tests/admitted.rs` shows it again).
+
+mod tree;
+
+pub(super) use tree::tree;
 
 use crate::gateway::validate;
 
@@ -69,16 +73,19 @@ const METHODS: &[(&str, usize)] = &[
     ("startsWith", 1),
 ];
 
+/// Which headers of the request an expression may read: an error says why not.
+pub(super) type HeaderCheck = fn(&str) -> Result<(), String>;
+
 /// Checks an expression.
 ///
 /// # Errors
-/// Envoy might not take it, or it reads what a provider's credential may stand in.
-pub(super) fn check(text: &str) -> Result<(), String> {
+/// Envoy might not take it, or it reads a header that it may not.
+pub(super) fn check(text: &str, header: HeaderCheck) -> Result<(), String> {
     if text.len() > MAX_BYTES {
         return Err(format!("is longer than {MAX_BYTES} bytes"));
     }
     let tokens = tokens(text)?;
-    let mut parser = Parser { tokens: &tokens, at: 0, depth: 0 };
+    let mut parser = Parser { tokens: &tokens, at: 0, depth: 0, header };
     parser.expression()?;
     match parser.peek() {
         None => Ok(()),
@@ -204,6 +211,7 @@ struct Parser<'a> {
     tokens: &'a [Token],
     at: usize,
     depth: u32,
+    header: HeaderCheck,
 }
 
 impl Parser<'_> {
@@ -290,7 +298,7 @@ impl Parser<'_> {
             }
             level(levels)?;
         }
-        self.tokens.get(start..self.at).map_or(Ok(()), check_request)?;
+        self.tokens.get(start..self.at).map_or(Ok(()), |member| check_request(member, self.header))?;
         Ok(levels)
     }
 
@@ -396,15 +404,14 @@ fn level(levels: u32) -> Result<u32, String> {
     if levels > MAX_LEVELS { Err(format!("has more than {MAX_LEVELS} levels")) } else { Ok(levels) }
 }
 
-/// Refuses what would read all headers of the request, or one in which a provider's credential stands when the expression is
-/// evaluated.
-fn check_request(member: &[Token]) -> Result<(), String> {
+/// Refuses what would read all headers of the request, or one that the expression may not read.
+fn check_request(member: &[Token], header: HeaderCheck) -> Result<(), String> {
     let is_name = |token: &Token, wanted: &str| matches!(token, Token::Name(name) if name == wanted);
     match member {
         [first, rest @ ..] if is_name(first, "request") => match rest {
             [Token::Sign("."), field, rest @ ..] if is_name(field, "headers") => match rest {
                 [Token::Sign("["), Token::Text { text, is_plain: true }, Token::Sign("]"), ..] => {
-                    super::check_header_name(text)
+                    header(text)
                 }
                 _ => {
                     Err("request.headers needs the name of a header, as in request.headers['x-a']".to_owned())
@@ -424,7 +431,9 @@ fn is_literal(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    fn check(text: &str) -> Result<(), String> {
+        super::check(text, crate::gateway::access_log::check_header_name)
+    }
 
     #[test]
     fn expressions_are_taken_that_envoy_takes() {

@@ -1,0 +1,7 @@
+//! Tokens and rights, in both dialects, through a real Envoy: who gets in, and above all who does not.
+
+mod lifecycle;
+mod matrix;
+mod paths;
+mod token;
+mod world;

@@ -1,0 +1,69 @@
+//! Who clients are and what they may do: what several policies come to.
+
+use std::sync::Arc;
+
+use crds::ObjectKey;
+use crds::identity::Stages;
+use ir::{Access, TokenDemand, TokenSet};
+
+use super::Applied;
+use super::merge::Merge;
+use crate::gateway::facts::{BackendKey, FaceIdentity, FaceRights, FaceTokens};
+use crate::gateway::identity::name_at;
+
+/// The stages, each with the name of its field in messages.
+const STAGES: [(Stages, &str); 2] = [
+    (Stages { before: true, after: false }, "tokens before external authorisation"),
+    (Stages { before: false, after: true }, "tokens after external authorisation"),
+];
+
+/// What the policies of a rule come to.
+#[derive(Debug, Default)]
+pub(super) struct MergedIdentity {
+    pub access: Access,
+    /// The tokens that `access` names.
+    pub tokens: Option<Arc<TokenSet>>,
+    /// Where proxies ask for the keys.
+    pub backends: Vec<BackendKey>,
+}
+
+/// What policies come to, the most specific first.
+pub(super) fn merged(chain: &[Applied], merge: &mut Merge) -> MergedIdentity {
+    let mut out = MergedIdentity::default();
+    for Applied { face, .. } in chain {
+        let FaceIdentity { tokens, rights } = &face.identity;
+        if let Some(rights) = rights
+            && merge.wins(&face.key, "rbac")
+            && let FaceRights::Rules(rights) = rights
+        {
+            out.access.rights = Some(rights.clone());
+        }
+        match tokens {
+            None => {}
+            Some(FaceTokens::Disabled(stages)) => {
+                let won = take_stages(merge, &face.key, *stages);
+                if !won.is_empty() {
+                    out.access.tokens.get_or_insert(TokenDemand::Nothing);
+                }
+            }
+            // Who asks for tokens says all about them, also that there are none at another stage.
+            Some(FaceTokens::Required { set, stages, backends }) => {
+                let wanted = take_stages(merge, &face.key, Stages::ALL);
+                let wanted = stages.without(stages.without(wanted));
+                if let Some(name) = name_at(set, *stages, wanted) {
+                    out.access.tokens = Some(TokenDemand::Set(name));
+                    out.tokens = Some(set.clone());
+                    out.backends.clone_from(backends);
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Those of some stages for which a policy is the most specific one.
+fn take_stages(merge: &mut Merge, policy: &ObjectKey, stages: Stages) -> Stages {
+    let of_policy = STAGES.into_iter().filter(|(stage, _)| !stages.without(*stage).eq(&stages));
+    let won = of_policy.filter(|(_, field)| merge.wins(policy, field));
+    won.fold(Stages::default(), |won, (stage, _)| won.and(stage))
+}
