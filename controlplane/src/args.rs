@@ -124,6 +124,19 @@ pub struct RunArgs {
     /// How long requests may take to finish on Ctrl-C.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     pub drain_timeout: Duration,
+
+    /// Rate limits.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// Who counts for rate limits.
+#[derive(Debug, clap::Args)]
+pub struct LimitArgs {
+    /// A Redis or Valkey server that holds the counts of rate limits, `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`:
+    /// several replicas share them, and they outlive us [default: in memory].
+    #[arg(long, env = "CHANCERY_LIMIT_STORE", hide_env_values = true, value_name = "URL")]
+    pub limit_store: Option<String>,
 }
 
 /// `chancery serve`.
@@ -194,6 +207,10 @@ pub struct ServeArgs {
     /// For tests.
     #[command(flatten)]
     pub test: TestArgs,
+
+    /// Rate limits.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// What tests break on purpose; not shown to users.

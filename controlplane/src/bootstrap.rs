@@ -10,7 +10,7 @@ use ir::GatewayName;
 use serde_json::{Value, json};
 
 /// The static cluster that leads to us.
-pub const XDS_CLUSTER: &str = "xds_cluster";
+pub const XDS_CLUSTER: &str = translator::CONTROL_PLANE_CLUSTER;
 
 /// Connections from clients that one proxy accepts at a time.
 const MAX_DOWNSTREAM_CONNECTIONS: u32 = 50_000;

@@ -41,6 +41,7 @@ pub mod json_text;
 pub mod kept_status;
 pub mod launcher;
 pub mod lease;
+mod limit_store;
 pub mod mailbox;
 #[cfg(test)]
 mod mock_api;

@@ -40,7 +40,8 @@ const DEFAULT_CONCURRENCY: usize = 2;
 /// # Errors
 /// Something that is needed from the start is missing: a path, an Envoy, a port, a folder.
 pub async fn run(args: RunArgs) -> Result<Outcome> {
-    let RunArgs { paths, translation, envoy, envoy_concurrency, state_dir, admin, drain_timeout } = args;
+    let RunArgs { paths, translation, envoy, envoy_concurrency, state_dir, admin, drain_timeout, limits } =
+        args;
     let mut signals = Signals::new()?;
     let mut settings = standalone(&translation, &Machine::detect())?;
     let TranslationArgs { upstream_ca, .. } = translation;
@@ -68,7 +69,8 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
         concurrency: envoy_concurrency.map_or_else(default_concurrency, std::num::NonZeroU32::get),
         drain_timeout,
     };
-    let service = XdsService { cache: cache.clone(), metrics: xds_metrics, events };
+    let limits = limits.service(&mut registry)?;
+    let service = XdsService { cache: cache.clone(), metrics: xds_metrics, events, limits };
     let launcher = Launcher::start(Launcher::this_program())?;
     let mut deployer = LocalDeployer::new(local, state, service, launcher, metrics.clone());
 

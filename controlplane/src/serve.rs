@@ -90,6 +90,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
         stream_idle_timeout,
         ai_module,
         test,
+        limits,
     } = args;
     let mut signals = Signals::new()?;
     let xds_host = format!("{xds_service}.{namespace}.svc");
@@ -108,6 +109,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let metrics = Metrics::register(&mut registry);
     let xds_metrics = xds::Metrics::default();
     xds_metrics.register(&mut registry);
+    let limits = limits.service(&mut registry)?;
     let trust_metrics = xds_trust::Metrics::default();
     trust_metrics.register(&mut registry);
 
@@ -220,7 +222,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
         Patience { new_streams_per_second: max_new_streams_per_second.get(), ..Patience::default() };
     let reviewer = KubeTokenReviewer::new(client.clone(), XDS_AUDIENCE);
     let authenticator = Authenticator::new(reviewer, XDS_AUDIENCE, directory, patience, trust_metrics);
-    let service = XdsService { cache, metrics: xds_metrics, events };
+    let service = XdsService { cache, metrics: xds_metrics, events, limits };
     let xds_port = XdsPort { listener: xds_listener, tls, authenticator, service, module };
     let serving = tokio::spawn(xds_port.serve(bundle, published, stopped));
     vitals.spawn("the directory of proxies", Directory::new(directory_sender).follow(at_directory));
@@ -361,7 +363,8 @@ impl XdsPort {
             closing.close();
         };
         tracing::info!("serving xDS");
-        let service = Authenticated::new(authenticator, WithModule::new(module, server));
+        let service =
+            Authenticated::new(authenticator, WithModule::new(module, server)).with_short_calls(limits::PATH);
         if let Err(error) = serve_tls(listener, tls, service, shutdown).await {
             tracing::error!(%error, "the xDS port has failed");
         }

@@ -11,6 +11,7 @@ use translator::{Addressing, AiEngine, CONTROLLER_NAME, Settings};
 
 use crate::ai_module;
 use crate::args::{TestArgs, TranslationArgs};
+use crate::bootstrap::XDS_CLUSTER;
 use crate::controller_name::ControllerName;
 use crate::source::file::io_message;
 
@@ -54,6 +55,7 @@ pub fn standalone(args: &TranslationArgs, machine: &Machine) -> Result<Settings>
         trust,
         stream_idle_timeout: *stream_idle_timeout,
         access_log: access_log.as_deref().map(access_log_path).transpose()?,
+        control_plane_cluster: XDS_CLUSTER.to_owned(),
         ai_engine: ai_module::engine(ai_module.as_deref(), machine.ai_module.as_deref())?,
         gateway_api_version: Some(crd_validation::GATEWAY_API_VERSION.to_owned()),
         test_hooks: test.hooks(),

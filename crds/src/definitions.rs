@@ -12,6 +12,7 @@ use crate::{
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
     http_listener_policy::HTTPListenerPolicy,
     listener_option::{HttpListenerOption, ListenerOption},
+    rate_limit_config::RateLimitConfig,
     route_option::RouteOption,
     traffic_policy::TrafficPolicy,
     upstream::Upstream,
@@ -44,6 +45,7 @@ const OURS: &[Definition] = &[
     ("gateway.solo.io", "RouteOption", RouteOption::crd),
     ("gateway.solo.io", "VirtualHostOption", VirtualHostOption::crd),
     ("gloo.solo.io", "Upstream", Upstream::crd),
+    ("ratelimit.solo.io", "RateLimitConfig", RateLimitConfig::crd),
 ];
 
 fn tidied(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {

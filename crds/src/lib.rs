@@ -20,6 +20,7 @@ pub mod listener_option;
 pub mod object;
 pub mod object_ref;
 pub mod policy;
+pub mod rate_limit_config;
 pub mod route_option;
 pub mod traffic_policy;
 pub mod upstream;

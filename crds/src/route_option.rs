@@ -10,9 +10,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::NamespacedName;
 use crate::ai::SpecError;
 use crate::identity::IdentityContent;
 use crate::identity::gloo::{self, JwtOfRoute, Rbac, StagedJwt, StagedJwtOfRoute};
+use crate::policy::http::{HttpContent, Written};
 use crate::policy::{
     AiContent, BodyDefault, Content, Policy, PolicyStatus, PromptEnrichment, PromptGuard, RouteType, Target,
     TargetName, UnusableTarget, with_opaque_members,
@@ -126,6 +128,9 @@ with_opaque_members! {
         /// What clients may do.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub rbac: Option<Rbac>,
+        /// The RateLimitConfigs that say how much of what clients may ask for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub rate_limit_configs: Option<RateLimitConfigRefs>,
     }
     refused {
         append_x_forwarded_host "appendXForwardedHost",
@@ -139,7 +144,6 @@ with_opaque_members! {
         host_rewrite_header "hostRewriteHeader",
         host_rewrite_path_regex "hostRewritePathRegex",
         prefix_rewrite "prefixRewrite",
-        rate_limit_configs "rateLimitConfigs",
         rate_limit_early_configs "rateLimitEarlyConfigs",
         rate_limit_regular_configs "rateLimitRegularConfigs",
         ratelimit "ratelimit",
@@ -159,6 +163,26 @@ with_opaque_members! {
         tracing "tracing",
         upgrades "upgrades",
     }
+}
+
+/// RateLimitConfigs.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct RateLimitConfigRefs {
+    /// Which ones; all of them apply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refs: Vec<RateLimitConfigRef>,
+}
+
+/// A RateLimitConfig.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct RateLimitConfigRef {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace; that of the RouteOption if absent. Another one needs a ReferenceGrant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
 }
 
 /// What is done with the requests to AI backends.
@@ -219,7 +243,8 @@ impl Policy for RouteOption {
         let member = |name: &str| format!("spec.options.{name}");
         let mut refused: Vec<_> = options.refused_members().into_iter().map(member).collect();
         let mut ignored: Vec<_> = options.ignored_members().into_iter().map(member).collect();
-        let http = options.http_content(&mut refused, &mut ignored)?;
+        let shared_limits = self.shared_limits(options);
+        let http = HttpContent { shared_limits, ..options.http_content(&mut refused, &mut ignored)? };
         let identity = options.identity(&mut ignored)?;
         let Some(ai) = &options.ai else {
             return Ok(Content { http, identity, refused, ignored, ..Content::default() });
@@ -256,6 +281,20 @@ impl RouteOptions {
             tokens: own.or_else(|| gloo::read_disabled(self.jwt, self.jwt_staged)),
             rights: self.rbac.as_ref().map(|rbac| rbac.read(&format!("{FIELD}.rbac"))).transpose()?,
         })
+    }
+}
+
+impl RouteOption {
+    fn shared_limits(&self, options: &RouteOptions) -> Option<Written<Vec<NamespacedName>>> {
+        let own = self.metadata.namespace.as_deref().unwrap_or_default();
+        let names =
+            options.rate_limit_configs.as_ref()?.refs.iter().map(|RateLimitConfigRef { name, namespace }| {
+                NamespacedName::new(
+                    namespace.as_deref().filter(|namespace| !namespace.is_empty()).unwrap_or(own),
+                    name,
+                )
+            });
+        Some(Written { field: "spec.options.rateLimitConfigs.refs".to_owned(), value: names.collect() })
     }
 }
 

@@ -290,6 +290,7 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
         "HttpListenerOption" | "ListenerOption" | "RouteOption" | "VirtualHostOption" => {
             json!({"apiVersion": "gateway.solo.io/v1"})
         }
+        "RateLimitConfig" => json!({"apiVersion": "ratelimit.solo.io/v1alpha1"}),
         _ => json!({"apiVersion": "gloo.solo.io/v1"}),
     };
     let mut object = object;
@@ -310,6 +311,7 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
         Object::ListenerOption(option) => cel::validate_cel(&*option),
         Object::GatewayExtension(extension) => cel::validate_cel(&*extension),
         Object::VirtualHostOption(option) => cel::validate_cel(&*option),
+        Object::RateLimitConfig(config) => cel::validate_cel(&*config),
         other => panic!("{other:?} is not ours"),
     };
     found.extend(rules.err().map(|errors| errors.to_string()));
@@ -499,6 +501,19 @@ fn the_api_server_accepts_every_shape() {
         (
             "HttpListenerOption",
             json!({"options": {"httpConnectionManagerSettings": {"useRemoteAddress": true}, "leftmostXffAddress": true}}),
+        ),
+        (
+            "RateLimitConfig",
+            json!({"raw": {
+                "descriptors": [{"key": "a", "rateLimit": {"unit": "HOUR", "requestsPerUnit": 70}, "weight": 1, "alwaysApply": true,
+                    "descriptors": [{"key": "b", "value": "c", "descriptors": [{"key": "d", "descriptors": [{"key": "e", "any": "thing"}]}]}]}],
+                "setDescriptors": [{"simpleDescriptors": [{"key": "a"}, {"key": "b", "value": "c"}], "rateLimit": {"unit": "DAY", "requestsPerUnit": 1}}],
+                "rateLimits": [{"type": "TOKEN", "actions": [
+                    {"metadata": {"descriptorKey": "a", "source": "DYNAMIC", "default": "unknown",
+                        "metadataKey": {"key": "envoy.filters.http.jwt_authn", "path": [{"key": "principal"}, {"key": "sub"}]}}},
+                    {"requestHeaders": {"headerName": "x-a", "descriptorKey": "b"}},
+                    {"genericKey": {"descriptorValue": "c"}}, {"remoteAddress": {}}, {"destinationCluster": {}},
+                    {"headerValueMatch": {"descriptorValue": "v", "headers": [{"name": "x", "prefixMatch": "y"}]}}]}]}}),
         ),
     ];
     for (kind, spec) in rows {

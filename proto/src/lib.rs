@@ -104,6 +104,7 @@ pub use pb::envoy::extensions::matching::common_inputs::network::v3 as network_i
 pub use pb::envoy::extensions::matching::input_matchers::runtime_fraction::v3 as runtime_fraction;
 
 // HTTP filters.
+pub use pb::envoy::config::ratelimit::v3 as ratelimit_config;
 pub use pb::envoy::extensions::common::aws::v3 as aws_common;
 pub use pb::envoy::extensions::common::ratelimit::v3 as ratelimit_common;
 pub use pb::envoy::extensions::dynamic_modules::v3 as dynamic_modules;
@@ -134,6 +135,7 @@ pub use pb::envoy::extensions::filters::http::ratelimit::v3 as ratelimit;
 pub use pb::envoy::extensions::filters::http::rbac::v3 as http_rbac;
 pub use pb::envoy::extensions::filters::http::router::v3 as router;
 pub use pb::envoy::extensions::filters::http::set_filter_state::v3 as set_filter_state;
+pub use pb::envoy::extensions::filters::http::set_metadata::v3 as set_metadata;
 pub use pb::envoy::extensions::filters::http::stateful_session::v3 as stateful_session;
 pub use pb::envoy::extensions::filters::http::upstream_codec::v3 as upstream_codec;
 pub use pb::envoy::extensions::http::header_formatters::preserve_case::v3 as preserve_case;
@@ -147,6 +149,7 @@ pub use pb::envoy::extensions::path::rewrite::uri_template::v3 as uri_template_r
 pub use pb::envoy::extensions::request_id::uuid::v3 as uuid_request_id;
 pub use pb::envoy::extensions::retry::host::previous_hosts::v3 as retry_previous_hosts;
 pub use pb::envoy::extensions::retry::priority::previous_priorities::v3 as retry_previous_priorities;
+pub use pb::envoy::service::ratelimit::v3 as ratelimit_service;
 
 // Overload manager and validators of configuration.
 pub use pb::envoy::extensions::config::validators::minimum_clusters::v3 as validators;

@@ -41,7 +41,8 @@ pub use gateway::facts::Proxy;
 pub use gateway::facts::RouteVersion;
 pub use resources::Resources;
 pub use settings::{
-    Addressing, AiEngine, CONTROLLER_NAME, ConnectTo, DEFAULT_STREAM_IDLE_TIMEOUT, Settings, TestHooks,
+    Addressing, AiEngine, CONTROL_PLANE_CLUSTER, CONTROLLER_NAME, ConnectTo, DEFAULT_STREAM_IDLE_TIMEOUT,
+    Settings, TestHooks,
 };
 pub use xds::{EncodedResource, XdsKind, XdsResources};
 

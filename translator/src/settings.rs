@@ -8,6 +8,9 @@ use ir::{HostPort, IpFamilies, ModuleSource, Trust};
 /// The controller name that our GatewayClasses carry.
 pub const CONTROLLER_NAME: &str = "chancery.dev/gateway-controller";
 
+/// The default of [`Settings::control_plane_cluster`].
+pub const CONTROL_PLANE_CLUSTER: &str = "xds_cluster";
+
 /// The default of [`Settings::stream_idle_timeout`], which is Envoy's, too.
 pub const DEFAULT_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
@@ -36,6 +39,8 @@ pub struct Settings {
     pub stream_idle_timeout: Duration,
     /// The file that proxies write their access log to; `None` for no log.
     pub access_log: Option<String>,
+    /// The proxies' cluster that leads to the control plane: it counts for rate limits.
+    pub control_plane_cluster: String,
     /// Whether proxies have the AI engine.
     pub ai_engine: AiEngine,
     /// The version of Gateway API that objects are held to where no CRD says it (standalone mode), such as `v1.6.3`.
@@ -113,6 +118,7 @@ impl Default for Settings {
             trust: Trust::File("/etc/ssl/certs/ca-certificates.crt".to_owned()),
             stream_idle_timeout: DEFAULT_STREAM_IDLE_TIMEOUT,
             access_log: Some("/dev/stdout".to_owned()),
+            control_plane_cluster: CONTROL_PLANE_CLUSTER.to_owned(),
             ai_engine: AiEngine::Unavailable("the control plane has no module for them".to_owned()),
             gateway_api_version: None,
             test_hooks: TestHooks::default(),

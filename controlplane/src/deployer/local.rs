@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use ir::{GatewayName, ProxyInfra};
+use limits::LimitService;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use xds::{AdsServer, ClientEvent, FixedGroup, Identify, SnapshotCache};
@@ -43,16 +44,28 @@ pub struct XdsService {
     pub metrics: xds::Metrics,
     /// Who hears of acknowledgements and rejections.
     pub events: mpsc::UnboundedSender<ClientEvent>,
+    /// Who counts requests and tokens.
+    pub limits: LimitService,
 }
 
 impl XdsService {
+    /// One that counts in memory.
+    pub fn new(
+        cache: SnapshotCache,
+        metrics: xds::Metrics,
+        events: mpsc::UnboundedSender<ClientEvent>,
+    ) -> Self {
+        Self { cache, metrics, events, limits: LimitService::default() }
+    }
+
     /// A server for those that `identify` knows.
     pub fn server(self, identify: impl Identify) -> AdsServer {
-        let Self { cache, metrics, events } = self;
-        AdsServer::new(cache, identify).with_metrics(metrics).with_events(move |event| {
+        let Self { cache, metrics, events, limits } = self;
+        let server = AdsServer::new(cache, identify).with_metrics(metrics).with_events(move |event| {
             // Nobody listens at the end of the program.
             let _ = events.send(event);
-        })
+        });
+        server.with_neighbour(limits::PATH, limits.server())
     }
 }
 

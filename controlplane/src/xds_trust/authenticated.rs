@@ -16,7 +16,7 @@ use tonic::metadata::MetadataMap;
 use tower::Service;
 use xds::{Identify, NodeGroup};
 
-use super::authenticator::{Admission, Authenticator, ProxyIdentity};
+use super::authenticator::{Admission, Authenticator, CallLength, ProxyIdentity};
 
 /// Stands in front of a whole service: no call of any method passes without a token, whatever is behind.
 /// What is let in carries its [`ProxyIdentity`] as an extension, and ends when the admission does.
@@ -25,6 +25,7 @@ pub struct Authenticated<S> {
     authenticator: Authenticator,
     service: S,
     in_use: InUse,
+    short_calls: Option<&'static str>,
 }
 
 /// Marks a connection, and every call that was let in on it.
@@ -44,7 +45,13 @@ impl InUse {
 impl<S> Authenticated<S> {
     /// Guards `service`.
     pub fn new(authenticator: Authenticator, service: S) -> Self {
-        Self { authenticator, service, in_use: InUse::default() }
+        Self { authenticator, service, in_use: InUse::default(), short_calls: None }
+    }
+
+    /// The same, with calls of paths that begin with `prefix` taken for [`CallLength::Short`].
+    #[must_use]
+    pub fn with_short_calls(self, prefix: &'static str) -> Self {
+        Self { short_calls: Some(prefix), ..self }
     }
 
     /// The same, for the calls of one connection.
@@ -77,8 +84,10 @@ where
         let clone = self.service.clone();
         let mut service = std::mem::replace(&mut self.service, clone);
         let (authenticator, in_use) = (self.authenticator.clone(), self.in_use.clone());
+        let is_short = self.short_calls.is_some_and(|prefix| request.uri().path().starts_with(prefix));
+        let length = if is_short { CallLength::Short } else { CallLength::Stream };
         Box::pin(async move {
-            let admission = match authenticator.admit(request.headers()).await {
+            let admission = match authenticator.admit(request.headers(), length).await {
                 Ok(admission) => admission,
                 Err(status) => return Ok(status.into_http::<GrpcBody>().map(AdmittedBody::refusal)),
             };

@@ -83,30 +83,35 @@ impl Authenticator {
     /// `Unauthenticated` without a genuine token for us, `PermissionDenied` for one that is no proxy's,
     /// `ResourceExhausted` for too many streams of one pod, and `Unavailable` for an unknown token while
     /// the API server is away, or when too many streams begin at the same time.
-    pub async fn admit(&self, headers: &HeaderMap) -> Result<Admission, Status> {
-        let admitted = self.try_admit(headers).await;
+    pub async fn admit(&self, headers: &HeaderMap, length: CallLength) -> Result<Admission, Status> {
+        let admitted = self.try_admit(headers, length).await;
         admitted.inspect_err(|status| {
             self.0.metrics.count_refusal(status.code());
             tracing::warn!(code = ?status.code(), reason = status.message(), "refused a call of the xDS port");
         })
     }
 
-    async fn try_admit(&self, headers: &HeaderMap) -> Result<Admission, Status> {
+    async fn try_admit(&self, headers: &HeaderMap, length: CallLength) -> Result<Admission, Status> {
         let token = BearerToken::from_headers(headers)
             .ok_or_else(|| Status::unauthenticated("a bearer token is needed"))?;
         let expires_at = self.check_claims(&token)?;
         // Before anything that costs us, or the API server, more than a look at the token.
-        let rate = match self.look_up(&token) {
-            Lookup::Genuine(_) | Lookup::Stale(_) => &self.0.known_rate,
-            Lookup::Rejected => return Err(Refusal::Rejected.status()),
-            Lookup::Unknown => &self.0.unknown_rate,
-        };
-        rate.turn().await?;
+        match (self.look_up(&token), length) {
+            (Lookup::Genuine(_) | Lookup::Stale(_), CallLength::Short) => {}
+            (Lookup::Genuine(_) | Lookup::Stale(_), CallLength::Stream) => self.0.known_rate.turn().await?,
+            (Lookup::Rejected, _) => return Err(Refusal::Rejected.status()),
+            (Lookup::Unknown, _) => self.0.unknown_rate.turn().await?,
+        }
         let reviewed = self.reviewed(&token, expires_at).await.map_err(|refusal| refusal.status())?;
         let Reviewed { service_account, pod } = reviewed;
         let group = self.group_of(&service_account).ok_or_else(|| not_a_proxy(&service_account))?;
         let peer = pod.clone().unwrap_or_else(|| service_account.to_string());
-        let place = Peers::enter(&self.0.peers, peer, self.0.patience.max_streams_per_peer)?;
+        let place = match length {
+            CallLength::Stream => {
+                Some(Peers::enter(&self.0.peers, peer, self.0.patience.max_streams_per_peer)?)
+            }
+            CallLength::Short => None,
+        };
         Ok(Admission {
             identity: ProxyIdentity { service_account, pod, group },
             token,
@@ -211,14 +216,24 @@ fn not_a_proxy(service_account: &ServiceAccount) -> Status {
     Status::permission_denied(format!("the service account {service_account} is not that of a proxy"))
 }
 
-/// A call that was let in. It counts as a stream of its pod for as long as this lives.
+/// How long a call takes, which says what it costs us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallLength {
+    /// It is open for hours. Few may begin at once, and a pod has few of them.
+    Stream,
+    /// A question with one answer, of which a proxy has as many as requests. How many there are at a time is bounded by
+    /// connections.
+    Short,
+}
+
+/// A call that was let in. A stream counts as one of its pod for as long as this lives.
 #[derive(Debug)]
 pub struct Admission {
     identity: ProxyIdentity,
     token: BearerToken,
     expires_at: SystemTime,
     authenticator: Authenticator,
-    _place: Place,
+    _place: Option<Place>,
 }
 
 impl Admission {

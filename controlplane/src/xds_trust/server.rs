@@ -27,8 +27,8 @@ use super::authenticated::{Authenticated, InUse};
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections at a time; further ones are closed at once, for clients to try another replica.
 const MAX_CONNECTIONS: usize = 4096;
-/// Streams of one connection at a time.
-const MAX_CONCURRENT_STREAMS: u32 = 16;
+/// Calls of one connection at a time: streams, of which a proxy has few, and questions about limits.
+const MAX_CONCURRENT_STREAMS: u32 = 128;
 /// Bytes of a call's headers, a token included.
 const MAX_HEADER_LIST_LEN: u32 = 32 * 1024;
 /// Dead peers are found by a probe after so long, and given up when it is not answered for so long.

@@ -5,7 +5,8 @@ mod serve;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{Ready, ready};
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -38,6 +39,12 @@ const SOTW_PATH: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/
 /// The largest request accepted: a reconnecting Envoy names every resource that it holds.
 const MAX_REQUEST_LEN: usize = 16 * 1024 * 1024;
 
+/// What becomes of a call.
+type Answer = Pin<Box<dyn Future<Output = Result<HttpResponse<GrpcBody>, Infallible>> + Send>>;
+
+/// Another service of the same port.
+type Neighbour = Arc<dyn Fn(Request<GrpcBody>) -> Answer + Send + Sync>;
+
 /// Who is told about clients.
 type Events = Arc<dyn Fn(ClientEvent) + Send + Sync>;
 
@@ -53,6 +60,8 @@ pub struct AdsServer {
     events: Option<Events>,
     /// True once streams are to end.
     closing: Arc<watch::Sender<bool>>,
+    /// Takes the calls of paths that begin so.
+    neighbour: Option<(&'static str, Neighbour)>,
 }
 
 impl AdsServer {
@@ -65,7 +74,22 @@ impl AdsServer {
             metrics: Metrics::default(),
             events: None,
             closing: Arc::new(watch::Sender::new(false)),
+            neighbour: None,
         }
+    }
+
+    /// Passes calls of paths that begin with `prefix` on to another gRPC service, which is asked for by the same clients.
+    #[must_use]
+    pub fn with_neighbour<S>(mut self, prefix: &'static str, service: S) -> Self
+    where
+        S: Service<Request<GrpcBody>, Response = HttpResponse<GrpcBody>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+        // A gRPC service of tonic's is always ready.
+        let call = move |request| Box::pin(service.clone().call(request)) as Answer;
+        self.neighbour = Some((prefix, Arc::new(call)));
+        self
     }
 
     /// Uses these waits instead of the default ones.
@@ -156,14 +180,19 @@ where
 {
     type Response = HttpResponse<GrpcBody>;
     type Error = Infallible;
-    type Future = Ready<Result<HttpResponse<GrpcBody>, Infallible>>;
+    type Future = Answer;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(self.answer(request).unwrap_or_else(Status::into_http)))
+        match &self.neighbour {
+            Some((prefix, neighbour)) if request.uri().path().starts_with(prefix) => {
+                neighbour(request.map(GrpcBody::new))
+            }
+            _ => Box::pin(ready(Ok(self.answer(request).unwrap_or_else(Status::into_http)))),
+        }
     }
 }
 
@@ -176,6 +205,7 @@ impl Clone for AdsServer {
             metrics: self.metrics.clone(),
             events: self.events.clone(),
             closing: self.closing.clone(),
+            neighbour: self.neighbour.clone(),
         }
     }
 }

@@ -33,7 +33,8 @@ macro_rules! handed_on {
 
 handed_on! {
     yes: Namespace ConfigMap CustomResourceDefinition ReferenceGrant BackendTlsPolicy Backend GatewayExtension
-        GatewayParameters GlooGatewayParameters HttpListenerOption HttpListenerPolicy ListenerOption ListenerSet RouteOption TrafficPolicy
+        GatewayParameters GlooGatewayParameters HttpListenerOption HttpListenerPolicy ListenerOption ListenerSet RateLimitConfig
+        RouteOption TrafficPolicy
         Upstream VirtualHostOption XBackend HttpRoute GrpcRoute TcpRoute TlsRoute UdpRoute;
     no: Secret Service EndpointSlice GatewayClass Gateway;
 }

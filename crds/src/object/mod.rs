@@ -22,6 +22,7 @@ use crate::{
     http_listener_policy::HTTPListenerPolicy,
     listener_option::{HttpListenerOption, ListenerOption},
     object_ref::{GroupKind, NamespacedName, ObjectRef},
+    rate_limit_config::RateLimitConfig,
     route_option::RouteOption,
     traffic_policy::TrafficPolicy,
     upstream::Upstream,
@@ -228,6 +229,7 @@ kinds! {
     HttpListenerOption(HttpListenerOption): "gateway.solo.io" ["v1"] "HttpListenerOption" "httplisteneroptions" namespaced=true;
     HttpListenerPolicy(HTTPListenerPolicy): "gateway.kgateway.dev" ["v1alpha1"] "HTTPListenerPolicy" "httplistenerpolicies" namespaced=true;
     ListenerOption(ListenerOption): "gateway.solo.io" ["v1"] "ListenerOption" "listeneroptions" namespaced=true;
+    RateLimitConfig(RateLimitConfig): "ratelimit.solo.io" ["v1alpha1"] "RateLimitConfig" "ratelimitconfigs" namespaced=true;
     RouteOption(RouteOption): "gateway.solo.io" ["v1"] "RouteOption" "routeoptions" namespaced=true;
     TrafficPolicy(TrafficPolicy): "gateway.kgateway.dev" ["v1alpha1"] "TrafficPolicy" "trafficpolicies" namespaced=true;
     Upstream(Upstream): "gloo.solo.io" ["v1"] "Upstream" "upstreams" namespaced=true;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::NamespacedName;
 use crate::ai::SpecError;
 use crate::gateway_api::{duration, part};
 
@@ -28,6 +29,8 @@ pub struct HttpContent {
     pub buffer: Option<Setting<u32>>,
     /// How many requests are let through.
     pub rate_limit: Option<Setting<TokenBucket>>,
+    /// The RateLimitConfigs that apply.
+    pub shared_limits: Option<Written<Vec<NamespacedName>>>,
 }
 
 /// A value with the field of the policy that holds it.

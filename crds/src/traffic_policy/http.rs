@@ -305,6 +305,7 @@ impl TrafficPolicySpec {
             csrf: self.csrf.as_ref().map(CsrfPolicy::content).transpose()?,
             buffer: self.buffer.as_ref().map(Buffer::content).transpose()?,
             rate_limit: rate_limit.map(LocalRateLimit::content).transpose()?,
+            shared_limits: None,
         })
     }
 }

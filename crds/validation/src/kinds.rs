@@ -57,7 +57,7 @@ const LISTENER_SETS: &str = include_str!("../gateway-api/listenersets.json");
 const XBACKENDS: &str = include_str!("../gateway-api/xbackends.json");
 const REFERENCE_GRANTS: &str = include_str!("../gateway-api/referencegrants.json");
 
-static ALL: [Known; 30] = [
+static ALL: [Known; 31] = [
     gateway_api("BackendTLSPolicy", "v1", BACKEND_TLS_POLICIES),
     gateway_api("BackendTLSPolicy", "v1alpha3", BACKEND_TLS_POLICIES),
     gateway_api("GatewayClass", "v1", GATEWAY_CLASSES),
@@ -84,6 +84,7 @@ static ALL: [Known; 30] = [
     known("gateway.kgateway.dev", "TrafficPolicy", "v1alpha1", Source::Ours),
     known("gateway.kgateway.dev", "HTTPListenerPolicy", "v1alpha1", Source::Ours),
     known("gateway.solo.io", "HttpListenerOption", "v1", Source::Ours),
+    known("ratelimit.solo.io", "RateLimitConfig", "v1alpha1", Source::Ours),
     known("gateway.solo.io", "ListenerOption", "v1", Source::Ours),
     known("gateway.solo.io", "RouteOption", "v1", Source::Ours),
     known("gateway.solo.io", "VirtualHostOption", "v1", Source::Ours),

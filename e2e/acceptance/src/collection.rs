@@ -79,6 +79,7 @@ pub const READ: &[Collection] = &[
     custom("gateway.kgateway.dev", "v1alpha1", "HTTPListenerPolicy", "httplistenerpolicies"),
     custom("gateway.solo.io", "v1", "ListenerOption", "listeneroptions"),
     custom("gateway.solo.io", "v1", "HttpListenerOption", "httplisteneroptions"),
+    custom("ratelimit.solo.io", "v1alpha1", "RateLimitConfig", "ratelimitconfigs"),
 ];
 
 /// The CRD that says which version of Gateway API is installed.

@@ -1,18 +1,15 @@
 //! Prompt guards through a real Envoy, in both dialects (acceptance rows A29 to A34).
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use anyhow::Result;
-use e2e::examples::documents;
-use e2e::fixture::Fixture;
 use e2e::http::{Response, post_json};
-use e2e::provider::TestAuthority;
-use mock_llm::{Knobs, MockLlm};
+use mock_llm::Knobs;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::world::{World, backend, chat, route, secret};
+use crate::world::{OpenAiExample, World, backend, chat, route, secret};
 
 const KEY: &str = "authToken: {kind: SecretRef, secretRef: {name: key}}";
 
@@ -211,19 +208,8 @@ async fn an_answer_that_cannot_be_read_becomes_502() -> Result<()> {
 /// `examples/prompt-guard`, as it stands there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_example_does_what_it_shows() -> Result<()> {
-    let authority = TestAuthority::generate()?;
-    let name = "api.openai.com";
-    let provider =
-        MockLlm::start_on((Ipv4Addr::LOCALHOST, 0).into(), Some(authority.server_config(&[name])?)).await?;
-    let folder = tempfile::tempdir()?;
-    let trust = folder.path().join("ca.pem");
-    authority.write_certificate(&trust)?;
-    let documents = documents("prompt-guard", &[("OPENAI_KEY", "key-of-openai")])?;
-    let files: Vec<_> = documents.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let connect_to = format!("{name}:443:127.0.0.1:{}", provider.address().port());
-    let arguments = ["--upstream-ca", &trust.display().to_string(), "--connect-to", &connect_to];
-    let fixture = Fixture::start_with(&files, &arguments).await?;
-    let address = (fixture.ip, 8083).into();
+    let example = OpenAiExample::start("prompt-guard").await?;
+    let address = (example.fixture.ip, 8083).into();
     let ask = |text: &str| {
         let question = chat(text);
         async move { post_json(address, "localhost", "/v1/chat/completions", &[], &question).await }

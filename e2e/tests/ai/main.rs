@@ -7,6 +7,7 @@ mod example;
 mod failover;
 mod guards;
 mod keys;
+mod limits;
 mod metrics;
 mod models;
 mod policies;

@@ -164,7 +164,7 @@ impl Replica {
         };
         let mut published = outlets.is_published.subscribe();
         let publisher = Publisher::new();
-        let service = XdsService { cache: publisher.cache(), metrics: xds::Metrics::default(), events };
+        let service = XdsService::new(publisher.cache(), xds::Metrics::default(), events);
         let metrics = Metrics::register(&mut Registry::default());
         let initial = settings.borrow().clone();
         let pipeline = Pipeline::new(initial, publisher, outlets, metrics, Vitals::default());

@@ -1,14 +1,18 @@
 //! A Gateway with AI backends whose providers are mocks on this machine.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
+use e2e::examples::documents;
 use e2e::fixture::Fixture;
 use e2e::http::{Response, eventually, post_json, request, send};
+use e2e::provider::TestAuthority;
 use http::Method;
 use mock_llm::{Knobs, MockLlm};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// For whatever has to happen, on a machine that does much else.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -122,4 +126,30 @@ pub(crate) fn chat(text: &str) -> Value {
 /// Knobs that answer everything with this status.
 pub(crate) fn failing(status: u16) -> Knobs {
     Knobs { status: Some(status), ..Knobs::default() }
+}
+
+/// An example with one Backend for OpenAI, as it stands in `examples`, in front of a mock.
+pub(crate) struct OpenAiExample {
+    pub(crate) fixture: Fixture,
+    pub(crate) _provider: MockLlm,
+    _folder: TempDir,
+}
+
+impl OpenAiExample {
+    /// Serves a folder of `examples`.
+    pub(crate) async fn start(folder: &str) -> Result<Self> {
+        let authority = TestAuthority::generate()?;
+        let name = "api.openai.com";
+        let tls = Some(authority.server_config(&[name])?);
+        let provider = MockLlm::start_on((Ipv4Addr::LOCALHOST, 0).into(), tls).await?;
+        let files = TempDir::new()?;
+        let trust = files.path().join("ca.pem");
+        authority.write_certificate(&trust)?;
+        let documents = documents(folder, &[("OPENAI_KEY", "key-of-openai")])?;
+        let documents: Vec<_> = documents.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let connect_to = format!("{name}:443:127.0.0.1:{}", provider.address().port());
+        let arguments = ["--upstream-ca", &trust.display().to_string(), "--connect-to", &connect_to];
+        let fixture = Fixture::start_with(&documents, &arguments).await?;
+        Ok(Self { fixture, _provider: provider, _folder: files })
+    }
 }

@@ -22,6 +22,7 @@ mod hostname;
 mod infra;
 mod matcher;
 mod name;
+mod rate_limit;
 mod route;
 mod route_policy;
 mod secret;
@@ -58,6 +59,7 @@ pub use name::{
     BucketName, ClusterName, FilterName, GatewayName, ListenerName, RouteConfigName, RouteName, SecretName,
     TokenSetName, VirtualHostName,
 };
+pub use rate_limit::{Counted, LimitEntry, LimitHeader, RateLimit};
 pub use route::{
     Clusters, Destination, DirectResponse, Forward, L4FilterIr, L4Share, Mirror, Retry, RouteAction, RouteIr,
     Target, Timeouts,

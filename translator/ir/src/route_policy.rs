@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Access, BucketName, TokenSet};
+use crate::{Access, BucketName, RateLimit, TokenSet};
 
 /// What filters of the proxy do with the requests of a route. All that is absent is not done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub struct RoutePolicy {
     /// The bucket of which each request takes a token; without one it is answered with 429. It is one of the Gateway's
     /// [`FilterPart::Bucket`].
     pub rate_limit: Option<BucketName>,
+    /// What is asked of the service that counts for all proxies.
+    pub shared_limits: Vec<RateLimit>,
     /// How large the body of a request may be, in bytes; above zero. Requests wait until all of it is there.
     pub max_request_bytes: Option<u32>,
 }

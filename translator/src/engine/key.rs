@@ -80,6 +80,8 @@ pub(crate) enum Key {
     GatewayReport(GatewayKey),
     /// The status of a policy.
     PolicyReport(ObjectKey),
+    /// The status of a RateLimitConfig.
+    RateLimitsReport(NamespacedName),
 }
 
 impl Key {
@@ -113,7 +115,7 @@ impl Key {
             Self::Entry(..) => 18,
             Self::BackendReport(_) | Self::Selection(_) => 19,
             Self::ListenerSetReport(_) | Self::GatewayReport(_) => 20,
-            Self::PolicyReport(_) => 21,
+            Self::PolicyReport(_) | Self::RateLimitsReport(_) => 21,
         }
     }
 
@@ -175,6 +177,7 @@ impl Key {
             Kind::GatewayParameters | Kind::GlooGatewayParameters => {
                 Some(Self::ParametersReport(object.clone()))
             }
+            Kind::RateLimitConfig => Some(Self::RateLimitsReport(name)),
             Kind::Namespace
             | Kind::ConfigMap
             | Kind::Secret
@@ -215,6 +218,7 @@ impl Key {
             Self::ListenerSetReport(_) => "listener_set_report",
             Self::GatewayReport(_) => "gateway_report",
             Self::PolicyReport(_) => "policy_report",
+            Self::RateLimitsReport(_) => "rate_limits_report",
         }
     }
 
@@ -233,6 +237,7 @@ impl Key {
             Self::Certificate(secret) => object(Kind::Secret, secret),
             Self::Authorities(map) => object(Kind::ConfigMap, map),
             Self::ListenerSetReport(set) => object(Kind::ListenerSet, set),
+            Self::RateLimitsReport(config) => object(Kind::RateLimitConfig, config),
             Self::Host(host) => object(Kind::Gateway, &host.gateway),
             Self::Route(route) | Self::Attachment(route) | Self::Served(route) | Self::Entry(.., route) => {
                 Some(route.clone())

@@ -17,7 +17,8 @@ use crate::gateway::facts::{
 };
 use crate::gateway::view::View;
 use crate::gateway::{
-    attach, backend, class, face, host, identity, listener_set, parameters, policy, port, report, route, tls,
+    attach, backend, class, face, host, identity, listener_set, parameters, policy, port, rate_limit, report,
+    route, tls,
 };
 use crate::xds;
 
@@ -66,6 +67,7 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
             identity::extension_report(view, key)?.into_value()
         }
         Key::PolicyReport(key) => policy::report(view, key)?.into_value(),
+        Key::RateLimitsReport(key) => rate_limit::report(view, key)?.into_value(),
         Key::ListenerSetReport(key) => listener_set::report(view, key)?.into_value(),
         Key::GatewayReport(key) => report::report(view, key)?.into_value(),
     })

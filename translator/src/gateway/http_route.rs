@@ -2,7 +2,7 @@
 
 use crds::gateway_api::{Route, Rule};
 use crds::{Kind, RouteParts};
-use ir::{Forward, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
+use ir::{Counted, Forward, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
 
 use super::destinations::{Destinations, RuleTranslator, broken_answer, is_error, weight, with_rewrite};
 use super::filter::{self, Filters};
@@ -131,6 +131,23 @@ fn combined(mut variants: Vec<(Option<Place>, Vec<OrderedRoute>)>) -> Vec<Ordere
         route.content = RouteContent::Varying(Box::new(Varying::ByPlace(ByPlace { at, elsewhere })));
     }
     routes
+}
+
+/// The policy of a rule in which it is said what each limit counts.
+///
+/// # Errors
+/// It counts tokens, which nobody tells.
+fn counted(policy: &ir::RoutePolicy, destinations: &Destinations) -> Result<ir::RoutePolicy, Rejection> {
+    let mut policy = policy.clone();
+    let usual = if destinations.any_ai { Counted::Tokens } else { Counted::Requests };
+    for limit in &mut policy.shared_limits {
+        let counted = *limit.counted.get_or_insert(usual);
+        if counted == Counted::Tokens && destinations.any_uncounted {
+            let message = "its rate limits need the AI engine, which the proxies do not have";
+            return Err(Rejection::new(Reason::AiEngineUnavailable, message));
+        }
+    }
+    Ok(policy)
 }
 
 /// What a route does, with the header edits that go with it.
@@ -362,7 +379,7 @@ impl<V: View> RuleTranslator<'_, V> {
             request_headers: http.request_headers.followed_by(&filters.request_headers),
             response_headers: http.response_headers.followed_by(&filters.response_headers),
             cors: filters.cors.clone().or_else(|| http.cors.clone()),
-            policy: http.policy.clone(),
+            policy: counted(&http.policy, destinations).map_err(at_rule)?,
             action,
             is_broken: false,
         })

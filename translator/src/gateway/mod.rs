@@ -34,6 +34,7 @@ pub(crate) mod parameters;
 mod path;
 pub(crate) mod policy;
 pub(crate) mod port;
+pub(crate) mod rate_limit;
 pub(crate) mod report;
 mod reserved_metadata;
 mod retry;

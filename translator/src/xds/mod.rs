@@ -39,6 +39,7 @@ mod model_guard;
 mod optional_filters;
 mod pack;
 mod priority_groups;
+mod rate_limit;
 mod readiness;
 mod redirect;
 mod references;

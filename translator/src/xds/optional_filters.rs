@@ -27,11 +27,11 @@ use proto::wkt::{Any, Value, value};
 use proto::{pack, u32_value};
 
 use super::matcher::{FRACTION_DENOMINATOR, runtime_fraction, text_matcher};
-use super::{engine, local_rate_limit, rights_filter, target_filter, token_filter};
+use super::{engine, local_rate_limit, rate_limit, rights_filter, target_filter, token_filter};
 use crate::Settings;
 
 /// The names of the filters, in the order in which a request passes them.
-pub(super) const NAMES: [&str; 7] = [
+pub(super) const NAMES: [&str; 9] = [
     // It chooses the route, on which all others depend.
     engine::NAME,
     // Costs nothing, and what a page of another origin has sent must not use up what is counted below.
@@ -41,6 +41,10 @@ pub(super) const NAMES: [&str; 7] = [
     rights_filter::NAME,
     // What is refused is not to be counted.
     local_rate_limit::NAME,
+    // Before the one that reads it.
+    rate_limit::NO_TOKENS,
+    // Asks another program, which what is refused before spares.
+    rate_limit::NAME,
     // Holds the request until its body is there: nothing that will be refused is to take memory.
     BUFFER,
     // Changes the path as it goes to the backend, which no other filter is to see.
@@ -64,6 +68,8 @@ pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
         token_filter::NAME => Some(token_filter::listener_filter()),
         rights_filter::NAME => Some(disabled(rights_filter::NAME, rights_filter::nothing_refused())),
         local_rate_limit::NAME => Some(local_rate_limit::listener_filter()),
+        rate_limit::NO_TOKENS => Some(disabled(rate_limit::NO_TOKENS, pack(&rate_limit::no_tokens()))),
+        rate_limit::NAME => Some(disabled(rate_limit::NAME, pack(&rate_limit::filter(settings)))),
         // A request that passes it only because its first route did not know better is not limited.
         BUFFER => Some(disabled(BUFFER, pack(&buffer(u32::MAX)))),
         target_filter::NAME => Some(target_filter::build_target_filter()),
@@ -74,7 +80,8 @@ pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
 
 /// Has filters do what a policy asks for with the requests of an Envoy route.
 pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
-    let RoutePolicy { access: Access { tokens, rights }, csrf, rate_limit, max_request_bytes } = policy;
+    let RoutePolicy { access: Access { tokens, rights }, csrf, rate_limit, shared_limits, max_request_bytes } =
+        policy;
     let mut configs: HashMap<String, Any> = HashMap::new();
     if let Some(tokens) = tokens {
         configs.insert(token_filter::NAME.to_owned(), token_filter::demand(tokens));
@@ -88,6 +95,12 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
     if let Some(bytes) = max_request_bytes {
         let limit = buffer_per_route::Override::Buffer(buffer(*bytes));
         configs.insert(BUFFER.to_owned(), pack(&BufferPerRoute { r#override: Some(limit) }));
+    }
+    if rate_limit::counts_tokens(shared_limits) {
+        configs.extend(enabled(&[rate_limit::NO_TOKENS]));
+    }
+    if !shared_limits.is_empty() {
+        configs.insert(rate_limit::NAME.to_owned(), pack(&rate_limit::of_route(shared_limits)));
     }
     if let Some(bucket) = rate_limit {
         configs.extend(enabled(&[local_rate_limit::NAME]));

@@ -203,6 +203,7 @@ mod tests {
             "HttpListenerOption.gateway.solo.io",
             "ListenerOption.gateway.solo.io",
             "ListenerSet.gateway.networking.k8s.io",
+            "RateLimitConfig.ratelimit.solo.io",
             "RouteOption.gateway.solo.io",
             "TCPRoute.gateway.networking.k8s.io",
             "TLSRoute.gateway.networking.k8s.io",

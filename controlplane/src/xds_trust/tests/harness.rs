@@ -15,6 +15,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use limits::LimitService;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
@@ -34,6 +35,7 @@ use crate::mock_api::MockApi;
 
 pub(super) const AUDIENCE: &str = "chancery.dev/xds";
 pub(super) const SERVER: &str = "chancery.chancery-system.svc";
+pub(super) const LIMITS: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
 pub(super) const DELTA: &str =
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
 pub(super) const SOTW: &str =
@@ -163,14 +165,16 @@ impl Port {
             patience,
             Metrics::default(),
         );
-        let ads = AdsServer::new(writer.cache(), AdmittedGroup);
+        let limits = LimitService::default().server();
+        let ads = AdsServer::new(writer.cache(), AdmittedGroup).with_neighbour(limits::PATH, limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tls = server_config(keeper.certificate());
         let (stop, stopped) = oneshot::channel::<()>();
         let module = Arc::new(module(MODULE));
         let service = WithModule::new(Some(module.clone()), ads);
-        tokio::spawn(serve_tls(listener, tls, Authenticated::new(authenticator, service), async {
+        let service = Authenticated::new(authenticator, service).with_short_calls(limits::PATH);
+        tokio::spawn(serve_tls(listener, tls, service, async {
             let _ = stopped.await;
         }));
         Self { address, reviewer, directory, writer, keeper, module, _leads: leads, _stop: stop }
@@ -234,17 +238,34 @@ impl Client {
 
     /// Calls a method, and asks for everything that it has under any name.
     pub(super) async fn call(&mut self, path: &str, token: Option<&BearerToken>) -> Call {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        sender.send(Ok(Frame::data(discovery_request(path)))).unwrap();
+        Call { response: self.send(path, token, receiver).await, _requests: sender }
+    }
+
+    async fn send(
+        &mut self,
+        path: &str,
+        token: Option<&BearerToken>,
+        frames: mpsc::UnboundedReceiver<Result<Frame<Bytes>, std::convert::Infallible>>,
+    ) -> Response<Incoming> {
         let mut request = Request::post(format!("https://{SERVER}{path}"))
             .header(header::CONTENT_TYPE, "application/grpc")
             .header(header::TE, "trailers");
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
         }
-        let (sender, receiver) = mpsc::unbounded_channel();
-        sender.send(Ok(Frame::data(discovery_request(path)))).unwrap();
-        let body = StreamBody::new(UnboundedReceiverStream::new(receiver));
-        let response = soon(self.requests.send_request(request.body(body).unwrap())).await.unwrap();
-        Call { response, _requests: sender }
+        let body = StreamBody::new(UnboundedReceiverStream::new(frames));
+        soon(self.requests.send_request(request.body(body).unwrap())).await.unwrap()
+    }
+
+    /// Calls a method that has one question and one answer; gives the code, and whatever came in the body.
+    pub(super) async fn ask(&mut self, path: &str, token: Option<&BearerToken>) -> (Code, Vec<u8>) {
+        let (question, rest) = mpsc::unbounded_channel();
+        question.send(Ok(Frame::data(discovery_request(path)))).unwrap();
+        drop(question);
+        let response = self.send(path, token, rest).await;
+        Call { response, _requests: mpsc::unbounded_channel().0 }.end().await
     }
 
     /// Asks for a page as any HTTP client does: the status, headers and body of the answer.
@@ -286,9 +307,16 @@ impl Client {
     }
 }
 
-/// A framed request for all clusters, from a node that claims to be another.
+/// A framed request for all clusters, from a node that claims to be another; or, of the service that counts, for nothing.
 fn discovery_request(path: &str) -> Bytes {
     use prost::Message as _;
+    if path == LIMITS {
+        let request = proto::ratelimit_service::RateLimitRequest {
+            domain: limit_rule::DOMAIN.to_owned(),
+            ..Default::default()
+        };
+        return framed(&request.encode_to_vec());
+    }
     let claimed = "shop/other".to_owned();
     let node = proto::core::Node { id: claimed.clone(), cluster: claimed, ..Default::default() };
     let (node, type_url) = (Some(node), ResourceType::Cluster.type_url().to_owned());
@@ -296,6 +324,10 @@ fn discovery_request(path: &str) -> Bytes {
         SOTW => proto::discovery::DiscoveryRequest { node, type_url, ..Default::default() }.encode_to_vec(),
         _ => proto::discovery::DeltaDiscoveryRequest { node, type_url, ..Default::default() }.encode_to_vec(),
     };
+    framed(&message)
+}
+
+fn framed(message: &[u8]) -> Bytes {
     let mut framed = vec![0];
     framed.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
     framed.extend(message);

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tonic::Code;
 
 use super::super::Patience;
-use super::harness::{AUDIENCE, Client, DELTA, Port, SOTW, holds, soon, token};
+use super::harness::{AUDIENCE, Client, DELTA, LIMITS, Port, SOTW, holds, soon, token};
 
 /// Every method of every service that Envoy's API describes, and some that it does not.
 fn methods() -> Vec<String> {
@@ -122,4 +122,23 @@ async fn one_pod_has_few_streams() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn questions_about_limits_are_asked_without_end_but_not_without_a_token() {
+    let patience = Patience { max_streams_per_peer: 1, new_streams_per_second: 1, ..Patience::default() };
+    let port = Port::open(patience).await;
+    let genuine = port.reviewer.issue("shop", "web", 3600);
+    let mut client = port.connect().await;
+    let mut stream = client.call(DELTA, Some(&genuine)).await;
+    stream.message().await;
+    for number in 0..100 {
+        let (code, answer) = client.ask(LIMITS, Some(&genuine)).await;
+        assert_eq!((code, answer.is_empty()), (Code::Ok, false), "{number}");
+    }
+    assert_eq!(client.refused(DELTA, Some(&genuine)).await.0, Code::ResourceExhausted);
+    for refused in [None, Some(token("another", 3600))] {
+        let (code, answer) = client.ask(LIMITS, refused.as_ref()).await;
+        assert_eq!((code, answer.len()), (Code::Unauthenticated, 0));
+    }
 }

@@ -3,7 +3,7 @@
 use crds::ObjectKey;
 use crds::policy::Content;
 use crds::policy::http::{Limit, RetryContent, Setting};
-use ir::{AccessLogIr, Cors, Csrf, HeaderModifier, TokenBucket};
+use ir::{AccessLogIr, Cors, Csrf, HeaderModifier, RateLimit, TokenBucket};
 
 use super::identity::FaceIdentity;
 use super::key::GatewayKey;
@@ -59,6 +59,7 @@ pub(crate) struct HttpPolicy {
     pub csrf: Option<Csrf>,
     pub buffer: Option<Setting<u32>>,
     pub rate_limit: Option<Setting<TokenBucket>>,
+    pub shared_limits: Option<Vec<RateLimit>>,
 }
 
 /// An access log, with the field that holds its path.

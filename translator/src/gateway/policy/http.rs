@@ -1,18 +1,22 @@
 //! What policies ask for requests to any backend: read into the IR's types, and merged field by field.
 
-use crds::ObjectKey;
 use crds::policy::http::{
     CsrfContent, HttpContent, Limit, RetryContent, Setting, TextMatch, TextPattern, TokenBucket, Written,
 };
-use ir::{BucketName, Csrf, FilterPart, HeaderModifier, HostRewrite, MAX_REGEX_PROGRAM_SIZE, RoutePolicy};
+use crds::{Kind, KindInfo, NamespacedName, ObjectKey};
+use ir::{
+    BucketName, Csrf, FilterPart, HeaderModifier, HostRewrite, MAX_REGEX_PROGRAM_SIZE, RateLimit, RoutePolicy,
+};
 
 use super::Applied;
 use super::chain::Level;
 use super::identity::{self, MergedIdentity};
 use super::merge::Merge;
-use crate::gateway::cors;
 use crate::gateway::facts::{BackendKey, HttpPolicy, Place, PolicyEffect, RouteKey, gateway_ref};
 use crate::gateway::header_modifier::{self, Direction};
+use crate::gateway::view::View;
+use crate::gateway::{cors, rate_limit};
+use crate::reference_grant::Party;
 use crate::status::{Reason, Rejection};
 
 /// The names of fields that a rule of a route may say itself. What it says is more specific than any policy.
@@ -26,7 +30,11 @@ pub(in crate::gateway) mod own_fields {
 ///
 /// # Errors
 /// A value is not possible; nothing that the policy applies to can be served then.
-pub(super) fn read(content: &HttpContent) -> Result<HttpPolicy, Rejection> {
+pub(super) fn read(
+    view: &impl View,
+    policy: &ObjectKey,
+    content: &HttpContent,
+) -> Result<HttpPolicy, Rejection> {
     let HttpContent {
         request_timeout,
         idle_timeout,
@@ -38,6 +46,7 @@ pub(super) fn read(content: &HttpContent) -> Result<HttpPolicy, Rejection> {
         csrf,
         buffer,
         rate_limit,
+        shared_limits,
     } = content;
     let edits = |modifier: &Option<Written<_>>, direction| {
         let Some(Written { field, value }) = modifier else { return Ok((None, None)) };
@@ -70,7 +79,28 @@ pub(super) fn read(content: &HttpContent) -> Result<HttpPolicy, Rejection> {
             Setting::Off => Setting::Off,
             Setting::On(tokens) => Setting::On(bucket(tokens)),
         }),
+        shared_limits: shared_limits
+            .as_ref()
+            .map(|configs| read_limits(view, policy, configs))
+            .transpose()?,
     })
+}
+
+/// The limits of RateLimitConfigs.
+fn read_limits(
+    view: &impl View,
+    policy: &ObjectKey,
+    Written { field, value }: &Written<Vec<NamespacedName>>,
+) -> Result<Vec<RateLimit>, Rejection> {
+    let party = |kind: &KindInfo, namespace: &str| Party::new(kind.group, kind.kind, namespace);
+    let mut all = Vec::new();
+    for (index, name) in value.iter().enumerate() {
+        let from = party(policy.kind.info(), &policy.name.namespace);
+        let to = party(Kind::RateLimitConfig.info(), &name.namespace);
+        let limits = view.permitted(&from, &to, &name.name).and_then(|()| rate_limit::of_config(view, name));
+        all.extend(limits.map_err(|rejection| rejection.within(&format!("{field}[{index}]")))?);
+    }
+    Ok(all)
 }
 
 fn read_csrf(Written { field, value }: &Written<CsrfContent>) -> Result<Csrf, Rejection> {
@@ -154,6 +184,7 @@ pub(in crate::gateway) fn merged(
             csrf,
             buffer,
             rate_limit,
+            shared_limits,
         } = &face.http;
         let policy = &face.key;
         merge.take(policy, own_fields::REQUEST_TIMEOUT, request_timeout, &mut all.request_timeout);
@@ -171,6 +202,7 @@ pub(in crate::gateway) fn merged(
         merge.take(policy, own_fields::CORS, cors, &mut all.cors);
         merge.take(policy, "csrf", csrf, &mut all.csrf);
         merge.take(policy, "buffer", buffer, &mut all.buffer);
+        merge.take(policy, "rateLimitConfigs", shared_limits, &mut all.shared_limits);
         if let Some(setting) = rate_limit
             && merge.wins(policy, "rateLimit.local")
             && let Setting::On(tokens) = setting
@@ -189,6 +221,7 @@ pub(in crate::gateway) fn merged(
     let by_endpoint = all.auto_host_rewrite.unwrap_or_default().then_some(HostRewrite::OfEndpoint);
     out.policy.csrf = all.csrf;
     out.policy.max_request_bytes = on(all.buffer);
+    out.policy.shared_limits = all.shared_limits.unwrap_or_default();
     MergedHttp {
         request_timeout,
         idle_timeout,

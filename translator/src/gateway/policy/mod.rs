@@ -85,7 +85,7 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
     let read = policy.content().map_err(rejection).and_then(|content| match content.refused.as_slice() {
         [] => {
             guard::check(&content.ai.guard)?;
-            let http = http::read(&content.http)?;
+            let http = http::read(view, key, &content.http)?;
             let identity = super::identity::read(view, key, &content.identity)?;
             let (content, access_logs) = with_access_logs(content)?;
             Ok((content, access_logs, http, identity))

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ir::{
-    Access, Bind, BucketName, ClaimRule, ClaimValue, ClusterIr, ClusterName, Clusters, Credential, Csrf,
-    Destination, DirectResponse, Discovery, Endpoint, EscapedSlashes, FilterChainIr, Forward, HeaderMatch,
-    HeaderModifier, HostPort, HostRewrite, Hostname, HttpChain, ListenerIr, ListenerName, Observability,
-    PathMatch, PathRewrite, Protocol, QueryParamMatch, Redacted, Redirect, RedirectPath, Rewrite, Rights,
-    RightsRule, RouteAction, RouteIr, RouteMatch, RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr,
-    SecretName, SecretValue, StringMatch, SubjectAltName, Target, TextMatch, TextPattern, Timeouts,
-    TokenDemand, Transport, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    Access, Bind, BucketName, ClaimRule, ClaimValue, ClusterIr, ClusterName, Clusters, Counted, Credential,
+    Csrf, Destination, DirectResponse, Discovery, Endpoint, EscapedSlashes, FilterChainIr, Forward,
+    HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname, HttpChain, LimitEntry, LimitHeader,
+    ListenerIr, ListenerName, Observability, PathMatch, PathRewrite, Protocol, QueryParamMatch, RateLimit,
+    Redacted, Redirect, RedirectPath, Rewrite, Rights, RightsRule, RouteAction, RouteIr, RouteMatch,
+    RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr, SecretName, SecretValue, StringMatch,
+    SubjectAltName, Target, TextMatch, TextPattern, Timeouts, TokenDemand, Transport, Trust, UpstreamHttp,
+    UpstreamProtocol, UpstreamTls,
 };
+use limit_rule::Rules;
 
 use crate::xds::local_route::Origin;
 
@@ -220,6 +222,7 @@ fn matches_and_edits() -> Vec<RouteIr> {
     };
     let rights = Rights { denies: true, rules: vec![("rule".to_owned(), rule)] };
     all.policy = RoutePolicy {
+        shared_limits: vec![shared_limit()],
         access: Access { tokens: Some(TokenDemand::Nothing), rights: Some(rights.into()) },
         csrf: Some(Csrf {
             percentage: 50,
@@ -297,4 +300,33 @@ fn forwards() -> Vec<RouteIr> {
         route("/strip", rewritten),
         route("/", forward(vec![to_error(1)])),
     ]
+}
+
+/// A limit with each form of entry.
+fn shared_limit() -> RateLimit {
+    let (key, value) = ("key".to_owned(), "value".to_owned());
+    let pattern = TextPattern::Exact(value.clone());
+    let header = LimitHeader {
+        name: key.clone(),
+        value: Some(TextMatch { pattern, ignore_case: false }),
+        is_inverted: true,
+    };
+    RateLimit {
+        counted: Some(Counted::Tokens),
+        rules: Rules { name: "a/b".to_owned(), ..Rules::default() },
+        entries: vec![
+            LimitEntry::Constant { key: key.clone(), value: value.clone() },
+            LimitEntry::RemoteAddress,
+            LimitEntry::DestinationCluster,
+            LimitEntry::Header { key: key.clone(), header: "x-header".to_owned() },
+            LimitEntry::HeaderMatch { value: value.clone(), is_expected: true, headers: vec![header] },
+            LimitEntry::Metadata {
+                key,
+                namespace: "namespace".to_owned(),
+                path: vec![value.clone()],
+                default: Some(value),
+                is_of_route: true,
+            },
+        ],
+    }
 }
