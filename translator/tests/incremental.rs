@@ -278,6 +278,37 @@ fn a_slice_edit_sends_one_load_assignment() {
     assert!(delta.reports.is_empty());
 }
 
+/// All backends with TLS share the secret that says whom they trust.
+#[test]
+fn what_goes_with_one_backend_and_comes_with_another_is_not_sent_again() {
+    let backend = |name: &str| {
+        json!({"apiVersion": "gateway.kgateway.dev/v1alpha1", "kind": "Backend",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"type": "AI", "ai": {"llm": {"openai": {"authToken": {"kind": "Inline", "inline": "key"}}}}}})
+    };
+    let to = |name: &str| {
+        let mut route = route("r", &hostname(0), "/", name);
+        route["spec"]["rules"][0]["backendRefs"] =
+            json!([{"group": "gateway.kgateway.dev", "kind": "Backend", "name": name}]);
+        route
+    };
+    let mut translator = cluster(0);
+    let mut replay = Replay::of(&translator.translation());
+    let documents = [backend("a"), backend("b"), to("a")];
+    replay.take(apply_all(&mut translator, &documents));
+    for name in ["b", "a", "b"] {
+        let delta = apply_all(&mut translator, &[to(name)]);
+        let sent = delta.gateways.values().flat_map(|change| match change {
+            translator::GatewayChange::Served { resources, .. } => resources.keys().cloned().collect(),
+            _ => Vec::new(),
+        });
+        let secrets: Vec<_> = sent.filter(|(kind, _)| *kind == translator::XdsKind::Secret).collect();
+        assert_eq!(secrets.len(), 2, "the credentials of both: {secrets:?}");
+        replay.take(delta);
+    }
+    assert_eq!(replay.is(&translator.translation()), Ok(()));
+}
+
 /// New trust concerns the backends with TLS, and nothing else.
 #[test]
 fn new_trust_costs_the_backends_that_use_it() {

@@ -121,8 +121,28 @@ struct Sent {
     endpoints: Option<Arc<EncodedResource>>,
 }
 
-/// What changes a Gateway's resources.
+/// A Gateway's resources, or what changes them.
 type Resources = BTreeMap<ResourceKey, Option<Arc<EncodedResource>>>;
+
+/// What an update changes. A resource may go with one backend and come back with another one.
+#[derive(Debug, Default)]
+struct Changes {
+    /// The last word on each.
+    resources: Resources,
+    /// The version of each before the update.
+    before: BTreeMap<ResourceKey, Option<u128>>,
+}
+
+impl Changes {
+    /// Those that are another than before.
+    fn real(mut self) -> Resources {
+        self.resources.retain(|key, resource| {
+            let version = resource.as_ref().map(|resource| resource.version);
+            self.before.get(key).is_none_or(|before| *before != version)
+        });
+        self.resources
+    }
+}
 
 impl Outputs {
     /// How many Gateways there are.
@@ -207,7 +227,7 @@ impl Output {
         index: &Index,
         tables: &mut BTreeMap<TableKey, Table<OrderKey>>,
     ) -> Resources {
-        let mut changes = Resources::new();
+        let mut changes = Changes::default();
         for port in &touched.ports {
             let resources = of_port(graph, gateway, *port);
             let names: BTreeSet<ResourceKey> = resources.iter().map(key).collect();
@@ -256,22 +276,23 @@ impl Output {
                 self.replace(before.as_ref(), after.as_ref(), &mut changes);
             }
         }
-        changes
+        changes.real()
     }
 
     /// Notes a resource, if it is another.
-    fn note(&mut self, key: ResourceKey, resource: Option<Arc<EncodedResource>>, changes: &mut Resources) {
+    fn note(&mut self, key: ResourceKey, resource: Option<Arc<EncodedResource>>, changes: &mut Changes) {
         let before = match &resource {
             Some(resource) => self.versions.insert(key.clone(), resource.version),
             None => self.versions.remove(&key),
         };
         if before != resource.as_ref().map(|resource| resource.version) {
-            changes.insert(key, resource);
+            changes.before.entry(key.clone()).or_insert(before);
+            changes.resources.insert(key, resource);
         }
     }
 
     /// Notes what is another for a backend. Of the resources that two backends share, the last one counts.
-    fn replace(&mut self, before: Option<&Sent>, after: Option<&Sent>, changes: &mut Resources) {
+    fn replace(&mut self, before: Option<&Sent>, after: Option<&Sent>, changes: &mut Changes) {
         let of = |sent: Option<&Sent>| -> BTreeMap<ResourceKey, Arc<EncodedResource>> {
             sent.into_iter()
                 .flat_map(Sent::resources)
