@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::core::Condition;
+use crate::schema;
 use crate::sensitive::Opaque;
 use crate::traffic_policy::is_false;
 
@@ -103,13 +104,18 @@ fn descriptor_list(generator: &mut SchemaGenerator) -> Schema {
     let mut below = json_schema!({
         "description": "What follows.",
         "type": "array",
-        "items": { "type": "object", "x-kubernetes-preserve-unknown-fields": true }
+        "items": {
+            "description": "A node of the tree, as above.",
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": true
+        }
     });
     for _ in 0..SCHEMA_DEPTH {
         below = json_schema!({
             "description": "What follows.",
             "type": "array",
             "items": {
+                "description": "A node of the tree of limits.",
                 "type": "object",
                 "required": ["key"],
                 "properties": {
@@ -173,7 +179,8 @@ pub struct RateLimit {
     /// SECOND, MINUTE, HOUR, DAY, WEEK, MONTH or YEAR.
     pub unit: String,
     /// How many.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(schema_with = "schema::unsigned")]
     pub requests_per_unit: u32,
 }
 
