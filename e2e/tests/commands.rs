@@ -50,7 +50,7 @@ fn run_block(commands: &str) -> Result<String> {
         let port = |text: String, written: &str, ours: u16| text.replace(written, &ours.to_string());
         let text =
             ["8080", "8443"].iter().fold(text.to_owned(), |text, written| port(text, written, listener));
-        let text = ["3000", "3443"].iter().fold(text, |text, written| port(text, written, backend));
+        let text = ["3000", "3001", "3443"].iter().fold(text, |text, written| port(text, written, backend));
         text.replace("/tmp/gemini", &gemini)
     };
     copy(&workspace_root().join("examples"), &folder.path().join("examples"), &here)?;
@@ -58,9 +58,12 @@ fn run_block(commands: &str) -> Result<String> {
     // called in the background, so that what is ended is the program.
     let run = format!(
         "chancery() {{ exec '{}' \"$@\" --bind 127.0.0.1 --admin 127.0.0.1:{admin}; }}\n\
-         curl() {{ command curl --silent --show-error --fail --retry 300 --retry-delay 1 --retry-all-errors \"$@\"; }}\n",
+         curl() {{ command curl --silent --show-error --retry 300 --retry-delay 1 --retry-connrefused \"$@\"; }}\n",
         scenario::binary()?.display()
     );
+    let lines = commands.trim_end().lines().rev().skip(1);
+    let blocking = lines.filter(|line| line.starts_with("chancery run")).find(|line| !line.ends_with('&'));
+    ensure!(blocking.is_none(), "nothing is run after {blocking:?}, which does not end");
     let block = match commands.trim_end().rsplit_once('\n') {
         Some((before, last)) if last.starts_with("chancery run") => {
             format!("{before}\n{last} &\ncurl http://127.0.0.1:{admin}/readyz\n")
@@ -82,9 +85,13 @@ fn the_commands_of_the_examples_do_what_they_say() -> Result<()> {
         let runs: Vec<_> = blocks.iter().map(|block| scope.spawn(|| run_block(&block.commands))).collect();
         runs.into_iter().map(|run| run.join().expect("no panic")).collect::<Result<_>>()
     })?;
-    for (what, expected) in
-        [("gemini", "google"), ("https", "Directory listing"), ("mtls", "Directory listing")]
-    {
+    for (what, expected) in [
+        ("gemini", "google"),
+        ("https", "Directory listing"),
+        ("mtls", "Directory listing"),
+        ("jwt", " 401 "),
+        ("jwt", " 403 "),
+    ] {
         let found = blocks.iter().zip(&printed).find(|(block, _)| block.commands.contains(what));
         let (_, printed) = found.with_context(|| what.to_owned())?;
         ensure!(printed.contains(expected), "{what}: {printed}");
