@@ -177,12 +177,35 @@ fn check_rule_costs(path: &str, schema: &Value, is_in_unbounded_list: bool, prob
     }
 }
 
+/// To a rule, a field without a type is not there: the API server refuses the CRD.
+fn check_rule_fields(path: &str, schema: &Value, problems: &mut Vec<String>) {
+    let properties = &schema["properties"];
+    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        let named = rule["rule"].as_str().unwrap_or_default().split("self.").skip(1);
+        for rest in named {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+            let field = &properties[&rest[..end]];
+            let has_type = field["type"].is_string() || field["x-kubernetes-int-or-string"] == true;
+            if field.is_object() && !has_type {
+                problems.push(format!("{path}: a rule names self.{}, which has no type", &rest[..end]));
+            }
+        }
+    }
+    for (name, property) in properties.as_object().into_iter().flatten() {
+        check_rule_fields(&format!("{path}.{name}"), property, problems);
+    }
+    for below in ["items", "additionalProperties"].iter().filter_map(|below| schema.get(below)) {
+        check_rule_fields(&format!("{path}[]"), below, problems);
+    }
+}
+
 #[test]
 fn schemas_are_structural() {
     for (kind, schema) in schemas() {
         let mut problems = Vec::new();
         check_structural(&kind, &schema, &mut problems);
         check_rule_costs(&kind, &schema, false, &mut problems);
+        check_rule_fields(&kind, &schema, &mut problems);
         assert!(problems.is_empty(), "{}", problems.join("\n"));
     }
 }
@@ -205,6 +228,11 @@ fn the_structural_check_sees_what_an_api_server_would_refuse() {
             "has no maxItems",
         ),
         (
+            json!({"properties": {"b": {"x-kubernetes-preserve-unknown-fields": true}},
+                "x-kubernetes-validations": [{"rule": "!has(self.b)"}]}),
+            "self.b, which has no type",
+        ),
+        (
             json!({"description": "d", "type": "object", "additionalProperties": {"nullable": true}}),
             "nullable",
         ),
@@ -212,7 +240,8 @@ fn the_structural_check_sees_what_an_api_server_would_refuse() {
     for (schema, expected) in rows {
         let mut problems = Vec::new();
         check_structural("Kind", &described(schema.clone()), &mut problems);
-        check_rule_costs("Kind", &described(schema), false, &mut problems);
+        check_rule_costs("Kind", &described(schema.clone()), false, &mut problems);
+        check_rule_fields("Kind", &described(schema), &mut problems);
         assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:?}");
     }
 }
