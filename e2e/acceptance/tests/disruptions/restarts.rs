@@ -144,7 +144,13 @@ fn assert_nothing_is_left(world: &World, before: &Objects) {
 
 /// Our CRDs, and what the API server itself makes of them.
 fn is_crd_of_ours(object: &str) -> bool {
-    let groups = [".gateway.kgateway.dev", ".gateway.gloo.solo.io", ".gateway.solo.io", ".gloo.solo.io"];
+    let groups = [
+        ".gateway.kgateway.dev",
+        ".gateway.gloo.solo.io",
+        ".gateway.solo.io",
+        ".gloo.solo.io",
+        ".ratelimit.solo.io",
+    ];
     let kinds = ["CustomResourceDefinition ", "APIService "];
     kinds.iter().any(|kind| object.starts_with(kind)) && groups.iter().any(|group| object.ends_with(group))
 }
