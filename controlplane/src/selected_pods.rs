@@ -46,6 +46,8 @@ pub struct SelectedPods {
     wanted: BTreeMap<NamespacedName, Arc<Selection>>,
     /// Those of ours that are there, by name.
     present: BTreeMap<NamespacedName, Service>,
+    /// Whether these are all. They are not while a list comes in, which also happens later: when a watch has expired.
+    is_listed: bool,
 }
 
 impl SelectedPods {
@@ -55,7 +57,14 @@ impl SelectedPods {
         controller: ControllerName,
         leadership: channel::Receiver<Leadership>,
     ) -> Self {
-        Self { client, controller, leadership, wanted: BTreeMap::new(), present: BTreeMap::new() }
+        Self {
+            client,
+            controller,
+            leadership,
+            wanted: BTreeMap::new(),
+            present: BTreeMap::new(),
+            is_listed: false,
+        }
     }
 
     /// Makes what there is equal to what is wanted, at every change of either, and tries again what failed. Begins with the
@@ -66,7 +75,7 @@ impl SelectedPods {
             Box::pin(watcher(Api::<Service>::all(self.client.clone()), services).default_backoff());
         let mut leadership = self.leadership.clone();
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
-        let (mut is_translated, mut is_listed, mut is_failing) = (false, false, false);
+        let (mut is_translated, mut is_failing) = (false, false);
         loop {
             if let Some(news) = selections.try_take() {
                 is_translated = true;
@@ -74,7 +83,7 @@ impl SelectedPods {
             }
             let leads = leadership.borrow_and_update().is_leader();
             let mut retry_at = None;
-            if is_translated && is_listed && leads {
+            if is_translated && self.is_listed && leads {
                 match self.reconcile().await {
                     true => backoff.reset(),
                     false => retry_at = Some(Instant::now() + backoff.next()),
@@ -84,7 +93,7 @@ impl SelectedPods {
                 Some(event) = events.next() => match event {
                     Ok(event) => {
                         is_failing = false;
-                        is_listed |= self.observe(event);
+                        self.observe(event);
                     }
                     Err(error) => {
                         if !std::mem::replace(&mut is_failing, true) {
@@ -115,17 +124,22 @@ impl SelectedPods {
         }
     }
 
-    /// Notes what the API server says; whether all Services are known now.
-    fn observe(&mut self, event: Event<Service>) -> bool {
+    /// Notes what the API server says.
+    fn observe(&mut self, event: Event<Service>) {
         match event {
-            Event::Init => self.present.clear(),
-            Event::InitDone => return true,
-            Event::InitApply(service) | Event::Apply(service) => {
-                drop(self.present.insert(name(&service), service))
+            Event::Init => {
+                self.present.clear();
+                self.is_listed = false;
             }
-            Event::Delete(service) => drop(self.present.remove(&name(&service))),
+            Event::InitDone => self.is_listed = true,
+            // One that no XBackend owns is not ours, whoever has given it the label.
+            Event::InitApply(service) | Event::Apply(service) if owner(&service).is_some() => {
+                self.present.insert(name(&service), service);
+            }
+            Event::InitApply(service) | Event::Apply(service) | Event::Delete(service) => {
+                self.present.remove(&name(&service));
+            }
         }
-        false
     }
 
     /// Makes, mends and deletes Services; `false` if not all succeeded. One that fails stops no other.
@@ -165,7 +179,7 @@ impl SelectedPods {
         let service = match own {
             Some((_, service)) if fits(&service, selection) => return Ok(()),
             Some((name, service)) => {
-                let patch = Patch::<()>::Json(mend(&service, &spec).map_err(Error::SerdeError)?);
+                let patch = Patch::<()>::Json(mend(&service, selection, &spec).map_err(Error::SerdeError)?);
                 tracing::info!(service = %name, xbackend = %backend, "changed");
                 api.patch(&name.name, &PatchParams::default(), &patch).await?
             }
@@ -275,9 +289,15 @@ fn fits(service: &Service, selection: &Selection) -> bool {
 }
 
 /// What makes a Service right: that very one, or none.
-fn mend(service: &Service, spec: &Value) -> Result<json_patch::Patch, serde_json::Error> {
+fn mend(
+    service: &Service,
+    selection: &Selection,
+    spec: &Value,
+) -> Result<json_patch::Patch, serde_json::Error> {
+    let label = format!("/metadata/labels/{}", X_BACKEND_LABEL.replace('/', "~1"));
     serde_json::from_value(json!([
         {"op": "test", "path": "/metadata/uid", "value": service.metadata.uid},
+        {"op": "add", "path": label, "value": selection.label},
         {"op": "add", "path": "/spec/selector", "value": spec["selector"]},
         {"op": "add", "path": "/spec/ports", "value": spec["ports"]},
     ]))
@@ -343,8 +363,10 @@ mod tests {
         running.selections.put(select("store", 3001));
         let writes = running.writes(2).await;
         assert_eq!(writes[1].method, Method::PATCH);
-        assert_eq!(writes[1].body[1]["value"], json!({"app": "store"}));
-        assert_eq!(writes[1].body[2]["value"][0]["targetPort"], 3001);
+        assert_eq!(writes[1].body[1]["path"], "/metadata/labels/chancery.dev~1xbackend");
+        assert_eq!(writes[1].body[1]["value"], "shop");
+        assert_eq!(writes[1].body[2]["value"], json!({"app": "store"}));
+        assert_eq!(writes[1].body[3]["value"][0]["targetPort"], 3001);
         // The same again is nothing to do, and what is no longer wanted goes.
         running.selections.put(select("store", 3001));
         running.selections.put([(NamespacedName::new("default", "shop"), None)]);
@@ -365,6 +387,32 @@ mod tests {
         running.leadership.send_replace(Leadership::Leader { until });
         let codes: Vec<u16> = running.writes(2).await.iter().map(|write| write.code).collect();
         assert_eq!(codes, [500, 200]);
+    }
+
+    /// A Service as somebody has it, with this label.
+    fn labelled(name: &str, label: &str, owners: &Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": name, "namespace": "default", "labels": {X_BACKEND_LABEL: label}, "ownerReferences": owners},
+            "spec": {"selector": {"app": "shop"}, "ports": [{"port": 3000}]}})
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_there_is_found_again_when_a_watch_expires_and_that_of_others_is_left_alone() {
+        let running = start();
+        let owner = json!([{"apiVersion": "gateway.networking.x-k8s.io/v1alpha1", "kind": "XBackend", "name": "shop", "uid": "u-1"}]);
+        running.api.apply(labelled("x-shop-1", "shop", &owner));
+        running.api.apply(labelled("a-users-own", "shop", &json!([])));
+        running.selections.put(select("shop", 3000));
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            running.api.expire_watches("/api/v1/services");
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(running.api.writes(), []);
+        // A label that somebody has changed is put right.
+        running.api.apply(labelled("x-shop-1", "other", &owner));
+        let writes = running.writes(1).await;
+        assert_eq!((&writes[0].method, &writes[0].body[1]["value"]), (&Method::PATCH, &json!("shop")));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Which limits a descriptor comes to.
 
+use std::collections::BTreeMap;
+
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::Entry;
 use limit_rule::{Limit, Mode, Node, Rules, Set};
 
@@ -70,12 +72,13 @@ fn counter<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 }
 
 /// Leaves out the limits of an object that another one of it outweighs.
-pub(crate) fn leave_out_outweighed(matches: &mut Vec<Match>) {
-    let heaviest = |name: &str, all: &[Match]| {
-        all.iter().filter(|other| other.name == name).map(|other| other.weight).max().unwrap_or_default()
-    };
-    let all = matches.clone();
-    matches.retain(|found| found.always_apply || found.weight == heaviest(&found.name, &all));
+pub(crate) fn leave_out_outweighed(all: &mut Vec<(usize, Match)>) {
+    let mut heaviest: BTreeMap<String, u32> = BTreeMap::new();
+    for (_, found) in all.iter() {
+        let weight = heaviest.entry(found.name.clone()).or_default();
+        *weight = found.weight.max(*weight);
+    }
+    all.retain(|(_, found)| found.always_apply || heaviest.get(&found.name) == Some(&found.weight));
 }
 
 #[cfg(test)]
@@ -168,14 +171,11 @@ mod tests {
             weight,
             always_apply,
         };
-        let mut all = vec![
-            of("a", 1, false),
-            of("a", 2, false),
-            of("a", 2, false),
-            of("a", 0, true),
-            of("b", 0, false),
-        ];
+        let all =
+            [of("a", 1, false), of("a", 2, false), of("a", 2, false), of("a", 0, true), of("b", 0, false)];
+        let mut all: Vec<_> = all.into_iter().enumerate().collect();
         leave_out_outweighed(&mut all);
+        let all: Vec<_> = all.into_iter().map(|(_, found)| found).collect();
         assert_eq!(all, [of("a", 2, false), of("a", 2, false), of("a", 0, true), of("b", 0, false)]);
     }
 }

@@ -163,6 +163,24 @@ pub enum TextPattern {
     Regex(String),
 }
 
+/// Texts as the routes of Gateway API have them.
+pub(crate) fn texts(list: &[String]) -> Box<[Box<str>]> {
+    list.iter().map(|text| text.as_str().into()).collect()
+}
+
+/// Status codes after which a request is sent again, from this one to 599.
+///
+/// # Errors
+/// One is another number; `member`, the path of the list, says which.
+pub(crate) fn codes(member: &str, list: &[i32], least: u16) -> Result<Vec<u16>, SpecError> {
+    let read = |(index, code): (usize, &i32)| {
+        let error =
+            || SpecError::invalid(format!("{member}[{index}]"), format!("is not from {least} to 599"));
+        u16::try_from(*code).ok().filter(|code| (least..600).contains(code)).ok_or_else(error)
+    };
+    list.iter().enumerate().map(read).collect()
+}
+
 impl Limit {
     /// As Envoy and Gateway API write it: zero is no limit.
     pub(crate) fn of(duration: Duration) -> Self {

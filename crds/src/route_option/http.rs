@@ -10,7 +10,8 @@ use super::RouteOptions;
 use crate::ai::SpecError;
 use crate::gateway_api::part;
 use crate::policy::http::{
-    HttpContent, RetryCondition, RetryContent, Setting, Written, limit, optional_duration, positive_duration,
+    HttpContent, RetryCondition, RetryContent, Setting, Written, codes, limit, optional_duration,
+    positive_duration, texts,
 };
 use crate::sensitive::Opaque;
 use crate::traffic_policy::is_false;
@@ -215,8 +216,8 @@ fn header_edits(
         let header = part::Header { name: key.as_str().into(), value: value.as_str().into() };
         if append.unwrap_or(true) { appended.push(header) } else { set.push(header) }
     }
-    let remove = remove.iter().map(|name| name.as_str().into()).collect();
-    Ok(Written { field, value: part::HeaderModifier { set: set.into(), add: appended.into(), remove } })
+    let value = part::HeaderModifier { set: set.into(), add: appended.into(), remove: texts(remove) };
+    Ok(Written { field, value })
 }
 
 impl OptionRetries {
@@ -234,19 +235,13 @@ impl OptionRetries {
             let error = || SpecError::invalid(path("retryOn"), format!("{word:?} is not a condition"));
             RetryCondition::find(word).ok_or_else(error)
         });
-        let codes = retriable_status_codes.iter().enumerate().map(|(index, code)| {
-            let error = || {
-                SpecError::invalid(path(&format!("retriableStatusCodes[{index}]")), "is not from 100 to 599")
-            };
-            u16::try_from(*code).ok().filter(|code| (100..600).contains(code)).ok_or_else(error)
-        });
         let back_off = retry_back_off.as_ref();
         let wait = |member: &str, text: Option<&str>| {
             positive_duration(&path(&format!("retryBackOff.{member}")), text)
         };
         Ok(RetryContent {
             on: on.collect::<Result<_, _>>()?,
-            codes: codes.collect::<Result<_, _>>()?,
+            codes: codes(&path("retriableStatusCodes"), retriable_status_codes, 100)?,
             attempts: num_retries.unwrap_or(1),
             // Envoy takes zero as no limit of its own.
             per_try_timeout: optional_duration(&path("perTryTimeout"), per_try_timeout.as_deref())?
@@ -270,13 +265,12 @@ impl OptionCors {
             let error = || SpecError::invalid(format!("{field}.maxAge"), "is not a number of seconds");
             text.trim().parse().map_err(|_| error())
         });
-        let list = |texts: &[String]| texts.iter().map(|text| text.as_str().into()).collect();
         let value = part::Cors {
-            allow_origins: list(&self.allow_origin),
+            allow_origins: texts(&self.allow_origin),
             allow_credentials: self.allow_credentials,
-            allow_methods: list(&self.allow_methods),
-            allow_headers: list(&self.allow_headers),
-            expose_headers: list(&self.expose_headers),
+            allow_methods: texts(&self.allow_methods),
+            allow_headers: texts(&self.allow_headers),
+            expose_headers: texts(&self.expose_headers),
             max_age: max_age.transpose()?,
         };
         Ok(Setting::On(Written { field, value }))

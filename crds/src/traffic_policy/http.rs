@@ -11,7 +11,7 @@ use crate::ai::SpecError;
 use crate::gateway_api::part;
 use crate::policy::http::{
     CsrfContent, HttpContent, RetryCondition, RetryContent, Setting, TextMatch, TextPattern, TokenBucket,
-    Written, limit, positive_duration,
+    Written, codes, limit, positive_duration, texts,
 };
 use crate::sensitive::Opaque;
 
@@ -323,10 +323,6 @@ impl From<&HeaderFilter> for part::HeaderModifier {
     }
 }
 
-fn texts(list: &[String]) -> Box<[Box<str>]> {
-    list.iter().map(|text| text.as_str().into()).collect()
-}
-
 impl Retry {
     fn content(&self) -> Result<RetryContent, SpecError> {
         let path = |member: &str| format!("spec.retry.{member}");
@@ -336,18 +332,13 @@ impl Retry {
                 SpecError::invalid(path(&format!("retryOn[{index}]")), format!("{name:?} is not a condition"))
             })
         });
-        let codes = status_codes.iter().enumerate().map(|(index, code)| {
-            u16::try_from(*code).ok().filter(|code| (400..600).contains(code)).ok_or_else(|| {
-                SpecError::invalid(path(&format!("statusCodes[{index}]")), "is not from 400 to 599")
-            })
-        });
         let attempts = u32::try_from(*attempts)
             .map_err(|_| SpecError::invalid(path("attempts"), "is not a number of attempts"))?;
         let time =
             |member: &str, text: Option<&String>| positive_duration(&path(member), text.map(String::as_str));
         Ok(RetryContent {
             on: on.collect::<Result<_, _>>()?,
-            codes: codes.collect::<Result<_, _>>()?,
+            codes: codes(&path("statusCodes"), status_codes, 400)?,
             attempts,
             per_try_timeout: time("perTryTimeout", per_try_timeout.as_ref())?,
             backoff: time("backoffBaseInterval", backoff_base_interval.as_ref())?,

@@ -5,6 +5,7 @@
 use anyhow::{Result, ensure};
 use e2e::http::{eventually, post_json};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::world::{DEADLINE, OpenAiExample, World, backend, chat, route, secret};
 
@@ -114,6 +115,23 @@ async fn a_limit_that_cannot_be_carried_out_lets_nothing_pass() -> Result<()> {
     let told =
         world.fixture.told("RateLimitConfig default/wrong", "/conditions", "Accepted", "Invalid").await?;
     assert!(told.contains("spec.raw.descriptors[0].rateLimit.unit"), "{told}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_away_lets_nothing_pass_that_is_limited() -> Result<()> {
+    let other = route("one").replace("name: one", "name: other").replace("/one", "/other");
+    let documents = objects() + &other + &limits("tokens", &per_user(70)) + &option("one", &["tokens"]);
+    // Nobody listens at the port of a listener that is gone.
+    let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+    let world = World::start(&documents, &["--limit-store", &format!("redis://127.0.0.1:{port}")]).await?;
+    let ask = async |path: &str, headers| world.post(path, headers, &chat("hello")).await;
+    assert_eq!(ask("/one", &[("x-user", "alice")]).await?.status, 503);
+    assert_eq!(world.a.recording().take().len(), 0, "the provider is not asked");
+    assert_eq!(ask("/other", &[("x-user", "alice")]).await?.status, 200, "it has no limit");
+    let metrics = world.fixture.admin("/metrics").await?.text();
+    let counted = "chancery_limit_checks_total{limit=\"default/tokens\",verdict=\"failed\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
     Ok(())
 }
 

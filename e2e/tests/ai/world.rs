@@ -131,7 +131,7 @@ pub(crate) fn failing(status: u16) -> Knobs {
 /// An example with one Backend for OpenAI, as it stands in `examples`, in front of a mock.
 pub(crate) struct OpenAiExample {
     pub(crate) fixture: Fixture,
-    pub(crate) _provider: MockLlm,
+    _provider: MockLlm,
     _folder: TempDir,
 }
 

@@ -1,14 +1,14 @@
 //! BackendTLSPolicy: whom the proxy trusts, and what it shows.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use e2e::echo::EchoBackend;
-use e2e::fixture::{DEADLINE, Fixture};
-use e2e::http::{eventually, get};
+use e2e::fixture::Fixture;
+use e2e::http::get;
 use e2e::provider::TestAuthority;
 
 use e2e::manifests::{authorities, gateway_with};
 
-use crate::world::{route, secret, service};
+use crate::world::{becomes, route, secret, service};
 
 const NAME: &str = "secure.example.test";
 
@@ -32,15 +32,6 @@ fn trusted(map: &str) -> String {
 
 fn http(name: &str, spec: &str) -> String {
     gateway_with(name, spec, &["{name: http, port: PORT, protocol: HTTP}".to_owned()])
-}
-
-async fn becomes(fixture: &Fixture, address: std::net::SocketAddr, expected: u16) -> Result<()> {
-    let found = eventually(DEADLINE, || async {
-        let answer = get(address, "a.test", "/").await?;
-        ensure!(answer.status == expected, "{} {}", answer.status, answer.text());
-        anyhow::Ok(())
-    });
-    found.await.map_err(|error| error.context(fixture.chancery.log()))
 }
 
 /// Waits until the policy says so.

@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use anyhow::{Result, ensure};
+use e2e::fixture::{DEADLINE, Fixture};
+use e2e::http::{eventually, get};
 use e2e::manifests::indented;
 use e2e::provider::Issued;
 
@@ -65,4 +68,14 @@ spec:
 ---
 "
     )
+}
+
+/// Waits until requests are answered with this status.
+pub(crate) async fn becomes(fixture: &Fixture, address: SocketAddr, expected: u16) -> Result<()> {
+    let found = eventually(DEADLINE, || async {
+        let answer = get(address, "a.test", "/").await?;
+        ensure!(answer.status == expected, "{} {}", answer.status, answer.text());
+        anyhow::Ok(())
+    });
+    found.await.map_err(|error| error.context(fixture.chancery.log()))
 }

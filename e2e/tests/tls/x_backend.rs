@@ -8,7 +8,7 @@ use e2e::l4::{LineBackend, say};
 use e2e::manifests::{authorities, gateway_with, route};
 use e2e::provider::TestAuthority;
 
-use crate::world::secret;
+use crate::world::{becomes, secret};
 
 const HOST: &str = "api.external.test";
 const NAME: &str = "internal.external.test";
@@ -37,15 +37,6 @@ fn external(protocol: &str, mode: &str, more: &str) -> String {
     ))
 }
 
-async fn becomes(fixture: &Fixture, expected: u16) -> Result<()> {
-    let found = eventually(DEADLINE, || async {
-        let answer = get(fixture.address(), "a.test", "/").await?;
-        ensure!(answer.status == expected, "{} {}", answer.status, answer.text());
-        anyhow::Ok(())
-    });
-    found.await.map_err(|error| error.context(fixture.chancery.log()))
-}
-
 #[tokio::test]
 async fn a_host_outside_is_verified_and_shown_a_certificate() -> Result<()> {
     let (servers, clients) = (TestAuthority::generate()?, TestAuthority::generate()?);
@@ -64,7 +55,7 @@ async fn a_host_outside_is_verified_and_shown_a_certificate() -> Result<()> {
         ("api.yaml", &external("HTTP", "ClientAndServer", shown)),
     ];
     let fixture = Fixture::start_with(&files, &["--connect-to", &connect]).await?;
-    becomes(&fixture, 200).await?;
+    becomes(&fixture, fixture.address(), 200).await?;
     let seen = recording.last().unwrap();
     assert_eq!((seen.sni.as_deref(), &*seen.host), (Some(NAME), "a.test"), "the Host is the client's");
     fixture.told("XBackend default/api", "/ancestors/0/conditions", "Accepted", "Accepted").await?;
@@ -85,15 +76,15 @@ async fn a_host_outside_is_verified_and_shown_a_certificate() -> Result<()> {
     }
     // It asks for a certificate, and gets none.
     fixture.save("api.yaml", &external("HTTP11", "ServerOnly", ""))?;
-    becomes(&fixture, 503).await?;
+    becomes(&fixture, fixture.address(), 503).await?;
     fixture.save("api.yaml", &external("HTTP11", "ClientAndServer", shown))?;
-    becomes(&fixture, 200).await?;
+    becomes(&fixture, fixture.address(), 200).await?;
     // Another authority is trusted. (The cluster is another one as well: connections that are open stay as they are.)
     fixture.save("right.yaml", &authorities("right", &clients.certificate_pem()))?;
     fixture.save("api.yaml", &external("HTTP2", "ClientAndServer", shown))?;
-    becomes(&fixture, 503).await?;
+    becomes(&fixture, fixture.address(), 503).await?;
     fixture.delete("right.yaml")?;
-    becomes(&fixture, 500).await?;
+    becomes(&fixture, fixture.address(), 500).await?;
     fixture
         .told("XBackend default/api", "/ancestors/0/conditions", "ResolvedRefs", "InvalidCACertificateRef")
         .await?;
@@ -128,7 +119,7 @@ endpoints: [{addresses: [127.0.0.1]}]
     let fixture =
         Fixture::start(&[("all.yaml", &http), ("api.yaml", &selector(port, "")), ("slice.yaml", slice)])
             .await?;
-    becomes(&fixture, 200).await?;
+    becomes(&fixture, fixture.address(), 200).await?;
     fixture.save("api.yaml", &selector(two.address().port(), ""))?;
     eventually(DEADLINE, || async {
         let echo = get(fixture.address(), "a.test", "/").await?.echo()?;
@@ -137,10 +128,10 @@ endpoints: [{addresses: [127.0.0.1]}]
     })
     .await?;
     fixture.delete("slice.yaml")?;
-    becomes(&fixture, 503).await?;
+    becomes(&fixture, fixture.address(), 503).await?;
     let sticky = ", sessionPersistence: {type: Header, header: {name: x-session}}";
     fixture.save("api.yaml", &selector(port, sticky))?;
-    becomes(&fixture, 500).await?;
+    becomes(&fixture, fixture.address(), 500).await?;
     fixture.told("XBackend default/api", "/ancestors/0/conditions", "Accepted", "UnsupportedValue").await?;
 
     let tcp = [gateway("TCP"), route("TCPRoute", "r", "{name: gw}", "", REFERENCE)].concat();

@@ -126,21 +126,18 @@ type Resources = BTreeMap<ResourceKey, Option<Arc<EncodedResource>>>;
 
 /// What an update changes. A resource may go with one backend and come back with another one.
 #[derive(Debug, Default)]
-struct Changes {
-    /// The last word on each.
-    resources: Resources,
-    /// The version of each before the update.
-    before: BTreeMap<ResourceKey, Option<u128>>,
-}
+struct Changes(BTreeMap<ResourceKey, Change>);
+
+/// The version before the update, and the last word on the resource.
+type Change = (Option<u128>, Option<Arc<EncodedResource>>);
 
 impl Changes {
     /// Those that are another than before.
-    fn real(mut self) -> Resources {
-        self.resources.retain(|key, resource| {
-            let version = resource.as_ref().map(|resource| resource.version);
-            self.before.get(key).is_none_or(|before| *before != version)
-        });
-        self.resources
+    fn real(self) -> Resources {
+        let is_other = |(_, (before, resource)): &(ResourceKey, Change)| {
+            *before != resource.as_ref().map(|resource| resource.version)
+        };
+        self.0.into_iter().filter(is_other).map(|(key, (_, resource))| (key, resource)).collect()
     }
 }
 
@@ -286,8 +283,7 @@ impl Output {
             None => self.versions.remove(&key),
         };
         if before != resource.as_ref().map(|resource| resource.version) {
-            changes.before.entry(key.clone()).or_insert(before);
-            changes.resources.insert(key, resource);
+            changes.0.entry(key).or_insert((before, None)).1 = resource;
         }
     }
 

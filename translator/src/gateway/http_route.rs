@@ -215,12 +215,16 @@ impl<V: View> RuleTranslator<'_, V> {
         {
             self.tell(policy, PolicyEffect::NotForAi(own_fields::RETRY), out);
         }
+        // The same for all matches; told where a match needs it.
+        let policy = prepared.as_ref().map_or(Ok(ir::RoutePolicy::default()), |prepared| {
+            counted(&prepared.http.policy, &destinations).map_err(|error| error.within(&self.field))
+        });
         let mut actions = Vec::new();
         for (index, read) in matches {
             let action = match &prepared {
                 _ if read.is_guard => Action::broken(self.key),
                 Ok(prepared) => self
-                    .action(prepared, &destinations, &read.matches)
+                    .action(prepared, &destinations, &read.matches, &policy)
                     .unwrap_or_else(|rejection| Action::broken_by(rejection, self.key, out)),
                 Err(rejection) => Action::broken_by(rejection.clone(), self.key, out),
             };
@@ -333,6 +337,7 @@ impl<V: View> RuleTranslator<'_, V> {
         prepared: &Prepared,
         destinations: &Destinations,
         matched: &RouteMatch,
+        policy: &Result<ir::RoutePolicy, Rejection>,
     ) -> Result<Action, Rejection> {
         let Prepared { filters, limits, retry, mirrors, http } = prepared;
         let at_rule = |rejection: Rejection| rejection.within(&self.field);
@@ -379,7 +384,7 @@ impl<V: View> RuleTranslator<'_, V> {
             request_headers: http.request_headers.followed_by(&filters.request_headers),
             response_headers: http.response_headers.followed_by(&filters.response_headers),
             cors: filters.cors.clone().or_else(|| http.cors.clone()),
-            policy: counted(&http.policy, destinations).map_err(at_rule)?,
+            policy: policy.clone()?,
             action,
             is_broken: false,
         })

@@ -1,13 +1,15 @@
 //! RateLimitConfigs: read into questions that proxies ask the service that counts.
 
+use crds::policy::http::{TextMatch, TextPattern};
 use crds::rate_limit_config::{
     Action, Descriptor, GenericKeyAction, HeaderMatch, HeaderValueMatchAction, MetadataAction,
     RateLimit as LimitSpec, RateLimitActions, RateLimitConfig, RawLimits, RequestHeaderAction, SetDescriptor,
 };
 use crds::{NamespacedName, ObjectKey, header};
-use ir::{Counted, LimitEntry, LimitHeader, MAX_REGEX_PROGRAM_SIZE, RateLimit, TextMatch, TextPattern};
+use ir::{Counted, LimitEntry, LimitHeader, RateLimit};
 use limit_rule::{Limit, Node, Rules, Set, SetEntry, Unit};
 
+use super::policy;
 use super::view::View;
 use crate::status::{Condition, ConditionType, Facts, Reason, Rejection, Report};
 
@@ -215,8 +217,9 @@ fn read_action(action: &Action, field: &str) -> Result<LimitEntry, Rejection> {
         remote_address.as_ref().map(|_| Ok(LimitEntry::RemoteAddress)),
         request_headers.as_ref().map(|action| read_header(action, &format!("{field}.requestHeaders"))),
         generic_key.as_ref().map(|GenericKeyAction { descriptor_value, descriptor_key }| {
-            let key = descriptor_key.clone().unwrap_or_else(|| GENERIC_KEY.to_owned());
-            Ok(LimitEntry::Constant { key, value: descriptor_value.clone() })
+            let key = descriptor_key.clone().filter(|key| !key.is_empty());
+            let value = some(descriptor_value, &format!("{field}.genericKey.descriptorValue"))?;
+            Ok(LimitEntry::Constant { key: key.unwrap_or_else(|| GENERIC_KEY.to_owned()), value })
         }),
         header_value_match
             .as_ref()
@@ -238,7 +241,7 @@ fn read_header(action: &RequestHeaderAction, field: &str) -> Result<LimitEntry, 
     Ok(LimitEntry::Header { key: some(descriptor_key, &format!("{field}.descriptorKey"))?, header })
 }
 
-/// Envoy refuses empty keys.
+/// Envoy refuses empty keys and values, and the whole route table with them.
 fn some(key: &str, field: &str) -> Result<String, Rejection> {
     if key.is_empty() { Err(invalid(field, "is empty")) } else { Ok(key.to_owned()) }
 }
@@ -269,28 +272,23 @@ fn read_limit_header(spec: &HeaderMatch, field: &str) -> Result<LimitHeader, Rej
         invert_match,
     } = spec;
     let name = header::name_token(name).map_err(|error| invalid(&format!("{field}.name"), error))?;
-    if let Some(pattern) = regex_match {
-        re2_syntax::check(pattern, MAX_REGEX_PROGRAM_SIZE)
-            .map_err(|error| invalid(&format!("{field}.regexMatch"), error.to_string()))?;
-    }
     let patterns = [
-        exact_match.clone().map(TextPattern::Exact),
-        regex_match.clone().map(TextPattern::Regex),
-        prefix_match.clone().map(TextPattern::Prefix),
-        suffix_match.clone().map(TextPattern::Suffix),
+        ("exactMatch", exact_match.clone().map(TextPattern::Exact)),
+        ("regexMatch", regex_match.clone().map(TextPattern::Regex)),
+        ("prefixMatch", prefix_match.clone().map(TextPattern::Prefix)),
+        ("suffixMatch", suffix_match.clone().map(TextPattern::Suffix)),
     ];
-    let mut patterns: Vec<_> = patterns.into_iter().flatten().collect();
-    let is_empty = |pattern: &TextPattern| matches!(pattern, TextPattern::Prefix(text) | TextPattern::Suffix(text) if text.is_empty());
-    if patterns.iter().any(is_empty) {
-        return Err(invalid(field, "an empty text fits everything"));
-    }
-    let pattern = patterns.pop();
-    if !patterns.is_empty() || (pattern.is_some() && present_match.is_some()) {
+    let mut patterns = patterns.into_iter().filter_map(|(member, pattern)| Some((member, pattern?)));
+    let pattern = patterns.next();
+    if patterns.next().is_some() || (pattern.is_some() && present_match.is_some()) {
         return Err(invalid(field, "sets more than one match"));
     }
+    let value = pattern.map(|(member, pattern)| {
+        policy::text_match(&TextMatch { pattern, ignore_case: false }, &format!("{field}.{member}"))
+    });
     Ok(LimitHeader {
         name,
-        value: pattern.map(|pattern| TextMatch { pattern, ignore_case: false }),
+        value: value.transpose()?,
         is_inverted: invert_match.unwrap_or_default() ^ (*present_match == Some(false)),
     })
 }
@@ -318,4 +316,69 @@ fn read_metadata(action: &MetadataAction, field: &str) -> Result<LimitEntry, Rej
         default: default_value.clone().or_else(|| default.clone()).filter(|text| !text.is_empty()),
         is_of_route,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// What is wrong with a list that has this action; `None` if nothing is.
+    fn fault(action: &Value) -> Option<String> {
+        let keys = ["generic_key", "header_match", "a"]
+            .map(|key| json!({"key": key, "rateLimit": {"unit": "HOUR", "requestsPerUnit": 1}}));
+        let spec = json!({"raw": {"descriptors": keys, "rateLimits": [{"actions": [action]}]}});
+        let spec = serde_json::from_value(spec).unwrap();
+        read(&RateLimitConfig::new("c", spec), &NamespacedName::new("n", "c"))
+            .err()
+            .map(|error| error.message())
+    }
+
+    #[test]
+    fn what_envoy_would_refuse_is_refused_with_its_field() {
+        let metadata = |key: &str, namespace: &str, path: Value| json!({"metadata": {"descriptorKey": key, "metadataKey": {"key": namespace, "path": path}}});
+        let header =
+            |header: Value| json!({"headerValueMatch": {"descriptorValue": "v", "headers": [header]}});
+        let step = || json!([{"key": "b"}]);
+        for (action, field) in [
+            (json!({"genericKey": {"descriptorValue": "v"}}), None),
+            (json!({"genericKey": {"descriptorValue": "v", "descriptorKey": ""}}), None),
+            (json!({"genericKey": {"descriptorValue": ""}}), Some("genericKey.descriptorValue")),
+            (json!({"requestHeaders": {"headerName": "x", "descriptorKey": "a"}}), None),
+            (json!({"requestHeaders": {"headerName": "", "descriptorKey": "a"}}), Some("headerName")),
+            (json!({"requestHeaders": {"headerName": "a b", "descriptorKey": "a"}}), Some("headerName")),
+            (json!({"requestHeaders": {"headerName": "x", "descriptorKey": ""}}), Some("descriptorKey")),
+            (metadata("a", "n", step()), None),
+            (metadata("", "n", step()), Some("descriptorKey")),
+            (metadata("a", "", step()), Some("metadataKey.key")),
+            (metadata("a", "n", json!([])), Some("metadataKey.path")),
+            (metadata("a", "n", json!([{"key": ""}])), Some("metadataKey.path[0].key")),
+            (header(json!({"name": "x"})), None),
+            (header(json!({"name": "x", "exactMatch": ""})), None),
+            (header(json!({"name": ""})), Some("headers[0].name")),
+            (header(json!({"name": "x", "regexMatch": ""})), Some("headers[0].regexMatch")),
+            (header(json!({"name": "x", "regexMatch": "("})), Some("headers[0].regexMatch")),
+            (header(json!({"name": "x", "prefixMatch": ""})), Some("headers[0].prefixMatch")),
+            (header(json!({"name": "x", "suffixMatch": ""})), Some("headers[0].suffixMatch")),
+            (header(json!({"name": "x", "exactMatch": "a", "presentMatch": true})), Some("headers[0]")),
+            (header(json!({"name": "x", "exactMatch": "a", "prefixMatch": "a"})), Some("headers[0]")),
+            (
+                json!({"headerValueMatch": {"descriptorValue": "", "headers": [{"name": "x"}]}}),
+                Some("descriptorValue"),
+            ),
+            (json!({"headerValueMatch": {"descriptorValue": "v"}}), Some("headerValueMatch.headers")),
+            (json!({}), Some("actions[0]: sets no action")),
+            (json!({"remoteAddress": {}, "destinationCluster": {}}), Some("sets more than one action")),
+        ] {
+            let found = fault(&action);
+            match field {
+                None => assert_eq!(found, None, "{action}"),
+                Some(field) => assert!(
+                    found.as_deref().is_some_and(|found| found.contains(field)),
+                    "{action}: {found:?}"
+                ),
+            }
+        }
+    }
 }

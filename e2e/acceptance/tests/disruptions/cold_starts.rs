@@ -35,16 +35,13 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(10);
 /// What goes wrong, and with which kind.
 type Case = (Collection, Fault);
 
-/// Each kind late and refused in turn, those of a CRD absent; then busy, if there are not enough yet.
+/// Each kind late and refused in turn, those of a CRD absent.
 fn cases() -> Vec<Case> {
     let every = [Fault::Delayed, Fault::Status(403), Fault::Status(500)];
     let custom = READ.iter().filter(|collection| collection.is_custom);
     let cases = every.iter().flat_map(|fault| READ.iter().map(|collection| (*collection, *fault)));
     let absent = custom.map(|collection| (*collection, ABSENT));
-    let cases: Vec<Case> = cases.chain(absent).collect();
-    let busy = READ.iter().map(|collection| (*collection, Fault::Status(429)));
-    let missing = STARTS.saturating_sub(cases.len());
-    cases.into_iter().chain(busy.take(missing)).collect()
+    cases.chain(absent).collect()
 }
 
 /// The group of the GatewayParameters that the Gateway refers to.

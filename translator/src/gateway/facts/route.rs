@@ -231,6 +231,9 @@ impl RouteVersion {
     }
 
     fn at_each_gateway<T: Ord + Clone>(&self, needed: &[T]) -> BTreeSet<(GatewayKey, T)> {
+        if needed.is_empty() {
+            return BTreeSet::new();
+        }
         let gateways: BTreeSet<_> =
             self.rows.iter().filter(|row| row.port.is_some()).map(|row| &row.gateway).collect();
         let of_gateway = |gateway: &GatewayKey| {

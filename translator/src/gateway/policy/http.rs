@@ -4,9 +4,7 @@ use crds::policy::http::{
     CsrfContent, HttpContent, Limit, RetryContent, Setting, TextMatch, TextPattern, TokenBucket, Written,
 };
 use crds::{Kind, KindInfo, NamespacedName, ObjectKey};
-use ir::{
-    BucketName, Csrf, FilterPart, HeaderModifier, HostRewrite, MAX_REGEX_PROGRAM_SIZE, RateLimit, RoutePolicy,
-};
+use ir::{BucketName, Csrf, FilterPart, HeaderModifier, HostRewrite, RateLimit, RoutePolicy};
 
 use super::Applied;
 use super::chain::Level;
@@ -15,7 +13,7 @@ use super::merge::Merge;
 use crate::gateway::facts::{BackendKey, HttpPolicy, Place, PolicyEffect, RouteKey, gateway_ref};
 use crate::gateway::header_modifier::{self, Direction};
 use crate::gateway::view::View;
-use crate::gateway::{cors, rate_limit};
+use crate::gateway::{cors, rate_limit, validate};
 use crate::reference_grant::Party;
 use crate::status::{Reason, Rejection};
 
@@ -115,7 +113,11 @@ fn read_csrf(Written { field, value }: &Written<CsrfContent>) -> Result<Csrf, Re
     })
 }
 
-fn text_match(
+/// What a text must be like.
+///
+/// # Errors
+/// It fits everything, or is an expression that Envoy does not take.
+pub(in crate::gateway) fn text_match(
     TextMatch { pattern, ignore_case }: &TextMatch,
     field: &str,
 ) -> Result<ir::TextMatch, Rejection> {
@@ -130,7 +132,7 @@ fn text_match(
         TextPattern::Suffix(text) => ir::TextPattern::Suffix(some(text)?),
         TextPattern::Contains(text) => ir::TextPattern::Contains(some(text)?),
         TextPattern::Regex(text) => {
-            re2_syntax::check(text, MAX_REGEX_PROGRAM_SIZE).map_err(|error| refuse(error.to_string()))?;
+            validate::regex(text).map_err(refuse)?;
             ir::TextPattern::Regex(some(text)?)
         }
     };
@@ -172,38 +174,24 @@ pub(in crate::gateway) fn merged(
     let mut all = HttpPolicy::default();
     let mut out = MergedHttp::default();
     for Applied { face, level } in chain {
-        let HttpPolicy {
-            request_timeout,
-            idle_timeout,
-            retry,
-            request_headers,
-            host,
-            auto_host_rewrite,
-            response_headers,
-            cors,
-            csrf,
-            buffer,
-            rate_limit,
-            shared_limits,
-        } = &face.http;
-        let policy = &face.key;
-        merge.take(policy, own_fields::REQUEST_TIMEOUT, request_timeout, &mut all.request_timeout);
-        merge.take(policy, "timeouts.streamIdle", idle_timeout, &mut all.idle_timeout);
-        if retry.is_some() && merge.wins(policy, own_fields::RETRY) {
-            all.retry.clone_from(retry);
+        let (policy, said) = (&face.key, &face.http);
+        merge.take(policy, own_fields::REQUEST_TIMEOUT, &said.request_timeout, &mut all.request_timeout);
+        merge.take(policy, "timeouts.streamIdle", &said.idle_timeout, &mut all.idle_timeout);
+        if said.retry.is_some() && merge.wins(policy, own_fields::RETRY) {
+            all.retry.clone_from(&said.retry);
             out.retry_by = Some(policy.clone());
         }
-        if request_headers.is_some() && merge.wins(policy, "headerModifiers.request") {
-            all.request_headers.clone_from(request_headers);
-            all.host.clone_from(host);
+        if said.request_headers.is_some() && merge.wins(policy, "headerModifiers.request") {
+            all.request_headers.clone_from(&said.request_headers);
+            all.host.clone_from(&said.host);
         }
-        merge.take(policy, "autoHostRewrite", auto_host_rewrite, &mut all.auto_host_rewrite);
-        merge.take(policy, "headerModifiers.response", response_headers, &mut all.response_headers);
-        merge.take(policy, own_fields::CORS, cors, &mut all.cors);
-        merge.take(policy, "csrf", csrf, &mut all.csrf);
-        merge.take(policy, "buffer", buffer, &mut all.buffer);
-        merge.take(policy, "rateLimitConfigs", shared_limits, &mut all.shared_limits);
-        if let Some(setting) = rate_limit
+        merge.take(policy, "autoHostRewrite", &said.auto_host_rewrite, &mut all.auto_host_rewrite);
+        merge.take(policy, "headerModifiers.response", &said.response_headers, &mut all.response_headers);
+        merge.take(policy, own_fields::CORS, &said.cors, &mut all.cors);
+        merge.take(policy, "csrf", &said.csrf, &mut all.csrf);
+        merge.take(policy, "buffer", &said.buffer, &mut all.buffer);
+        merge.take(policy, "rateLimitConfigs", &said.shared_limits, &mut all.shared_limits);
+        if let Some(setting) = &said.rate_limit
             && merge.wins(policy, "rateLimit.local")
             && let Setting::On(tokens) = setting
         {
@@ -217,19 +205,33 @@ pub(in crate::gateway) fn merged(
     out.parts.extend(tokens.map(FilterPart::Tokens));
     out.backends = backends;
     out.effects = merge.effects();
-    let HttpPolicy { request_timeout, idle_timeout, retry, host, .. } = all;
-    let by_endpoint = all.auto_host_rewrite.unwrap_or_default().then_some(HostRewrite::OfEndpoint);
-    out.policy.csrf = all.csrf;
-    out.policy.max_request_bytes = on(all.buffer);
-    out.policy.shared_limits = all.shared_limits.unwrap_or_default();
+    // Every field by its name, so that none is merged and then forgotten. The bucket of the local limit is in `out` already.
+    let HttpPolicy {
+        request_timeout,
+        idle_timeout,
+        retry,
+        request_headers,
+        host,
+        auto_host_rewrite,
+        response_headers,
+        cors,
+        csrf,
+        buffer,
+        rate_limit: _,
+        shared_limits,
+    } = all;
+    let by_endpoint = auto_host_rewrite.unwrap_or_default().then_some(HostRewrite::OfEndpoint);
+    out.policy.csrf = csrf;
+    out.policy.max_request_bytes = on(buffer);
+    out.policy.shared_limits = shared_limits.unwrap_or_default();
     MergedHttp {
         request_timeout,
         idle_timeout,
         retry,
         host: host.map(HostRewrite::Literal).or(by_endpoint),
-        request_headers: all.request_headers.unwrap_or_default(),
-        response_headers: all.response_headers.unwrap_or_default(),
-        cors: on(all.cors),
+        request_headers: request_headers.unwrap_or_default(),
+        response_headers: response_headers.unwrap_or_default(),
+        cors: on(cors),
         ..out
     }
 }

@@ -26,7 +26,7 @@ use crds::{Kind, NamespacedName, ObjectKey};
 
 pub(super) use ai::{Wanted, wanted};
 pub(super) use chain::{Applied, Level, RoutePolicies, Variant, blocked, sorted};
-pub(super) use http::{MergedHttp, merged, own_fields};
+pub(super) use http::{MergedHttp, merged, own_fields, text_match};
 pub(crate) use listener::is_of_listeners;
 pub(super) use listener::observability;
 pub(in crate::gateway) use report::reference;
