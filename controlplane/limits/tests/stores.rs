@@ -204,3 +204,21 @@ fn an_address_is_never_quoted() {
     let error = Shared::connect("http://user:secret-word@host").unwrap_err();
     assert!(!error.to_string().contains("secret-word"), "{error}");
 }
+
+#[tokio::test]
+async fn a_server_that_is_not_there_or_says_nothing_is_an_error_before_envoy_stops_waiting() {
+    let mute = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let closed = {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    for port in [closed, mute.local_addr().unwrap().port()] {
+        let store = Store::Shared(Shared::connect(&format!("redis://127.0.0.1:{port}")).unwrap());
+        for _ in 0..2 {
+            let hits = [hit("a", Mode::Count, Amount::Add(1), 5)];
+            let counted = tokio::time::timeout(Duration::from_secs(1), store.count(&hits));
+            let error = counted.await.expect("Envoy waits a second").unwrap_err().to_string();
+            assert!(error.starts_with("the store: "), "{error}");
+        }
+    }
+}

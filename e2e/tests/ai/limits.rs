@@ -7,7 +7,7 @@ use e2e::http::{eventually, post_json};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::world::{DEADLINE, OpenAiExample, World, backend, chat, route, secret};
+use crate::world::{DEADLINE, OpenAiExample, World, backend, chat, route, route_to, secret};
 
 /// A RateLimitConfig.
 fn limits(name: &str, raw: &Value) -> String {
@@ -100,17 +100,17 @@ async fn requests_are_counted_where_the_object_says_so_and_what_is_refused_does_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_that_cannot_be_carried_out_lets_nothing_pass() -> Result<()> {
-    let other = route("one").replace("name: one", "name: other").replace("/one", "/other");
     let mut wrong = per_user(3);
     wrong["descriptors"][0]["rateLimit"]["unit"] = json!("FORTNIGHT");
     let documents = objects()
-        + &other
+        + &route_to("other", "one")
         + &limits("wrong", &wrong)
         + &option("one", &["wrong"])
         + &option("other", &["missing"]);
+    let documents = documents + &route_to("third", "one");
     let world = World::start(&documents, &[]).await?;
-    for path in ["/one", "/other"] {
-        assert_eq!(world.post(path, &[], &chat("hello")).await?.status, 500, "{path}");
+    for (path, expected) in [("/one", 500), ("/other", 500), ("/third", 200)] {
+        assert_eq!(world.post(path, &[], &chat("hello")).await?.status, expected, "{path}");
     }
     let told =
         world.fixture.told("RateLimitConfig default/wrong", "/conditions", "Accepted", "Invalid").await?;
@@ -120,8 +120,10 @@ async fn a_limit_that_cannot_be_carried_out_lets_nothing_pass() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_is_away_lets_nothing_pass_that_is_limited() -> Result<()> {
-    let other = route("one").replace("name: one", "name: other").replace("/one", "/other");
-    let documents = objects() + &other + &limits("tokens", &per_user(70)) + &option("one", &["tokens"]);
+    let documents = objects()
+        + &route_to("other", "one")
+        + &limits("tokens", &per_user(70))
+        + &option("one", &["tokens"]);
     // Nobody listens at the port of a listener that is gone.
     let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
     let world = World::start(&documents, &["--limit-store", &format!("redis://127.0.0.1:{port}")]).await?;

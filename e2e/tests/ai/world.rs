@@ -113,8 +113,13 @@ pub(crate) fn backend(name: &str, ai: &str) -> String {
 
 /// A route from the path `/NAME` to the Backend of that name.
 pub(crate) fn route(name: &str) -> String {
+    route_to(name, name)
+}
+
+/// A route from the path `/NAME` to this Backend.
+pub(crate) fn route_to(name: &str, backend: &str) -> String {
     format!(
-        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}, namespace: default}}\nspec:\n  parentRefs: [{{name: gw}}]\n  rules:\n  - matches: [{{path: {{value: /{name}}}}}]\n    backendRefs: [{{name: {name}, group: gateway.kgateway.dev, kind: Backend}}]\n"
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}, namespace: default}}\nspec:\n  parentRefs: [{{name: gw}}]\n  rules:\n  - matches: [{{path: {{value: /{name}}}}}]\n    backendRefs: [{{name: {backend}, group: gateway.kgateway.dev, kind: Backend}}]\n"
     )
 }
 

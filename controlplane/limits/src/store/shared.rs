@@ -6,13 +6,14 @@ use std::time::Duration;
 use limit_rule::Mode;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Script};
+use tokio::time::timeout;
 
 use super::{Amount, Hit, Outcome, StoreError};
 
 /// What every key begins with, so that a server can be shared.
 const PREFIX: &str = "chancery:limits:";
 
-/// How long an answer may take. Envoy waits for the service, and a client for Envoy.
+/// How long an answer may take, with all attempts to connect. Envoy waits for the service a second, and a client for Envoy.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A connection to the server, which is made anew when it breaks. Clones share it.
@@ -65,7 +66,12 @@ impl Shared {
                 .arg(lifetime);
         }
         let mut connection = self.connection.clone();
-        let numbers: Vec<u64> = call.invoke_async(&mut connection).await.map_err(|error| told(&error))?;
+        let numbers: Vec<u64> = timeout(PATIENCE, call.invoke_async(&mut connection))
+            .await
+            .map_err(|_elapsed| {
+                StoreError(format!("the store: no answer within {} ms", PATIENCE.as_millis()))
+            })?
+            .map_err(|error| told(&error))?;
         let outcomes = numbers.chunks_exact(2).filter_map(|pair| match pair {
             [is_over, count] => Some(Outcome { is_over: *is_over != 0, count: *count }),
             _ => None,
