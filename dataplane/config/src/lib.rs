@@ -210,6 +210,15 @@ pub struct Guard {
     /// In answers, where a match is always masked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<GuardPatterns>,
+    /// A server that is asked about requests, before anything else is looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_webhook: Option<Webhook>,
+    /// A moderation service that is asked about requests, after everything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moderation: Option<Moderation>,
+    /// A server that is asked about answers, before anything else is looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_webhook: Option<Webhook>,
 }
 
 /// What is looked for in requests, and what becomes of a request in which it is found.
@@ -288,6 +297,62 @@ impl Default for GuardRejection {
     fn default() -> Self {
         Self { status: 403, message: "The request was rejected due to inappropriate content".to_owned() }
     }
+}
+
+/// A server that decides about prompts or answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Webhook {
+    /// The name of its cluster.
+    pub cluster: String,
+    /// The `Host` that it gets.
+    pub authority: String,
+    /// The headers of the client's request that it gets: those that one of these takes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forward_headers: Vec<ForwardedHeader>,
+}
+
+/// Headers of the client's request that a webhook is sent: those whose name and value match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ForwardedHeader {
+    /// What the name is compared with.
+    pub name: TextMatch,
+    /// What the value is compared with; any value matches if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<TextMatch>,
+}
+
+/// How a text is compared. Names of headers are compared in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TextMatch {
+    /// It is this text.
+    Exact(String),
+    /// It begins with this text.
+    Prefix(String),
+    /// It ends with this text.
+    Suffix(String),
+    /// This text stands in it.
+    Contains(String),
+    /// The whole of it matches this expression, in the syntax of the crate `regex`.
+    Regex(String),
+}
+
+/// OpenAI's moderation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Moderation {
+    /// The name of its cluster, which adds the credential.
+    pub cluster: String,
+    /// The `Host` that it gets.
+    pub authority: String,
+    /// The path that is asked.
+    pub path: String,
+    /// The model that judges.
+    pub model: String,
+    /// The answer to a request that it flags.
+    pub rejection: GuardRejection,
 }
 
 /// The clusters that a route shares its requests among.

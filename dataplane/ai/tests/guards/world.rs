@@ -30,11 +30,11 @@ pub(crate) fn patterns() -> GuardPatterns {
 
 pub(crate) fn guard_of_requests(action: GuardAction) -> Guard {
     let rejection = GuardRejection::default();
-    Guard { request: Some(RequestGuard { patterns: patterns(), action, rejection }), response: None }
+    Guard { request: Some(RequestGuard { patterns: patterns(), action, rejection }), ..Guard::default() }
 }
 
 pub(crate) fn guard_of_answers() -> Guard {
-    Guard { request: None, response: Some(patterns()) }
+    Guard { response: Some(patterns()), ..Guard::default() }
 }
 
 pub(crate) fn provider(protocol: ProviderProtocol) -> Provider {

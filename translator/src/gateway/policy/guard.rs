@@ -31,7 +31,7 @@ pub(super) fn encode(content: GuardContent) -> Option<Guard> {
         rejection: rejection(custom_response.unwrap_or_default()),
     });
     let response = response.map(|response| patterns(&response.regex));
-    (request.is_some() || response.is_some()).then_some(Guard { request, response })
+    (request.is_some() || response.is_some()).then_some(Guard { request, response, ..Guard::default() })
 }
 
 fn rejection(response: CustomResponse) -> GuardRejection {

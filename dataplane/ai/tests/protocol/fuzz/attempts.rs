@@ -127,6 +127,7 @@ fn guard(random: &mut Random) -> Option<Guard> {
     (random.below(2) == 0).then(|| Guard {
         request: (random.below(3) == 0).then_some(RequestGuard { patterns: request, action, rejection }),
         response: (random.below(3) > 0).then_some(response),
+        ..Guard::default()
     })
 }
 
