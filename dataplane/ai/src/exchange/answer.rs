@@ -11,6 +11,7 @@ use super::redaction::Redaction;
 use super::translation::provider_protocol;
 use super::{Exchange, refusal};
 use crate::framing::event_stream::EventStreamDecoder;
+use crate::framing::media_type;
 use crate::framing::raw_sse::{RawEvents, RawPart, data};
 use crate::json::Capture;
 use crate::protocol::{MAX_FINISH_REASONS, finish_reason};
@@ -241,7 +242,7 @@ impl Exchange {
         if self.redaction.is_some() {
             return Passage::Changed;
         }
-        let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let kind = media_type(content_type);
         self.answer.is_stream = kind == "text/event-stream"
             || kind == "application/vnd.amazon.eventstream"
             || (self.facts.schema == Schema::Gemini && self.streaming);

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{Exchange, Passage, Refusal, refusal};
 use crate::framing::event_stream::write_message;
+use crate::framing::media_type;
 use crate::guard::{AnswerGuard, AnswerKind, Finding, Framing, Verdict};
 use crate::protocol::{ClientProtocol, ErrorKind, error_body};
 
@@ -138,7 +139,7 @@ impl Exchange {
     /// # Errors
     /// It is no stream: whether it is JSON.
     fn framing_of(&self, content_type: &str) -> Result<Framing, bool> {
-        let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let kind = media_type(content_type);
         let is_json = kind == "application/json" || kind.ends_with("+json");
         match kind.as_str() {
             "text/event-stream" => Ok(Framing::Sse),

@@ -33,5 +33,10 @@ impl std::fmt::Display for FramingError {
 
 impl std::error::Error for FramingError {}
 
+/// The media type of a content type in lower case, without parameters such as `charset`; empty if there is none.
+pub(crate) fn media_type(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 /// The largest event a parser accepts unless told otherwise: 1 MiB.
 pub const DEFAULT_EVENT_LIMIT: usize = 1 << 20;

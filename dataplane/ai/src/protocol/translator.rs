@@ -4,9 +4,9 @@ use super::error::ApiError;
 use super::provider_error;
 use super::signature::Tagger;
 use super::{ClientProtocol, MAX_FINISH_REASONS, ProviderProtocol, RequestContext};
-use crate::framing::FramingError;
 use crate::framing::event_stream::{EventStreamDecoder, Message};
 use crate::framing::sse::SseParser;
+use crate::framing::{FramingError, media_type};
 
 /// The largest answer that is taken as a whole unless told otherwise: 64 MiB.
 const DEFAULT_BODY_LIMIT: usize = 64 << 20;
@@ -69,8 +69,7 @@ impl ResponseTranslator {
             Sink::Whole(Collector::default())
         };
         let reader = || StreamReader::new(provider, &context);
-        let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let source = match media_type.as_str() {
+        let source = match media_type(content_type).as_str() {
             "text/event-stream" if !is_error => Source::Sse(SseParser::new(), reader()),
             "application/vnd.amazon.eventstream" if !is_error => {
                 Source::EventStream(EventStreamDecoder::new(), reader())
