@@ -36,7 +36,7 @@ use redaction::Redaction;
 use translation::{Spoken, Translation};
 
 /// The head of a request as the client sent it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct RequestHead<'a> {
     /// `:method`.
     pub method: &'a str,

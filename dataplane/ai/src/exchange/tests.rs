@@ -22,15 +22,7 @@ fn cluster(provider: Provider, model: Option<&str>) -> Arc<ClusterConfig> {
 }
 
 fn head(path: &str) -> RequestHead<'_> {
-    RequestHead {
-        method: "POST",
-        path,
-        has_body: true,
-        has_anthropic_version: false,
-        is_encoded: false,
-        is_upgrade: false,
-        now: 1_700_000_000,
-    }
+    RequestHead { method: "POST", path, has_body: true, now: 1_700_000_000, ..RequestHead::default() }
 }
 
 fn begin(provider: Provider, model: Option<&str>, policy: RoutePolicy, path: &str) -> Exchange {

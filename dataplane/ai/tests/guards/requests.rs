@@ -1,13 +1,13 @@
 //! Requests.
 
-use ai::exchange::{Exchange, Refusal};
+use ai::exchange::{Exchange, Refusal, RequestHead};
 use ai::guard::Verdict;
 use ai::protocol::{ClientProtocol, ProviderProtocol};
 use ai_config::GuardAction;
 use serde_json::{Value, json};
 
 use crate::corpus::{ENTITIES, HARMLESS};
-use crate::world::{attempt, guard_of_requests, question};
+use crate::world::{attempt, begin, guard_of_answers, guard_of_requests, head, question};
 
 fn guarded(action: GuardAction, path: &str) -> Exchange {
     attempt(ProviderProtocol::OpenAiChat, guard_of_requests(action), path)
@@ -114,6 +114,27 @@ fn nothing_passes_beside_the_messages() {
         let masked = sent(GuardAction::Mask, path, &body.to_string()).unwrap();
         assert!(masked.contains("<CREDIT_CARD>") && !masked.contains("1111"), "{path}: {masked}");
     }
+}
+
+/// What the head says is enough to refuse it.
+#[test]
+fn what_cannot_be_read_by_its_head_is_refused() {
+    let head = head("/v1/chat/completions");
+    let upgrade = RequestHead { is_upgrade: true, ..head };
+    let encoded = RequestHead { is_encoded: true, ..head };
+    let of_requests = || guard_of_requests(GuardAction::Mask);
+    for (head, guard, status, why) in [
+        (upgrade, of_requests(), 400, "change their protocol"),
+        (upgrade, guard_of_answers(), 400, "change their protocol"),
+        (encoded, of_requests(), 415, "content-encoding"),
+    ] {
+        let refusal = begin(ProviderProtocol::OpenAiChat, guard, &head).unwrap_err();
+        assert_eq!((refusal.status, refusal.details), (status, "chancery_ai_guard_unreadable"));
+        let text = String::from_utf8(refusal.body).unwrap();
+        assert!(text.contains("prompt guard") && text.contains(why), "{text}");
+    }
+    // A guard of answers does not read requests.
+    assert!(begin(ProviderProtocol::OpenAiChat, guard_of_answers(), &encoded).is_ok());
 }
 
 /// A body that cannot be read is refused, and the answer says why.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ai::exchange::{Exchange, Policy, RequestHead};
+use ai::exchange::{Exchange, Policy, Refusal, RequestHead};
 use ai::framing::event_stream::{EventStreamDecoder, write_json_event};
 use ai::protocol::{ClientProtocol, ProviderProtocol};
 use ai_config::{
@@ -46,8 +46,22 @@ pub(crate) fn provider(protocol: ProviderProtocol) -> Provider {
     }
 }
 
+/// The head of a request with a body.
+pub(crate) fn head(path: &str) -> RequestHead<'_> {
+    RequestHead { method: "POST", path, has_body: true, now: 1_700_000_000, ..RequestHead::default() }
+}
+
 /// The request at a provider of a client that speaks a protocol, or, with `None`, Bedrock's own.
 pub(crate) fn attempt(provider_protocol: ProviderProtocol, guard: Guard, path: &str) -> Exchange {
+    begin(provider_protocol, guard, &head(path)).unwrap()
+}
+
+/// What becomes of a request with this head.
+pub(crate) fn begin(
+    provider_protocol: ProviderProtocol,
+    guard: Guard,
+    head: &RequestHead<'_>,
+) -> Result<Exchange, Refusal> {
     let cluster = ClusterConfig {
         version: VERSION,
         backend: "default/b".to_owned(),
@@ -63,16 +77,7 @@ pub(crate) fn attempt(provider_protocol: ProviderProtocol, guard: Guard, path: &
     };
     let translation = Some(Translation { strict: false, always: true });
     let policy = RoutePolicy { version: VERSION, guard: Some(guard), translation, ..RoutePolicy::default() };
-    let head = RequestHead {
-        method: "POST",
-        path,
-        has_body: true,
-        has_anthropic_version: false,
-        is_encoded: false,
-        is_upgrade: false,
-        now: 1_700_000_000,
-    };
-    Exchange::begin(Arc::new(cluster), Arc::new(Policy::new(policy).unwrap()), &head).unwrap()
+    Exchange::begin(Arc::new(cluster), Arc::new(Policy::new(policy).unwrap()), head)
 }
 
 /// The path and the body of a request for a stream. `None` is Bedrock's own protocol.
