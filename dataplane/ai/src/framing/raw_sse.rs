@@ -85,14 +85,35 @@ impl RawEvents {
     }
 }
 
+/// The lines of an event or of a whole stream, each with the bytes that end it.
+pub(crate) fn lines(event: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = event;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        let (line, behind) = rest.split_at(end);
+        let length = if behind.starts_with(b"\r\n") { 2 } else { behind.len().min(1) };
+        let (line_end, behind) = behind.split_at(length);
+        rest = behind;
+        Some((line, line_end))
+    })
+}
+
+/// Whether a line is blank, a comment, or has a field that the standard knows. What clients make of any other line, such
+/// as one behind a byte order mark, is not certain.
+pub(crate) fn is_known(line: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 5] = [b"data:", b"event:", b":", b"id:", b"retry:"];
+    BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
+        || line == b"data"
+        || line.trim_ascii().is_empty()
+}
+
 /// The data of an event: its lines `data:`, joined by line feeds.
 pub(crate) fn data(event: &[u8]) -> Cow<'_, [u8]> {
     let mut data: Option<Cow<'_, [u8]>> = None;
-    let mut rest = event;
-    while !rest.is_empty() {
-        let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
-        let (line, behind) = rest.split_at(end);
-        rest = behind.get(1..).unwrap_or_default();
+    for (line, _) in lines(event) {
         let Some(value) = line.strip_prefix(b"data:") else { continue };
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match &mut data {
@@ -113,15 +134,10 @@ pub(crate) fn data(event: &[u8]) -> Cow<'_, [u8]> {
 /// Appends an event with other data; its other lines stay.
 pub(crate) fn with_data(event: &[u8], data: &[u8], out: &mut Vec<u8>) {
     let mut is_written = false;
-    let mut rest = event;
-    while !rest.is_empty() {
-        let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
-        let length = if rest.get(end..).unwrap_or_default().starts_with(b"\r\n") { 2 } else { 1 };
-        let (line, behind) = rest.split_at((end + length).min(rest.len()));
-        rest = behind;
-        let (text, line_end) = line.split_at(end);
-        if !text.starts_with(b"data:") {
+    for (line, line_end) in lines(event) {
+        if !line.starts_with(b"data:") {
             out.extend_from_slice(line);
+            out.extend_from_slice(line_end);
         } else if !std::mem::replace(&mut is_written, true) {
             // A line feed inside of the data is the beginning of a further line.
             for line in data.split(|byte| *byte == b'\n') {
@@ -184,6 +200,18 @@ mod tests {
         raw.push(b"\n\ndata: 1\n\n", |part| last.push(format!("{part:?}")));
         assert_eq!(last.len(), 2);
         assert!(last[0].starts_with("Piece") && last[1].starts_with("Event"), "{last:?}");
+    }
+
+    #[test]
+    fn lines_that_clients_may_read_in_different_ways_are_told_apart() {
+        for line in
+            ["", " ", ":", ": c", "event: x", "event:", "id:1", "retry: 5", "data", "data:", "data: x"]
+        {
+            assert!(is_known(line.as_bytes()), "{line:?}");
+        }
+        for line in ["\u{feff}data: x", " data: x", "datax: 1", "Data: x", "{}", "event", "x: 1"] {
+            assert!(!is_known(line.as_bytes()), "{line:?}");
+        }
     }
 
     #[test]

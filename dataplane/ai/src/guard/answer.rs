@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::body::{self, Side};
-use super::patterns::{Patterns, Scope, masked};
+use super::patterns::Patterns;
 use super::stream::{Framing, StreamGuard};
-use super::{Finding, Verdict, names};
+use super::{Finding, Verdict, names, unlabelled};
 
 /// The largest answer that is inspected as a whole, in bytes.
 pub const MAX_ANSWER: usize = 16 * 1024 * 1024;
@@ -17,7 +17,7 @@ pub(crate) enum AnswerKind {
     Stream(Framing),
     /// JSON, as a whole.
     Json,
-    /// Something else, as a whole.
+    /// Something else, as a whole; perhaps a stream that does not say so.
     Other,
     /// It cannot be read, for this reason.
     Unreadable(&'static str),
@@ -138,15 +138,11 @@ impl AnswerGuard {
         if body.is_empty() {
             return Ok(None);
         }
-        let (new, found) = match body::masked(body, &self.patterns, Side::Response) {
-            Ok(masked) => masked,
-            Err(_) if is_json => return Err("the provider's answer is not valid JSON"),
-            Err(_) => {
-                let text = std::str::from_utf8(body).map_err(|_| "the provider's answer is no text")?;
-                let places = self.patterns.find(text, Scope::All);
-                let new = (!places.is_empty()).then(|| masked(text, &places).into_bytes());
-                (new, places.into_iter().map(|place| place.entity).collect())
-            }
+        let (new, found) = if is_json {
+            body::masked(body, &self.patterns, Side::Response)
+                .map_err(|_| "the provider's answer is not valid JSON")?
+        } else {
+            unlabelled::masked(body, &self.patterns)?
         };
         if !found.is_empty() {
             self.verdict = Verdict::Masked;

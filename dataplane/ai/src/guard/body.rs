@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use base64::Engine;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
@@ -15,7 +15,7 @@ use super::patterns::{Entity, Match, Patterns, Scope, masked as mask_text};
 const MAX_NESTING: usize = 3;
 
 /// Members that say how a message is built. Their values are names and ids, in which a user's expression is not looked
-/// for: one for `user` would match every role.
+/// for: one for `user` would match every role. In JSON inside of a string they are a user's own.
 const STRUCTURAL: [&str; 35] = [
     "call_id",
     "detail",
@@ -57,15 +57,14 @@ const STRUCTURAL: [&str; 35] = [
 /// A longer value is no name.
 const MAX_STRUCTURAL: usize = 256;
 
-/// Numbers that are settings, however long.
+/// Numbers that are settings of the protocol, however long.
 const SETTINGS: [&str; 7] =
     ["seed", "created", "created_at", "completed_at", "expires_at", "expires_after", "createdAt"];
 
 /// Members that hold pictures, sound, files and signatures in base64.
-const BASE64: [&str; 14] = [
+const BASE64: [&str; 13] = [
     "b64_json",
     "bytes",
-    "content",
     "data",
     "encrypted_content",
     "fileData",
@@ -81,6 +80,13 @@ const BASE64: [&str; 14] = [
 
 /// Shorter texts are read as they are.
 const MIN_BASE64: usize = 24;
+
+/// A text of so many bytes is also read as it is: it may be a token or a key that happens to be base64. A longer one is a
+/// picture or a file, in which an expression may match by chance.
+const MAX_TOKEN: usize = 256;
+
+/// How many digits a Social Security number or a number of a telephone has that stands without separators.
+const NAMED_DIGITS: RangeInclusive<usize> = 9..=10;
 
 /// Members of an answer that repeat its text token by token, where nothing can be found. They become `null`.
 const LOGPROBS: [&str; 2] = ["logprobs", "logprobsResult"];
@@ -201,11 +207,11 @@ impl Masker<'_> {
             Kind::Literal => None,
             Kind::Number => {
                 let number = std::str::from_utf8(document.source(item)).ok()?;
-                let is_setting = SETTINGS.iter().any(|setting| item.name.is(setting));
+                let is_setting = depth == 0 && SETTINGS.iter().any(|setting| item.name.is(setting));
                 if is_setting || !is_data(number) {
                     return None;
                 }
-                self.text(number, Scope::All, MAX_NESTING)
+                self.named_number(item, number).or_else(|| self.text(number, Scope::All, MAX_NESTING))
             }
             Kind::MemberName => self.text(&document.decoded(item), Scope::Builtins, MAX_NESTING),
             Kind::Text if !crossing.is_empty() => {
@@ -223,18 +229,48 @@ impl Masker<'_> {
     /// The new text of a string, if something was found in it.
     fn value(&mut self, document: &Document<'_>, item: &Item<'_>, depth: usize) -> Option<String> {
         let text = document.decoded(item);
-        if BASE64.iter().any(|name| item.name.is(name))
-            && let Some((prefix, decoded)) = base64(&text)
-            && !is_of_plain_text(document, item)
-        {
-            let decoded = String::from_utf8(decoded).ok().filter(|_| depth < MAX_NESTING)?;
-            let new = self.text(&decoded, Scope::All, depth + 1)?;
-            return Some(format!("{prefix}{}", STANDARD.encode(new)));
+        if let Some(new) = self.named_number(item, &text) {
+            return Some(new);
         }
-        let is_structural = STRUCTURAL.iter().any(|name| item.name.is(name))
+        if BASE64.iter().any(|name| item.name.is(name))
+            && !is_of_plain_text(document, item)
+            && let Some((prefix, decoded)) = base64(&text)
+        {
+            let decoded = match String::from_utf8(decoded) {
+                Ok(decoded) => Some(decoded),
+                Err(error) if is_file_of_text(prefix, document, item) => {
+                    Some(String::from_utf8_lossy(error.as_bytes()).into_owned())
+                }
+                Err(_) => None,
+            };
+            if let Some(new) = decoded.and_then(|decoded| self.text(&decoded, Scope::All, depth + 1)) {
+                return Some(format!("{prefix}{}", STANDARD.encode(new)));
+            }
+            if text.len() > MAX_TOKEN {
+                return None;
+            }
+        }
+        let is_structural = depth == 0
+            && STRUCTURAL.iter().any(|name| item.name.is(name))
             && text.len() <= MAX_STRUCTURAL
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:/@+-".contains(&byte));
         self.text(&text, if is_structural { Scope::Builtins } else { Scope::All }, depth)
+    }
+
+    /// The new text of digits that are found only where a word says what they are, if the name of their member does.
+    fn named_number(&mut self, item: &Item<'_>, digits: &str) -> Option<String> {
+        let Name::Member(name) = &item.name else { return None };
+        if !NAMED_DIGITS.contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let start = name.len() + 1;
+        let mut found = self.patterns.find(&format!("{name} {digits}"), Scope::Builtins);
+        found.retain(|place| place.range.end > start);
+        for Match { range, .. } in &mut found {
+            *range = range.start.saturating_sub(start)..range.end - start;
+        }
+        self.note(&found);
+        (!found.is_empty()).then(|| mask_text(digits, &found))
     }
 
     /// The new text, if something was found in it.
@@ -368,7 +404,18 @@ fn base64(text: &str) -> Option<(&str, Vec<u8>)> {
 /// Whether a value stands in a source whose type says that it is text as it is.
 fn is_of_plain_text(document: &Document<'_>, item: &Item<'_>) -> bool {
     let kind = item.container.and_then(|container| document.string(container, "type"));
-    item.name.is("content") || (item.name.is("data") && kind.as_deref() == Some("text"))
+    item.name.is("data") && kind.as_deref() == Some("text")
+}
+
+/// Whether base64 is said to hold text, by what stands before it in a `data:` URL or by its neighbours.
+fn is_file_of_text(prefix: &str, document: &Document<'_>, item: &Item<'_>) -> bool {
+    let is_text = |container, name| {
+        document.string(container, name).is_some_and(|media_type| media_type.starts_with("text/"))
+    };
+    prefix.starts_with("data:text/")
+        || item.container.is_some_and(|container| {
+            ["media_type", "mimeType", "mime_type"].into_iter().any(|name| is_text(container, name))
+        })
 }
 
 #[cfg(test)]
@@ -381,7 +428,11 @@ mod tests {
     fn patterns() -> Patterns {
         let expression = |pattern: &str| GuardExpression { pattern: pattern.to_owned(), name: None };
         Patterns::new(&GuardPatterns {
-            expressions: vec![expression("secret word"), expression("user")],
+            expressions: vec![
+                expression("secret word"),
+                expression("user"),
+                expression("(ghp_|sk-|aGVs)[A-Za-z0-9]{21,}"),
+            ],
             builtins: vec![
                 GuardBuiltin::CreditCard,
                 GuardBuiltin::Email,
@@ -431,9 +482,52 @@ mod tests {
             file("my card is <CREDIT_CARD>, thank you")
         );
         // A picture in which a word stands by chance.
-        let picture = format!("{}user{}", "/9j/4AAQSkZJRgABAQ".repeat(4), "AA".repeat(20));
+        let picture = format!("{}user{}", "/9j/4AAQSkZJRgABAQ".repeat(12), "AA".repeat(22));
+        assert!(base64(&picture).is_some() && picture.len() > MAX_TOKEN);
         assert_eq!(masked_text(&json!({"data": picture}).to_string(), Side::Request), None);
         assert!(masked_text(&json!({"type": "text", "data": picture}).to_string(), Side::Request).is_some());
+    }
+
+    /// What decodes as base64 need not be meant as such.
+    #[test]
+    fn tokens_that_happen_to_be_base64_are_masked() {
+        let github = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
+        let openai = format!("sk-{}", "Zz9Y8".repeat(9));
+        let readable = STANDARD.encode("hello, this is a plain text");
+        for token in [github.as_str(), openai.as_str(), readable.as_str()] {
+            for name in ["data", "url", "bytes", "signature"] {
+                let body = json!({name: token}).to_string();
+                assert_eq!(
+                    masked_text(&body, Side::Request).unwrap(),
+                    json!({name: "<CUSTOM>"}).to_string(),
+                    "{body}"
+                );
+            }
+        }
+        let is_text = |token: &str| String::from_utf8(base64(token).unwrap().1).is_ok();
+        assert_eq!([&github, &openai, &readable].map(|token| is_text(token)), [false, false, true]);
+    }
+
+    /// A file that is said to be text is read as well as can be.
+    #[test]
+    fn files_of_text_in_other_encodings_are_read() {
+        let latin = |text: &[u8]| STANDARD.encode([b"caf\xe9, ".as_slice(), text, b"; "].concat().repeat(20));
+        let card = latin(CARD.as_bytes());
+        for file in [
+            json!({"file_data": format!("data:text/plain;base64,{card}")}),
+            json!({"source": {"type": "base64", "media_type": "text/csv", "data": card}}),
+            json!({"inlineData": {"mimeType": "text/plain", "data": card}}),
+        ] {
+            let new: Value =
+                serde_json::from_str(&masked_text(&file.to_string(), Side::Request).unwrap()).unwrap();
+            let data =
+                new.pointer("/file_data").or(new.pointer("/source/data")).or(new.pointer("/inlineData/data"));
+            let (_, decoded) = base64(data.unwrap().as_str().unwrap()).unwrap();
+            let expected = "caf\u{fffd}, <CREDIT_CARD>; ".repeat(20);
+            assert_eq!(String::from_utf8(decoded).unwrap(), expected, "{file}");
+        }
+        let picture = json!({"inlineData": {"mimeType": "image/png", "data": card}}).to_string();
+        assert_eq!(masked_text(&picture, Side::Request), None);
     }
 
     #[test]
@@ -465,6 +559,53 @@ mod tests {
             [json!({"role": "the user"}), json!({"name": "user"}), json!({"id": CARD}), json!({CARD: 1})]
         {
             assert!(masked_text(&body.to_string(), Side::Request).is_some(), "{body}");
+        }
+    }
+
+    /// JSON inside of a string is a user's own, and so are its members.
+    #[test]
+    fn names_and_settings_inside_of_strings_are_looked_at() {
+        let arguments = |value: Value| json!({"arguments": value.to_string()}).to_string();
+        for (before, after) in [
+            (json!({"status": "user"}), json!({"status": "<CUSTOM>"})),
+            (json!({"a": [{"id": "user-1"}]}), json!({"a": [{"id": "<CUSTOM>-1"}]})),
+            (json!({"seed": 4111111111111111_u64}), json!({"seed": "<CREDIT_CARD>"})),
+        ] {
+            assert_eq!(
+                masked_text(&arguments(before.clone()), Side::Request).unwrap(),
+                arguments(after),
+                "{before}"
+            );
+            assert_eq!(masked_text(&before.to_string(), Side::Request), None, "{before}");
+        }
+    }
+
+    /// The name of a member is the word that says what a number is.
+    #[test]
+    fn numbers_are_known_by_the_names_of_their_members() {
+        for (name, digits, mask) in [
+            ("ssn", 536904399_u64, "<US_SSN>"),
+            ("customer_SSN", 536904399, "<US_SSN>"),
+            ("phone", 2125550123, "<PHONE_NUMBER>"),
+            ("mobile_number_1", 2125550123, "<PHONE_NUMBER>"),
+        ] {
+            for body in [json!({name: digits}), json!({name: digits.to_string()})] {
+                let expected = json!({name: mask}).to_string();
+                assert_eq!(masked_text(&body.to_string(), Side::Request).unwrap(), expected, "{body}");
+                let nested = |arguments: String| json!({"arguments": arguments}).to_string();
+                assert_eq!(
+                    masked_text(&nested(body.to_string()), Side::Request).unwrap(),
+                    nested(expected),
+                    "{body}"
+                );
+            }
+        }
+        for body in [
+            json!({"order": 536904399_u64, "total": "2125550123"}),
+            json!({"ssn": 53690439_u64, "phone": ["2125550123"]}),
+            json!({"cancelled_at": 1732900000_u64, "ssn": "36904399x"}),
+        ] {
+            assert_eq!(masked_text(&body.to_string(), Side::Request), None, "{body}");
         }
     }
 

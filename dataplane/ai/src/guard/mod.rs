@@ -15,6 +15,7 @@ mod email;
 mod patterns;
 mod slots;
 mod stream;
+mod unlabelled;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -40,14 +40,17 @@ impl Plan {
             if let Some(key) = place.key(&kind) {
                 plan.slots.push((index, key));
             }
-            plan.closed.extend(place.closes());
         }
-        plan.closed.extend(closed_by(document, &kind));
+        // What goes on with a text does not end it, whatever else it says.
+        if plan.slots.is_empty() {
+            plan.closed.extend(closed_by(document, &kind));
+        }
         plan
     }
 }
 
-/// What an event of this type, as a whole, ends.
+/// What an event of this type, as a whole, ends. A reason why a choice has ended ends nothing: some hosts of OpenAI's API
+/// and Gemini's models give one in every event.
 fn closed_by(document: &Document<'_>, kind: &str) -> Option<String> {
     let index = |name: &str| document.number(0, name);
     let prefix =
@@ -129,6 +132,9 @@ impl<'d, 'a> Place<'d, 'a> {
             }
             // OpenAI's completions.
             ("choices", 3) if last == "text" => Some(format!("c{}/text", self.index(1))),
+            // Ollama's own API, in its chats and completions.
+            ("message", 2) if matches!(last, "content" | "thinking") => Some(format!("o/{last}")),
+            ("response" | "thinking", 1) => Some(format!("o/{last}")),
             // OpenAI's Responses. Sound comes in base64.
             ("delta", 1) if kind.ends_with("audio.delta") => None,
             ("delta", 1) => {
@@ -158,15 +164,6 @@ impl<'d, 'a> Place<'d, 'a> {
         let number = |name: &str| self.document.number(0, name);
         number("index").or_else(|| number("contentBlockIndex")).unwrap_or("0")
     }
-
-    /// What ends, if it is the reason why a choice has ended.
-    fn closes(&self) -> Option<String> {
-        match (self.member(0), self.path.len(), self.member(2)) {
-            ("choices", 3, "finish_reason") => Some(format!("c{}/", self.index(1))),
-            ("candidates", 3, "finishReason") => Some(format!("g{}/", self.index(1))),
-            _ => None,
-        }
-    }
 }
 
 /// Whether a text is itself JSON, by its key: the arguments of a call.
@@ -180,7 +177,7 @@ mod tests {
 
     #[test]
     fn pieces_of_texts_are_told_apart_from_whole_ones() {
-        let rows: [(&str, &[&str], &[&str]); 17] = [
+        let rows: [(&str, &[&str], &[&str]); 21] = [
             (
                 r#"{"choices":[{"index":1,"delta":{"role":"assistant","content":"x"},"finish_reason":null}]}"#,
                 &["c1/content"],
@@ -189,7 +186,7 @@ mod tests {
             (
                 r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":2,"id":"i","type":"function","function":{"name":"f","arguments":"{"}}]},"finish_reason":"tool_calls"}]}"#,
                 &["c0/tool_calls/2/function/arguments"],
-                &["c0/"],
+                &[],
             ),
             (r#"{"choices":[{"text":"x","index":0}],"object":"text_completion"}"#, &["c0/text"], &[]),
             (
@@ -232,12 +229,16 @@ mod tests {
             (
                 r#"{"candidates":[{"content":{"parts":[{"text":"x","thought":true},{"text":"y"}]},"finishReason":"STOP"}]}"#,
                 &["g0/thought", "g0/text"],
-                &["g0/"],
+                &[],
             ),
             (r#"{"contentBlockIndex":4,"delta":{"text":"x"},"p":"abc"}"#, &["b4/text"], &[]),
             (r#"{"contentBlockIndex":4,"start":{"toolUse":{"name":"f","toolUseId":"i"}}}"#, &[], &[]),
             (r#"{"contentBlockIndex":4,"p":"abc"}"#, &[], &["b4/"]),
             (r#"{"stopReason":"end_turn"}"#, &[], &[""]),
+            (r#"{"contentBlockIndex":4,"delta":{"text":"x"},"stopReason":""}"#, &["b4/text"], &[]),
+            (r#"{"choices":[{"delta":{"content":"x"}}],"error":{}}"#, &["c0/content"], &[]),
+            (r#"{"message":{"role":"assistant","content":"x"},"done":false}"#, &["o/content"], &[]),
+            (r#"{"response":"x","done":true,"done_reason":"stop"}"#, &["o/response"], &[]),
         ];
         for (event, slots, closed) in rows {
             let document = Document::parse(event.as_bytes()).unwrap();

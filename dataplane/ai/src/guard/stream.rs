@@ -14,7 +14,7 @@ use super::patterns::{Entity, Patterns};
 use super::slots::Plan;
 use crate::framing::event_stream::{EventStreamDecoder, write_message};
 use crate::framing::json_array::{ArrayPart, ArraySplitter};
-use crate::framing::raw_sse::{RawEvents, RawPart, data, with_data};
+use crate::framing::raw_sse::{self, RawEvents, RawPart, data, with_data};
 
 /// So many bytes of events are held back at most. If more are, what is in the first of them counts as settled.
 pub const MAX_HELD_EVENTS: usize = 256 * 1024;
@@ -34,7 +34,7 @@ pub(crate) enum Framing {
     Sse,
     /// `application/vnd.amazon.eventstream`.
     Aws,
-    /// An array of JSON objects.
+    /// JSON objects in an array, or one after another.
     Array,
 }
 
@@ -89,6 +89,10 @@ struct Events {
     held: VecDeque<Held>,
     bytes: usize,
     found: BTreeSet<Entity>,
+    /// Whether the last Server-Sent Event ended with a carriage return.
+    after_return: bool,
+    /// Whether it was passed on at once, before what is held.
+    is_last_passed: bool,
 }
 
 impl StreamGuard {
@@ -104,6 +108,8 @@ impl StreamGuard {
             held: VecDeque::new(),
             bytes: 0,
             found: BTreeSet::new(),
+            after_return: false,
+            is_last_passed: false,
         };
         Self { source, events }
     }
@@ -173,29 +179,37 @@ impl StreamGuard {
 }
 
 impl Events {
-    fn take(&mut self, frame: Frame, payload: &[u8], out: &mut Vec<u8>) -> Result<(), StreamFault> {
+    fn take(&mut self, mut frame: Frame, payload: &[u8], out: &mut Vec<u8>) -> Result<(), StreamFault> {
+        if let Frame::Sse(raw) = &mut frame {
+            self.complete_last(raw, out);
+        }
+        self.is_last_passed = false;
         let held = match (&frame, payload.trim_ascii()) {
             (Frame::Bytes, bytes) => {
                 // Elements that are no objects.
                 if bytes.iter().any(|byte| !byte.is_ascii_whitespace() && !b"[],".contains(byte)) {
                     return Err(NOT_JSON);
                 }
-                Held { frame, payload: payload.to_vec(), edits: Vec::new(), slots: Vec::new() }
+                Held::bare(frame, payload)
+            }
+            // A JSON text without `data:`, for one.
+            (Frame::Sse(raw), _) if !raw_sse::lines(raw).all(|(line, _)| raw_sse::is_known(line)) => {
+                return Err(NOT_JSON);
             }
             // Comments, which keep the connection alive.
-            (Frame::Sse(raw), b"")
-                if raw.iter().all(|byte| byte.is_ascii_whitespace()) || raw.starts_with(b":") =>
-            {
+            (Frame::Sse(raw), b"") if raw_sse::lines(raw).all(|(line, _)| is_comment(line)) => {
                 out.extend_from_slice(raw);
+                self.is_last_passed = true;
                 return Ok(());
             }
-            (Frame::Sse(_), b"" | b"[DONE]") => {
+            (Frame::Sse(_), b"") => Held::bare(frame, payload),
+            (Frame::Sse(_), b"[DONE]") => {
                 self.close("");
-                Held { frame, payload: payload.to_vec(), edits: Vec::new(), slots: Vec::new() }
+                Held::bare(frame, payload)
             }
             _ => self.read(frame, payload)?,
         };
-        self.bytes += held.payload.len();
+        self.bytes += held.size();
         self.held.push_back(held);
         self.release(out);
         while self.bytes > MAX_HELD_EVENTS {
@@ -210,6 +224,23 @@ impl Events {
             self.release(out);
         }
         Ok(())
+    }
+
+    /// An event ends with its carriage return, since a line feed need not follow. One that does comes with the next event,
+    /// and belongs to the last one.
+    fn complete_last(&mut self, raw: &mut Vec<u8>, out: &mut Vec<u8>) {
+        let after_return = std::mem::replace(&mut self.after_return, raw.last() == Some(&b'\r'));
+        if !after_return || raw.first() != Some(&b'\n') {
+            return;
+        }
+        raw.remove(0);
+        match self.held.back_mut() {
+            Some(Held { frame: Frame::Sse(last), .. }) if !self.is_last_passed => {
+                last.push(b'\n');
+                self.bytes += 1;
+            }
+            _ => out.push(b'\n'),
+        }
     }
 
     /// Reads an event: masks what stands in it as a whole, and adds its pieces to their texts.
@@ -261,7 +292,7 @@ impl Events {
                 return;
             }
             let Some(mut held) = self.held.pop_front() else { return };
-            self.bytes -= held.payload.len();
+            self.bytes -= held.size();
             for Slot { key, piece, place } in std::mem::take(&mut held.slots) {
                 let new = self.channels.get_mut(&key).and_then(|channel| channel.give(&piece));
                 let new = new.map(|new| serde_json::to_vec(&new).unwrap_or_default());
@@ -272,7 +303,25 @@ impl Events {
     }
 }
 
+/// Whether a line of an event is blank or a comment.
+fn is_comment(line: &[u8]) -> bool {
+    line.starts_with(b":") || line.trim_ascii().is_empty()
+}
+
 impl Held {
+    /// One that leaves as it came.
+    fn bare(frame: Frame, payload: &[u8]) -> Self {
+        Self { frame, payload: payload.to_vec(), edits: Vec::new(), slots: Vec::new() }
+    }
+
+    /// How many bytes it came in. An event without data has some, too.
+    fn size(&self) -> usize {
+        match &self.frame {
+            Frame::Sse(raw) => raw.len(),
+            Frame::Aws(_) | Frame::Element | Frame::Bytes => self.payload.len(),
+        }
+    }
+
     fn write(mut self, out: &mut Vec<u8>) {
         let is_changed = !self.edits.is_empty();
         if is_changed {

@@ -204,7 +204,11 @@ fn gemini_streams_as_an_array_are_masked() {
 /// What cannot be read does not pass: a whole answer becomes 502, a stream ends with an error.
 #[test]
 fn what_cannot_be_read_does_not_pass() {
-    let whole: [(&str, &[u8], bool); 4] = [
+    let whole: [(&str, &[u8], bool); 8] = [
+        ("text/plain", b"data: {\"a\":\"4111111111111111\"\n\ndata: b\n\n", false),
+        ("text/plain", b"\xef\xbb\xbfdata: {\"a\":\"4111 1111 \"}\n\ndata: {\"a\":\"1111 1111\"}\n\n", false),
+        ("application/x-ndjson", b"{\"a\":\"4111111111111111\"}\n{\"a\":\"4111111111111111\"", false),
+        ("", b"[{\"a\":\"4111111111111111\"},\n{\"a\":", false),
         ("application/json", b"{\"content\":\"4111111111111111\"", false),
         ("application/json", b"{\"a\":\"4111111111111111\",\"a\":1}", false),
         ("audio/mpeg", b"\xff\xfb4111111111111111", false),
@@ -220,7 +224,13 @@ fn what_cannot_be_read_does_not_pass() {
         assert!(out.contains("prompt guard") && !out.contains("4111"), "{out}");
         assert_eq!(exchange.findings().response.unwrap().verdict, Verdict::Unreadable);
     }
-    let streams: [(&[u8], &str); 2] = [
+    let streams: [(&[u8], &str); 8] = [
+        (b"{\"error\":\"4111111111111111\"}", "text/event-stream"),
+        (b"{\n  \"error\": \"4111111111111111\"\n}\n\n", "text/event-stream; charset=utf-8"),
+        (b"\xef\xbb\xbfdata: {\"a\":\"4111111111111111\"}\n\n", "text/event-stream"),
+        (b"\xef\xbb\xbfdata: {\"a\":\"4111111111111111\",\ndata: \"b\":1}\n\n", "text/event-stream"),
+        (b": comment\n{\"error\":\"4111111111111111\"}\n\n", "text/event-stream"),
+        (b"event: x\n4111111111111111\ndata: {}\n\n", "text/event-stream"),
         (b"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: {4111111111111111\n\ndata: b\n\n", "text/event-stream"),
         (b"\0\0\0\x10garbage 4111111111111111", "application/vnd.amazon.eventstream"),
     ];
@@ -234,7 +244,125 @@ fn what_cannot_be_read_does_not_pass() {
 
 #[test]
 fn text_that_is_no_json_is_masked() {
-    let mut exchange = attempt(ProviderProtocol::OpenAiChat, guard_of_answers(), "/v1/files/f/content");
-    let out = heard(&mut exchange, "text/plain", b"a card: 4111 1111 1111 1111\n", 3);
-    assert_eq!(String::from_utf8(out).unwrap(), "a card: <CREDIT_CARD>\n");
+    for text in [
+        "a card: 4111 1111 1111 1111\n",
+        ": 4111 1111 1111 1111\n",
+        "event: 4111 1111 1111 1111\n",
+        "data:\n  card: 4111 1111 1111 1111\n",
+        "{name}, your card is 4111 1111 1111 1111.",
+        "{} is empty, 4111 1111 1111 1111 is not.",
+        "[1] 4111 1111 1111 1111",
+    ] {
+        let mut exchange = attempt(ProviderProtocol::OpenAiChat, guard_of_answers(), "/v1/files/f/content");
+        let out = heard(&mut exchange, "text/plain", text.as_bytes(), 3);
+        let expected = text.replace("4111 1111 1111 1111", "<CREDIT_CARD>");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        assert_eq!(exchange.findings().response.unwrap().verdict, Verdict::Masked);
+    }
+}
+
+/// An event with a piece of text and the reason why the choice has ended.
+type Element = fn(&str, &Value) -> Value;
+
+fn chat_event(text: &str, reason: &Value) -> Value {
+    json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": reason}]})
+}
+
+fn gemini_event(text: &str, reason: &Value) -> Value {
+    json!({"candidates": [{"content": {"parts": [{"text": text}]}, "finishReason": reason}]})
+}
+
+/// Some hosts label a stream as plain text, or not at all.
+#[test]
+fn streams_without_a_label_are_masked() {
+    let chat: fn(&str) -> Value = |text| chat_event(text, &Value::Null);
+    let gemini: fn(&str) -> Value = |text| gemini_event(text, &Value::Null);
+    let ollama: fn(&str) -> Value = |text| json!({"message": {"role": "assistant", "content": text}});
+    let generate: fn(&str) -> Value = |text| json!({"model": "m", "response": text, "done": false});
+    for (element, begin, between, end) in [
+        (chat, "data: ", "\n\ndata: ", "\n\ndata: [DONE]\n\n"),
+        (chat, ": c\r\n\r\nevent: x\r\ndata: ", "\r\n\r\nevent: x\r\ndata: ", "\r\n\r\n"),
+        (gemini, "\n\nid: 1\ndata: ", "\n\nid: 2\ndata: ", "\n\n"),
+        (gemini, "[", ",\r\n", "\n]\n"),
+        (chat, "", "\n", "\n"),
+        (ollama, "", "\n", "\n"),
+        (generate, "", "", ""),
+    ] {
+        let body = |texts: [&str; 3]| {
+            format!("{begin}{}{end}", texts.map(|text| element(text).to_string()).join(between))
+        };
+        for content_type in
+            ["", "text/plain; charset=utf-8", "application/octet-stream", "application/x-ndjson"]
+        {
+            let mut exchange =
+                attempt(ProviderProtocol::OpenAiChat, guard_of_answers(), "/v1/chat/completions");
+            let answer = body(["It is 4111 1111 ", "1111 1", "111."]);
+            let out = heard(&mut exchange, content_type, answer.as_bytes(), 11);
+            let out = String::from_utf8(out).unwrap();
+            assert_eq!(out, body(["It is <CREDIT_CARD>", "", "."]), "{content_type}: {answer}");
+            assert_eq!(exchange.findings().response.unwrap().verdict, Verdict::Masked);
+            let harmless = body(["It ", "is ", "1111."]);
+            let mut exchange =
+                attempt(ProviderProtocol::OpenAiChat, guard_of_answers(), "/v1/chat/completions");
+            assert_eq!(heard(&mut exchange, content_type, harmless.as_bytes(), 11), harmless.as_bytes());
+        }
+    }
+    // What stands beside the data is text.
+    let mut exchange = attempt(ProviderProtocol::OpenAiChat, guard_of_answers(), "/v1/chat/completions");
+    let out = heard(&mut exchange, "", b": 4111 1111 1111 1111\nevent: jane@example.com\ndata: {}\n\n", 11);
+    assert_eq!(String::from_utf8(out).unwrap(), ": <CREDIT_CARD>\nevent: <EMAIL_ADDRESS>\ndata: {}\n\n");
+}
+
+/// Some hosts give a reason in every event why the text has ended, or send events without data in between.
+#[test]
+fn only_the_end_of_a_stream_ends_a_text() {
+    let (chat, gemini): (Element, Element) = (chat_event, gemini_event);
+    for (element, reason, between, end) in [
+        (chat, json!(""), "", "\n\n"),
+        (chat, json!("stop"), "", "\n\n"),
+        (chat, json!(null), "event: ping\n\n", "\n\n"),
+        (chat, json!(null), "data:\n\nid: 1\n\n", "\n\n"),
+        (gemini, json!("STOP"), "", "\r\n\r\n"),
+        (gemini, json!("STOP"), "event: x\r\n\r\n", "\r\n\r\n"),
+    ] {
+        let body = |texts: [&str; 2]| {
+            let [first, second] = texts.map(|text| format!("data: {}{end}", element(text, &reason)));
+            format!("{first}{between}{second}")
+        };
+        let path = "/v1beta/models/m:streamGenerateContent?alt=sse";
+        let mut exchange = attempt(ProviderProtocol::Gemini, guard_of_answers(), path);
+        let answer = body(["It is 4111 1111 ", "1111 1111"]);
+        let out = heard(&mut exchange, "text/event-stream", answer.as_bytes(), 5);
+        assert_eq!(String::from_utf8(out).unwrap(), body(["It is <CREDIT_CARD>", ""]));
+    }
+}
+
+/// A comment keeps the connection alive, and is not held back; what is held stays whole.
+#[test]
+fn comments_go_on_at_once() {
+    for end in ["\n", "\r\n", "\r"] {
+        let event = |text: &str| format!("data: {}{end}{end}", chat_event(text, &Value::Null));
+        let comment = format!(": wait{end}{end}");
+        let mut exchange = attempt(ProviderProtocol::OpenAiChat, guard_of_answers(), "/v1/chat/completions");
+        let body = [event("4111 1111 "), comment.clone(), event("1111 1111")].concat();
+        let out = heard(&mut exchange, "text/event-stream", body.as_bytes(), 3);
+        let expected = [comment, event("<CREDIT_CARD>"), event("")].concat();
+        assert_eq!(String::from_utf8(out).unwrap(), expected, "{end:?}");
+    }
+}
+
+/// Events without data count among what is held back, which is bounded.
+#[test]
+fn events_without_data_are_not_held_without_end() {
+    let mut exchange = attempt(ProviderProtocol::OpenAiChat, guard_of_answers(), "/v1/chat/completions");
+    exchange.answer_begins(200, "text/event-stream", false);
+    let open = chat_event("4111 1111 ", &Value::Null);
+    let (mut sent, mut got) = (0, 0);
+    let bare = "event: ping\n\n".repeat(100);
+    for piece in std::iter::once(format!("data: {open}\n\n")).chain(std::iter::repeat_n(bare, 400)) {
+        sent += piece.len();
+        got += exchange.answer_piece(piece.as_bytes()).unwrap().len();
+        assert!(sent - got <= ai::guard::MAX_HELD_EVENTS, "{} bytes are held back", sent - got);
+    }
+    assert!(sent > ai::guard::MAX_HELD_EVENTS);
 }
