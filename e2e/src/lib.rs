@@ -30,4 +30,5 @@ pub mod recording;
 pub mod scenario;
 mod server;
 pub mod tls_client;
+pub mod token;
 pub mod workspace;

@@ -31,7 +31,7 @@ impl StatsParameters {
 
 /// Of an extension that is switched off nobody expects anything.
 fn ai_extension(extension: &AiExtension) -> Vec<Row> {
-    let AiExtension { enabled, image, security_context, resources, env, ports, stats, tracing: _ } =
+    let AiExtension { enabled, image, security_context, resources, env, ports, stats: _, tracing: _ } =
         extension;
     if *enabled == Some(false) || *extension == AiExtension::default() {
         return Vec::new();
@@ -44,7 +44,6 @@ fn ai_extension(extension: &AiExtension) -> Vec<Row> {
         ),
         ("spec.kube.aiExtension has no effect in what it says of the sidecar: there is none", sidecar),
         ("spec.kube.aiExtension.ports is not opened: metrics are at port 9091 of each pod", ports.is_some()),
-        ("spec.kube.aiExtension.stats has no effect: not supported yet", stats.is_some()),
     ]
 }
 

@@ -11,6 +11,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::AiExtensionStats;
 use crate::{schema, sensitive::Opaque};
 
 /// The pods of a Gateway's proxies and what belongs to them. Everything is optional.
@@ -41,7 +42,7 @@ pub struct KubeParameters {
     /// The metrics of Envoy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stats: Option<StatsParameters>,
-    /// The AI sidecar of other implementations, of which none is needed; where traces go.
+    /// The AI sidecar of other implementations, of which none is needed; where traces go, and labels of metrics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ai_extension: Option<AiExtension>,
     /// Another proxy than Envoy. Not served yet; may be present when it is not enabled.
@@ -320,7 +321,8 @@ pub struct StatsParameters {
     pub stats_route_prefix_rewrite: Option<String>,
 }
 
-/// The AI sidecar of other implementations. None is needed; what is said of it has no effect, but for where traces go.
+/// The AI sidecar of other implementations. None is needed; what is said of it has no effect, but for where traces go and
+/// for labels of metrics.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct AiExtension {
@@ -342,9 +344,9 @@ pub struct AiExtension {
     /// Ports of the sidecar, such as ai-monitoring 9092.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<AiExtensionPort>>,
-    /// Labels of its metrics.
+    /// Labels of the metrics of tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stats: Option<Opaque>,
+    pub stats: Option<AiExtensionStats>,
     /// Where the traces of the proxies go: endpoint, sampler, timeout and protocol, or grpc and insecure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracing: Option<Opaque>,

@@ -7,6 +7,7 @@
 mod effect;
 mod kube_parameters;
 mod merge;
+mod metric_labels;
 #[cfg(test)]
 mod tests;
 mod tracing;
@@ -15,6 +16,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use metric_labels::{AiExtensionStats, CustomLabel, MetadataNamespace, MetricLabel};
 pub use tracing::{OtlpProtocol, Tracing};
 
 pub use kube_parameters::{

@@ -44,7 +44,7 @@ fn what_cannot_be_done_is_named_and_what_needs_nothing_is_too() {
         (json!({"kube": {"sdsContainer": {}, "aiExtension": {"enabled": true}}}), vec![], 2),
         (json!({"kube": {"aiExtension": {"enabled": false, "ports": [{"containerPort": 9092}]}}}), vec![], 0),
         (json!({"kube": {"aiExtension": {"ports": [{"containerPort": 9092}], "image": {}}}}), vec![], 2),
-        (json!({"kube": {"aiExtension": {"stats": {}, "tracing": {}}}}), vec![], 1),
+        (json!({"kube": {"aiExtension": {"stats": {}, "tracing": {}}}}), vec![], 0),
         (json!({"kube": {"service": {"type": "NodePort", "loadBalancerClass": "a"}}}), vec![], 1),
         (
             json!({"kube": {"service": {"loadBalancerClass": "a", "externalTrafficPolicy": "Local"}}}),

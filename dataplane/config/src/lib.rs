@@ -39,6 +39,10 @@ pub const MODEL_HEADER: &str = "x-gateway-model-name";
 /// has read, and not what the client has sent.
 pub const MODEL_READ_KEY: &str = "model_read";
 
+/// What stands before a namespace of dynamic metadata in the key of the filter state in which a request keeps, as JSON text,
+/// what stands there: the module can read no metadata that stands deeper than one level.
+const METADATA_STATE_PREFIX: &str = "chancery.ai.metadata/";
+
 /// The name of the filter that stands in clusters: it takes a [`ClusterConfig`].
 pub const PROVIDER_FILTER: &str = "provider";
 
@@ -53,6 +57,34 @@ pub struct GatewayConfig {
     pub version: u32,
     /// The largest request body in bytes that is read for its model; a larger one is answered with 413.
     pub max_request_bytes: u32,
+    /// More labels of the metrics of tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metric_labels: Vec<MetricLabel>,
+}
+
+/// A label of metrics, whose value is in the metadata of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MetricLabel {
+    /// Its name.
+    pub name: String,
+    /// The namespace of dynamic metadata. What stands there is in the filter state under [`MetricLabel::state_key`].
+    pub namespace: String,
+    /// The members that lead to its value, from the outer to the inner one. Of several ways, the first that leads to a value
+    /// counts.
+    pub paths: Vec<Vec<String>>,
+}
+
+impl MetricLabel {
+    /// The key of the filter state that holds, as JSON text, what stands in its namespace.
+    pub fn state_key(&self) -> String {
+        metadata_state_key(&self.namespace)
+    }
+}
+
+/// The key of the filter state that holds, as JSON text, what stands in a namespace of dynamic metadata.
+pub fn metadata_state_key(namespace: &str) -> String {
+    format!("{METADATA_STATE_PREFIX}{namespace}")
 }
 
 /// What the module does for one cluster, that is, for one provider of one backend.

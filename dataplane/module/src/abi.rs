@@ -270,10 +270,10 @@ unsafe impl Sync for Scope {}
 /// By what metrics are counted: the stream of a filter, for those of its own configuration, or another configuration.
 pub(crate) trait Recorder {
     /// Adds to a counter, with a value for each of its labels.
-    fn count<const N: usize>(&self, counter: Counter, labels: [&str; N], value: u64);
+    fn count(&self, counter: Counter, labels: &[&str], value: u64);
 
     /// Adds a value to a histogram, with a value for each of its labels.
-    fn record<const N: usize>(&self, histogram: Histogram, labels: [&str; N], value: u64);
+    fn record(&self, histogram: Histogram, labels: &[&str], value: u64);
 }
 
 /// A callback that changes a metric.
@@ -283,14 +283,14 @@ type Change = unsafe extern "C" fn(*mut c_void, usize, *const ModuleBuffer, usiz
 ///
 /// # Safety
 /// The filter or configuration is alive, and the callback is one for it.
-unsafe fn change<const N: usize>(change: Change, of: *mut c_void, id: usize, labels: [&str; N], value: u64) {
-    let labels = labels.map(|label| buffer(label.as_bytes()));
+unsafe fn change(change: Change, of: *mut c_void, id: usize, labels: &[&str], value: u64) {
+    let labels: Vec<ModuleBuffer> = labels.iter().map(|label| buffer(label.as_bytes())).collect();
     // SAFETY: the caller vouches for the pointer; Envoy copies the labels, and refuses an id that it does not know.
     unsafe { change(of, id, labels.as_ptr(), labels.len(), value) };
 }
 
 impl Recorder for Stream {
-    fn count<const N: usize>(&self, counter: Counter, labels: [&str; N], value: u64) {
+    fn count(&self, counter: Counter, labels: &[&str], value: u64) {
         // SAFETY: the filter is alive during its hook.
         unsafe {
             change(
@@ -303,7 +303,7 @@ impl Recorder for Stream {
         }
     }
 
-    fn record<const N: usize>(&self, histogram: Histogram, labels: [&str; N], value: u64) {
+    fn record(&self, histogram: Histogram, labels: &[&str], value: u64) {
         let callback = envoy_dynamic_module_callback_http_filter_record_histogram_value;
         // SAFETY: the filter is alive during its hook.
         unsafe { change(callback, self.0, histogram.0, labels, value) };
@@ -311,13 +311,13 @@ impl Recorder for Stream {
 }
 
 impl Recorder for Scope {
-    fn count<const N: usize>(&self, counter: Counter, labels: [&str; N], value: u64) {
+    fn count(&self, counter: Counter, labels: &[&str], value: u64) {
         let callback = envoy_dynamic_module_callback_http_filter_config_increment_counter;
         // SAFETY: the configuration is alive, since whoever has it does not use it after its end.
         unsafe { change(callback, self.0, counter.0, labels, value) };
     }
 
-    fn record<const N: usize>(&self, histogram: Histogram, labels: [&str; N], value: u64) {
+    fn record(&self, histogram: Histogram, labels: &[&str], value: u64) {
         let callback = envoy_dynamic_module_callback_http_filter_config_record_histogram_value;
         // SAFETY: as above.
         unsafe { change(callback, self.0, histogram.0, labels, value) };

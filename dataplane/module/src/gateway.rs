@@ -32,7 +32,8 @@ impl Config {
     pub(crate) fn new(settings: &[u8], definer: &mut Definer) -> Result<Self, String> {
         let gateway: GatewayConfig = serde_json::from_slice(settings).map_err(|error| error.to_string())?;
         placement::check_version(gateway.version)?;
-        let metrics = Metrics::define(definer).ok_or("Envoy does not define its metrics")?;
+        let metrics =
+            Metrics::define(definer, &gateway.metric_labels).ok_or("Envoy does not define its metrics")?;
         let scope = definer.scope();
         metrics::share(scope, metrics);
         Ok(Self { gateway, scope })

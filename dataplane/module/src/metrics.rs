@@ -7,12 +7,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use ai::exchange::Outcome;
 use ai::guard::Verdict;
+use ai::labels::{self, Places};
 use ai::provider::Facts;
+use ai_config::MetricLabel;
 
 use crate::abi::{Counter, Definer, Histogram, Recorder, Scope, Stream};
 
@@ -25,17 +27,23 @@ const OTHER_MODELS: &str = "other";
 /// The models that stand in labels.
 static MODELS: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 
+/// The values that stand in labels of users' own.
+static PLACES: Mutex<Option<Places>> = Mutex::new(None);
+
 /// The metrics of each listener's configuration that Envoy has. They are the same metrics under different numbers.
 static SHARED: RwLock<Vec<(Scope, Metrics)>> = RwLock::new(Vec::new());
 
 /// The metrics of one configuration.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Metrics {
+    /// What the counters of tokens have in labels beside `llm` and `model`.
+    labels: Arc<[MetricLabel]>,
     prompt: Counter,
     completion: Counter,
     rate_limited: Counter,
     ejections: Counter,
     guards: Counter,
+    crowded_out: Counter,
     token_usage: Histogram,
     duration: Histogram,
     first_token: Histogram,
@@ -56,6 +64,8 @@ pub(crate) struct Attempt<'a> {
     pub duration: Duration,
     /// From its beginning to the first piece of the answer's body.
     pub first_piece: Option<Duration>,
+    /// The values of labels of users' own.
+    pub labels: &'a labels::Values,
 }
 
 /// How an attempt has ended.
@@ -84,11 +94,12 @@ impl Ending {
 }
 
 impl Metrics {
-    /// Defines them; `None` if Envoy refuses.
-    pub(crate) fn define(definer: &mut Definer) -> Option<Self> {
+    /// Defines them, those of tokens with these labels, too; `None` if Envoy refuses.
+    pub(crate) fn define(definer: &mut Definer, own: &[MetricLabel]) -> Option<Self> {
         // https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/, as Prometheus spells it. Envoy's histograms
         // hold whole numbers, so that times are in milliseconds, and say so.
-        let labels = ["llm", "model"];
+        let own_names = own.iter().map(|label| label.name.as_str());
+        let labels: Vec<_> = ["llm", "model"].into_iter().chain(own_names).collect();
         let gen_ai = [
             "gen_ai_operation_name",
             "gen_ai_provider_name",
@@ -97,11 +108,13 @@ impl Metrics {
         ];
         let [operation, provider, request, response] = gen_ai;
         Some(Self {
+            labels: own.into(),
             prompt: definer.counter("ai_prompt_tokens_total", &labels)?,
             completion: definer.counter("ai_completion_tokens_total", &labels)?,
             rate_limited: definer.counter("ai_rate_limited_tokens_total", &labels)?,
             ejections: definer.counter("ai_ejections_total", &["llm", "cluster"])?,
             guards: definer.counter("ai_guard_verdicts_total", &["phase", "verdict"])?,
+            crowded_out: definer.counter("ai_label_values_crowded_out_total", &["label"])?,
             token_usage: definer.histogram(
                 "gen_ai_client_token_usage",
                 &[operation, provider, request, response, "gen_ai_token_type"],
@@ -127,22 +140,17 @@ impl Metrics {
 
     /// Counts that a member of a pool is ejected.
     pub(crate) fn eject(&self, stream: &Stream, llm: &str, cluster: &str) {
-        self.count_one(Some(stream), |metrics| metrics.ejections, [llm, cluster]);
+        self.count_one(Some(stream), |metrics| metrics.ejections, &[llm, cluster]);
     }
 
     /// Counts what the guard of requests or answers (`phase`) has come to.
     pub(crate) fn guard(&self, stream: Option<&Stream>, phase: &str, verdict: Verdict) {
-        self.count_one(stream, |metrics| metrics.guards, [phase, verdict.name()]);
+        self.count_one(stream, |metrics| metrics.guards, &[phase, verdict.name()]);
     }
 
     /// Adds one to a counter: to that of the metrics that are shared, or, if there are none, of these, as long as there is
     /// a stream.
-    fn count_one<const N: usize>(
-        &self,
-        stream: Option<&Stream>,
-        counter: impl Fn(&Self) -> Counter,
-        labels: [&str; N],
-    ) {
+    fn count_one(&self, stream: Option<&Stream>, counter: impl Fn(&Self) -> Counter, labels: &[&str]) {
         let shared = SHARED.read().unwrap_or_else(PoisonError::into_inner);
         match (shared.last(), stream) {
             (Some((scope, metrics)), _) => scope.count(counter(metrics), labels, 1),
@@ -152,30 +160,54 @@ impl Metrics {
     }
 
     fn count(&self, recorder: &impl Recorder, attempt: &Attempt<'_>) {
-        let Attempt { facts, operation, outcome, ending, duration, first_piece } = attempt;
+        let Attempt { facts, operation, outcome, ending, duration, first_piece, labels: values } = attempt;
         let is_served = outcome.usage.is_some();
         let model = label(&outcome.model, is_served);
         let answered = outcome.provider_model.as_deref().map_or(model, |model| label(model, is_served));
         if let Some(usage) = &outcome.usage {
             let (prompt, completion) =
                 (usage.prompt.unwrap_or_default(), usage.completion.unwrap_or_default());
-            let labels = [facts.name, model];
-            recorder.count(self.prompt, labels, prompt);
-            recorder.count(self.completion, labels, completion);
-            recorder.count(self.rate_limited, labels, usage.total());
+            let own = self.place(recorder, values, &[facts.name, model]);
+            let own = own.iter().map(String::as_str);
+            let labels: Vec<_> = [facts.name, model].into_iter().chain(own).collect();
+            recorder.count(self.prompt, &labels, prompt);
+            recorder.count(self.completion, &labels, completion);
+            recorder.count(self.rate_limited, &labels, usage.total());
             for (kind, tokens) in [("input", prompt), ("output", completion)] {
                 let labels = [*operation, facts.otel_name, model, answered, kind];
-                recorder.record(self.token_usage, labels, tokens);
+                recorder.record(self.token_usage, &labels, tokens);
             }
         }
         let error = ending.error_type().unwrap_or_default();
         let labels = [*operation, facts.otel_name, model, answered, &error];
-        recorder.record(self.duration, labels, milliseconds(*duration));
+        recorder.record(self.duration, &labels, milliseconds(*duration));
         if let (Some(first), true, Ending::Whole | Ending::Cut) = (first_piece, outcome.streaming, ending) {
             let labels = [*operation, facts.otel_name, model, answered];
-            recorder.record(self.first_token, labels, milliseconds(*first));
+            recorder.record(self.first_token, &labels, milliseconds(*first));
         }
     }
+
+    /// What stands in the labels of users' own. `series` is what stands in the others.
+    fn place(&self, recorder: &impl Recorder, values: &labels::Values, series: &[&str]) -> Vec<String> {
+        if self.labels.is_empty() {
+            return Vec::new();
+        }
+        let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+        let placed = places.get_or_insert_default().place(&self.labels, values, series);
+        drop(places);
+        for label in &placed.crowded_out {
+            recorder.count(self.crowded_out, &[label], 1);
+        }
+        placed.values
+    }
+}
+
+/// The values of labels of users' own that a request has.
+pub(crate) fn label_values(stream: &Stream) -> labels::Values {
+    let shared = SHARED.read().unwrap_or_else(PoisonError::into_inner);
+    let labels = shared.last().map(|(_, metrics)| metrics.labels.clone()).unwrap_or_default();
+    drop(shared);
+    labels::read(&labels, |label| stream.state(&label.state_key()))
 }
 
 /// Has attempts counted by the metrics of this configuration.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ai::exchange::{Exchange, Outcome, Passage, Policy, Refusal, RequestHead};
 use ai::guard::Finding;
+use ai::labels;
 use ai::metadata::Metadata;
 use ai_config::{
     ClusterConfig, CredentialHeader, METADATA_NAMESPACE, MODEL_HEADER, POLICY_KEY, RoutePolicy, VERSION,
@@ -14,7 +15,7 @@ use ai_config::{
 
 use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Stream};
 use crate::ejection::Member;
-use crate::metrics::{Attempt, Ending, Metrics};
+use crate::metrics::{self, Attempt, Ending, Metrics};
 use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody};
 
 /// Under this namespace of dynamic metadata stands what an attempt has come to, for access logs and rate limits (the
@@ -69,7 +70,7 @@ impl Config {
     pub(crate) fn new(settings: &[u8], definer: &mut Definer) -> Result<Self, String> {
         let cluster: ClusterConfig = serde_json::from_slice(settings).map_err(|error| error.to_string())?;
         placement::check_version(cluster.version)?;
-        let metrics = Metrics::define(definer).ok_or("Envoy does not define its metrics")?;
+        let metrics = Metrics::define(definer, &[]).ok_or("Envoy does not define its metrics")?;
         Ok(Self {
             member: cluster.pool_member.as_deref().map(Member::of),
             cluster: Arc::new(cluster),
@@ -121,6 +122,8 @@ pub(crate) struct Filter {
     body: Vec<u8>,
     passage: Passage,
     began: Instant,
+    /// What the request has for labels of users' own.
+    labels: labels::Values,
     /// The status of the answer, once it is there.
     status: Option<u16>,
     /// When the first piece of the answer's body came.
@@ -142,6 +145,7 @@ impl Filter {
             body: Vec::new(),
             passage: Passage::AsItIs,
             began: Instant::now(),
+            labels: labels::Values::new(),
             status: None,
             first_piece: None,
             is_whole: false,
@@ -166,6 +170,7 @@ impl Filter {
 
     pub(crate) fn on_request_headers(&mut self, stream: &mut Stream, end: bool) -> HeadersStatus {
         restore(stream);
+        self.labels = metrics::label_values(stream);
         let begun = self.begin(stream, end);
         let exchange = match begun {
             Ok(exchange) => self.exchange.insert(exchange),
@@ -381,6 +386,7 @@ impl Filter {
             ending: self.ending(),
             duration: self.began.elapsed(),
             first_piece: self.first_piece,
+            labels: &self.labels,
         };
         self.config.metrics.settle(stream.as_deref(), &attempt);
         let finding = exchange.findings().response;

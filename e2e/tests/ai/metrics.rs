@@ -1,7 +1,8 @@
 //! The names, labels and values of metrics, as Prometheus reads them.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use e2e::http::eventually;
+use e2e::token::Issuer;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -122,5 +123,147 @@ async fn a_client_that_leaves_has_its_request_counted() -> Result<()> {
     assert_eq!(line["ai"]["provider"], "anthropic", "{line}");
     assert_eq!(line["ai"]["streaming"], true, "{line}");
     assert!(line["ai"]["prompt_tokens"].as_u64() >= Some(1), "{line}");
+    Ok(())
+}
+
+/// The Gateway, which names its parameters.
+const LABELLED: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: default}
+spec:
+  gatewayClassName: chancery
+  infrastructure: {parametersRef: {group: gateway.kgateway.dev, kind: GatewayParameters, name: labelled}}
+  listeners: [{name: http, port: PORT, protocol: HTTP}]
+";
+
+/// Backends whose routes may be given tokens: `kgateway` and `gloo` each in the dialect of its name, `open` takes none. The
+/// Gateway's parameters have these labels.
+fn labelled(issuer: &Issuer, labels: &Value) -> String {
+    let document = |api: &str, kind: &str, name: &str, spec: Value| {
+        let metadata = json!({"name": name, "namespace": "default"});
+        format!("---\n{}\n", json!({"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}))
+    };
+    let target =
+        |route: &str| json!([{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": route}]);
+    let idp = json!({"name": "idp", "issuer": "idp", "jwks": {"local": {"inline": issuer.key_set()}}});
+    let extension = json!({"type": "JWT", "jwt": {"validationMode": "AllowMissing", "providers": [idp]}});
+    let policy = json!({"targetRefs": target("kgateway"), "jwtAuth": {"extensionRef": {"name": "idp"}}});
+    let idp = json!({"issuer": "idp", "jwks": {"local": {"key": issuer.pem()}}});
+    let jwt = json!({"afterExtAuth": {"validationPolicy": "ALLOW_MISSING", "providers": {"idp": idp}}});
+    let option = json!({"targetRefs": target("gloo"), "options": {"jwtProvidersStaged": jwt}});
+    let parameters = json!({"kube": {"aiExtension": {"enabled": true, "stats": {"customLabels": labels}}}});
+    let one = "llm: {openai: {authToken: {kind: SecretRef, secretRef: {name: key}}}, HOST_A}";
+    secret("key", "canary")
+        + &["kgateway", "gloo", "open"].map(|name| backend(name, one) + &route(name)).concat()
+        + &document("gateway.kgateway.dev/v1alpha1", "GatewayExtension", "idp", extension)
+        + &document("gateway.kgateway.dev/v1alpha1", "TrafficPolicy", "kgateway", policy)
+        + &document("gateway.solo.io/v1", "RouteOption", "gloo", option)
+        + &document("gateway.kgateway.dev/v1alpha1", "GatewayParameters", "labelled", parameters)
+}
+
+/// Asks one of the backends with a token of these claims, or without one.
+async fn ask(world: &World, issuer: &Issuer, name: &str, claims: Option<Value>) -> Result<()> {
+    let token = claims.map(|mut claims| {
+        claims["iss"] = json!("idp");
+        issuer.token(&claims)
+    });
+    let bearer = token.transpose()?.map(|token| format!("Bearer {token}"));
+    let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
+    let answer = world.post(&format!("/{name}/v1/chat/completions"), &headers, &chat("a")).await?;
+    ensure!(answer.status == 200, "{name}: {} {}", answer.status, answer.text());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a42_labels_of_ones_own_have_what_tokens_say() -> Result<()> {
+    let issuer = Issuer::new()?;
+    let labels = json!([
+        {"name": "team", "metadataNamespace": "envoy.filters.http.jwt_authn", "metadataKey": "principal:team"},
+        {"name": "org", "metadataKey": "principal|https://a.example/org", "keyDelimiter": "|"},
+    ]);
+    let world = World::start_at(LABELLED, &labelled(&issuer, &labels), &[]).await?;
+    ask(&world, &issuer, "gloo", Some(json!({"team": "dev", "https://a.example/org": "ops"}))).await?;
+    ask(&world, &issuer, "kgateway", Some(json!({"team": "a \"b\"\nc\\ é", "https://a.example/org": 7})))
+        .await?;
+    ask(&world, &issuer, "gloo", None).await?;
+    ask(&world, &issuer, "open", Some(json!({"team": "forged"}))).await?;
+    let counters = ["ai_prompt_tokens_total", "ai_completion_tokens_total", "ai_rate_limited_tokens_total"];
+    let series = |counter: &str, team: &str, org: &str| {
+        format!("{counter}{{llm=\"openai\",model=\"client-model\",team=\"{team}\",org=\"{org}\"}} ")
+    };
+    let counted = eventually(DEADLINE, || async {
+        let lines = lines(&world).await?;
+        let of = |team: &str, org: &str| {
+            counters.iter().all(|counter| {
+                let series = series(counter, team, org);
+                lines.iter().any(|line| line.starts_with(&series))
+            })
+        };
+        ensure!(of("dev", "ops"), "{lines:#?}");
+        ensure!(of("a \\\"b\\\"\\nc\\\\ é", "7"), "{lines:#?}");
+        // Without a token, or with one that nobody has looked at.
+        ensure!(of("<unknown>", "<unknown>"), "{lines:#?}");
+        anyhow::Ok(lines)
+    })
+    .await?;
+    let of_tokens = counted.iter().filter(|line| counters.iter().any(|counter| line.starts_with(counter)));
+    assert_eq!(of_tokens.count(), 9, "{counted:#?}");
+    for text in ["forged", "canary"] {
+        assert!(!counted.iter().any(|line| line.contains(text)), "{text}: {counted:#?}");
+    }
+    let gen_ai = counted.iter().filter(|line| line.starts_with("gen_ai"));
+    assert!(gen_ai.clone().count() > 0 && !gen_ai.clone().any(|line| line.contains("team=")), "{counted:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn labels_of_ones_own_are_bounded_and_change_without_a_listener() -> Result<()> {
+    let issuer = Issuer::new()?;
+    let label = |name: &str| json!([{"name": name, "metadataKey": "principal:team"}]);
+    let world = World::start_at(LABELLED, &labelled(&issuer, &label("team")), &[]).await?;
+    let save = |labels: &Value| world.fixture.save("objects.yaml", &world.placed(&labelled(&issuer, labels)));
+    let listeners = async || -> Result<String> {
+        Ok(world.fixture.envoy("gw")?.get("/stats?filter=listener_manager.listener_").await?.text())
+    };
+    let before = listeners().await?;
+    for team in 0..300 {
+        ask(&world, &issuer, "gloo", Some(json!({"team": format!("{team}")}))).await?;
+    }
+    let found = eventually(DEADLINE, || async {
+        let lines = lines(&world).await?;
+        let line = "ai_label_values_crowded_out_total{label=\"team\"} 44";
+        ensure!(lines.iter().any(|it| it == line), "{lines:#?}");
+        anyhow::Ok(lines)
+    })
+    .await?;
+    let teams: Vec<_> = found.iter().filter(|line| line.starts_with("ai_prompt_tokens_total{")).collect();
+    assert_eq!(teams.len(), 257, "{teams:#?}");
+    assert!(teams.iter().any(|line| line.contains("team=\"<other>\"")), "{teams:#?}");
+
+    save(&label("squad"))?;
+    eventually(DEADLINE, || async {
+        ask(&world, &issuer, "gloo", Some(json!({"team": "dev"}))).await?;
+        let lines = lines(&world).await?;
+        let line = "ai_prompt_tokens_total{llm=\"openai\",model=\"client-model\",squad=\"dev\"} ";
+        ensure!(lines.iter().any(|it| it.starts_with(line)), "{lines:#?}");
+        anyhow::Ok(())
+    })
+    .await?;
+    assert_eq!(listeners().await?, before, "no listener has changed");
+
+    // A label that cannot be had is told, and requests are served and counted without it.
+    save(&label("a-team"))?;
+    eventually(DEADLINE, || async {
+        let status = world.fixture.status("Gateway default/gw").await?.to_string();
+        let told = "spec.kube.aiExtension.stats has no effect: customLabels[0].name";
+        ensure!(status.contains(told), "{status}");
+        ask(&world, &issuer, "gloo", Some(json!({"team": "dev"}))).await?;
+        let lines = lines(&world).await?;
+        let line = "ai_prompt_tokens_total{llm=\"openai\",model=\"client-model\"} ";
+        ensure!(lines.iter().any(|it| it.starts_with(line)), "{lines:#?}");
+        anyhow::Ok(())
+    })
+    .await?;
     Ok(())
 }

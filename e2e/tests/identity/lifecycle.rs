@@ -5,9 +5,9 @@ use e2e::fixture::DEADLINE;
 use e2e::http::eventually;
 use e2e::key_server::KeyServer;
 use e2e::manifests::{indented, loopback_service};
+use e2e::token::Issuer;
 use serde_json::json;
 
-use super::token::Issuer;
 use super::world::{World, extension, policy};
 
 /// A ConfigMap with keys.

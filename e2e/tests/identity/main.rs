@@ -3,5 +3,4 @@
 mod lifecycle;
 mod matrix;
 mod paths;
-mod token;
 mod world;

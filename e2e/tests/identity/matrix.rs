@@ -1,10 +1,10 @@
 //! Every combination of what can be wrong with a token, at routes that ask for different things.
 
 use anyhow::Result;
+use e2e::token::{Algorithm, Issuer, with_claims};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::token::{Algorithm, Issuer, with_claims};
 use super::world::{World, extension, option, policy};
 
 /// Long ago.

@@ -1,5 +1,6 @@
 //! What the proxies of one Gateway listen on.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -105,6 +106,8 @@ pub struct Observability {
     pub access_logs: Option<Vec<AccessLogIr>>,
     /// Where their spans go.
     pub tracing: Option<TracingIr>,
+    /// The namespaces of dynamic metadata that the AI engine reads for labels of its metrics.
+    pub labelling: BTreeSet<String>,
 }
 
 /// A route table of a Gateway: one for each port of plain HTTP, and one for each HTTPS listener, since a connection

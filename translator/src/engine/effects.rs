@@ -67,6 +67,12 @@ impl Translator {
             }
             Key::Gateway(gateway) => {
                 let (before, after) = both::<GatewayFace>(before, after);
+                let labels = |face: Option<&Arc<GatewayFace>>| {
+                    face.map(|face| face.parameters.metric_labels.clone()).unwrap_or_default()
+                };
+                if labels(before) != labels(after) {
+                    update.touched.engine(gateway);
+                }
                 self.on_gateway(gateway, before, after);
             }
             Key::Placement(gateway) => {

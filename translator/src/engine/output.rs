@@ -11,8 +11,8 @@ use super::index::{Index, TableKey};
 use super::key::Key;
 use super::value::OfValue as _;
 use crate::gateway::facts::{
-    BackendKey, BackendValue, EncodedBackend, GatewayKey, GatewaySecrets, OrderKey, PortValue, Proxy,
-    RouteKey, RouteVersion, gateway_name,
+    BackendKey, BackendValue, EncodedBackend, GatewayFace, GatewayKey, GatewaySecrets, OrderKey, PortValue,
+    Proxy, RouteKey, RouteVersion, gateway_name,
 };
 use crate::xds::{self, EncodedResource, Table, XdsKind};
 use crate::{Addressing, Settings};
@@ -32,6 +32,7 @@ struct TouchedGateway {
     proxy: bool,
     secrets: bool,
     filters: bool,
+    engine: bool,
     ports: BTreeSet<u16>,
     tables: BTreeSet<Arc<RouteTableId>>,
     backends: BTreeSet<BackendKey>,
@@ -49,6 +50,11 @@ impl Touched {
     /// Notes that routes name other parts of the filters that the Gateway has one of.
     pub(super) fn filters(&mut self, gateway: &GatewayKey) {
         self.gateway(gateway).filters = true;
+    }
+
+    /// Notes that the parameters of a Gateway ask for other labels of the AI engine's metrics.
+    pub(super) fn engine(&mut self, gateway: &GatewayKey) {
+        self.gateway(gateway).engine = true;
     }
 
     pub(super) fn port(&mut self, gateway: &GatewayKey, port: u16) {
@@ -168,7 +174,7 @@ impl Outputs {
         for (gateway, touched) in touched.gateways {
             let proxy = graph.value(&Key::Proxy(gateway.clone())).and_then(Proxy::of);
             let output = self.gateways.entry(gateway.clone()).or_default();
-            let resources = output.update(&gateway, &touched, graph, index, tables);
+            let resources = output.update(&gateway, &touched, graph, index, tables, settings);
             let was_served =
                 std::mem::replace(&mut output.is_served, proxy.is_some_and(|proxy| proxy.is_served));
             let change = match proxy {
@@ -223,6 +229,7 @@ impl Output {
         graph: &Graph,
         index: &Index,
         tables: &mut BTreeMap<TableKey, Table<OrderKey>>,
+        settings: &Settings,
     ) -> Resources {
         let mut changes = Changes::default();
         for port in &touched.ports {
@@ -261,6 +268,11 @@ impl Output {
             for resource in filters(index, gateway) {
                 self.note(key(&resource), Some(resource), &mut changes);
             }
+        }
+        if touched.engine
+            && let Some(resource) = engine(graph, gateway, settings)
+        {
+            self.note(key(&resource), Some(resource), &mut changes);
         }
         for backend in &touched.backends {
             let is_used = index.users.get(backend).is_some_and(|users| users.get(gateway) > 0);
@@ -330,7 +342,7 @@ impl Output {
         if settings.addressing == Addressing::Service {
             all.push(Arc::new(xds::encode_readiness_listener(settings.families)));
         }
-        all.extend(xds::encode_engine(settings).map(Arc::new));
+        all.extend(engine(graph, gateway, settings));
         all.extend(filters(index, gateway));
         all.extend(self.ports.keys().flat_map(|port| of_port(graph, gateway, *port)).cloned());
         let first = (gateway.clone(), Arc::new(RouteTableId { port: 0, https: None }));
@@ -362,6 +374,13 @@ fn gateway_secrets<'a>(graph: &'a Graph, gateway: &GatewayKey) -> &'a [Arc<Encod
 fn filters(index: &Index, gateway: &GatewayKey) -> impl Iterator<Item = Arc<EncodedResource>> {
     let parts = index.parts.get(gateway).into_iter().flat_map(|parts| parts.keys());
     xds::encode_filters(parts).into_iter().map(Arc::new)
+}
+
+/// The filter of the AI engine that the listeners of a Gateway name.
+fn engine(graph: &Graph, gateway: &GatewayKey, settings: &Settings) -> Option<Arc<EncodedResource>> {
+    let face = graph.value(&Key::Gateway(gateway.clone())).and_then(GatewayFace::of);
+    let labels = face.map(|face| face.parameters.metric_labels.as_slice()).unwrap_or_default();
+    xds::encode_engine(settings, labels).map(Arc::new)
 }
 
 fn of_port<'a>(graph: &'a Graph, gateway: &GatewayKey, port: u16) -> &'a [Arc<EncodedResource>] {

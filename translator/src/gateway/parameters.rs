@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ai_config::MetricLabel;
 use crds::gateway_api::{self, Gateway, GatewayClass};
 use crds::gateway_parameters::{
-    GLOO_GROUP, GROUP, GatewayParameters, GlooGatewayParameters, KubeParameters, ParametersRef, Tracing,
+    GLOO_GROUP, GROUP, GatewayParameters, GlooGatewayParameters, KubeParameters, MetadataNamespace,
+    ParametersRef, Tracing,
 };
 use crds::{Kind, NamespacedName, ObjectKey, ObjectRef};
 
@@ -25,6 +27,15 @@ const KIND: &str = "GatewayParameters";
 
 /// Where a class names its parameters.
 const CLASS_FIELD: &str = "spec.parametersRef";
+
+/// Where the metadata of tokens have what a token says, in the dialects of kgateway and Gloo.
+const PAYLOAD_KEYS: [&str; 2] = ["payload", "principal"];
+
+/// Where parameters say where traces go.
+const TRACING_FIELD: &str = "kube.aiExtension.tracing";
+
+/// Where parameters say which labels metrics have.
+const STATS_FIELD: &str = "kube.aiExtension.stats";
 
 /// A reference to parameters, with the field that holds it.
 struct Reference {
@@ -60,21 +71,20 @@ pub(crate) fn of_gateway(
             (Some(base), Some(over)) => Some(Arc::new(over.over(&base))),
             (base, over) => over.or(base),
         };
-        Parameters { kube, tracing: None, notes: [base.notes, over.notes].concat() }
+        Parameters { kube, notes: [base.notes, over.notes].concat(), ..Parameters::default() }
     });
     let Parameters { kube, mut notes, .. } = merged;
-    let tracing = kube.as_deref().map_or(Ok(None), |kube| tracing(view, kube)).unwrap_or_else(|error| {
+    let Extension { tracing, metric_labels, notes: faults } = extension(view, kube.as_deref());
+    for fault in faults {
         // What each of the two says may be right, and both together not.
-        let note = no_traces(&error);
-        if !notes.contains(&note) {
-            notes.push(note);
+        if !notes.contains(&fault) {
+            notes.push(fault);
         }
-        None
-    });
-    Ok(Parameters { kube, tracing, notes })
+    }
+    Ok(Parameters { kube, tracing, metric_labels, notes })
 }
 
-/// The parameters of a proxy that is a process of this machine: they have no effect, but for where its traces go.
+/// The parameters of a proxy that is a process of this machine: they have no effect, but for what Envoy itself carries out.
 fn of_local_proxy(
     view: &impl View,
     gateway: &Gateway,
@@ -83,28 +93,70 @@ fn of_local_proxy(
 ) -> Parameters {
     let class = class.has_idle_parameters.then_some(CLASS_FIELD);
     let kube = own.as_ref().and_then(|reference| resolve(view, reference).ok()?.kube);
-    let (tracing, error) = match kube.as_deref().map(|kube| tracing(view, kube)) {
-        Some(Ok(tracing)) => (tracing, None),
-        Some(Err(error)) => (None, Some(no_traces(&error))),
-        None => (None, None),
-    };
-    let idle = |field, exception| {
+    let Extension { tracing, metric_labels, notes: faults } = extension(view, kube.as_deref());
+    let idle = |field: &str, exception: &str| {
         format!("{field} has no effect{exception}: the proxy is a process of this machine")
     };
-    let exception = if tracing.is_some() { " but for kube.aiExtension.tracing" } else { "" };
-    let own = own.map(|reference| idle(reference.field, exception));
+    let exceptions = [(TRACING_FIELD, tracing.is_some()), (STATS_FIELD, !metric_labels.is_empty())];
+    let exceptions: Vec<_> =
+        exceptions.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field).collect();
+    let exception = match exceptions.is_empty() {
+        true => String::new(),
+        false => format!(" but for {}", exceptions.join(" and ")),
+    };
+    let own = own.map(|reference| idle(reference.field, &exception));
     let metadata = wanted_metadata(gateway).map(|field| idle(field, ""));
-    let notes = class.map(|field| idle(field, "")).into_iter().chain(own).chain(metadata).chain(error);
-    Parameters { kube: None, tracing, notes: notes.collect() }
+    let notes = class.map(|field| idle(field, "")).into_iter().chain(own).chain(metadata).chain(faults);
+    Parameters { kube: None, tracing, metric_labels, notes: notes.collect() }
 }
 
-fn tracing(view: &impl View, kube: &KubeParameters) -> Result<Option<Tracing>, String> {
-    let extension = kube.ai_extension.as_ref();
-    extension.map_or(Ok(None), |extension| collector::tracing(extension, view.settings()))
+/// What `kube.aiExtension` comes to.
+#[derive(Default)]
+struct Extension {
+    tracing: Option<Tracing>,
+    metric_labels: Vec<MetricLabel>,
+    /// What of it has no effect.
+    notes: Vec<String>,
 }
 
-fn no_traces(error: &str) -> String {
-    format!("spec.kube.aiExtension.tracing has no effect: {error}")
+fn extension(view: &impl View, kube: Option<&KubeParameters>) -> Extension {
+    let mut read = Extension::default();
+    let Some(extension) = kube.and_then(|kube| kube.ai_extension.as_ref()) else { return read };
+    match collector::tracing(extension, view.settings()) {
+        Ok(tracing) => read.tracing = tracing,
+        Err(error) => read.notes.push(format!("spec.{TRACING_FIELD} has no effect: {error}")),
+    }
+    let labels = extension.metric_labels().unwrap_or_else(|error| {
+        read.notes.push(format!("spec.{STATS_FIELD} has no effect: {error}"));
+        Vec::new()
+    });
+    for (index, label) in labels.into_iter().enumerate() {
+        if label.namespace == MetadataNamespace::Transformation {
+            read.notes.push(format!(
+                "spec.{STATS_FIELD}.customLabels[{index}]: transformations are not supported yet, so that nothing writes {}: \
+                 the label is <unknown>",
+                label.namespace.as_str()
+            ));
+        }
+        let crds::gateway_parameters::MetricLabel { name, namespace, path } = label;
+        read.metric_labels.push(MetricLabel {
+            name,
+            namespace: namespace.as_str().to_owned(),
+            paths: ways(namespace, path),
+        });
+    }
+    read
+}
+
+/// The ways to the value of a label. The dialects keep what a token says under different names, and a Gateway may have policies
+/// of both.
+fn ways(namespace: MetadataNamespace, path: Vec<String>) -> Vec<Vec<String>> {
+    let is_of_token =
+        |name: &String| namespace == MetadataNamespace::Tokens && PAYLOAD_KEYS.contains(&name.as_str());
+    let Some((_, rest)) = path.split_first().filter(|(first, _)| is_of_token(first)) else {
+        return vec![path];
+    };
+    PAYLOAD_KEYS.iter().map(|key| [&[(*key).to_owned()], rest].concat()).collect()
 }
 
 /// Which metadata a Gateway wants on what is made for it.
@@ -231,8 +283,7 @@ fn usable(view: &impl View, parameters: ParametersRef<'_>) -> Result<Parameters,
     if !unsupported.is_empty() {
         return Err(format!("{}: not supported yet", unsupported.join(", ")));
     }
-    let error = parameters.kube.and_then(|kube| tracing(view, kube).err());
     let notes = parameters.without_effect().into_iter().map(str::to_owned);
-    let notes = notes.chain(error.map(|error| no_traces(&error))).collect();
-    Ok(Parameters { kube: parameters.kube.cloned().map(Arc::new), tracing: None, notes })
+    let notes = notes.chain(extension(view, parameters.kube).notes).collect();
+    Ok(Parameters { kube: parameters.kube.cloned().map(Arc::new), notes, ..Parameters::default() })
 }

@@ -118,6 +118,12 @@ impl<V: View> Place<'_, V> {
             escaped_slashes: face.escaped_slashes,
             observability: Observability {
                 tracing: tracing.clone(),
+                labelling: face
+                    .parameters
+                    .metric_labels
+                    .iter()
+                    .map(|label| label.namespace.clone())
+                    .collect(),
                 ..policy::observability(*view, gateway, placed, table)
             },
         })

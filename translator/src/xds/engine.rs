@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 
 use ai_config::{
-    GATEWAY_FILTER, GatewayConfig, MAX_REQUEST_BYTES, METADATA_NAMESPACE, PROVIDER_FILTER, VERSION,
+    GATEWAY_FILTER, GatewayConfig, MAX_REQUEST_BYTES, METADATA_NAMESPACE, MetricLabel, PROVIDER_FILTER,
+    VERSION, metadata_state_key,
 };
-use ir::{Engine, ModuleSource, RemoteModule};
+use ir::{Engine, ModuleSource, Observability, RemoteModule};
 use proto::core::async_data_source::Specifier as AsyncSpecifier;
 use proto::core::data_source::Specifier;
 use proto::core::http_uri::HttpUpstreamType;
@@ -20,6 +21,7 @@ use proto::pack;
 use proto::wkt::{Duration, StringValue, Struct, Value, value};
 
 use super::discovered::discovered_filter;
+use super::filter_state::taking_down;
 use super::upstream_filter::filter as http_filter;
 use crate::{AiEngine, Settings};
 
@@ -50,9 +52,24 @@ pub(super) fn listener_filter() -> HttpFilter {
     discovered_filter::<DynamicModuleFilter>(NAME)
 }
 
+/// The filter that writes down what labels of metrics are read from, where a cluster's filter finds it; `None` if there is
+/// nothing to write down.
+pub(super) fn labelling_filter(observability: &Observability, settings: &Settings) -> Option<HttpFilter> {
+    of(settings)?;
+    let values = observability
+        .labelling
+        .iter()
+        .map(|namespace| (metadata_state_key(namespace), format!("%DYNAMIC_METADATA({namespace})%")));
+    taking_down("chancery.metric_labels", values)
+}
+
 /// The filter that listeners name.
-pub(super) fn extension(module: &ModuleSource) -> TypedExtensionConfig {
-    let config = GatewayConfig { version: VERSION, max_request_bytes: MAX_REQUEST_BYTES };
+pub(super) fn extension(module: &ModuleSource, metric_labels: &[MetricLabel]) -> TypedExtensionConfig {
+    let config = GatewayConfig {
+        version: VERSION,
+        max_request_bytes: MAX_REQUEST_BYTES,
+        metric_labels: metric_labels.to_vec(),
+    };
     let config = serde_json::to_string(&config).unwrap_or_default();
     let filter = module_filter(module, GATEWAY_FILTER, config);
     TypedExtensionConfig { name: NAME.to_owned(), typed_config: Some(pack(&filter)) }

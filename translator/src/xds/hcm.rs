@@ -22,7 +22,7 @@ use proto::{bool_value, duration, pack, u32_value};
 
 use super::config_source::ads;
 use super::optional_filters::build_optional_filters;
-use super::{access_log, tracing};
+use super::{access_log, engine, tracing};
 use crate::Settings;
 
 /// From a request's first byte to the end of its headers (slow clients, on purpose or not).
@@ -92,7 +92,10 @@ pub(super) fn build_connection_manager(
 fn http_filters(observability: &Observability, settings: &Settings) -> Vec<HttpFilter> {
     // What clients have sent is taken down before anything is changed.
     let client_request = access_log::client_request_filter(observability);
-    client_request.into_iter().chain(build_optional_filters(settings)).chain([router()]).collect()
+    // What tokens say is written down once they have been read.
+    let labelling = engine::labelling_filter(observability, settings);
+    let optional = build_optional_filters(settings);
+    client_request.into_iter().chain(optional).chain(labelling).chain([router()]).collect()
 }
 
 fn escaped_slashes_action(ir: EscapedSlashes) -> PathWithEscapedSlashesAction {

@@ -25,6 +25,7 @@ mod discovered;
 mod downstream_tls;
 mod endpoint;
 mod engine;
+mod filter_state;
 mod forward;
 mod hcm;
 mod header;
@@ -67,6 +68,7 @@ pub use static_config::to_static_bootstrap;
 
 use std::collections::BTreeMap;
 
+use ai_config::MetricLabel;
 use ir::{
     ClusterIr, ClusterName, Discovery, Endpoint, FilterPart, Hostname, IpFamilies, L4FilterIr, ListenerIr,
     RouteIr, SecretIr, TokenKeys, TokenSet,
@@ -104,8 +106,8 @@ pub(crate) fn encode_l4_filter(filter: &L4FilterIr) -> EncodedResource {
 }
 
 /// The filter of the AI engine that listeners name; `None` if proxies do not have the engine.
-pub(crate) fn encode_engine(settings: &Settings) -> Option<EncodedResource> {
-    let config = engine::extension(engine::of(settings)?);
+pub(crate) fn encode_engine(settings: &Settings, metric_labels: &[MetricLabel]) -> Option<EncodedResource> {
+    let config = engine::extension(engine::of(settings)?, metric_labels);
     Some(EncodedResource::new(XdsKind::Extension, &config, Vec::new()))
 }
 

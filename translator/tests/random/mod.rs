@@ -78,7 +78,9 @@ pub(crate) fn bystanding_kinds() -> World {
     };
     let traced = |host: &str| {
         let tracing = json!({"endpoint": format!("https://{host}:4317")});
-        let spec = json!({"kube": {"aiExtension": {"tracing": tracing}}});
+        let labels = json!([{"name": "team", "metadataKey": host}]);
+        let extension = json!({"tracing": tracing, "stats": {"customLabels": labels}});
+        let spec = json!({"kube": {"aiExtension": extension}});
         document(
             "gateway.kgateway.dev/v1alpha1",
             "GatewayParameters",

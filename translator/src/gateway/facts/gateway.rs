@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ai_config::MetricLabel;
 use crds::gateway_api::Gateway;
 use crds::gateway_parameters::{KubeParameters, Tracing};
 use crds::{NamespacedName, ObjectKey};
@@ -21,6 +22,8 @@ pub(crate) struct Parameters {
     pub kube: Option<Arc<KubeParameters>>,
     /// Where traces go.
     pub tracing: Option<Tracing>,
+    /// Labels of the AI engine's metrics, beside its own.
+    pub metric_labels: Vec<MetricLabel>,
     /// What has no effect, for the status.
     pub notes: Vec<String>,
 }

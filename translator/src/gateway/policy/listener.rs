@@ -37,7 +37,7 @@ pub(in crate::gateway) fn observability(
     });
     // Where none of them can be written, the proxy's own log goes on.
     let access_logs = logs.filter(|logs| !logs.is_empty());
-    Observability { access_logs, tracing: None }
+    Observability { access_logs, ..Observability::default() }
 }
 
 /// The policies of a Gateway and its listeners that say what listeners do.

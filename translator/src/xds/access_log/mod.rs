@@ -6,15 +6,14 @@ use std::collections::BTreeSet;
 
 use ir::{AccessLogIr, ClientHeader, LogFormat, Observability};
 use proto::access_log::{AccessLog, access_log};
-use proto::core::data_source::Specifier;
+use proto::core::SubstitutionFormatString;
 use proto::core::substitution_format_string::Format;
-use proto::core::{DataSource, SubstitutionFormatString};
 use proto::file_access_log::{FileAccessLog, file_access_log};
-use proto::filter_state::{FilterStateValue, filter_state_value};
-use proto::hcm::{HttpFilter, http_filter};
+use proto::hcm::HttpFilter;
 use proto::wkt::{Struct, Value, value};
-use proto::{pack, set_filter_state, struct_value};
+use proto::{pack, struct_value};
 
+use super::filter_state::{taking_down, text_format};
 use super::tracing::{URL, URL_KEY};
 use crate::Settings;
 use filter::build_filter;
@@ -59,32 +58,10 @@ pub(super) fn build_access_logs(observability: &Observability, settings: &Settin
 pub(super) fn client_request_filter(observability: &Observability) -> Option<HttpFilter> {
     let logs = observability.access_logs.iter().flatten();
     let headers: BTreeSet<&ClientHeader> = logs.flat_map(|log| &log.client_headers).collect();
-    let headers = headers
-        .into_iter()
-        .map(|header| taken_down(header.state_key(), format!("%REQ({})%", header.expression)));
-    let url = observability.tracing.as_ref().map(|_| taken_down(URL_KEY.to_owned(), URL.to_owned()));
-    let values: Vec<_> = headers.chain(url).collect();
-    let config =
-        set_filter_state::Config { on_request_headers: values, ..set_filter_state::Config::default() };
-    (!config.on_request_headers.is_empty()).then(|| HttpFilter {
-        name: "chancery.client_request".to_owned(),
-        config_type: Some(http_filter::ConfigType::TypedConfig(pack(&config))),
-        ..HttpFilter::default()
-    })
-}
-
-fn taken_down(key: String, format: String) -> FilterStateValue {
-    FilterStateValue {
-        key: Some(filter_state_value::Key::ObjectKey(key)),
-        factory_key: "envoy.string".to_owned(),
-        value: Some(filter_state_value::Value::FormatString(SubstitutionFormatString {
-            // A header that is not there leaves no trace.
-            omit_empty_values: true,
-            ..text_format(format)
-        })),
-        skip_if_empty: true,
-        ..FilterStateValue::default()
-    }
+    let headers =
+        headers.into_iter().map(|header| (header.state_key(), format!("%REQ({})%", header.expression)));
+    let url = observability.tracing.as_ref().map(|_| (URL_KEY.to_owned(), URL.to_owned()));
+    taking_down("chancery.client_request", headers.chain(url))
 }
 
 fn build_access_log(ir: &AccessLogIr) -> AccessLog {
@@ -118,14 +95,6 @@ fn own_format() -> SubstitutionFormatString {
 fn json_format(members: Struct) -> SubstitutionFormatString {
     SubstitutionFormatString {
         format: Some(Format::JsonFormat(members)),
-        ..SubstitutionFormatString::default()
-    }
-}
-
-fn text_format(text: String) -> SubstitutionFormatString {
-    let source = DataSource { specifier: Some(Specifier::InlineString(text)), ..DataSource::default() };
-    SubstitutionFormatString {
-        format: Some(Format::TextFormatSource(source)),
         ..SubstitutionFormatString::default()
     }
 }

@@ -10,14 +10,15 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as 
 use serde_json::{Value, json};
 
 /// Who issues tokens.
-pub(crate) struct Issuer {
+#[derive(Debug)]
+pub struct Issuer {
     key: EcdsaKeyPair,
     pem: String,
 }
 
 /// How a token claims to be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Algorithm {
+pub enum Algorithm {
     /// As it should be: by the private key.
     Es256,
     /// Not at all.
@@ -29,7 +30,11 @@ pub(crate) enum Algorithm {
 }
 
 impl Issuer {
-    pub(crate) fn new() -> Result<Self> {
+    /// With a key of its own.
+    ///
+    /// # Errors
+    /// No key can be made.
+    pub fn new() -> Result<Self> {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let random = SystemRandom::new();
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pair.serialize_der(), &random)
@@ -38,12 +43,14 @@ impl Issuer {
     }
 
     /// The public key in PEM.
-    pub(crate) fn pem(&self) -> &str {
+    #[must_use]
+    pub fn pem(&self) -> &str {
         &self.pem
     }
 
     /// The public key as a JSON Web Key Set.
-    pub(crate) fn key_set(&self) -> String {
+    #[must_use]
+    pub fn key_set(&self) -> String {
         // The point: 4, then both coordinates.
         let point = self.key.public_key().as_ref();
         json!({"keys": [{"kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..])}]})
@@ -51,11 +58,18 @@ impl Issuer {
     }
 
     /// A token with these claims.
-    pub(crate) fn token(&self, claims: &Value) -> Result<String> {
+    ///
+    /// # Errors
+    /// It cannot be signed.
+    pub fn token(&self, claims: &Value) -> Result<String> {
         self.token_by(Algorithm::Es256, claims)
     }
 
-    pub(crate) fn token_by(&self, algorithm: Algorithm, claims: &Value) -> Result<String> {
+    /// A token with these claims that claims to be signed in this way.
+    ///
+    /// # Errors
+    /// It cannot be signed.
+    pub fn token_by(&self, algorithm: Algorithm, claims: &Value) -> Result<String> {
         let name = match algorithm {
             Algorithm::Es256 => "ES256",
             Algorithm::None => "none",
@@ -81,7 +95,8 @@ impl Issuer {
 }
 
 /// The same token with another payload, and the signature of the old one.
-pub(crate) fn with_claims(token: &str, claims: &Value) -> String {
+#[must_use]
+pub fn with_claims(token: &str, claims: &Value) -> String {
     let mut parts = token.split('.');
     let (header, signature) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
     format!("{header}.{}.{signature}", encode(claims.to_string().as_bytes()))
