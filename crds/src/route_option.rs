@@ -17,7 +17,7 @@ use crate::identity::gloo::{self, JwtOfRoute, Rbac, StagedJwt, StagedJwtOfRoute}
 use crate::policy::http::{HttpContent, Written};
 use crate::policy::{
     AiContent, BodyDefault, Content, Policy, PolicyStatus, PromptEnrichment, PromptGuard, RouteType, Target,
-    TargetName, UnusableTarget, with_opaque_members,
+    TargetName, UnusableTarget, set_members, with_opaque_members,
 };
 use crate::sensitive::Opaque;
 use crate::traffic_policy::is_false;
@@ -251,7 +251,7 @@ impl Policy for RouteOption {
         };
         let AiOptions { prompt_enrichment, prompt_guard, rag, semantic_cache, defaults, route_type } = ai;
         let unknown = [("ai.rag", rag.is_some()), ("ai.semanticCache", semantic_cache.is_some())];
-        refused.extend(unknown.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| member(name)));
+        refused.extend(set_members(unknown).map(member));
         let defaults = defaults.iter().map(|OptionDefault { field, value, replace }| BodyDefault {
             field: field.clone(),
             value: value.to_string(),

@@ -7,20 +7,16 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{
-    BackendReference, ClaimMatch, Keys, Principal, Provider, RemoteKeys, Rights, RightsRules, Rule, Stages,
-    TokenRules, TokenStage, Tokens, ValidationMode, claim_header, token_header,
+    BackendReference, ClaimMatch, Keys, Principal, Provider, RemoteKeys, Rights, RightsRules, Rule, Stage,
+    Stages, TokenRules, TokenStage, Tokens, ValidationMode, claim_header, token_header,
 };
 use crate::ai::SpecError;
 use crate::policy::name_or_number;
 use crate::sensitive::Opaque;
 use crate::traffic_policy::is_false;
 
-/// Under which key Gloo has the claims of a token.
-const PAYLOAD_KEY: &str = "principal";
-
-/// The stage of what does not name one.
-const AFTER: Stages = Stages { before: false, after: true };
-const BEFORE: Stages = Stages { before: true, after: false };
+/// Under which key of the filter's metadata Gloo has the claims of a token.
+pub const PAYLOAD_KEY: &str = "principal";
 
 /// The tokens that clients must show, at two stages.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
@@ -301,21 +297,11 @@ pub(crate) fn read_tokens(
     staged: Option<&StagedJwt>,
     staged_field: &str,
 ) -> Result<Option<Tokens>, SpecError> {
-    let path = |name: &str| format!("{field}.{name}");
     if jwt.is_some() && staged.is_some() {
-        return Err(SpecError::invalid(path("jwt"), format!("{staged_field} is set, too")));
+        return Err(SpecError::invalid(format!("{field}.jwt"), format!("{staged_field} is set, too")));
     }
-    let staged = staged.cloned().unwrap_or_default();
-    let written = [
-        (jwt.cloned(), AFTER, path("jwt")),
-        (staged.before_ext_auth, BEFORE, path(&format!("{staged_field}.beforeExtAuth"))),
-        (staged.after_ext_auth, AFTER, path(&format!("{staged_field}.afterExtAuth"))),
-    ];
-    let mut stages = Vec::new();
-    for (jwt, stage, field) in written {
-        stages.extend(jwt.map(|jwt| jwt.read(stage, &field)).transpose()?);
-    }
-    let rules = TokenRules { payload_key: PAYLOAD_KEY, stages };
+    let stages = written(field, jwt, staged, staged_field).map(|(jwt, stage, field)| jwt.read(stage, &field));
+    let rules = TokenRules { payload_key: PAYLOAD_KEY, stages: stages.collect::<Result<_, _>>()? };
     Ok((!rules.stages.is_empty()).then_some(Tokens::Own(rules)))
 }
 
@@ -337,19 +323,29 @@ pub(crate) fn ignored_members(
     staged: Option<&StagedJwt>,
     staged_field: &str,
 ) -> Vec<String> {
+    written(field, jwt, staged, staged_field).flat_map(|(jwt, _, field)| jwt.ignored(&field)).collect()
+}
+
+/// What options say about tokens, each with its stage and its field.
+fn written<'a>(
+    field: &str,
+    jwt: Option<&'a Jwt>,
+    staged: Option<&'a StagedJwt>,
+    staged_field: &str,
+) -> impl Iterator<Item = (&'a Jwt, Stage, String)> {
     let staged_at = |name: &str| format!("{field}.{staged_field}.{name}");
     let before = staged.and_then(|staged| staged.before_ext_auth.as_ref());
     let after = staged.and_then(|staged| staged.after_ext_auth.as_ref());
     let all = [
-        (jwt, format!("{field}.jwt")),
-        (before, staged_at("beforeExtAuth")),
-        (after, staged_at("afterExtAuth")),
+        (jwt, Stage::After, format!("{field}.jwt")),
+        (before, Stage::Before, staged_at("beforeExtAuth")),
+        (after, Stage::After, staged_at("afterExtAuth")),
     ];
-    all.into_iter().flat_map(|(jwt, field)| jwt.map_or_else(Vec::new, |jwt| jwt.ignored(&field))).collect()
+    all.into_iter().filter_map(|(jwt, stage, field)| Some((jwt?, stage, field)))
 }
 
 impl Jwt {
-    fn read(&self, stage: Stages, field: &str) -> Result<TokenStage, SpecError> {
+    fn read(&self, stage: Stage, field: &str) -> Result<TokenStage, SpecError> {
         if self.providers.is_empty() {
             return Err(SpecError::invalid(format!("{field}.providers"), "is empty"));
         }
@@ -381,6 +377,12 @@ impl Jwt {
     }
 }
 
+/// Whether a key of the filter's metadata tells what verified tokens say, or who has issued them (`header/…`): what a token
+/// that is not valid leaves must not stand there.
+fn is_taken_key(key: &str) -> bool {
+    key == PAYLOAD_KEY || key.starts_with("header/")
+}
+
 impl JwtProvider {
     fn read(&self, name: &str, field: &str) -> Result<Provider, SpecError> {
         let source = self.token_source.clone().unwrap_or_default();
@@ -399,6 +401,11 @@ impl JwtProvider {
             let message = "cannot be 0: proxies take at least 1";
             return Err(SpecError::invalid(format!("{field}.clockSkewSeconds"), message));
         }
+        let failed_status_key = self.attach_failed_status_to_metadata.clone().filter(|key| !key.is_empty());
+        if failed_status_key.as_deref().is_some_and(is_taken_key) {
+            let message = "is a key under which verified tokens stand";
+            return Err(SpecError::invalid(format!("{field}.attachFailedStatusToMetadata"), message));
+        }
         Ok(Provider {
             name: name.to_owned(),
             issuer: self.issuer.clone().filter(|issuer| !issuer.is_empty()),
@@ -409,7 +416,7 @@ impl JwtProvider {
             forward: self.keep_token,
             claims: claims.collect::<Result<_, _>>()?,
             clock_skew_seconds: self.clock_skew_seconds,
-            failed_status_key: self.attach_failed_status_to_metadata.clone().filter(|key| !key.is_empty()),
+            failed_status_key,
         })
     }
 

@@ -6,10 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackendReference, Keys, Provider, RemoteKeys, Rights, RightsRules, Rule, Stages, TokenRules, TokenStage,
-    Tokens, ValidationMode, claim_header, token_header,
+    BackendReference, Keys, Provider, RemoteKeys, Rights, RightsRules, Rule, Stage, Stages, TokenRules,
+    TokenStage, Tokens, ValidationMode, claim_header, token_header,
 };
 use crate::ai::SpecError;
+use crate::policy::set_members;
 use crate::sensitive::Opaque;
 
 /// Under which key kgateway has the claims of a token.
@@ -248,7 +249,7 @@ pub struct AuthorizationPolicy {
     /// Expressions in CEL over Envoy's attributes, of which one must hold, such as
     /// metadata.filter_metadata['envoy.filters.http.jwt_authn']['payload']['sub'] == 'alice'.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), inner(length(min = 1, max = 16384)))]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 4096)))]
     pub match_expressions: Vec<String>,
     /// Not carried out yet: what it applies to is answered with 500.
     #[serde(default, rename = "allowedCIDRs", skip_serializing_if = "Option::is_none")]
@@ -280,12 +281,12 @@ impl Authorization {
     pub(crate) fn read(&self, field: &str, refused: &mut Vec<String>) -> Result<Rights, SpecError> {
         let AuthorizationPolicy { match_expressions, allowed_cidrs, blocked_cidrs } = &self.policy;
         let cidrs = [("allowedCIDRs", allowed_cidrs.is_some()), ("blockedCIDRs", blocked_cidrs.is_some())];
-        let unknown = cidrs.into_iter().filter(|(_, is_set)| *is_set);
-        refused.extend(unknown.map(|(name, _)| format!("{field}.policy.{name}")));
+        let unknown: Vec<_> = set_members(cidrs).map(|name| format!("{field}.policy.{name}")).collect();
         let list = format!("{field}.policy.matchExpressions");
-        if match_expressions.is_empty() && refused.is_empty() {
+        if match_expressions.is_empty() && unknown.is_empty() {
             return Err(SpecError::invalid(list, "is empty"));
         }
+        refused.extend(unknown);
         let rules = match_expressions.iter().enumerate().map(|(index, text)| {
             let condition = Some((format!("{list}[{index}]"), text.clone()));
             // So that the order of names is that of the list.
@@ -309,8 +310,8 @@ impl Jwt {
             None | Some(JwtMode::Strict) => ValidationMode::Required,
             Some(JwtMode::AllowMissing) => ValidationMode::AllowMissing,
         };
-        let stage = Stages { before: true, after: false };
-        let stage = TokenStage { stage, providers: providers.collect::<Result<_, _>>()?, mode };
+        let stage =
+            TokenStage { stage: Stage::Before, providers: providers.collect::<Result<_, _>>()?, mode };
         Ok(TokenRules { payload_key: PAYLOAD_KEY, stages: vec![stage] })
     }
 
@@ -323,8 +324,8 @@ impl Jwt {
                 ("asyncFetch", remote.async_fetch.is_some()),
                 ("retryPolicy", remote.retry_policy.is_some()),
             ];
-            let set = members.into_iter().filter(|(_, is_set)| *is_set);
-            set.map(|(name, _)| format!("{field}.providers[{index}].jwks.remote.{name}")).collect()
+            let set = set_members(members);
+            set.map(|name| format!("{field}.providers[{index}].jwks.remote.{name}")).collect()
         };
         providers.flat_map(of_provider).collect()
     }

@@ -35,12 +35,21 @@ pub enum Tokens {
     },
 }
 
-/// When tokens are looked at: before external authorisation, or after it.
+/// When tokens are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Before external authorisation.
+    Before,
+    /// After external authorisation.
+    After,
+}
+
+/// Some of the stages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stages {
-    /// Before it.
+    /// Whether [`Stage::Before`] is one of them.
     pub before: bool,
-    /// After it.
+    /// Whether [`Stage::After`] is one of them.
     pub after: bool,
 }
 
@@ -48,15 +57,20 @@ impl Stages {
     /// Both.
     pub const ALL: Self = Self { before: true, after: true };
 
-    /// Those that are not in another.
+    /// This one alone.
+    pub fn only(stage: Stage) -> Self {
+        Self { before: stage == Stage::Before, after: stage == Stage::After }
+    }
+
+    /// Those that are in both.
     #[must_use]
-    pub fn without(self, other: Self) -> Self {
-        Self { before: self.before && !other.before, after: self.after && !other.after }
+    pub fn common(self, other: Self) -> Self {
+        Self { before: self.before && other.before, after: self.after && other.after }
     }
 
     /// Those that are in one of both.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub fn or(self, other: Self) -> Self {
         Self { before: self.before || other.before, after: self.after || other.after }
     }
 
@@ -79,7 +93,7 @@ pub struct TokenRules {
 impl TokenRules {
     /// The stages that there are.
     pub fn all_stages(&self) -> Stages {
-        self.stages.iter().fold(Stages::default(), |all, stage| all.and(stage.stage))
+        self.stages.iter().fold(Stages::default(), |all, stage| all.or(Stages::only(stage.stage)))
     }
 }
 
@@ -87,7 +101,7 @@ impl TokenRules {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenStage {
     /// Which one.
-    pub stage: Stages,
+    pub stage: Stage,
     /// Who may have issued the token: one of these. Never empty.
     pub providers: Vec<Provider>,
     /// What becomes of requests without a valid token.
@@ -262,6 +276,10 @@ impl RemoteKeys {
     }
 }
 
+/// Headers that cannot hold a claim. Proxies take what clients send under the name of a claim's header off at every route of
+/// the Gateway that says something about tokens, also where another policy says it: no such route could do without these.
+const NO_CLAIM_HEADERS: [&str; 5] = ["authorization", "content-type", "cookie", "host", "user-agent"];
+
 /// A claim that a backend gets, checked.
 pub(crate) fn claim_header(field: &str, claim: &str, header: &str) -> Result<(String, String), SpecError> {
     if claim.is_empty() {
@@ -269,7 +287,7 @@ pub(crate) fn claim_header(field: &str, claim: &str, header: &str) -> Result<(St
     }
     let name = header::editable_name(header)
         .map_err(|error| SpecError::invalid(format!("{field}.header"), error))?;
-    if name == "host" || name == "authorization" {
+    if NO_CLAIM_HEADERS.contains(&name.as_str()) {
         return Err(SpecError::invalid(format!("{field}.header"), format!("{name} cannot hold a claim")));
     }
     Ok((claim.to_owned(), name))
@@ -277,8 +295,12 @@ pub(crate) fn claim_header(field: &str, claim: &str, header: &str) -> Result<(St
 
 /// A header in which a token may stand, checked.
 pub(crate) fn token_header(field: &str, name: &str, prefix: &str) -> Result<(String, String), SpecError> {
-    let header =
-        header::name_token(name).map_err(|error| SpecError::invalid(format!("{field}.header"), error))?;
+    let at_header = |error: String| SpecError::invalid(format!("{field}.header"), error);
+    // Proxies remove it once its token is verified.
+    let header = header::editable_name(name).map_err(at_header)?;
+    if header == "host" {
+        return Err(at_header("host cannot hold a token".to_owned()));
+    }
     if prefix.len() > 256 || !prefix.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return Err(SpecError::invalid(
             format!("{field}.prefix"),
@@ -286,4 +308,59 @@ pub(crate) fn token_header(field: &str, name: &str, prefix: &str) -> Result<(Str
         ));
     }
     Ok((header, prefix.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_token_stands_in_a_header_that_cannot_be_removed() {
+        for bad in ["Host", "Transfer-Encoding", "content_length", "connection", ":path", ""] {
+            let error = token_header("spec.source", bad, "").unwrap_err();
+            assert!(error.to_string().starts_with("spec.source.header: "), "{bad}: {error}");
+        }
+        let expected = ("x-token".to_owned(), "Bearer ".to_owned());
+        assert_eq!(token_header("spec.source", "X-Token", "Bearer "), Ok(expected));
+    }
+
+    #[test]
+    fn no_claim_stands_in_a_header_that_other_routes_need() {
+        for bad in ["Host", "Authorization", "Cookie", "Content-Type", "User-Agent", "upgrade"] {
+            let error = claim_header("spec.claims[0]", "sub", bad).unwrap_err();
+            assert!(error.to_string().starts_with("spec.claims[0].header: "), "{bad}: {error}");
+        }
+        let expected = ("sub".to_owned(), "x-sub".to_owned());
+        assert_eq!(claim_header("spec.claims[0]", "sub", "X-Sub"), Ok(expected));
+    }
+
+    #[test]
+    fn rights_without_expressions_are_refused_whatever_else_the_policy_refuses() {
+        let rights = |policy| {
+            let rights: kgateway::Authorization = serde_json::from_value(json!({"policy": policy})).unwrap();
+            let mut refused = vec!["spec.other".to_owned()];
+            rights.read("spec.rbac", &mut refused).map(|_| refused).map_err(|error| error.to_string())
+        };
+        assert_eq!(rights(json!({})).unwrap_err(), "spec.rbac.policy.matchExpressions: is empty");
+        let refused = rights(json!({"blockedCIDRs": []})).unwrap();
+        assert_eq!(refused, ["spec.other", "spec.rbac.policy.blockedCIDRs"]);
+    }
+
+    #[test]
+    fn a_failure_does_not_stand_where_verified_tokens_do() {
+        let read = |key: &str| {
+            let provider = json!({"jwks": {"local": {"key": "k"}}, "attachFailedStatusToMetadata": key});
+            let jwt = serde_json::from_value(json!({"providers": {"a": provider}})).unwrap();
+            gloo::read_tokens("spec.options", Some(&jwt), None, "jwtStaged")
+                .map_err(|error| error.to_string())
+        };
+        for bad in ["principal", "header/", "header/a"] {
+            let error = read(bad).unwrap_err();
+            let field = "spec.options.jwt.providers.a.attachFailedStatusToMetadata: ";
+            assert!(error.starts_with(field), "{bad}: {error}");
+        }
+        assert!(read("why").is_ok());
+    }
 }

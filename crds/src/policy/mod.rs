@@ -193,7 +193,7 @@ macro_rules! with_opaque_members {
                 /// The members that are set and must be carried out, and are not.
                 fn refused_members(&self) -> Vec<&'static str> {
                     let members = [$( ($refused_json, self.$refused.is_some()), )+];
-                    members.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect()
+                    $crate::policy::set_members(members).collect()
                 }
             )?
 
@@ -201,7 +201,7 @@ macro_rules! with_opaque_members {
                 /// The members that are set and have no effect.
                 fn ignored_members(&self) -> Vec<&'static str> {
                     let members = [$( ($ignored_json, self.$ignored.is_some()), )+];
-                    members.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect()
+                    $crate::policy::set_members(members).collect()
                 }
             )?
         }
@@ -209,6 +209,13 @@ macro_rules! with_opaque_members {
 }
 
 pub(crate) use with_opaque_members;
+
+/// Of members, each with whether it is set, the names of those that are.
+pub(crate) fn set_members<'a>(
+    members: impl IntoIterator<Item = (&'a str, bool)>,
+) -> impl Iterator<Item = &'a str> {
+    members.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name)
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::set_members;
 use crate::sensitive::Opaque;
 
 /// What is looked for in requests and answers.
@@ -154,9 +155,7 @@ impl PromptGuard {
             ("request.moderation", request.is_some_and(|request| request.moderation.is_some())),
             ("response.webhook", response.is_some_and(|response| response.webhook.is_some())),
         ];
-        refused.extend(
-            unsupported.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| format!("{field}.{name}")),
-        );
+        refused.extend(set_members(unsupported).map(|name| format!("{field}.{name}")));
         let answers = response.and_then(|response| response.regex.as_ref());
         if answers.is_some_and(|regex| regex.action == Some(GuardAction::Reject)) {
             ignored.push(format!("{field}.response.regex.action"));

@@ -13,6 +13,7 @@ use crate::policy::http::{
     HttpContent, RetryCondition, RetryContent, Setting, Written, codes, limit, optional_duration,
     positive_duration, texts,
 };
+use crate::policy::set_members;
 use crate::sensitive::Opaque;
 use crate::traffic_policy::is_false;
 
@@ -229,7 +230,7 @@ impl OptionRetries {
             ("previousPriorities", self.previous_priorities.is_some()),
             ("rateLimitedRetryBackOff", self.rate_limited_retry_back_off.is_some()),
         ];
-        ignored.extend(without_effect.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| path(name)));
+        ignored.extend(set_members(without_effect).map(path));
         let words = retry_on.iter().flat_map(|words| words.split(',')).map(str::trim);
         let on = words.filter(|word| !word.is_empty()).map(|word| {
             let error = || SpecError::invalid(path("retryOn"), format!("{word:?} is not a condition"));

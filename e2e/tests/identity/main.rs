@@ -3,4 +3,6 @@
 mod lifecycle;
 mod matrix;
 mod paths;
+mod providers;
+mod rights;
 mod world;

@@ -186,8 +186,11 @@ async fn without_a_token_nothing_passes_but_where_that_is_allowed() -> Result<()
     // Rights without tokens in front of them: nobody has any claims.
     let alone =
         option("rights", "    rbac: {policies: {a: {principals: [{jwtPrincipal: {claims: {sub: alice}}}]}}}");
-    let routes: Vec<_> = ROUTES.into_iter().chain(["rights"]).collect();
-    let world = World::start(&routes, &(objects(&issuer) + &alone)).await?;
+    let kept = format!("forwardToken: true, jwks: {{local: {{inline: '{}'}}}}", issuer.key_set());
+    let kept =
+        extension("kept", "Strict", &kept) + &policy("kept", "  jwtAuth: {extensionRef: {name: kept}}");
+    let routes: Vec<_> = ROUTES.into_iter().chain(["rights", "kept"]).collect();
+    let world = World::start(&routes, &(objects(&issuer) + &alone + &kept)).await?;
     for route in routes {
         let path = format!("/{route}");
         let answer = world.ask(Method::GET, &path, &[("x-sub", "root")]).await?;
@@ -210,7 +213,27 @@ async fn without_a_token_nothing_passes_but_where_that_is_allowed() -> Result<()
     // Another place of the token: the query; and a header twice, of which one holds a good token.
     let good = issuer.token(&json!({"iss": "idp", "aud": "api", "sub": "alice", "exp": FUTURE}))?;
     let bad = other.token(&json!({"iss": "idp", "aud": "api", "sub": "alice", "exp": FUTURE}))?;
-    assert_eq!(world.ask(Method::GET, &format!("/strict?access_token={good}"), &[]).await?.status, 200);
+    let other_audience = issuer.token(&json!({"iss": "idp", "aud": "x", "sub": "alice", "exp": FUTURE}))?;
+    let answer = world.ask_with("/strict", &other_audience).await?;
+    assert_eq!((answer.status, answer.text().as_str()), (403, "Audiences in Jwt are not allowed"));
+    let recording = world.backend.record();
+    for (route, path) in
+        [("strict", "/strict?a=1&b=2"), ("kept", &format!("/kept?a=1&access_token={good}&b=2"))]
+    {
+        let asked = format!("/{route}?a=1&access_token={good}&b=2");
+        assert_eq!(world.ask(Method::GET, &asked, &[]).await?.status, 200, "{route}");
+        let seen = recording.take();
+        assert_eq!(
+            seen.iter().map(|request| request.path_and_query()).collect::<Vec<_>>(),
+            [path],
+            "{route}"
+        );
+    }
+    let kept = world.ask_with("/kept", &good).await?.echo()?;
+    assert_eq!(kept.headers["authorization"], [format!("Bearer {good}")]);
+    // It is not this policy's token: the backend gets it.
+    let failed = world.ask_with("/gloo-failed", &bad).await?.echo()?;
+    assert_eq!(failed.headers["authorization"], [format!("Bearer {bad}")]);
     assert_eq!(world.ask(Method::GET, &format!("/strict?access_token={bad}"), &[]).await?.status, 401);
     for (first, second) in [(&good, &bad), (&bad, &good)] {
         let (first, second) = (format!("Bearer {first}"), format!("Bearer {second}"));

@@ -1,9 +1,11 @@
 //! Spellings of a path by which a request might get round a rule.
 
 use anyhow::Result;
+use e2e::token::Issuer;
 use http::Method;
+use serde_json::json;
 
-use super::world::{World, option, policy};
+use super::world::{World, gloo_provider, option, policy};
 
 /// Spellings of a path below `/files` that a backend might take for `secret`.
 const SPELLINGS: [&str; 18] = [
@@ -58,6 +60,8 @@ fn read_by_a_backend(path: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_spelling_of_a_path_gets_round_a_rule() -> Result<()> {
+    let issuer = Issuer::new()?;
+    let provider = gloo_provider("a", &issuer, "");
     let objects = policy(
         "deny",
         "  rbac: {action: Deny, policy: {matchExpressions: [\"request.path.startsWith('/deny/secret')\"]}}",
@@ -66,23 +70,32 @@ async fn no_spelling_of_a_path_gets_round_a_rule() -> Result<()> {
         "  rbac: {policy: {matchExpressions: [\"request.path.startsWith('/allow/public')\"]}}",
     ) + &option(
         "gloo",
-        "    jwtProvidersStaged: {afterExtAuth: {validationPolicy: 2, providers: {a: {jwks: {local: {key: '{\"kty\": \"EC\", \"crv\": \"P-256\", \"x\": \"EVs_o5-uQbTjL3chynL4wXgUg2R9q9UU8I5mEovUf84\", \"y\": \"kGe5DgSIycKp8w9aJmoHhB1sB3QTugfnRWm5nU_TzsY\"}'}}}}}}\n    rbac: {policies: {a: {permissions: {pathPrefix: \
-             /gloo/public, methods: [GET]}, principals: [{jwtPrincipal: {claims: {sub: nobody}}}]}}}",
+        &format!(
+            "    jwtProvidersStaged: {{afterExtAuth: {{providers: {{{provider}}}}}}}\n    rbac: {{policies: {{a: \
+             {{permissions: {{pathPrefix: /gloo/public, methods: [GET]}}, principals: [{{jwtPrincipal: {{claims: {{sub: \
+             nobody}}}}}}]}}}}}}"
+        ),
     );
+    let token = issuer.token(&json!({"sub": "nobody"}))?;
+    let headers = [("x-token-a", token.as_str())];
     let world = World::start(&["deny", "allow", "gloo"], &objects).await?;
     assert_eq!(world.ask(Method::GET, "/deny/public", &[]).await?.status, 200);
     assert_eq!(world.ask(Method::GET, "/allow/public/x", &[]).await?.status, 200);
     assert_eq!(world.ask(Method::GET, "/deny/secret", &[]).await?.status, 403);
+    assert_eq!(world.ask(Method::GET, "/gloo/public/x", &headers).await?.status, 200);
+    assert_eq!(world.ask(Method::POST, "/gloo/public/x", &headers).await?.status, 403);
+    assert_eq!(world.ask(Method::GET, "/gloo/secret", &headers).await?.status, 403);
     let recording = world.backend.record();
     for route in ["deny", "allow", "gloo"] {
         for spelling in SPELLINGS {
             for method in [Method::GET, Method::POST, Method::OPTIONS] {
                 let path = format!("/{route}/{spelling}");
-                let answer = world.ask(method.clone(), &path, &[]).await?;
+                let answer = world.ask(method.clone(), &path, &headers).await?;
                 let secret = format!("/{route}/secret");
                 for seen in recording.take() {
                     let read = read_by_a_backend(seen.path());
                     assert!(!read.starts_with(&secret), "{method} {path}: the backend got {}", seen.path());
+                    assert!(route != "gloo" || method == Method::GET, "{method} {path} passes");
                 }
                 assert!(matches!(answer.status, 200 | 307 | 400 | 403 | 404), "{path}: {}", answer.status);
             }

@@ -6,6 +6,7 @@ use e2e::echo::EchoBackend;
 use e2e::fixture::{DEADLINE, Fixture};
 use e2e::http::{Response, eventually, request, send};
 use e2e::manifests::{gateway, http_route, loopback_service};
+use e2e::token::Issuer;
 use http::Method;
 
 pub(crate) struct World {
@@ -60,9 +61,15 @@ fn route(name: &str) -> String {
 
 /// A GatewayExtension with one provider; `provider` is more of it.
 pub(crate) fn extension(name: &str, mode: &str, provider: &str) -> String {
+    extension_of(name, mode, &[&format!("{{name: idp, {provider}}}")])
+}
+
+/// A GatewayExtension with these providers.
+pub(crate) fn extension_of(name: &str, mode: &str, providers: &[&str]) -> String {
     format!(
         "---\napiVersion: gateway.kgateway.dev/v1alpha1\nkind: GatewayExtension\nmetadata: {{name: {name}}}\nspec:\n  \
-         type: JWT\n  jwt:\n    validationMode: {mode}\n    providers:\n    - {{name: idp, {provider}}}\n"
+         type: JWT\n  jwt:\n    validationMode: {mode}\n    providers: [{}]\n",
+        providers.join(", ")
     )
 }
 
@@ -79,5 +86,13 @@ pub(crate) fn option(route: &str, options: &str) -> String {
     format!(
         "---\napiVersion: gateway.solo.io/v1\nkind: RouteOption\nmetadata: {{name: {route}}}\nspec:\n  targetRefs: \
          [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: {route}}}]\n  options:\n{options}\n"
+    )
+}
+
+/// A provider of options, whose tokens stand in the header `x-token-<name>`; `more` is more of it.
+pub(crate) fn gloo_provider(name: &str, issuer: &Issuer, more: &str) -> String {
+    format!(
+        "{name}: {{tokenSource: {{headers: [{{header: x-token-{name}}}]}}, jwks: {{local: {{key: '{}'}}}}, {more}}}",
+        issuer.key_set()
     )
 }

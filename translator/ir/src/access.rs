@@ -21,8 +21,13 @@ pub struct Access {
 pub enum TokenDemand {
     /// None. What stands in headers for claims is taken off all the same, so that a backend cannot take it for a claim.
     Nothing,
-    /// What this set says.
-    Set(TokenSetName),
+    /// What a set says.
+    Set {
+        /// The set, or one of its stages.
+        name: TokenSetName,
+        /// The names of all its providers, each once: of whom the request may have tokens.
+        providers: Arc<[String]>,
+    },
 }
 
 /// Tokens, of which requests must carry some. Routes refer to them by their name.
@@ -125,10 +130,20 @@ pub struct RightsRule {
     pub path_prefix: Option<String>,
     /// The methods, of which the request has one; any if empty.
     pub methods: Vec<String>,
-    /// The senders, of which the request has one; any if empty. A sender is known by all of this.
-    pub senders: Vec<Vec<ClaimRule>>,
+    /// The senders, of which the request has one; any if empty.
+    pub senders: Vec<Sender>,
     /// An expression.
     pub condition: Option<CelExpr>,
+}
+
+/// Who sends a request, known by all of this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sender {
+    /// The name of the provider that issued the token; any if absent. Claims do not say whose they are where a request has
+    /// tokens of several providers: such a request is from none of them.
+    pub provider: Option<String>,
+    /// Its claims. Never empty.
+    pub claims: Vec<ClaimRule>,
 }
 
 /// What is asked of what tokens have left in the metadata of their filter.

@@ -29,8 +29,8 @@ mod secret;
 mod tracing;
 
 pub use access::{
-    Access, CelExpr, ClaimRule, ClaimValue, Rights, RightsRule, Stage, TokenDemand, TokenKeys, TokenMode,
-    TokenProvider, TokenSet, TokenStage, issued_by_key,
+    Access, CelExpr, ClaimRule, ClaimValue, Rights, RightsRule, Sender, Stage, TokenDemand, TokenKeys,
+    TokenMode, TokenProvider, TokenSet, TokenStage, issued_by_key,
 };
 pub use access_log::{AccessLogIr, ClientHeader, Comparison, ComparisonOp, LogFilter, LogFormat};
 pub use cluster::{

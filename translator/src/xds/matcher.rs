@@ -182,7 +182,7 @@ pub(super) fn string_matcher(value: &StringMatch) -> StringMatcher {
     }
 }
 
-fn pattern_matcher(pattern: MatchPattern) -> StringMatcher {
+pub(super) fn pattern_matcher(pattern: MatchPattern) -> StringMatcher {
     StringMatcher { match_pattern: Some(pattern), ..StringMatcher::default() }
 }
 

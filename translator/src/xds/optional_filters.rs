@@ -87,7 +87,7 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
         configs.insert(token_filter::NAME.to_owned(), token_filter::demand(tokens));
     }
     if let Some(rights) = rights {
-        configs.insert(rights_filter::NAME.to_owned(), rights_filter::rights(rights));
+        configs.insert(rights_filter::NAME.to_owned(), rights_filter::rights(rights, tokens.as_ref()));
     }
     if let Some(csrf) = csrf {
         configs.insert(CSRF.to_owned(), pack(&csrf_of(csrf)));

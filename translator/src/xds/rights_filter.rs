@@ -2,7 +2,7 @@
 //!
 //! It stands in every listener, lets everything pass, and is disabled but for the routes that configure it.
 
-use ir::{CelExpr, ClaimRule, ClaimValue, Rights, RightsRule};
+use ir::{CelExpr, ClaimValue, Rights, RightsRule, Sender, TokenDemand, issued_by_key};
 use proto::cel::constant::ConstantKind;
 use proto::cel::expr::{Call, CreateList, ExprKind, Ident, Select};
 use proto::cel::{Constant, Expr};
@@ -12,15 +12,13 @@ use proto::matcher::metadata_matcher::PathSegment;
 use proto::matcher::metadata_matcher::path_segment::Segment;
 use proto::matcher::string_matcher::MatchPattern as StringPattern;
 use proto::matcher::value_matcher::MatchPattern as ValuePattern;
-use proto::matcher::{
-    ListMatcher, MetadataMatcher, PathMatcher, RegexMatcher, StringMatcher, ValueMatcher, path_matcher,
-};
+use proto::matcher::{ListMatcher, MetadataMatcher, PathMatcher, ValueMatcher, path_matcher};
 use proto::pack;
 use proto::rbac::rbac::Action;
 use proto::rbac::{Permission, Policy, Principal, Rbac as Rules, SourcedMetadata, permission, principal};
 use proto::wkt::Any;
 
-use super::matcher::{exact, header_matcher};
+use super::matcher::{exact, header_matcher, pattern_matcher, regex};
 use super::token_filter::METADATA_NAMESPACE;
 
 /// The name of the filter.
@@ -31,19 +29,23 @@ pub(super) fn nothing_refused() -> Any {
     pack(&Rbac::default())
 }
 
-/// A route's configuration.
-pub(super) fn rights(ir: &Rights) -> Any {
+/// A route's configuration; the route demands these tokens.
+pub(super) fn rights(ir: &Rights, tokens: Option<&TokenDemand>) -> Any {
     let action = if ir.denies { Action::Deny } else { Action::Allow };
-    let policies = ir.rules.iter().map(|(name, rule)| (name.clone(), build_policy(rule)));
+    let providers: &[String] = match tokens {
+        Some(TokenDemand::Set { providers, .. }) => providers,
+        Some(TokenDemand::Nothing) | None => &[],
+    };
+    let policies = ir.rules.iter().map(|(name, rule)| (name.clone(), build_policy(rule, providers)));
     let rules = Rules { action: action.into(), policies: policies.collect(), ..Rules::default() };
     pack(&RbacPerRoute { rbac: Some(Rbac { rules: Some(rules), ..Rbac::default() }) })
 }
 
-fn build_policy(ir: &RightsRule) -> Policy {
+fn build_policy(ir: &RightsRule, providers: &[String]) -> Policy {
     let mut ids = 0;
     Policy {
         permissions: vec![permission(all_permissions(ir))],
-        principals: vec![principal(any_sender(&ir.senders))],
+        principals: vec![principal(any_sender(&ir.senders, providers))],
         condition: ir.condition.as_ref().map(|condition| build_expression(condition, &mut ids)),
         ..Policy::default()
     }
@@ -59,8 +61,7 @@ fn principal(identifier: principal::Identifier) -> Principal {
 
 fn all_permissions(ir: &RightsRule) -> permission::Rule {
     let path = ir.path_prefix.as_ref().map(|prefix| {
-        let pattern = StringPattern::Prefix(prefix.clone());
-        let path = string_matcher(pattern);
+        let path = pattern_matcher(StringPattern::Prefix(prefix.clone()));
         permission::Rule::UrlPath(PathMatcher { rule: Some(path_matcher::Rule::Path(path)) })
     });
     let methods = ir.methods.iter();
@@ -76,36 +77,47 @@ fn all_permissions(ir: &RightsRule) -> permission::Rule {
     }
 }
 
-fn any_sender(senders: &[Vec<ClaimRule>]) -> principal::Identifier {
-    let all = |claims: &Vec<ClaimRule>| {
-        let ids = claims.iter().map(|claim| principal(build_claim(claim))).collect();
-        principal(principal::Identifier::AndIds(principal::Set { ids }))
-    };
+fn any_sender(senders: &[Sender], providers: &[String]) -> principal::Identifier {
+    let all =
+        |sender| principal(principal::Identifier::AndIds(principal::Set { ids: marks(sender, providers) }));
     match senders {
         [] => principal::Identifier::Any(true),
         senders => principal::Identifier::OrIds(principal::Set { ids: senders.iter().map(all).collect() }),
     }
 }
 
-fn build_claim(ir: &ClaimRule) -> principal::Identifier {
-    let segment = |key: &String| PathSegment { segment: Some(Segment::Key(key.clone())) };
-    let text = |pattern| ValuePattern::StringMatch(string_matcher(pattern));
-    let pattern = match &ir.value {
-        ClaimValue::Text(value) => text(StringPattern::Exact(value.clone())),
+/// What a sender is known by. All providers leave claims under the same key, where those of the last verified token stay. So
+/// whose they are is known only if no other provider has left anything.
+fn marks(sender: &Sender, providers: &[String]) -> Vec<Principal> {
+    let claims = sender.claims.iter().map(|claim| metadata(&claim.path, claim_pattern(&claim.value)));
+    let Some(provider) = &sender.provider else { return claims.map(principal).collect() };
+    let issued_by =
+        |provider: &String| metadata(&[issued_by_key(provider)], ValuePattern::PresentMatch(true));
+    let others = providers.iter().filter(|other| *other != provider);
+    let no_other = others.map(|other| principal::Identifier::NotId(Box::new(principal(issued_by(other)))));
+    claims.chain([issued_by(provider)]).chain(no_other).map(principal).collect()
+}
+
+fn claim_pattern(ir: &ClaimValue) -> ValuePattern {
+    let text = |text: &str| ValuePattern::StringMatch(exact(text));
+    match ir {
+        ClaimValue::Text(value) => text(value),
         ClaimValue::Bool(value) => ValuePattern::BoolMatch(*value),
-        ClaimValue::ListContains(value) => {
-            let entry = value_matcher(text(StringPattern::Exact(value.clone())));
-            ValuePattern::ListMatch(Box::new(ListMatcher {
-                match_pattern: Some(ListPattern::OneOf(Box::new(entry))),
-            }))
+        ClaimValue::ListContains(value) => ValuePattern::ListMatch(Box::new(ListMatcher {
+            match_pattern: Some(ListPattern::OneOf(Box::new(value_matcher(text(value))))),
+        })),
+        ClaimValue::Regex(pattern) => {
+            ValuePattern::StringMatch(pattern_matcher(StringPattern::SafeRegex(regex(pattern.clone()))))
         }
-        ClaimValue::Regex(regex) => {
-            text(StringPattern::SafeRegex(RegexMatcher { regex: regex.clone(), ..RegexMatcher::default() }))
-        }
-    };
+    }
+}
+
+/// A value that tokens have left in the metadata of their filter.
+fn metadata(path: &[String], pattern: ValuePattern) -> principal::Identifier {
+    let segment = |key: &String| PathSegment { segment: Some(Segment::Key(key.clone())) };
     let matcher = MetadataMatcher {
         filter: METADATA_NAMESPACE.to_owned(),
-        path: ir.path.iter().map(segment).collect(),
+        path: path.iter().map(segment).collect(),
         value: Some(value_matcher(pattern)),
         ..MetadataMatcher::default()
     };
@@ -113,10 +125,6 @@ fn build_claim(ir: &ClaimRule) -> principal::Identifier {
         metadata_matcher: Some(matcher),
         ..SourcedMetadata::default()
     })
-}
-
-fn string_matcher(pattern: StringPattern) -> StringMatcher {
-    StringMatcher { match_pattern: Some(pattern), ..StringMatcher::default() }
 }
 
 fn value_matcher(pattern: ValuePattern) -> ValueMatcher {

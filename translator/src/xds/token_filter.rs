@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ir::{Stage, TokenDemand, TokenKeys, TokenMode, TokenProvider, TokenSet, TokenStage, issued_by_key};
+use ir::{TokenDemand, TokenKeys, TokenMode, TokenProvider, TokenSet, TokenStage, issued_by_key};
 use proto::core::data_source::Specifier;
 use proto::core::http_uri::HttpUpstreamType;
 use proto::core::{DataSource, HttpUri, TypedExtensionConfig};
@@ -43,7 +43,7 @@ pub(super) fn listener_filter() -> HttpFilter {
 pub(super) fn demand(ir: &TokenDemand) -> Any {
     let specifier = match ir {
         TokenDemand::Nothing => RequirementSpecifier::Disabled(true),
-        TokenDemand::Set(set) => RequirementSpecifier::RequirementName(set.to_string()),
+        TokenDemand::Set { name, .. } => RequirementSpecifier::RequirementName(name.to_string()),
     };
     pack(&PerRouteConfig { requirement_specifier: Some(specifier) })
 }
@@ -58,7 +58,7 @@ pub(super) fn extension<'a>(sets: impl IntoIterator<Item = &'a TokenSet>) -> Typ
             let named = set.stages.iter().map(|stage| set.name.at(stage.stage).to_string());
             filter.requirement_map.extend(named.zip(stages.iter().cloned()));
         }
-        filter.requirement_map.insert(set.name.to_string(), all_of(stages));
+        filter.requirement_map.insert(set.name.to_string(), join(stages, all_of));
     }
     TypedExtensionConfig { name: NAME.to_owned(), typed_config: Some(pack(&filter)) }
 }
@@ -71,11 +71,7 @@ fn add_stage(
 ) -> JwtRequirement {
     let mut alternatives = Vec::new();
     for provider in &stage.providers {
-        let at = match stage.stage {
-            Stage::BeforeExternal => "before",
-            Stage::AfterExternal => "after",
-        };
-        let name = format!("{}/{at}/{}", set.name, provider.name);
+        let name = format!("{}/{}", set.name.at(stage.stage), provider.name);
         providers.insert(name.clone(), build_provider(set, provider));
         alternatives.push(RequiresType::ProviderName(name));
     }
@@ -84,33 +80,30 @@ fn add_stage(
         TokenMode::AllowMissing => Some(RequiresType::AllowMissing(empty())),
         TokenMode::AllowMissingOrFailed => Some(RequiresType::AllowMissingOrFailed(empty())),
     });
-    any_of(alternatives)
+    let alternatives = alternatives.into_iter();
+    join(alternatives.map(|one| JwtRequirement { requires_type: Some(one) }).collect(), any_of)
 }
 
-/// Envoy takes no list of one.
-fn any_of(alternatives: Vec<RequiresType>) -> JwtRequirement {
-    let mut all: Vec<_> =
-        alternatives.into_iter().map(|one| JwtRequirement { requires_type: Some(one) }).collect();
-    match (all.len(), all.pop()) {
+/// Several requirements as one. Envoy takes no list of one.
+fn join(
+    mut requirements: Vec<JwtRequirement>,
+    list: fn(Vec<JwtRequirement>) -> RequiresType,
+) -> JwtRequirement {
+    match (requirements.len(), requirements.pop()) {
         (1, Some(only)) => only,
         (_, last) => {
-            all.extend(last);
-            let requires_type = Some(RequiresType::RequiresAny(JwtRequirementOrList { requirements: all }));
-            JwtRequirement { requires_type }
+            requirements.extend(last);
+            JwtRequirement { requires_type: Some(list(requirements)) }
         }
     }
 }
 
-fn all_of(mut stages: Vec<JwtRequirement>) -> JwtRequirement {
-    match (stages.len(), stages.pop()) {
-        (1, Some(only)) => only,
-        (_, last) => {
-            stages.extend(last);
-            let requires_type =
-                Some(RequiresType::RequiresAll(JwtRequirementAndList { requirements: stages }));
-            JwtRequirement { requires_type }
-        }
-    }
+fn any_of(requirements: Vec<JwtRequirement>) -> RequiresType {
+    RequiresType::RequiresAny(JwtRequirementOrList { requirements })
+}
+
+fn all_of(requirements: Vec<JwtRequirement>) -> RequiresType {
+    RequiresType::RequiresAll(JwtRequirementAndList { requirements })
 }
 
 fn build_provider(set: &TokenSet, ir: &TokenProvider) -> JwtProvider {

@@ -6,7 +6,7 @@
 
 mod tree;
 
-pub(super) use tree::tree;
+use ir::CelExpr;
 
 use crate::gateway::validate;
 
@@ -76,21 +76,39 @@ const METHODS: &[(&str, usize)] = &[
 /// Which headers of the request an expression may read: an error says why not.
 pub(super) type HeaderCheck = fn(&str) -> Result<(), String>;
 
+/// Reads an expression into its tree, which Envoy's rights want in place of its text.
+///
+/// # Errors
+/// As [`check`] has them, with the place in the text.
+pub(super) fn parse(text: &str, header: HeaderCheck) -> Result<CelExpr, String> {
+    // First, since the tree is read by recursion: only the check bounds how deep it goes.
+    check(text, header)?;
+    tree::tree(text)
+}
+
 /// Checks an expression.
 ///
 /// # Errors
-/// Envoy might not take it, or it reads a header that it may not.
+/// Envoy might not take it, or it reads a header that it may not; with the place in the text.
 pub(super) fn check(text: &str, header: HeaderCheck) -> Result<(), String> {
     if text.len() > MAX_BYTES {
         return Err(format!("is longer than {MAX_BYTES} bytes"));
     }
-    let tokens = tokens(text)?;
+    let tokens = tokens(text).map_err(|(offset, error)| placed(text, offset, &error))?;
+    let (offsets, tokens): (Vec<_>, Vec<_>) = tokens.into_iter().unzip();
     let mut parser = Parser { tokens: &tokens, at: 0, depth: 0, header };
-    parser.expression()?;
-    match parser.peek() {
-        None => Ok(()),
-        Some(token) => Err(format!("{} is not expected there", token.shown())),
-    }
+    parser.whole().map_err(|error| {
+        let offset = offsets.get(parser.at).copied().unwrap_or(text.len());
+        placed(text, offset, &error)
+    })
+}
+
+/// A message with the place that it is about, an offset in bytes: line and column, both from 1, the column in characters.
+fn placed(text: &str, offset: usize, error: &str) -> String {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("line {line}, column {column}: {error}")
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,28 +139,35 @@ const SIGNS: [&str; 22] = [
     ".", ",",
 ];
 
-fn tokens(text: &str) -> Result<Vec<Token>, String> {
+/// The tokens of a text, each with its offset in bytes; or the offset of what is none, and why.
+fn tokens(text: &str) -> Result<Vec<(usize, Token)>, (usize, String)> {
     let mut tokens = Vec::new();
     let mut rest = text;
     loop {
         rest = rest.trim_start_matches([' ', '\t', '\n', '\r']);
         let Some(first) = rest.chars().next() else { return Ok(tokens) };
-        let (token, after) = if first.is_ascii_alphabetic() || first == '_' {
-            match rest.strip_prefix(['r', 'R']).filter(|rest| rest.starts_with(['\'', '"'])) {
-                Some(rest) => string(rest, true)?,
-                None => name(rest),
-            }
-        } else if first.is_ascii_digit() {
-            number(rest)?
-        } else if matches!(first, '\'' | '"') {
-            string(rest, false)?
-        } else {
-            let sign = SIGNS.into_iter().find(|sign| rest.starts_with(sign));
-            let sign = sign.ok_or_else(|| format!("{first:?} is not expected there"))?;
-            (Token::Sign(sign), rest.strip_prefix(sign).unwrap_or_default())
-        };
-        tokens.push(token);
+        let offset = text.len() - rest.len();
+        let (token, after) = token(first, rest).map_err(|error| (offset, error))?;
+        tokens.push((offset, token));
         rest = after;
+    }
+}
+
+/// The token that a text begins with, and what stands behind it; `first` is the first character.
+fn token(first: char, text: &str) -> Result<(Token, &str), String> {
+    if first.is_ascii_alphabetic() || first == '_' {
+        match text.strip_prefix(['r', 'R']).filter(|text| text.starts_with(['\'', '"'])) {
+            Some(text) => string(text, true),
+            None => Ok(name(text)),
+        }
+    } else if first.is_ascii_digit() {
+        number(text)
+    } else if matches!(first, '\'' | '"') {
+        string(text, false)
+    } else {
+        let sign = SIGNS.into_iter().find(|sign| text.starts_with(sign));
+        let sign = sign.ok_or_else(|| format!("{first:?} is not expected there"))?;
+        Ok((Token::Sign(sign), text.strip_prefix(sign).unwrap_or_default()))
     }
 }
 
@@ -209,12 +234,28 @@ fn string(text: &str, is_raw: bool) -> Result<(Token, &str), String> {
 /// Reads an expression, and gives the number of its levels at each step.
 struct Parser<'a> {
     tokens: &'a [Token],
+    /// The next token. After an error, the one that the error is about.
     at: usize,
     depth: u32,
     header: HeaderCheck,
 }
 
 impl Parser<'_> {
+    /// All tokens are one expression.
+    fn whole(&mut self) -> Result<(), String> {
+        self.expression()?;
+        match self.peek() {
+            None => Ok(()),
+            Some(token) => Err(format!("{} is not expected there", token.shown())),
+        }
+    }
+
+    /// An error about an earlier token.
+    fn refuse<T>(&mut self, at: usize, error: String) -> Result<T, String> {
+        self.at = at;
+        Err(error)
+    }
+
     fn peek(&self) -> Option<&Token> {
         self.tokens.get(self.at)
     }
@@ -284,11 +325,11 @@ impl Parser<'_> {
         let mut levels = self.primary()?;
         loop {
             if self.takes(".") {
+                let named_at = self.at;
                 let name = self.field()?;
-                let called = self.takes("(");
                 levels += 1;
-                if called {
-                    levels = levels.max(self.method(&name)? + 1);
+                if self.takes("(") {
+                    levels = levels.max(self.method(&name, named_at)? + 1);
                 }
             } else if self.takes("[") {
                 levels = levels.max(self.expression()?) + 1;
@@ -298,23 +339,27 @@ impl Parser<'_> {
             }
             level(levels)?;
         }
-        self.tokens.get(start..self.at).map_or(Ok(()), |member| check_request(member, self.header))?;
-        Ok(levels)
+        let member = self.tokens.get(start..self.at).unwrap_or_default();
+        match check_request(member, self.header) {
+            Ok(()) => Ok(levels),
+            Err(error) => self.refuse(start, error),
+        }
     }
 
     fn field(&mut self) -> Result<String, String> {
         let Some(Token::Name(name)) = self.peek() else {
             return Err("a name is missing behind a dot".to_owned());
         };
+        if RESERVED.contains(&name.as_str()) {
+            return Err(format!("{name:?} is reserved"));
+        }
         let name = name.clone();
         self.at += 1;
-        match RESERVED.contains(&name.as_str()) {
-            true => Err(format!("{name:?} is reserved")),
-            false => Ok(name),
-        }
+        Ok(name)
     }
 
-    fn method(&mut self, name: &str) -> Result<u32, String> {
+    /// Behind the opening parenthesis of a function of a value; the token of its name is at `named_at`.
+    fn method(&mut self, name: &str, named_at: usize) -> Result<u32, String> {
         if name == "matches" {
             let Some(Token::Text { text, is_plain: true }) = self.peek() else {
                 return Err("matches needs a text without escapes, such as r'\\d+'".to_owned());
@@ -327,7 +372,10 @@ impl Parser<'_> {
         let (count, levels) = self.arguments()?;
         match METHODS.contains(&(name, count)) {
             true => Ok(levels),
-            false => Err(format!("the proxy has no function {name:?} of a value with {count} arguments")),
+            false => {
+                let error = format!("the proxy has no function {name:?} of a value with {count} arguments");
+                self.refuse(named_at, error)
+            }
         }
     }
 
@@ -365,31 +413,35 @@ impl Parser<'_> {
             }
             return level(levels + 1);
         }
+        let start = self.at;
         let token = self.peek().cloned().ok_or("it ends too early")?;
         self.at += 1;
         match token {
             Token::Name(name) if RESERVED.contains(&name.as_str()) && !is_literal(&name) => {
-                Err(format!("{name:?} is reserved"))
+                self.refuse(start, format!("{name:?} is reserved"))
             }
-            Token::Name(name) if self.takes("(") => self.function(&name),
+            Token::Name(name) if self.takes("(") => self.function(&name, start),
             Token::Number | Token::Text { .. } | Token::Name(_) => Ok(1),
-            token => Err(format!("{} is not expected there", token.shown())),
+            token => self.refuse(start, format!("{} is not expected there", token.shown())),
         }
     }
 
-    fn function(&mut self, name: &str) -> Result<u32, String> {
+    /// Behind the opening parenthesis of a function; the token of its name is at `named_at`.
+    fn function(&mut self, name: &str, named_at: usize) -> Result<u32, String> {
         let start = self.at;
         let (count, levels) = self.arguments()?;
         if name == "has" && count == 1 {
             let argument = self.tokens.get(start..self.at.saturating_sub(1)).unwrap_or_default();
             return match argument {
                 [Token::Name(_), rest @ ..] if is_path(rest) => level(levels + 1),
-                _ => Err("has needs names with dots between them".to_owned()),
+                _ => self.refuse(start, "has needs names with dots between them".to_owned()),
             };
         }
         match FUNCTIONS.contains(&(name, count)) {
             true => level(levels + 1),
-            false => Err(format!("the proxy has no function {name:?} with {count} arguments")),
+            false => {
+                self.refuse(named_at, format!("the proxy has no function {name:?} with {count} arguments"))
+            }
         }
     }
 }
@@ -431,8 +483,14 @@ fn is_literal(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use ir::CelExpr;
+
     fn check(text: &str) -> Result<(), String> {
         super::check(text, crate::gateway::access_log::check_header_name)
+    }
+
+    fn parse(text: &str) -> Result<CelExpr, String> {
+        super::parse(text, |_| Ok(()))
     }
 
     #[test]
@@ -481,6 +539,55 @@ mod tests {
             &long,
         ] {
             assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_depth_and_no_length_exhausts_the_stack() {
+        for (start, step, end) in [
+            ("a", ".a", ""),
+            ("1", "+1", ""),
+            ("a", "[0]", ""),
+            ("a", ".size()", ""),
+            ("", "!", "a"),
+            ("", "-", "1"),
+            ("", "(", "1"),
+            ("", "[", "1"),
+            ("", "a?1:", "1"),
+            ("", "size(", "1"),
+            ("", "a[", "1"),
+        ] {
+            // The shorter one is bounded by its levels alone.
+            for count in [8000, 500] {
+                let text = format!("{start}{}{end}", step.repeat(count));
+                let error = parse(&text).unwrap_err();
+                assert_eq!(error.contains("longer"), text.len() > super::MAX_BYTES, "{step}: {error}");
+                assert!(check(&text).is_err(), "{step}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_told_with_its_place() {
+        for (text, place) in [
+            ("", "line 1, column 1: it ends too early"),
+            ("a ==", "line 1, column 5: it ends too early"),
+            ("request.path ==\n  && true", "line 2, column 3: \"&&\" is not expected there"),
+            ("'é' == a b", "line 1, column 10: \"b\" is not expected there"),
+            ("a == 'b", "line 1, column 6: a text has no end"),
+            ("a == é", "line 1, column 6: 'é' is not expected there"),
+            ("a.in", "line 1, column 3: \"in\" is reserved"),
+            ("true &&\r\n package", "line 2, column 2: \"package\" is reserved"),
+            ("a.lowerAscii(b)", "line 1, column 3: the proxy has no function \"lowerAscii\""),
+            ("1 + string(1) + 1", "line 1, column 5: the proxy has no function \"string\""),
+            ("has(1)", "line 1, column 5: has needs names"),
+            ("a.matches('(')", "line 1, column 11: "),
+            ("(a", "line 1, column 3: \")\" is missing at the end"),
+            ("true && request.headers", "line 1, column 9: request.headers needs"),
+            ("true && request.headers['cookie'] == ''", "line 1, column 9: "),
+        ] {
+            let error = super::parse(text, |name| Err(format!("{name} may not be read"))).unwrap_err();
+            assert!(error.starts_with(place), "{text}: {error}");
         }
     }
 }

@@ -4,11 +4,11 @@ use cel::common::ast::{CallExpr, Expr, IdedExpr, ListExpr, LiteralValue, SelectE
 use cel::parser::Parser;
 use ir::CelExpr;
 
-/// Reads an expression into its tree.
+/// Reads an expression into its tree. It goes as deep as the text does: the text must have passed [`check`](super::check).
 ///
 /// # Errors
 /// It is none, with the place in the text; or it has a part that Envoy does not take.
-pub(in crate::gateway) fn tree(text: &str) -> Result<CelExpr, String> {
+pub(super) fn tree(text: &str) -> Result<CelExpr, String> {
     let parsed = Parser::new().parse(text).map_err(|errors| match errors.errors.first() {
         Some(error) if error.pos.0 > 0 => {
             format!("line {}, column {}: {}", error.pos.0, error.pos.1, error.msg)

@@ -22,6 +22,8 @@ pub(crate) enum FaceTokens {
     /// These.
     Required {
         set: Arc<TokenSet>,
+        /// The names of its providers, each once.
+        providers: Arc<[String]>,
         /// The stages that it has.
         stages: Stages,
         /// Where proxies ask for keys.

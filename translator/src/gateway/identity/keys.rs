@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use num_bigint::BigUint;
 use ring::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey};
 use ring::rand::SystemRandom;
 use serde_json::{Map, Value, json};
@@ -24,9 +25,22 @@ struct Curve {
     signature: &'static str,
     /// The length of a coordinate in bytes.
     length: usize,
-    /// By which a point is found to lie on it; `None` if that cannot be found here.
-    agreement: Option<&'static agreement::Algorithm>,
+    /// How a point is found to lie on it.
+    check: PointCheck,
 }
+
+/// How a point is found to lie on a curve.
+enum PointCheck {
+    /// A key is agreed on with it, which fails for any other point.
+    Agreement(&'static agreement::Algorithm),
+    /// By the equation of P-521.
+    P521,
+}
+
+/// The constant term of the equation of P-521 (SEC 2 §2.6.1).
+const P521_CONSTANT: &[u8] =
+    b"51953eb9618e1c9a1f929a21a0b68540eea2da725b99b315f3b8b489918ef109e156193951ec7e937b1652c0bd3bb1bf\
+    073573df883d2c34f1ef451fd46b503f00";
 
 const CURVES: [Curve; 3] = [
     Curve {
@@ -34,16 +48,16 @@ const CURVES: [Curve; 3] = [
         name: "P-256",
         signature: "ES256",
         length: 32,
-        agreement: Some(&agreement::ECDH_P256),
+        check: PointCheck::Agreement(&agreement::ECDH_P256),
     },
     Curve {
         id: "1.3.132.0.34",
         name: "P-384",
         signature: "ES384",
         length: 48,
-        agreement: Some(&agreement::ECDH_P384),
+        check: PointCheck::Agreement(&agreement::ECDH_P384),
     },
-    Curve { id: "1.3.132.0.35", name: "P-521", signature: "ES512", length: 66, agreement: None },
+    Curve { id: "1.3.132.0.35", name: "P-521", signature: "ES512", length: 66, check: PointCheck::P521 },
 ];
 
 /// The algorithms of signatures by RSA keys (RFC 7518 §3.1).
@@ -159,17 +173,34 @@ fn elliptic(curve: &Curve, x: &[u8], y: &[u8]) -> Result<Value, String> {
     if x.len() != curve.length || y.len() != curve.length {
         return Err(format!("x and y do not have the {} bytes of {}", curve.length, curve.name));
     }
-    if let Some(algorithm) = curve.agreement {
-        // It fails with a point that is not on the curve, and nothing else.
-        let point = [&[4], x, y].concat();
-        let own = EphemeralPrivateKey::generate(algorithm, &SystemRandom::new());
-        let own = own.map_err(|_| "cannot be checked: there is no randomness".to_owned())?;
-        let peer = UnparsedPublicKey::new(algorithm, point);
-        agreement::agree_ephemeral(own, &peer, |_| ())
-            .map_err(|_| format!("is no point of {}", curve.name))?;
+    let is_point = match curve.check {
+        PointCheck::Agreement(algorithm) => is_peer(algorithm, x, y)?,
+        PointCheck::P521 => is_on_p521(x, y),
+    };
+    if !is_point {
+        return Err(format!("is no point of {}", curve.name));
     }
     // With its algorithm: Envoy takes whatever a token says otherwise.
     Ok(json!({"kty": "EC", "alg": curve.signature, "crv": curve.name, "x": encode(x), "y": encode(y)}))
+}
+
+/// Whether a key can be agreed on with a point.
+fn is_peer(algorithm: &'static agreement::Algorithm, x: &[u8], y: &[u8]) -> Result<bool, String> {
+    let own = EphemeralPrivateKey::generate(algorithm, &SystemRandom::new());
+    let own = own.map_err(|_| "cannot be checked: there is no randomness".to_owned())?;
+    let peer = UnparsedPublicKey::new(algorithm, [&[4], x, y].concat());
+    // It fails with a point that is not on the curve, and nothing else.
+    Ok(agreement::agree_ephemeral(own, &peer, |_| ()).is_ok())
+}
+
+/// Whether y² = x³ - 3x + b modulo 2⁵²¹ - 1 (SEC 2 §2.6.1).
+fn is_on_p521(x: &[u8], y: &[u8]) -> bool {
+    let Some(constant) = BigUint::parse_bytes(P521_CONSTANT, 16) else { return false };
+    let prime = (BigUint::from(1_u8) << 521_u32) - 1_u8;
+    let (x, y) = (BigUint::from_bytes_be(x), BigUint::from_bytes_be(y));
+    // 3x is added to both sides, since these numbers have no sign.
+    let is_equal = (&y * &y + &x * 3_u8) % &prime == (&x * &x * &x + constant) % &prime;
+    is_equal && x < prime && y < prime
 }
 
 fn edwards(x: &[u8]) -> Result<Value, String> {
@@ -251,6 +282,13 @@ MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEVs/o5+uQbTjL3chynL4wXgUg2R9
 q9UU8I5mEovUf86QZ7kOBIjJwqnzD1omageEHWwHdBO6B+dFabmdT9POxg==
 -----END PUBLIC KEY-----
 ";
+    const P521: &str = "-----BEGIN PUBLIC KEY-----
+MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQAyp7QJZZpo7HwG3rQtUxltM0pXUpI
+zRIRC4ZAY99VLglXJxM3iG4Pz3w8i9B42Hxz14EY1sL+IKpOAizfKPIkucgAEP0p
+ZRMrSdh+LuM70gtdF9kCV+sIZ9ZbDMJLuzv4iLjBFl24FxRYz43WN5Jj1xtAf41g
+1/0aloBwwkmlGOmctPE=
+-----END PUBLIC KEY-----
+";
     const ED: &str = "-----BEGIN PUBLIC KEY-----
 MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
 -----END PUBLIC KEY-----
@@ -279,6 +317,23 @@ MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
             "RFC 8410 §10.1"
         );
         assert_eq!(keys(&format!("\n{RSA}\n{EC}")).len(), 2);
+    }
+
+    #[test]
+    fn a_key_of_p521_is_taken_if_it_is_a_point_of_the_curve() {
+        let key = keys(P521).remove(0);
+        assert_eq!((&key["crv"], &key["alg"]), (&json!("P-521"), &json!("ES512")));
+        let mut swapped = key.clone();
+        (swapped["x"], swapped["y"]) = (key["y"].clone(), key["x"].clone());
+        let mut zero = key.clone();
+        (zero["x"], zero["y"]) = (encode(&[0; 66]).into(), encode(&[0; 66]).into());
+        // The same point, but with the prime added to a coordinate.
+        let x = BigUint::from_bytes_be(&URL_SAFE_NO_PAD.decode(key["x"].as_str().unwrap()).unwrap());
+        let mut larger = key.clone();
+        larger["x"] = encode(&(x + (BigUint::from(1_u8) << 521_u32) - 1_u8).to_bytes_be()).into();
+        for bad in [swapped, zero, larger] {
+            assert_eq!(key_set(&bad.to_string()).unwrap_err(), "key 1: is no point of P-521", "{bad}");
+        }
     }
 
     #[test]

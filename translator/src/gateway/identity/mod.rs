@@ -3,13 +3,14 @@
 mod keys;
 mod rights;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crds::core::ConfigMap;
 use crds::gateway_extension::{self, GatewayExtension};
 use crds::identity::{
-    BackendReference, IdentityContent, Keys, Provider, RemoteKeys, Rights, Stages, TokenRules, Tokens,
+    self, BackendReference, IdentityContent, Keys, Provider, RemoteKeys, Rights, Stages, TokenRules, Tokens,
     ValidationMode,
 };
 use crds::{Kind, NamespacedName, ObjectKey, ObjectRef};
@@ -115,7 +116,10 @@ fn required(view: &impl View, owner: &ObjectKey, rules: &TokenRules) -> Result<F
             providers.push(read_provider(view, owner, provider, &mut backends)?);
         }
         stages.push(TokenStage {
-            stage: if stage.stage.before { Stage::BeforeExternal } else { Stage::AfterExternal },
+            stage: match stage.stage {
+                identity::Stage::Before => Stage::BeforeExternal,
+                identity::Stage::After => Stage::AfterExternal,
+            },
             providers,
             mode: match stage.mode {
                 ValidationMode::Required => TokenMode::Required,
@@ -124,12 +128,23 @@ fn required(view: &impl View, owner: &ObjectKey, rules: &TokenRules) -> Result<F
             },
         });
     }
+    let names: BTreeSet<_> = rules
+        .stages
+        .iter()
+        .flat_map(|stage| &stage.providers)
+        .map(|provider| provider.name.clone())
+        .collect();
     let set = TokenSet {
         name: TokenSetName::of_object(&kind, namespace, name),
         payload_key: rules.payload_key.to_owned(),
         stages,
     };
-    Ok(FaceTokens::Required { set: Arc::new(set), stages: rules.all_stages(), backends })
+    Ok(FaceTokens::Required {
+        set: Arc::new(set),
+        providers: names.into_iter().collect(),
+        stages: rules.all_stages(),
+        backends,
+    })
 }
 
 fn read_provider(
@@ -152,16 +167,15 @@ fn read_provider(
             TokenKeys::Remote { url: remote.url.text.clone(), cluster, cache }
         }
     };
-    let Provider { name, issuer, audiences, headers, params, forward, claims, .. } = provider.clone();
     Ok(TokenProvider {
-        name,
-        issuer,
-        audiences,
+        name: provider.name.clone(),
+        issuer: provider.issuer.clone(),
+        audiences: provider.audiences.clone(),
         keys,
-        headers,
-        params,
-        forward,
-        claims,
+        headers: provider.headers.clone(),
+        params: provider.params.clone(),
+        forward: provider.forward,
+        claims: provider.claims.clone(),
         clock_skew_seconds: provider.clock_skew_seconds,
         failed_status_key: provider.failed_status_key.clone(),
     })

@@ -1,13 +1,11 @@
 //! What clients may do.
 
+use crds::identity::gloo::PAYLOAD_KEY;
 use crds::identity::{ClaimMatch, Principal, RightsRules, Rule};
-use ir::{ClaimRule, ClaimValue, Rights, RightsRule, issued_by_key};
+use ir::{ClaimRule, ClaimValue, Rights, RightsRule, Sender};
 
 use crate::gateway::{cel, validate};
 use crate::status::{Reason, Rejection};
-
-/// The key under which Gloo has the claims of a token. Only Gloo's rights name claims; kgateway's are expressions.
-const PAYLOAD_KEY: &str = "principal";
 
 /// Reads rules.
 ///
@@ -21,12 +19,8 @@ pub(super) fn read(rules: &RightsRules) -> Result<Rights, Rejection> {
 fn read_rule(rule: &Rule) -> Result<RightsRule, Rejection> {
     let Rule { path_prefix, methods, principals, condition } = rule;
     let condition = condition.as_ref().map(|(field, text)| {
-        let refuse = |error: String| Rejection::at(Reason::Invalid, field, error);
-        // The parser knows the place of an error.
-        let tree = cel::tree(text).map_err(refuse)?;
         // What clients send is all that there is yet: no header holds a credential of the gateway.
-        cel::check(text, |_| Ok(())).map_err(refuse)?;
-        Ok(tree)
+        cel::parse(text, |_| Ok(())).map_err(|error| Rejection::at(Reason::Invalid, field, error))
     });
     Ok(RightsRule {
         path_prefix: path_prefix.clone(),
@@ -36,7 +30,7 @@ fn read_rule(rule: &Rule) -> Result<RightsRule, Rejection> {
     })
 }
 
-fn sender(principal: &Principal) -> Result<Vec<ClaimRule>, Rejection> {
+fn sender(principal: &Principal) -> Result<Sender, Rejection> {
     let claims = principal.claims.iter().map(|(path, wanted)| {
         let value = match wanted {
             ClaimMatch::Text(text) => ClaimValue::Text(text.clone()),
@@ -47,13 +41,9 @@ fn sender(principal: &Principal) -> Result<Vec<ClaimRule>, Rejection> {
                 ClaimValue::Regex(expression.clone())
             }
         };
+        // Only Gloo's rights name claims; kgateway's are expressions.
         let path = [PAYLOAD_KEY.to_owned()].into_iter().chain(path.iter().cloned()).collect();
         Ok(ClaimRule { path, value })
     });
-    let issued = principal.provider.iter().map(|provider| {
-        // The header of a token always names its algorithm (RFC 7515 §4.1.1).
-        let path = vec![issued_by_key(provider), "alg".to_owned()];
-        Ok(ClaimRule { path, value: ClaimValue::Regex(".+".to_owned()) })
-    });
-    claims.chain(issued).collect()
+    Ok(Sender { provider: principal.provider.clone(), claims: claims.collect::<Result<_, _>>()? })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crds::ObjectKey;
-use crds::identity::Stages;
+use crds::identity::{Stage, Stages};
 use ir::{Access, TokenDemand, TokenSet};
 
 use super::Applied;
@@ -12,9 +12,9 @@ use crate::gateway::facts::{BackendKey, FaceIdentity, FaceRights, FaceTokens};
 use crate::gateway::identity::name_at;
 
 /// The stages, each with the name of its field in messages.
-const STAGES: [(Stages, &str); 2] = [
-    (Stages { before: true, after: false }, "tokens before external authorisation"),
-    (Stages { before: false, after: true }, "tokens after external authorisation"),
+const STAGES: [(Stage, &str); 2] = [
+    (Stage::Before, "tokens before external authorisation"),
+    (Stage::After, "tokens after external authorisation"),
 ];
 
 /// What the policies of a rule come to.
@@ -47,11 +47,10 @@ pub(super) fn merged(chain: &[Applied], merge: &mut Merge) -> MergedIdentity {
                 }
             }
             // Who asks for tokens says all about them, also that there are none at another stage.
-            Some(FaceTokens::Required { set, stages, backends }) => {
-                let wanted = take_stages(merge, &face.key, Stages::ALL);
-                let wanted = stages.without(stages.without(wanted));
+            Some(FaceTokens::Required { set, providers, stages, backends }) => {
+                let wanted = take_stages(merge, &face.key, Stages::ALL).common(*stages);
                 if let Some(name) = name_at(set, *stages, wanted) {
-                    out.access.tokens = Some(TokenDemand::Set(name));
+                    out.access.tokens = Some(TokenDemand::Set { name, providers: providers.clone() });
                     out.tokens = Some(set.clone());
                     out.backends.clone_from(backends);
                 }
@@ -63,7 +62,7 @@ pub(super) fn merged(chain: &[Applied], merge: &mut Merge) -> MergedIdentity {
 
 /// Those of some stages for which a policy is the most specific one.
 fn take_stages(merge: &mut Merge, policy: &ObjectKey, stages: Stages) -> Stages {
-    let of_policy = STAGES.into_iter().filter(|(stage, _)| !stages.without(*stage).eq(&stages));
-    let won = of_policy.filter(|(_, field)| merge.wins(policy, field));
-    won.fold(Stages::default(), |won, (stage, _)| won.and(stage))
+    let each = STAGES.into_iter().map(|(stage, field)| (stages.common(Stages::only(stage)), field));
+    let won = each.filter(|(stage, field)| !stage.is_empty() && merge.wins(policy, field));
+    won.fold(Stages::default(), |won, (stage, _)| won.or(stage))
 }

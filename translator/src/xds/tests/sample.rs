@@ -9,7 +9,7 @@ use ir::{
     HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname, HttpChain, LimitEntry, LimitHeader,
     ListenerIr, ListenerName, Observability, PathMatch, PathRewrite, Protocol, QueryParamMatch, RateLimit,
     Redacted, Redirect, RedirectPath, Rewrite, Rights, RightsRule, RouteAction, RouteIr, RouteMatch,
-    RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr, SecretName, SecretValue, StringMatch,
+    RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr, SecretName, SecretValue, Sender, StringMatch,
     SubjectAltName, Target, TextMatch, TextPattern, Timeouts, TokenDemand, Transport, Trust, UpstreamHttp,
     UpstreamProtocol, UpstreamTls,
 };
@@ -215,9 +215,10 @@ fn matches_and_edits() -> Vec<RouteIr> {
     let regex = |text: &str| StringMatch::Regex(text.to_owned());
     let mut all = route("/", to_web());
     let origin = |pattern, ignore_case| TextMatch { pattern, ignore_case };
+    let claim = ClaimRule { path: vec!["sub".to_owned()], value: ClaimValue::Bool(true) };
     let rule = RightsRule {
         path_prefix: Some("/exact".to_owned()),
-        senders: vec![vec![ClaimRule { path: vec!["sub".to_owned()], value: ClaimValue::Bool(true) }]],
+        senders: vec![Sender { provider: None, claims: vec![claim] }],
         ..RightsRule::default()
     };
     let rights = Rights { denies: true, rules: vec![("rule".to_owned(), rule)] };
