@@ -16,8 +16,8 @@ use crate::identity::IdentityContent;
 use crate::identity::gloo::{self, JwtOfRoute, Rbac, StagedJwt, StagedJwtOfRoute};
 use crate::policy::http::{HttpContent, Written};
 use crate::policy::{
-    AiContent, BodyDefault, Content, Policy, PolicyStatus, PromptEnrichment, PromptGuard, RouteType, Target,
-    TargetName, UnusableTarget, set_members, with_opaque_members,
+    AiContent, BodyDefault, Content, OptionModeration, OptionWebhook, Policy, PolicyStatus, PromptEnrichment,
+    PromptGuard, RouteType, Target, TargetName, UnusableTarget, set_members, with_opaque_members,
 };
 use crate::sensitive::Opaque;
 use crate::traffic_policy::is_false;
@@ -198,7 +198,7 @@ pub struct AiOptions {
     pub prompt_enrichment: Option<PromptEnrichment>,
     /// What is looked for in requests and answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt_guard: Option<Box<PromptGuard>>,
+    pub prompt_guard: Option<Box<PromptGuard<OptionWebhook, OptionModeration>>>,
     /// Documents that are added to prompts. Not carried out yet: what it applies to is answered with 500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rag: Option<Box<Opaque>>,
@@ -257,9 +257,11 @@ impl Policy for RouteOption {
             value: value.to_string(),
             replace: *replace,
         });
+        let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
         let guard = prompt_guard
             .as_ref()
-            .map(|guard| guard.content("spec.options.ai.promptGuard", &mut refused, &mut ignored))
+            .map(|guard| guard.content("spec.options.ai.promptGuard", namespace, &mut ignored))
+            .transpose()?
             .unwrap_or_default();
         let ai = AiContent {
             guard,

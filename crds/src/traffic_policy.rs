@@ -15,8 +15,8 @@ use crate::ai::SpecError;
 use crate::identity::IdentityContent;
 use crate::identity::kgateway::{Authorization, JwtAuth};
 use crate::policy::{
-    self, AiContent, BodyDefault, Content, Policy, PolicyStatus, PromptEnrichment, PromptGuard, RouteType,
-    Target, TargetName, UnusableTarget, with_opaque_members,
+    self, AiContent, BodyDefault, Content, Moderation, Policy, PolicyStatus, PromptEnrichment, PromptGuard,
+    RouteType, Target, TargetName, UnusableTarget, Webhook, with_opaque_members,
 };
 
 pub use http::{
@@ -173,7 +173,7 @@ pub struct AiPolicy {
     pub prompt_enrichment: Option<PromptEnrichment>,
     /// What is looked for in requests and answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt_guard: Option<Box<PromptGuard>>,
+    pub prompt_guard: Option<Box<PromptGuard<Webhook, Moderation>>>,
     /// Members that the body of a chat request gets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub defaults: Vec<FieldDefault>,
@@ -222,9 +222,11 @@ impl Policy for TrafficPolicy {
         else {
             return Ok(Content { http, identity, refused, ignored, ..Content::default() });
         };
+        let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
         let guard = prompt_guard
             .as_ref()
-            .map(|guard| guard.content("spec.ai.promptGuard", &mut refused, &mut ignored))
+            .map(|guard| guard.content("spec.ai.promptGuard", namespace, &mut ignored))
+            .transpose()?
             .unwrap_or_default();
         let defaults = defaults.iter().enumerate().map(|(index, FieldDefault { field, value, replace })| {
             let value = policy::json_of(value)

@@ -451,10 +451,18 @@ fn the_api_server_accepts_every_shape() {
         (
             "TrafficPolicy",
             json!({"ai": {"promptGuard": {
-                "request": {"customResponse": {"message": "no", "statusCode": 422}, "webhook": {"host": {"host": "h", "port": 1}},
+                "request": {"customResponse": {"message": "no", "statusCode": 422}, "webhook": {"host": {"host": "h", "port": 1}, "forwardHeaders": [{"name": "a", "value": "b"}]},
                     "regex": {"matches": [{"pattern": "a", "name": "b"}], "builtins": ["EMAIL", "CREDIT_CARD", "PHONE_NUMBER"], "action": "REJECT"},
                     "moderation": {"openAIModeration": {"authToken": {"kind": "Inline", "inline": "k"}}}},
-                "response": {"regex": {"action": "MASK"}, "webhook": {}}}}}),
+                "response": {"regex": {"action": "MASK"}, "webhook": {"host": {"host": "h", "port": 443},
+                    "forwardHeaderMatches": [{"type": "RegularExpression", "name": "a", "value": "b"}]}}}}}),
+        ),
+        (
+            "RouteOption",
+            json!({"options": {"ai": {"promptGuard": {
+                "request": {"webhook": {"host": "h", "port": 1, "forwardHeaders": [{"key": "a"}, {"key": "b", "matchType": "PREFIX"}, {"key": "c", "matchType": 4}]},
+                    "moderation": {"openai": {"model": "m", "authToken": {"secretRef": {"name": "a", "namespace": "b"}}}}},
+                "response": {"webhook": {"host": "h", "port": 1}}}}}}),
         ),
         (
             "RouteOption",
@@ -630,6 +638,22 @@ fn the_api_server_refuses_what_makes_no_sense() {
             "",
         ),
         ("TrafficPolicy", json!({"ai": {"promptGuard": {"response": {"regex": {"action": "DROP"}}}}}), ""),
+        ("TrafficPolicy", json!({"ai": {"promptGuard": {"request": {"webhook": {}}}}}), "no host"),
+        (
+            "TrafficPolicy",
+            json!({"ai": {"promptGuard": {"request": {"webhook": {"host": {"host": "h", "port": 65536}}}}}}),
+            "out of bounds",
+        ),
+        (
+            "TrafficPolicy",
+            json!({"ai": {"promptGuard": {"request": {"moderation": {"openAIModeration": {"authToken": {}}}}}}}),
+            "exactly one of inline",
+        ),
+        (
+            "RouteOption",
+            json!({"options": {"ai": {"promptGuard": {"response": {"webhook": {"host": "h", "port": 0}}}}}}),
+            "out of bounds",
+        ),
         ("TrafficPolicy", json!({"ai": {"routeType": "STREAM"}}), "not in the enum"),
         ("TrafficPolicy", json!({"ai": {"defaults": [{"field": "a", "value": 1}]}}), "is no string"),
         ("TrafficPolicy", json!({"ai": {"defaults": [{"field": "", "value": "1"}]}}), "too short"),

@@ -278,31 +278,85 @@ fn a_slice_edit_sends_one_load_assignment() {
     assert!(delta.reports.is_empty());
 }
 
+/// An AI backend with a key of its own.
+fn ai_backend(name: &str) -> Value {
+    json!({"apiVersion": "gateway.kgateway.dev/v1alpha1", "kind": "Backend",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"type": "AI", "ai": {"llm": {"openai": {"authToken": {"kind": "Inline", "inline": "key"}}}}}})
+}
+
+/// A route to an AI backend.
+fn route_to_ai(name: &str) -> Value {
+    let mut route = route("r", &hostname(0), "/", name);
+    route["spec"]["rules"][0]["backendRefs"] =
+        json!([{"group": "gateway.kgateway.dev", "kind": "Backend", "name": name}]);
+    route
+}
+
+/// What a change sends or takes away.
+fn sent(delta: &Delta) -> Vec<(translator::XdsKind, String)> {
+    let of_gateway = |change: &translator::GatewayChange| match change {
+        translator::GatewayChange::Served { resources, .. } => resources.keys().cloned().collect(),
+        _ => Vec::new(),
+    };
+    delta.gateways.values().flat_map(of_gateway).collect()
+}
+
+/// The servers that a guard asks come and go with it, and a renewed key of moderation is one secret.
+#[test]
+fn servers_of_guards_come_and_go_with_what_names_them() {
+    let settings = Settings {
+        implied_classes: vec!["chancery".to_owned()],
+        ai_engine: translator::AiEngine::Available(ir::ModuleSource::File("/module.so".to_owned())),
+        ..Settings::default()
+    };
+    let secret = |key: &str| {
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key", "namespace": "default"},
+            "stringData": {"Authorization": key}})
+    };
+    let mut guard = policy("p", &json!([target("HTTPRoute", "r")]), "1");
+    guard["spec"]["ai"] = json!({"promptGuard": {
+        "request": {"moderation": {"openAIModeration": {"authToken": {"secretRef": {"name": "key"}}}}},
+        "response": {"webhook": {"host": {"host": "hook.example", "port": 8000}}}}});
+    let moderation = "moderation/trafficpolicy/default/p";
+    let mut translator = Translator::new(settings.clone());
+    let mut resources = Resources::default();
+    let mut change = |change: Change| {
+        apply(&mut resources, &change);
+        let delta = translator.update([change]);
+        let scratch = Replay::of(&translate(&resources, &settings));
+        assert_eq!(scratch.is(&translator.translation()), Ok(()));
+        let gateways = translator.translation().gateways;
+        let clusters = gateways.values().flat_map(|gateway| gateway.xds().clusters.into_keys());
+        (clusters.filter(|name| !name.starts_with("backend/")).collect::<Vec<_>>(), delta)
+    };
+    for document in [gateway(), ai_backend("a"), route_to_ai("a"), secret("one")] {
+        assert_eq!(change(Change::Apply(object(&document))).0, [] as [&str; 0]);
+    }
+    let guarded = [moderation, "webhook/plain/hook.example/8000"];
+    assert_eq!(change(Change::Apply(object(&guard))).0, guarded);
+    let (clusters, renewed) = change(Change::Apply(object(&secret("two"))));
+    assert_eq!(clusters, guarded);
+    assert_eq!(sent(&renewed), [(translator::XdsKind::Secret, format!("credential/{moderation}"))]);
+    assert_eq!(renewed.evaluations.get("route"), None, "{:?}", renewed.evaluations);
+    // Without its key the policy is invalid, and what it applies to answers 500.
+    let lost = Change::Delete(object(&secret("two")).object_ref());
+    assert_eq!(change(lost).0, [] as [&str; 0]);
+    assert_eq!(change(Change::Apply(object(&secret("three")))).0, guarded);
+    assert_eq!(change(Change::Delete(object(&guard).object_ref())).0, [] as [&str; 0]);
+}
+
 /// All backends with TLS share the secret that says whom they trust.
 #[test]
 fn what_goes_with_one_backend_and_comes_with_another_is_not_sent_again() {
-    let backend = |name: &str| {
-        json!({"apiVersion": "gateway.kgateway.dev/v1alpha1", "kind": "Backend",
-            "metadata": {"name": name, "namespace": "default"},
-            "spec": {"type": "AI", "ai": {"llm": {"openai": {"authToken": {"kind": "Inline", "inline": "key"}}}}}})
-    };
-    let to = |name: &str| {
-        let mut route = route("r", &hostname(0), "/", name);
-        route["spec"]["rules"][0]["backendRefs"] =
-            json!([{"group": "gateway.kgateway.dev", "kind": "Backend", "name": name}]);
-        route
-    };
     let mut translator = cluster(0);
     let mut replay = Replay::of(&translator.translation());
-    let documents = [backend("a"), backend("b"), to("a")];
+    let documents = [ai_backend("a"), ai_backend("b"), route_to_ai("a")];
     replay.take(apply_all(&mut translator, &documents));
     for name in ["b", "a", "b"] {
-        let delta = apply_all(&mut translator, &[to(name)]);
-        let sent = delta.gateways.values().flat_map(|change| match change {
-            translator::GatewayChange::Served { resources, .. } => resources.keys().cloned().collect(),
-            _ => Vec::new(),
-        });
-        let secrets: Vec<_> = sent.filter(|(kind, _)| *kind == translator::XdsKind::Secret).collect();
+        let delta = apply_all(&mut translator, &[route_to_ai(name)]);
+        let mut secrets = sent(&delta);
+        secrets.retain(|(kind, _)| *kind == translator::XdsKind::Secret);
         assert_eq!(secrets.len(), 2, "the credentials of both: {secrets:?}");
         replay.take(delta);
     }

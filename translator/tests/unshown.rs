@@ -55,6 +55,15 @@ fn a_credential_is_the_whole_value_of_its_header() {
 }
 
 #[test]
+fn each_moderation_has_the_key_that_its_policy_names() {
+    let xds = output("ai_policy/guard-servers").xds();
+    let key = |cluster: &str| credential(&xds.secrets[&format!("credential/{cluster}")]).unwrap();
+    assert_eq!(key("moderation/trafficpolicy/default/company"), "Bearer moderation-canary");
+    assert_eq!(key("moderation/routeoption/default/judged"), "Bearer inline-canary");
+    assert_eq!(key("backend/default/ai"), "Bearer openai-canary");
+}
+
+#[test]
 fn without_a_credential_of_ours_there_is_no_secret_for_one() {
     let xds = output("ai_backend/passthrough").xds();
     assert_eq!(xds.secrets.values().filter_map(credential).count(), 0);

@@ -125,7 +125,8 @@ pub(super) fn optional(text: Option<&String>) -> Option<String> {
     text.filter(|text| !text.trim().is_empty()).cloned()
 }
 
-pub(super) fn auth_token(path: &str, token: &AuthTokenSpec, namespace: &str) -> Result<AuthToken, SpecError> {
+/// The credential that is meant, for an object of that namespace.
+pub(crate) fn auth_token(path: &str, token: &AuthTokenSpec, namespace: &str) -> Result<AuthToken, SpecError> {
     let named_by_kind = token.kind.map(|kind| match kind {
         AuthTokenKind::Inline => "inline",
         AuthTokenKind::SecretRef => "secretRef",
@@ -181,7 +182,7 @@ pub(super) fn host(path: &str, host: &str, port: NonZeroU16) -> Result<HostOverr
 }
 
 /// An IP address or a DNS name: neither a URL nor a host with a port.
-pub(super) fn bare_host(path: &str, host: &str) -> Result<String, SpecError> {
+pub(crate) fn bare_host(path: &str, host: &str) -> Result<String, SpecError> {
     let host = required(path, Some(host))?;
     let bracketless = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if bracketless.parse::<std::net::IpAddr>().is_ok() {

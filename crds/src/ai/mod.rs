@@ -14,6 +14,7 @@ mod upstream;
 use std::num::NonZeroU16;
 
 pub use field::{ErrorKind, SpecError, Warning};
+pub(crate) use field::{auth_token, bare_host};
 
 pub use crate::backend_provider::Guardrail;
 use crate::{

@@ -34,7 +34,7 @@ pub struct HttpContent {
 }
 
 /// A value with the field of the policy that holds it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written<T> {
     /// Path of the field.
     pub field: String,

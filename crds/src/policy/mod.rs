@@ -8,12 +8,18 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 mod content;
+mod guard_server;
 pub mod http;
 mod prompt_guard;
 
 pub(crate) use content::json_of;
 pub use content::{AiContent, BodyDefault, Content, Policy, Target, TargetName, UnusableTarget};
 
+pub use guard_server::{
+    ApiKey, ForwardedHeaders, MODERATION_MODEL, Moderation, ModerationContent, NameMatchType,
+    OpenAiModeration, OptionHeaderMatch, OptionModeration, OptionWebhook, Webhook, WebhookContent,
+    WebhookHost,
+};
 pub use prompt_guard::{
     CustomResponse, GuardAction, GuardBuiltin, GuardContent, GuardRegex, GuardRegexContent, GuardRegexMatch,
     PromptGuard, PromptGuardRequest, PromptGuardResponse,

@@ -3,51 +3,48 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::set_members;
-use crate::sensitive::Opaque;
+use super::guard_server::{ModerationContent, ReadModeration, ReadWebhook, WebhookContent};
+use crate::ai::SpecError;
 
-/// What is looked for in requests and answers.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
-pub struct PromptGuard {
+/// What is looked for in requests and answers. `W` and `M` are the dialect's webhook and moderation.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct PromptGuard<W, M> {
     /// In requests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request: Option<PromptGuardRequest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<PromptGuardRequest<W, M>>,
     /// In answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub response: Option<PromptGuardResponse>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<PromptGuardResponse<W>>,
 }
 
-/// What is looked for in requests.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+/// What is looked for in requests: by the webhook first, then by regex, then by moderation.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-pub struct PromptGuardRequest {
+pub struct PromptGuardRequest<W, M> {
     /// The answer to a request that is rejected.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_response: Option<CustomResponse>,
     /// Expressions and kinds of data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub regex: Option<GuardRegex>,
-    /// A server that is asked. Not carried out yet: what it applies to is answered with 500.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::any")]
-    pub webhook: Option<Box<Opaque>>,
-    /// A moderation service that is asked. Not carried out yet: what it applies to is answered with 500.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::any")]
-    pub moderation: Option<Box<Opaque>>,
+    /// A server that is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Box<W>>,
+    /// A moderation service that is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moderation: Option<Box<M>>,
 }
 
-/// What is looked for in answers, where a match is always masked.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+/// What is looked for in answers: by the webhook first, then by regex, where a match is always masked.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-pub struct PromptGuardResponse {
+pub struct PromptGuardResponse<W> {
     /// Expressions and kinds of data. Its action has no effect: an answer that has begun cannot be rejected.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub regex: Option<GuardRegex>,
-    /// A server that is asked. Not carried out yet: what it applies to is answered with 500.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::any")]
-    pub webhook: Option<Box<Opaque>>,
+    /// A server that is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Box<W>>,
 }
 
 /// The answer to a request that is rejected.
@@ -124,6 +121,12 @@ pub struct GuardContent {
     pub request: Option<GuardRegexContent>,
     /// What is looked for in answers.
     pub response: Option<GuardRegexContent>,
+    /// The server that is asked about requests.
+    pub request_webhook: Option<WebhookContent>,
+    /// The moderation service that is asked about requests.
+    pub moderation: Option<ModerationContent>,
+    /// The server that is asked about answers.
+    pub response_webhook: Option<WebhookContent>,
 }
 
 /// What is looked for; never nothing.
@@ -135,35 +138,37 @@ pub struct GuardRegexContent {
     pub regex: GuardRegex,
 }
 
-impl PromptGuard {
-    /// What it says, if `field` is its path; adds the fields that are not carried out to `refused`, and those without
-    /// effect to `ignored`.
+impl<W: ReadWebhook, M: ReadModeration> PromptGuard<W, M> {
+    /// What it says in a policy of that namespace, if `field` is its path; adds the fields without effect to `ignored`.
     pub(crate) fn content(
         &self,
         field: &str,
-        refused: &mut Vec<String>,
+        namespace: &str,
         ignored: &mut Vec<String>,
-    ) -> GuardContent {
+    ) -> Result<GuardContent, SpecError> {
         let regex = |phase: &str, regex: Option<&GuardRegex>| {
             let regex = regex.filter(|regex| !(regex.matches.is_empty() && regex.builtins.is_empty()))?;
             Some(GuardRegexContent { field: format!("{field}.{phase}.regex"), regex: regex.clone() })
         };
+        let webhook = |phase: &str, webhook: Option<&W>| {
+            webhook.map(|webhook| webhook.read(&format!("{field}.{phase}.webhook"))).transpose()
+        };
         let request = self.request.as_ref();
         let response = self.response.as_ref();
-        let unsupported = [
-            ("request.webhook", request.is_some_and(|request| request.webhook.is_some())),
-            ("request.moderation", request.is_some_and(|request| request.moderation.is_some())),
-            ("response.webhook", response.is_some_and(|response| response.webhook.is_some())),
-        ];
-        refused.extend(set_members(unsupported).map(|name| format!("{field}.{name}")));
+        let moderation = request.and_then(|request| request.moderation.as_ref());
+        let moderation =
+            moderation.map(|moderation| moderation.read(&format!("{field}.request.moderation"), namespace));
         let answers = response.and_then(|response| response.regex.as_ref());
         if answers.is_some_and(|regex| regex.action == Some(GuardAction::Reject)) {
             ignored.push(format!("{field}.response.regex.action"));
         }
-        GuardContent {
+        Ok(GuardContent {
             custom_response: request.and_then(|request| request.custom_response.clone()),
             request: regex("request", request.and_then(|request| request.regex.as_ref())),
             response: regex("response", answers),
-        }
+            request_webhook: webhook("request", request.and_then(|request| request.webhook.as_deref()))?,
+            moderation: moderation.transpose()?,
+            response_webhook: webhook("response", response.and_then(|response| response.webhook.as_deref()))?,
+        })
     }
 }

@@ -187,7 +187,8 @@ async fn a_filter_of_one_destination_changes_its_share_alone() -> Result<()> {
 /// What cannot be carried out answers 500 and says so; its neighbours are served.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_policy_wants_and_cannot_have_is_refused() -> Result<()> {
-    let guarded = policy("guard", &to_route("openai"), "promptGuard: {request: {webhook: {}}}");
+    let guard = "promptGuard: {request: {moderation: {openAIModeration: {authToken: {kind: Passthrough}}}}}";
+    let guarded = policy("guard", &to_route("openai"), guard);
     let broken = policy("broken", &to_route("anthropic"), "defaults: [{field: a, value: '{'}]");
     let missing = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: missing, namespace: default}\nspec:\n  parentRefs: [{name: gw}]\n  rules:\n  - matches: [{path: {value: /missing}}]\n    filters: [{type: ExtensionRef, extensionRef: {group: gateway.kgateway.dev, kind: TrafficPolicy, name: absent}}]\n    backendRefs: [{name: gemini, group: gateway.kgateway.dev, kind: Backend}]\n";
     let world = World::start(&(backends() + &guarded + &broken + missing), &[]).await?;
@@ -197,7 +198,7 @@ async fn what_a_policy_wants_and_cannot_have_is_refused() -> Result<()> {
     assert_eq!(world.a.recording().take().len(), 0, "nothing passed");
     world.body_of("/gemini", &gemini("x")).await?;
     let told = world.told("TrafficPolicy default/guard", "Accepted", "Invalid").await?;
-    assert!(told.contains("spec.ai.promptGuard.request.webhook"), "{told}");
+    assert!(told.contains("spec.ai.promptGuard.request.moderation.openAIModeration.authToken"), "{told}");
     let told = world.told("TrafficPolicy default/broken", "Accepted", "Invalid").await?;
     assert!(told.contains("spec.ai.defaults[0].value"), "{told}");
     Ok(())

@@ -125,8 +125,22 @@ impl ClusterName {
 
     /// The cluster of a host that tells the keys by which tokens are verified.
     pub fn token_keys(host: &str, port: u16, is_tls: bool) -> Self {
+        Self::server("jwks", host, port, is_tls)
+    }
+
+    /// The cluster of a host that decides about prompts and answers.
+    pub fn webhook(host: &str, port: u16, is_tls: bool) -> Self {
+        Self::server("webhook", host, port, is_tls)
+    }
+
+    /// The cluster of the moderation service that a policy asks, with a credential of its own. `kind` in lower case.
+    pub fn moderation(kind: &str, namespace: &str, name: &str) -> Self {
+        Self(format!("moderation/{kind}/{namespace}/{name}"))
+    }
+
+    fn server(service: &str, host: &str, port: u16, is_tls: bool) -> Self {
         let security = if is_tls { "tls" } else { "plain" };
-        Self(format!("jwks/{security}/{host}/{port}"))
+        Self(format!("{service}/{security}/{host}/{port}"))
     }
 
     /// The cluster of a Gloo Upstream.

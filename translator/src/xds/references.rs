@@ -2,19 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use ai_config::RoutePolicy;
 use proto::cluster::Cluster;
-use proto::core::{TransportSocket, transport_socket};
+use proto::core::http_uri::HttpUpstreamType;
+use proto::core::{TransportSocket, TypedExtensionConfig, transport_socket};
 use proto::credential_injector::CredentialInjector;
 use proto::generic_credential::Generic;
 use proto::hcm::http_connection_manager::RouteSpecifier;
 use proto::hcm::{HttpConnectionManager, HttpFilter, http_filter};
+use proto::jwt_authn::JwtAuthentication;
+use proto::jwt_authn::jwt_provider::JwksSourceSpecifier;
 use proto::listener::{Listener, filter};
 use proto::route::route_action::ClusterSpecifier;
-use proto::route::{RouteAction, RouteConfiguration, route};
+use proto::route::{Route, RouteAction, RouteConfiguration, route};
 use proto::tls::common_tls_context::ValidationContextType;
 use proto::tls::{CommonTlsContext, DownstreamTlsContext, UpstreamTlsContext};
 use proto::unpack;
 use proto::upstream_http::HttpProtocolOptions;
+use proto::wkt::value;
 
 use super::{XdsKind, XdsResources};
 
@@ -40,7 +45,11 @@ pub fn dangling_references(resources: &XdsResources) -> Vec<String> {
         .routes
         .iter()
         .flat_map(|(name, message)| missing(XdsKind::Route, name, of_route_configuration(message)));
-    clusters.chain(listeners).chain(routes).collect()
+    let extensions = resources
+        .extensions
+        .iter()
+        .flat_map(|(name, message)| missing(XdsKind::Extension, name, of_extension(message)));
+    clusters.chain(listeners).chain(routes).chain(extensions).collect()
 }
 
 /// What the resource of that kind and name refers to, as its message says.
@@ -50,7 +59,8 @@ pub(super) fn of(resources: &XdsResources, kind: XdsKind, name: &str) -> Vec<Ref
         XdsKind::Cluster => resources.clusters.get(name).map_or_else(Vec::new, of_cluster),
         XdsKind::Listener => resources.listeners.get(name).map_or_else(Vec::new, of_listener),
         XdsKind::Route => resources.routes.get(name).map_or_else(Vec::new, of_route_configuration),
-        XdsKind::Endpoint | XdsKind::Secret | XdsKind::Extension => Vec::new(),
+        XdsKind::Extension => resources.extensions.get(name).map_or_else(Vec::new, of_extension),
+        XdsKind::Endpoint | XdsKind::Secret => Vec::new(),
     }
 }
 
@@ -97,14 +107,40 @@ fn of_listener(listener: &Listener) -> Vec<Reference> {
     sorted(filters.flat_map(of_filter).chain(tls))
 }
 
-/// The clusters of a route table.
+/// The clusters of a route table: those that requests go to, and those that the AI engine asks about them.
 fn of_route_configuration(table: &RouteConfiguration) -> Vec<Reference> {
-    let routes = table.virtual_hosts.iter().flat_map(|host| &host.routes);
-    let actions = routes.filter_map(|route| match &route.action {
+    let routes = || table.virtual_hosts.iter().flat_map(|host| &host.routes);
+    let actions = routes().filter_map(|route| match &route.action {
         Some(route::Action::Route(action)) => Some(action),
         _ => None,
     });
-    sorted(actions.flat_map(clusters_of).map(|name| (XdsKind::Cluster, name.to_owned())))
+    let targets = actions.flat_map(clusters_of).map(str::to_owned);
+    let asked = routes().flat_map(clusters_of_guard);
+    sorted(targets.chain(asked).map(|name| (XdsKind::Cluster, name)))
+}
+
+fn clusters_of_guard(route: &Route) -> Vec<String> {
+    let metadata = route.metadata.as_ref();
+    let engine = metadata.and_then(|metadata| metadata.filter_metadata.get(ai_config::METADATA_NAMESPACE));
+    let policy = engine.and_then(|engine| engine.fields.get(ai_config::POLICY_KEY)).and_then(|policy| {
+        let Some(value::Kind::StringValue(text)) = &policy.kind else { return None };
+        serde_json::from_str::<RoutePolicy>(text).ok()
+    });
+    let Some(guard) = policy.and_then(|policy| policy.guard) else { return Vec::new() };
+    let webhooks = guard.request_webhook.into_iter().chain(guard.response_webhook);
+    let webhooks = webhooks.map(|webhook| webhook.cluster);
+    webhooks.chain(guard.moderation.map(|moderation| moderation.cluster)).collect()
+}
+
+/// The clusters that a filter asks for the keys of tokens.
+fn of_extension(extension: &TypedExtensionConfig) -> Vec<Reference> {
+    let any = extension.typed_config.as_ref();
+    let Some(filter) = any.and_then(|any| unpack::<JwtAuthentication>(any).ok()) else { return Vec::new() };
+    let keys = filter.providers.into_values().filter_map(|provider| match provider.jwks_source_specifier? {
+        JwksSourceSpecifier::RemoteJwks(keys) => keys.http_uri?.http_upstream_type,
+        JwksSourceSpecifier::LocalJwks(_) => None,
+    });
+    sorted(keys.map(|HttpUpstreamType::Cluster(cluster)| (XdsKind::Cluster, cluster)))
 }
 
 fn clusters_of(action: &RouteAction) -> Vec<&str> {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use super::{a_namespace, document, mostly, text};
+use super::{a_namespace, auth_token, document, host, mostly, text};
 
 const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 
@@ -48,9 +48,17 @@ fn listener_policy() -> impl Strategy<Value = Value> {
 /// A TrafficPolicy or a RouteOption.
 fn route_policy() -> impl Strategy<Value = Value> {
     let rest = option::weighted(0.1, text(&["extAuth", "timeouts"]));
-    let parts =
-        (metadata(), vec(target(), 0..3), option::of(selector()), ai(), rest, prop::bool::weighted(0.7));
-    parts.prop_map(|(metadata, mut targets, selector, ai, rest, is_traffic_policy)| {
+    let parts = (
+        metadata(),
+        vec(target(), 0..3),
+        option::of(selector()),
+        ai(),
+        rest,
+        prop::bool::weighted(0.7),
+        servers(),
+    );
+    parts.prop_map(|(metadata, mut targets, selector, mut ai, rest, is_traffic_policy, servers)| {
+        ai["promptGuard"] = servers.guard(is_traffic_policy);
         if is_traffic_policy {
             let mut spec =
                 json!({"targetRefs": targets, "targetSelectors": Vec::from_iter(selector), "ai": ai});
@@ -99,6 +107,36 @@ fn ai() -> impl Strategy<Value = Value> {
             json!({"defaults": defaults, "promptEnrichment": enrichment, "routeType": route_type})
         },
     )
+}
+
+/// The servers that a prompt guard asks.
+#[derive(Clone, Debug)]
+struct Servers {
+    webhook: Option<(String, u16, String)>,
+    token: Option<Value>,
+    is_for_answers: bool,
+}
+
+fn servers() -> impl Strategy<Value = Servers> {
+    let webhook = (host(), select(vec![443, 8000]), mostly(&["a", "x-b"], &["a b"]));
+    let parts = (option::weighted(0.3, webhook), option::weighted(0.3, auth_token()), any::<bool>());
+    parts.prop_map(|(webhook, token, is_for_answers)| Servers { webhook, token, is_for_answers })
+}
+
+impl Servers {
+    fn guard(self, is_traffic_policy: bool) -> Value {
+        let webhook = self.webhook.map(|(host, port, header)| match is_traffic_policy {
+            true => json!({"host": {"host": host, "port": port},
+                "forwardHeaders": [{"name": header, "value": "v", "type": "RegularExpression"}]}),
+            false => json!({"host": host, "port": port, "forwardHeaders": [{"key": header}]}),
+        });
+        let provider = if is_traffic_policy { "openAIModeration" } else { "openai" };
+        let moderation = self.token.map(|token| json!({provider: {"authToken": token}}));
+        match self.is_for_answers {
+            true => json!({"request": {"moderation": moderation}, "response": {"webhook": webhook}}),
+            false => json!({"request": {"moderation": moderation, "webhook": webhook}}),
+        }
+    }
 }
 
 fn label() -> impl Strategy<Value = String> {

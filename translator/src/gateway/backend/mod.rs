@@ -109,7 +109,7 @@ pub(crate) fn resolve(view: &impl View, key: &BackendKey) -> Option<Result<Resol
             let (_, name, canonical) = canonical(view, object)?;
             Some(resolve_object(view, object, name, canonical))
         }
-        BackendKey::Server(key) => Some(Ok(server::resolve(view, key))),
+        BackendKey::Server(key) => server::resolve(view, key),
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct ServerKey {
 }
 
 /// What a server is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ServerService {
     /// It collects traces (OTLP).
     Traces {
@@ -52,6 +52,10 @@ pub(crate) enum ServerService {
     },
     /// It tells the keys by which tokens are verified.
     TokenKeys,
+    /// It decides about prompts and answers.
+    Webhook,
+    /// It judges prompts, with the credential that this policy names.
+    Moderation(ObjectKey),
 }
 
 impl BackendKey {

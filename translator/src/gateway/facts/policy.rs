@@ -7,7 +7,7 @@ use ir::{AccessLogIr, Cors, Csrf, HeaderModifier, RateLimit, TokenBucket};
 
 use super::identity::FaceIdentity;
 use super::key::GatewayKey;
-use crate::status::Rejection;
+use crate::status::{Detail, Rejection};
 
 /// What of a policy routes and listeners may know.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub(crate) struct PolicyFace {
     pub created: Option<i64>,
     /// What it says, or why nothing that it applies to can be served.
     pub content: Result<Content, Rejection>,
+    /// What was understood although it is not written as it should be.
+    pub notes: Vec<Detail>,
     /// Where it has requests of listeners logged.
     pub access_logs: Vec<WrittenLog>,
     /// What is done with requests of routes to any backend.
@@ -37,6 +39,7 @@ impl PolicyFace {
             key,
             created,
             content: Err(why),
+            notes: Vec::new(),
             access_logs: Vec::new(),
             http: HttpPolicy::default(),
             identity: FaceIdentity::default(),

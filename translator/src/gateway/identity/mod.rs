@@ -216,7 +216,7 @@ fn remote_cluster(
     }
     let (host, port, is_tls) = (url.host.clone(), url.port, url.is_tls);
     let key = ServerKey { host, port, is_tls, service: ServerService::TokenKeys };
-    Ok((server::name(&key), BackendKey::Server(key.into())))
+    server::asked(view, key)
 }
 
 /// The cluster of a backend, and whether it is reached by TLS.

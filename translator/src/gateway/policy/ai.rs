@@ -3,11 +3,12 @@
 use ai_config::{FieldDefault, Message, RoutePolicy, Translation, VERSION};
 use crds::ObjectKey;
 use crds::gateway_api::part::Metadata;
-use crds::policy::{AiContent, GuardContent, PromptMessage, RouteType};
+use crds::policy::{AiContent, PromptMessage, RouteType};
 
+use super::Applied;
+use super::guard::MergedGuard;
 use super::merge::Merge;
-use super::{Applied, guard};
-use crate::gateway::facts::PolicyEffect;
+use crate::gateway::facts::{BackendKey, PolicyEffect};
 use crate::status::{Reason, Rejection};
 
 /// The annotation of an HTTPRoute that says how protocols are translated.
@@ -17,6 +18,8 @@ const TRANSLATION: &str = "chancery.dev/ai-translation";
 pub(in crate::gateway) struct Wanted {
     /// As the engine reads it; `None` if nothing is asked of it.
     pub policy: Option<Box<str>>,
+    /// The servers that it asks.
+    pub backends: Vec<BackendKey>,
     /// What there is to tell about each policy.
     pub effects: Vec<(ObjectKey, PolicyEffect)>,
 }
@@ -54,6 +57,7 @@ pub(in crate::gateway) fn wanted(
     translation: Option<Translation>,
 ) -> Result<Wanted, Rejection> {
     let mut merged = AiContent::default();
+    let mut merged_guard = MergedGuard::default();
     let mut merge = Merge::of("ai.");
     for Applied { face, .. } in chain {
         let Ok(content) = &face.content else { continue };
@@ -76,17 +80,18 @@ pub(in crate::gateway) fn wanted(
                 merged.model_aliases.insert(alias.clone(), model.clone());
             }
         }
-        // What is looked for is one list, together with what becomes of it.
-        let GuardContent { custom_response, request, response } = guard;
-        let to = &mut merged.guard;
-        merge.take(policy, "promptGuard.request.customResponse", custom_response, &mut to.custom_response);
-        merge.take(policy, "promptGuard.request.regex", request, &mut to.request);
-        merge.take(policy, "promptGuard.response.regex", response, &mut to.response);
+        merged_guard.take(policy, guard, &mut merge);
     }
-    Ok(Wanted { policy: encode(merged, translation)?, effects: merge.effects() })
+    let backends = merged_guard.servers();
+    let policy = encode(merged, merged_guard, translation)?;
+    Ok(Wanted { policy, backends, effects: merge.effects() })
 }
 
-fn encode(merged: AiContent, translation: Option<Translation>) -> Result<Option<Box<str>>, Rejection> {
+fn encode(
+    merged: AiContent,
+    guard: MergedGuard,
+    translation: Option<Translation>,
+) -> Result<Option<Box<str>>, Rejection> {
     let messages = |list: Vec<PromptMessage>| -> Vec<Message> {
         list.into_iter().map(|PromptMessage { role, content }| Message { role, content }).collect()
     };
@@ -105,7 +110,7 @@ fn encode(merged: AiContent, translation: Option<Translation>) -> Result<Option<
             .collect(),
         model_aliases: merged.model_aliases,
         translation,
-        guard: guard::encode(merged.guard),
+        guard: guard.encode(),
     };
     if policy == (RoutePolicy { version: VERSION, ..RoutePolicy::default() }) {
         return Ok(None);

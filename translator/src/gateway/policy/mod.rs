@@ -18,7 +18,7 @@ use crds::ai::{ErrorKind, SpecError};
 use crds::gateway_api::part::ExtensionRef;
 use crds::http_listener_policy::HTTPListenerPolicy;
 use crds::listener_option::{HttpListenerOption, ListenerOption};
-use crds::policy::{Content, Policy};
+use crds::policy::{Content, ModerationContent, Policy};
 use crds::route_option::RouteOption;
 use crds::traffic_policy::TrafficPolicy;
 use crds::virtual_host_option::VirtualHostOption;
@@ -79,16 +79,21 @@ fn object<'a>(view: &'a impl View, key: &ObjectKey) -> Option<PolicyObject<'a>> 
     })
 }
 
+/// The moderation service that a policy asks; `None` if it asks none.
+pub(super) fn moderation(view: &impl View, key: &ObjectKey) -> Option<ModerationContent> {
+    object(view, key)?.policy.content().ok()?.ai.guard.moderation
+}
+
 /// What of a policy routes and listeners may know; `None` if there is no such object.
 pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
     let PolicyObject { policy, created, .. } = object(view, key)?;
     let read = policy.content().map_err(rejection).and_then(|content| match content.refused.as_slice() {
         [] => {
-            guard::check(&content.ai.guard)?;
+            let notes = guard::check(view, key, &content.ai.guard)?;
             let http = http::read(view, key, &content.http)?;
             let identity = super::identity::read(view, key, &content.identity)?;
             let (content, access_logs) = with_access_logs(content)?;
-            Ok((content, access_logs, http, identity))
+            Ok((content, notes, access_logs, http, identity))
         }
         refused => {
             let fields = refused.join(", ");
@@ -97,8 +102,8 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
     });
     let key = key.clone();
     Some(match read {
-        Ok((content, access_logs, http, identity)) => {
-            PolicyFace { key, created, content: Ok(content), access_logs, http, identity }
+        Ok((content, notes, access_logs, http, identity)) => {
+            PolicyFace { key, created, content: Ok(content), notes, access_logs, http, identity }
         }
         Err(rejection) => PolicyFace::unusable(key, created, rejection),
     })

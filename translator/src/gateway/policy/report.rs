@@ -148,7 +148,8 @@ fn conditions(
             vec![Condition::faults(ConditionType::Accepted, Reason::Invalid, vec![detail])]
         }
         Ok(_) => vec![
-            Condition::good(ConditionType::Accepted, Reason::Accepted, "the policy is valid"),
+            Condition::good(ConditionType::Accepted, Reason::Accepted, "the policy is valid")
+                .with_notes(&face.notes),
             attached(effects),
         ],
     };

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crds::ObjectKey;
 use crds::ai::{AiDestination, AuthToken, AwsCredential, Provider};
+use crds::{ObjectKey, SensitiveString};
 use ir::{
     AwsSigning, ClusterIr, ClusterName, Credential, Discovery, Engine, ModuleSource, Redacted, SecretIr,
     SecretName, SecretValue, SubjectAltName, UpstreamHttp, UpstreamProtocol, UpstreamTls,
@@ -129,10 +129,9 @@ impl<V: View> Member<'_, V> {
             AuthToken::Inline(token) => token.clone(),
             AuthToken::SecretRef(secret) => credential::read(view, object, secret, &mut parts.warnings)?,
         };
-        let secret = SecretName::credential(&self.name);
-        let value = Redacted::new(format!("{}{}", profile.auth_prefix, token.expose()));
-        parts.secrets.push(SecretIr { name: secret.clone(), value: SecretValue::Credential(value) });
-        Ok((Some(Credential { header: profile.auth_header.clone(), secret }), None))
+        let (credential, secret) = injected(&self.name, &profile.auth_header, &profile.auth_prefix, &token);
+        parts.secrets.push(secret);
+        Ok((Some(credential), None))
     }
 
     fn signing(&self, credential: &AwsCredential) -> Option<AwsSigning> {
@@ -148,9 +147,22 @@ impl<V: View> Member<'_, V> {
     }
 }
 
+/// A credential that each request to a cluster gets, with the secret that it comes from.
+pub(super) fn injected(
+    cluster: &ClusterName,
+    header: &str,
+    prefix: &str,
+    token: &SensitiveString,
+) -> (Credential, SecretIr) {
+    let name = SecretName::credential(cluster);
+    let value = Redacted::new(format!("{prefix}{}", token.expose()));
+    let secret = SecretIr { name: name.clone(), value: SecretValue::Credential(value) };
+    (Credential { header: header.to_owned(), secret: name }, secret)
+}
+
 /// Clients' credentials do not reach a provider, unless passing them through is what is asked for;
 /// their addresses never do.
-fn removed_headers(credential_headers: &BTreeSet<String>, is_passthrough: bool) -> Vec<String> {
+pub(super) fn removed_headers(credential_headers: &BTreeSet<String>, is_passthrough: bool) -> Vec<String> {
     let own: Vec<&str> = match is_passthrough {
         true => vec!["cookie", "proxy-authorization"],
         false => {

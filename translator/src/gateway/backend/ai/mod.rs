@@ -8,7 +8,10 @@
 mod credential;
 mod engine;
 mod member;
+pub(in crate::gateway) mod moderation;
 mod provider;
+
+pub(in crate::gateway) use provider::{HTTPS, authority};
 
 use crds::ObjectKey;
 use crds::ai::{AiDestination, AiPool};

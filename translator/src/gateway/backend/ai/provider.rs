@@ -7,7 +7,7 @@ use crds::ai::{AiDestination, PathOverride, Provider, Schema};
 use ir::{HostPort, bracketed};
 
 /// The port on which TLS is spoken, and on no other (the dialects' rule).
-pub(super) const HTTPS: u16 = 443;
+pub(in crate::gateway) const HTTPS: u16 = 443;
 
 /// `anthropic-version` where neither the request nor the Backend names one.
 const ANTHROPIC_VERSION: &str = "2023-06-01";
@@ -127,7 +127,7 @@ impl Place {
 }
 
 /// `Host` as a client would write it: with the port unless it is the scheme's own.
-fn authority(host: &str, port: u16) -> String {
+pub(in crate::gateway) fn authority(host: &str, port: u16) -> String {
     let host = bracketed(host);
     if port == HTTPS || port == 80 { host.into_owned() } else { format!("{host}:{port}") }
 }
