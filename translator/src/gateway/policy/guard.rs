@@ -32,21 +32,13 @@ pub(super) fn check(
     key: &ObjectKey,
     content: &GuardContent,
 ) -> Result<Vec<Detail>, Rejection> {
-    let GuardContent {
-        custom_response: _,
-        request,
-        response,
-        request_webhook,
-        moderation: judge,
-        response_webhook,
-    } = content;
-    for GuardRegexContent { field, regex } in request.iter().chain(response) {
+    for GuardRegexContent { field, regex } in content.request.iter().chain(&content.response) {
         check_expressions(&patterns(regex), |index| format!("{field}.matches[{index}].pattern"))?;
     }
-    for webhook in request_webhook.iter().chain(response_webhook) {
+    for webhook in content.request_webhook.iter().chain(&content.response_webhook) {
         check_webhook(view, webhook)?;
     }
-    if judge.is_none() {
+    if content.moderation.is_none() {
         return Ok(Vec::new());
     }
     let (_, backend) = server::asked(view, moderation::server(key))?;
@@ -69,8 +61,10 @@ fn check_webhook(view: &impl View, webhook: &WebhookContent) -> Result<(), Rejec
     for ForwardedHeaders { name, value } in forward_headers {
         for Written { field, value } in std::iter::once(name).chain(value) {
             if let TextPattern::Regex(pattern) = value {
-                let expressions = vec![GuardExpression { pattern: pattern.clone(), name: None }];
-                let patterns = GuardPatterns { expressions, builtins: Vec::new() };
+                // The engine puts it between anchors, which a comment (`(?x) a # b`) would swallow.
+                let forms = [pattern.clone(), format!("^(?:{pattern})$")];
+                let expressions = forms.map(|pattern| GuardExpression { pattern, name: None });
+                let patterns = GuardPatterns { expressions: expressions.into(), builtins: Vec::new() };
                 check_expressions(&patterns, |_| field.clone())?;
             }
         }
