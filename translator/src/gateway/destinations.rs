@@ -7,7 +7,7 @@ use ir::{Destination, DirectResponse, RouteMatch, Target};
 
 use super::backend::{self, BackendRef};
 use super::filter::{self, Filters};
-use super::policy::{self, Applied, Level, RoutePolicies, Variant, Wanted};
+use super::policy::{self, Applied, EnginePolicy, Level, RoutePolicies, Variant, Wanted};
 use crate::gateway::facts::{
     BackendFace, BackendKey, BackendProtocol, CALL_BROKEN, PolicyEffect, PolicyFace, PolicyFact, RULE_BROKEN,
     RouteKey, TranslatedRoute,
@@ -58,15 +58,14 @@ impl<V: View> RuleTranslator<'_, V> {
             );
             let made = face.zip(filters).and_then(|(face, (filters, chain, mirrors))| {
                 let ai_policy = self.ai_policy(&chain, &face, out);
-                let (ai_policy, asked) =
-                    ai_policy.map_err(|error| out.broken.push(error.within(&field))).ok()?.unzip();
+                let ai_policy = ai_policy.map_err(|error| out.broken.push(error.within(&field))).ok()?;
                 destinations.any_ai |= face.is_ai;
                 destinations.any_uncounted |= face.is_ai && !face.has_engine;
                 destinations.any_streams |= face.streams;
                 if weight > 0 {
                     destinations.backends.push(face.key);
                     destinations.backends.extend(mirrors.backends);
-                    destinations.backends.extend(asked.unwrap_or_default());
+                    destinations.backends.extend(ai_policy.iter().flat_map(|policy| policy.servers.clone()));
                 }
                 let target = Target::Cluster {
                     clusters: face.clusters,
@@ -75,7 +74,7 @@ impl<V: View> RuleTranslator<'_, V> {
                     rewrite: face.rewrite,
                     websocket: face.websocket,
                     mirrors: mirrors.list,
-                    ai_policy,
+                    ai_policy: ai_policy.map(|policy| policy.text),
                 };
                 Some((target, filters))
             });
@@ -153,13 +152,13 @@ impl<V: View> RuleTranslator<'_, V> {
         Err(rejection.within(field))
     }
 
-    /// What the AI engine is asked for the requests to a backend, with the servers that it asks in turn.
+    /// What the AI engine is asked for the requests to a backend.
     fn ai_policy(
         &self,
         chain: &[Applied],
         backend: &BackendFace,
         out: &mut TranslatedRoute,
-    ) -> Result<Option<(Box<str>, Vec<BackendKey>)>, Rejection> {
+    ) -> Result<Option<EnginePolicy>, Rejection> {
         let translation = self.policies.translation.as_ref().ok().copied().flatten();
         if chain.is_empty() && translation.is_none() {
             return Ok(None);
@@ -177,7 +176,7 @@ impl<V: View> RuleTranslator<'_, V> {
             }
             return Ok(None);
         }
-        let Wanted { policy, backends, effects } = policy::wanted(chain, translation)?;
+        let Wanted { policy, effects } = policy::wanted(chain, translation)?;
         if policy.is_some() && !backend.has_engine {
             for (policy, _) in &effects {
                 self.tell(policy, PolicyEffect::NoEngine, out);
@@ -186,7 +185,7 @@ impl<V: View> RuleTranslator<'_, V> {
             return Err(Rejection::new(Reason::AiEngineUnavailable, message));
         }
         effects.into_iter().for_each(|(policy, effect)| self.tell(&policy, effect, out));
-        Ok(policy.map(|policy| (policy, backends)))
+        Ok(policy)
     }
 
     /// Notes something about a policy at the Gateways at hand, as far as they are ours.

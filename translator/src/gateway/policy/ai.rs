@@ -14,12 +14,18 @@ use crate::status::{Reason, Rejection};
 /// The annotation of an HTTPRoute that says how protocols are translated.
 const TRANSLATION: &str = "chancery.dev/ai-translation";
 
+/// What the engine is asked.
+pub(in crate::gateway) struct EnginePolicy {
+    /// As it reads it.
+    pub text: Box<str>,
+    /// The servers that it asks in turn.
+    pub servers: Vec<BackendKey>,
+}
+
 /// What the requests to an AI backend get.
 pub(in crate::gateway) struct Wanted {
-    /// As the engine reads it; `None` if nothing is asked of it.
-    pub policy: Option<Box<str>>,
-    /// The servers that it asks.
-    pub backends: Vec<BackendKey>,
+    /// `None` if nothing is asked of the engine.
+    pub policy: Option<EnginePolicy>,
     /// What there is to tell about each policy.
     pub effects: Vec<(ObjectKey, PolicyEffect)>,
 }
@@ -82,16 +88,15 @@ pub(in crate::gateway) fn wanted(
         }
         merged_guard.take(policy, guard, &mut merge);
     }
-    let backends = merged_guard.servers();
-    let policy = encode(merged, merged_guard, translation)?;
-    Ok(Wanted { policy, backends, effects: merge.effects() })
+    Ok(Wanted { policy: encode(merged, merged_guard, translation)?, effects: merge.effects() })
 }
 
 fn encode(
     merged: AiContent,
     guard: MergedGuard,
     translation: Option<Translation>,
-) -> Result<Option<Box<str>>, Rejection> {
+) -> Result<Option<EnginePolicy>, Rejection> {
+    let servers = guard.servers();
     let messages = |list: Vec<PromptMessage>| -> Vec<Message> {
         list.into_iter().map(|PromptMessage { role, content }| Message { role, content }).collect()
     };
@@ -117,5 +122,5 @@ fn encode(
     }
     let text = serde_json::to_string(&policy)
         .map_err(|error| Rejection::new(Reason::InternalError, error.to_string()))?;
-    Ok(Some(text.into()))
+    Ok(Some(EnginePolicy { text: text.into(), servers }))
 }

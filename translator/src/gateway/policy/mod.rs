@@ -24,7 +24,7 @@ use crds::traffic_policy::TrafficPolicy;
 use crds::virtual_host_option::VirtualHostOption;
 use crds::{Kind, NamespacedName, ObjectKey};
 
-pub(super) use ai::{Wanted, wanted};
+pub(super) use ai::{EnginePolicy, Wanted, wanted};
 pub(super) use chain::{Applied, Level, RoutePolicies, Variant, blocked, sorted};
 pub(super) use http::{MergedHttp, merged, own_fields, text_match};
 pub(crate) use listener::is_of_listeners;
