@@ -16,6 +16,7 @@ pub mod envoy;
 pub mod examples;
 pub mod failover;
 pub mod fixture;
+pub mod guard_server;
 pub mod http;
 pub mod key_server;
 pub mod l4;

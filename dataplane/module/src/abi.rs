@@ -1,6 +1,6 @@
 //! Envoy's dynamic-module ABI, version 0.2.0 (Envoy 1.40), as far as an HTTP filter of ours uses it.
 //!
-//! All `unsafe` code of the project is in this file. It turns the C functions that Envoy calls (*hooks*) into calls of
+//! All `unsafe` code of the project is in this file, and the declarations of the callbacks are in `callbacks`. It turns the C functions that Envoy calls (*hooks*) into calls of
 //! [`Filter`] and [`Config`], and the C functions that Envoy offers (*callbacks*) into safe methods of [`Stream`] and
 //! [`Definer`]. The ABI's source is Envoy's header `source/extensions/dynamic_modules/abi/abi.h`.
 //!
@@ -13,167 +13,23 @@
 //!
 //! A panic does not leave this file: see [`guarded`].
 
+mod callbacks;
+
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::time::Duration;
 
+use ai::exchange::{Question, Refusal, Reply};
 use ai::metadata::Metadata;
 
+use self::callbacks::*;
 use crate::placement::{BodyStatus, Config, Filter, HeadersStatus};
 
 /// The ABI that this module is built for. Envoy warns where its own is another.
 const ABI_VERSION: &CStr = c"v0.2.0";
-
-type EnvoyFilter = *mut c_void;
-type EnvoyConfig = *mut c_void;
-
-/// Bytes that Envoy owns.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct EnvoyBuffer {
-    ptr: *const u8,
-    length: usize,
-}
-
-/// A header that Envoy owns.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct EnvoyHeader {
-    key: EnvoyBuffer,
-    value: EnvoyBuffer,
-}
-
-/// Bytes that the module owns.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct ModuleBuffer {
-    ptr: *const u8,
-    length: usize,
-}
-
-/// A header that the module owns.
-#[repr(C)]
-struct ModuleHeader {
-    key: ModuleBuffer,
-    value: ModuleBuffer,
-}
-
-unsafe extern "C" {
-    fn envoy_dynamic_module_callback_http_get_header(
-        filter: EnvoyFilter,
-        map: u32,
-        key: ModuleBuffer,
-        result: *mut EnvoyBuffer,
-        index: usize,
-        count: *mut usize,
-    ) -> bool;
-    fn envoy_dynamic_module_callback_http_get_headers_size(filter: EnvoyFilter, map: u32) -> usize;
-    fn envoy_dynamic_module_callback_http_get_headers(
-        filter: EnvoyFilter,
-        map: u32,
-        result: *mut EnvoyHeader,
-    ) -> bool;
-    fn envoy_dynamic_module_callback_http_set_header(
-        filter: EnvoyFilter,
-        map: u32,
-        key: ModuleBuffer,
-        value: ModuleBuffer,
-    ) -> bool;
-    fn envoy_dynamic_module_callback_http_get_body_chunks_size(filter: EnvoyFilter, body: u32) -> usize;
-    fn envoy_dynamic_module_callback_http_get_body_chunks(
-        filter: EnvoyFilter,
-        body: u32,
-        result: *mut EnvoyBuffer,
-    ) -> bool;
-    fn envoy_dynamic_module_callback_http_get_body_size(filter: EnvoyFilter, body: u32) -> usize;
-    fn envoy_dynamic_module_callback_http_drain_body(filter: EnvoyFilter, body: u32, bytes: usize) -> bool;
-    fn envoy_dynamic_module_callback_http_append_body(
-        filter: EnvoyFilter,
-        body: u32,
-        data: ModuleBuffer,
-    ) -> bool;
-    fn envoy_dynamic_module_callback_http_send_response(
-        filter: EnvoyFilter,
-        status: u32,
-        headers: *mut ModuleHeader,
-        header_count: usize,
-        body: ModuleBuffer,
-        details: ModuleBuffer,
-    );
-    fn envoy_dynamic_module_callback_http_get_metadata_string(
-        filter: EnvoyFilter,
-        source: u32,
-        namespace: ModuleBuffer,
-        key: ModuleBuffer,
-        result: *mut EnvoyBuffer,
-    ) -> bool;
-    // Merges a serialized `google.protobuf.Struct` into the namespace.
-    fn envoy_dynamic_module_callback_http_set_dynamic_metadata_struct(
-        filter: EnvoyFilter,
-        namespace: ModuleBuffer,
-        serialized: ModuleBuffer,
-    );
-    fn envoy_dynamic_module_callback_http_get_filter_state_bytes(
-        filter: EnvoyFilter,
-        key: ModuleBuffer,
-        result: *mut EnvoyBuffer,
-    ) -> bool;
-    fn envoy_dynamic_module_callback_http_set_filter_state_bytes(
-        filter: EnvoyFilter,
-        key: ModuleBuffer,
-        value: ModuleBuffer,
-    ) -> bool;
-    fn envoy_dynamic_module_callback_http_filter_config_define_counter(
-        config: EnvoyConfig,
-        name: ModuleBuffer,
-        label_names: *const ModuleBuffer,
-        label_count: usize,
-        id: *mut usize,
-    ) -> u32;
-    fn envoy_dynamic_module_callback_http_filter_config_define_histogram(
-        config: EnvoyConfig,
-        name: ModuleBuffer,
-        label_names: *const ModuleBuffer,
-        label_count: usize,
-        id: *mut usize,
-    ) -> u32;
-    fn envoy_dynamic_module_callback_http_filter_increment_counter(
-        filter: EnvoyFilter,
-        id: usize,
-        label_values: *const ModuleBuffer,
-        label_count: usize,
-        value: u64,
-    ) -> u32;
-    fn envoy_dynamic_module_callback_http_filter_record_histogram_value(
-        filter: EnvoyFilter,
-        id: usize,
-        label_values: *const ModuleBuffer,
-        label_count: usize,
-        value: u64,
-    ) -> u32;
-    fn envoy_dynamic_module_callback_http_filter_config_increment_counter(
-        config: EnvoyConfig,
-        id: usize,
-        label_values: *const ModuleBuffer,
-        label_count: usize,
-        value: u64,
-    ) -> u32;
-    fn envoy_dynamic_module_callback_http_filter_config_record_histogram_value(
-        config: EnvoyConfig,
-        id: usize,
-        label_values: *const ModuleBuffer,
-        label_count: usize,
-        value: u64,
-    ) -> u32;
-    fn envoy_dynamic_module_callback_http_clear_route_cache(filter: EnvoyFilter);
-    fn envoy_dynamic_module_callback_http_clear_route_cluster_cache(filter: EnvoyFilter);
-    fn envoy_dynamic_module_callback_http_get_cluster_name(
-        filter: EnvoyFilter,
-        result: *mut EnvoyBuffer,
-    ) -> bool;
-    fn envoy_dynamic_module_callback_log(level: u32, message: ModuleBuffer);
-}
 
 /// A map of headers of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,14 +41,18 @@ pub(crate) enum HeaderMap {
     Response = 2,
 }
 
-/// The part of a body that a body hook was called with.
+/// A part of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Body {
     /// The piece of the request that has just come.
     Request = 0,
+    /// What goes on when a request that was stopped goes on.
+    StoppedRequest = 1,
     /// The piece of the response that has just come.
     Response = 2,
+    /// What goes on when a response that was stopped goes on.
+    StoppedResponse = 3,
 }
 
 /// Where metadata stands.
@@ -339,6 +199,15 @@ impl<'a> Headers<'a> {
             |header: &&EnvoyHeader| header.key.length == name.len() && text(header.key) == name.as_bytes();
         self.all.iter().find(is_wanted).map(|header| text(header.value))
     }
+
+    /// Names, in lower case, and values. A name that is no text is left out.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + Clone {
+        self.all.iter().filter_map(|header| {
+            // SAFETY: as above.
+            let (name, value) = unsafe { (bytes::<'a>(header.key), bytes::<'a>(header.value)) };
+            Some((std::str::from_utf8(name).ok()?, value))
+        })
+    }
 }
 
 /// The stream that a filter belongs to, for the duration of one hook.
@@ -432,7 +301,53 @@ impl Stream {
         }
     }
 
-    /// Takes everything out of a body and puts this in its place.
+    /// Puts this into a body that was stopped, for when it goes on. An end of the stream needs it, too, with no data.
+    pub(crate) fn append_body(&mut self, body: Body, data: &[u8]) {
+        let needed = u64::try_from(data.len()).unwrap_or(u64::MAX).saturating_add(1);
+        // SAFETY: the filter is alive during its hook; Envoy copies the data. A buffer that got more than its limit here would
+        // have Envoy answer the request itself and end the filter, which Envoy 1.40 does not outlive, so the limit is raised.
+        unsafe {
+            if envoy_dynamic_module_callback_http_get_buffer_limit(self.0) < needed {
+                envoy_dynamic_module_callback_http_set_buffer_limit(self.0, needed);
+            }
+            envoy_dynamic_module_callback_http_append_body(self.0, body as u32, buffer(data));
+        }
+    }
+
+    /// Asks a server. The hook for its answer is called later, unless this gives `false`: then nobody was asked.
+    pub(crate) fn ask(&mut self, question: &Question, timeout: Duration) -> bool {
+        let content_type: (&str, &[u8]) = ("content-type", b"application/json");
+        let own = [
+            (":method", b"POST".as_slice()),
+            (":path", question.path.as_bytes()),
+            (":authority", question.authority.as_bytes()),
+            content_type,
+        ];
+        let forwarded = question.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        let mut headers: Vec<ModuleHeader> = own
+            .into_iter()
+            .chain(forwarded)
+            .map(|(name, value)| ModuleHeader { key: buffer(name.as_bytes()), value: buffer(value) })
+            .collect();
+        let mut id = 0;
+        ASKING.set(self.0);
+        // SAFETY: the filter is alive during its hook; `id` is ours; Envoy copies everything else before the call returns.
+        let result = unsafe {
+            envoy_dynamic_module_callback_http_filter_http_callout(
+                self.0,
+                &raw mut id,
+                buffer(question.cluster.as_bytes()),
+                headers.as_mut_ptr(),
+                headers.len(),
+                buffer(&question.body),
+                u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+            )
+        };
+        ASKING.set(ptr::null_mut());
+        result == 0
+    }
+
+    /// Takes everything out of the body of a hook and puts this in its place.
     pub(crate) fn replace_body(&mut self, body: Body, data: &[u8]) {
         // SAFETY: the filter is alive during its hook; Envoy copies the data.
         unsafe {
@@ -536,6 +451,45 @@ impl Stream {
     pub(crate) fn refresh_cluster(&mut self) {
         // SAFETY: the filter is alive during its hook; Envoy does nothing where there is no route.
         unsafe { envoy_dynamic_module_callback_http_clear_route_cluster_cache(self.0) }
+    }
+}
+
+thread_local! {
+    /// The filter that is asking a server just now. Envoy answers at once where no host of the server's is known: its hook is
+    /// called inside of the one that asks, which has the filter. The question counts as not asked then.
+    static ASKING: Cell<EnvoyFilter> = const { Cell::new(ptr::null_mut()) };
+}
+
+/// What happens to a stream behind a hook that is not one of the stream's own. Whatever it is, it runs the stream's hooks
+/// and may end the filter, so that nothing may have the filter any more.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Nothing.
+    Wait,
+    /// The request goes on.
+    SendRequest,
+    /// The response goes on.
+    SendResponse,
+    /// The request is answered from here.
+    Respond(Refusal),
+}
+
+impl Next {
+    fn run(self, envoy: EnvoyFilter) {
+        match self {
+            Self::Wait => {}
+            // SAFETY: Envoy keeps its side of the filter until the hook has returned, and nothing has ours.
+            Self::SendRequest => unsafe {
+                envoy_dynamic_module_callback_http_filter_continue_decoding(envoy);
+            },
+            // SAFETY: as above.
+            Self::SendResponse => unsafe {
+                envoy_dynamic_module_callback_http_filter_continue_encoding(envoy);
+            },
+            Self::Respond(Refusal { status, content_type, body, details }) => {
+                Stream(envoy).respond(status, content_type, &body, details);
+            }
+        }
     }
 }
 
@@ -684,8 +638,31 @@ hook!(envoy_dynamic_module_on_http_filter_stream_complete(envoy: EnvoyFilter, mo
     guarded(envoy, module, (), Filter::on_stream_complete);
 });
 
+hook!(envoy_dynamic_module_on_http_filter_http_callout_done(envoy: EnvoyFilter, module: *const c_void, _id: u64, result: u32, headers: *const EnvoyHeader, header_count: usize, body: *const EnvoyBuffer, body_count: usize) {
+    if ASKING.get() == envoy {
+        return;
+    }
+    let mut text = Vec::new();
+    let mut status = None;
+    if result == 0 && !headers.is_null() {
+        // SAFETY: Envoy says that so many headers are there, until the hook returns.
+        let headers = unsafe { std::slice::from_raw_parts(headers, header_count) };
+        let all = Headers { all: headers.to_vec(), stream: PhantomData };
+        status = all.get(":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+        if !body.is_null() {
+            // SAFETY: as above, for pieces of the body.
+            for piece in unsafe { std::slice::from_raw_parts(body, body_count) } {
+                // SAFETY: the piece is there until the hook returns.
+                text.extend_from_slice(unsafe { bytes(*piece) });
+            }
+        }
+    }
+    let reply = status.map(|status| Reply { status, body: &text });
+    let next = guarded(envoy, module, Next::Wait, |filter, stream| filter.on_reply(stream, reply));
+    next.run(envoy);
+});
+
 // Hooks of what this filter does not use. Envoy loads no module without them.
-hook!(envoy_dynamic_module_on_http_filter_http_callout_done(_f: EnvoyFilter, _m: *const c_void, _id: u64, _result: u32, _headers: *const c_void, _header_count: usize, _body: *const c_void, _body_count: usize) {});
 hook!(envoy_dynamic_module_on_http_filter_scheduled(_f: EnvoyFilter, _m: *const c_void, _event: u64) {});
 hook!(envoy_dynamic_module_on_http_filter_downstream_above_write_buffer_high_watermark(_f: EnvoyFilter, _m: *const c_void) {});
 hook!(envoy_dynamic_module_on_http_filter_downstream_below_write_buffer_low_watermark(_f: EnvoyFilter, _m: *const c_void) {});

@@ -1,6 +1,7 @@
 //! The dynamic module that stock Envoy loads: the thin adapter between Envoy's C ABI and the crate `ai`.
 //!
-//! Contract: the only crate with `unsafe`, and only in `abi.rs`. Holds no logic of its own, so that whatever can be
+//! Contract: the only crate with `unsafe`, and only in `abi.rs` (what it calls is
+//! declared in `abi/callbacks.rs`). Holds no logic of its own, so that whatever can be
 //! wrong here is memory safety and nothing else.
 #![deny(unsafe_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

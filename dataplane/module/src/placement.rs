@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use ai::exchange::Reply;
 use ai_config::{GATEWAY_FILTER, PROVIDER_FILTER, VERSION};
 
-use crate::abi::{Body, Definer, HeaderMap, Stream};
+use crate::abi::{Body, Definer, HeaderMap, Next, Stream};
 use crate::{gateway, provider};
 
 /// What is set aside for a body whose client says how long it is, at most: some say so and send nothing.
@@ -126,6 +127,14 @@ impl Filter {
         match self {
             Self::Provider(filter) => filter.on_response_trailers(stream),
             Self::Gateway(_) => HeadersStatus::Continue,
+        }
+    }
+
+    /// The server that this filter has asked has answered, or, with `None`, has not.
+    pub(crate) fn on_reply(&mut self, stream: &mut Stream, reply: Option<Reply<'_>>) -> Next {
+        match self {
+            Self::Provider(filter) => filter.on_reply(stream, reply),
+            Self::Gateway(_) => Next::Wait,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use ai::exchange::{Exchange, Outcome, Passage, Policy, Refusal, RequestHead};
+use ai::exchange::{Exchange, Outcome, Passage, Policy, Refusal, Reply, RequestHead, Step};
 use ai::guard::Finding;
 use ai::labels;
 use ai::metadata::Metadata;
@@ -13,7 +13,7 @@ use ai_config::{
     ClusterConfig, CredentialHeader, METADATA_NAMESPACE, MODEL_HEADER, POLICY_KEY, RoutePolicy, VERSION,
 };
 
-use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Stream};
+use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Next, Stream};
 use crate::ejection::Member;
 use crate::metrics::{self, Attempt, Ending, Metrics};
 use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody};
@@ -47,6 +47,9 @@ const MAX_LOST: usize = 1024;
 
 /// The scheme of bearer tokens (RFC 6750).
 const BEARER: &[u8] = b"Bearer ";
+
+/// How long a server that is asked about a prompt or an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Policies of routes that are kept parsed. A route table that changes brings new ones, so there must be an end.
 const MAX_POLICIES: usize = 1024;
@@ -135,6 +138,19 @@ pub(crate) struct Filter {
     is_usage_told: bool,
     /// Whether the stream was answered here, so that nothing of it is ours any more.
     is_given_up: bool,
+    /// What a server is being asked about.
+    asked: Option<AskedAbout>,
+    /// What of the answer goes on as soon as the server has said so.
+    ready: Vec<u8>,
+    /// Whether the last piece of the answer has come.
+    has_answer_ended: bool,
+}
+
+/// What a server is being asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AskedAbout {
+    Request,
+    Answer,
 }
 
 impl Filter {
@@ -152,6 +168,9 @@ impl Filter {
             is_settled: false,
             is_usage_told: false,
             is_given_up: false,
+            asked: None,
+            ready: Vec::new(),
+            has_answer_ended: false,
         }
     }
 
@@ -159,7 +178,9 @@ impl Filter {
     pub(crate) fn give_up(&mut self) {
         self.is_given_up = true;
         self.exchange = None;
+        self.asked = None;
         self.body = Vec::new();
+        self.ready = Vec::new();
     }
 
     fn refuse(&mut self, stream: &mut Stream, refusal: &Refusal) {
@@ -214,7 +235,11 @@ impl Filter {
             is_upgrade: text("upgrade").is_some(),
             now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
         };
-        Exchange::begin(cluster.clone(), policy, &head)
+        let mut exchange = Exchange::begin(cluster.clone(), policy, &head)?;
+        if exchange.asks() {
+            exchange.note_headers(headers.iter());
+        }
+        Ok(exchange)
     }
 
     pub(crate) fn on_request_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
@@ -235,27 +260,112 @@ impl Filter {
         }
     }
 
-    /// The request is whole: it goes on as the provider wants it.
+    /// The request is whole: it goes on as the provider wants it, or a server is asked first.
     fn send_request(&mut self, stream: &mut Stream) -> BodyStatus {
         let body = std::mem::take(&mut self.body);
         let Some(exchange) = self.exchange.as_mut() else { return BodyStatus::Stop };
-        let result = exchange.request(&body);
+        let step = exchange.request(&body);
+        match self.take_step(stream, step) {
+            Ok(Some(changed)) => {
+                let body = changed.as_deref().unwrap_or(&body);
+                self.put_head(stream, body.len());
+                stream.replace_body(Body::Request, body);
+                BodyStatus::Continue
+            }
+            Ok(None) => {
+                self.body = body;
+                stream.replace_body(Body::Request, b"");
+                BodyStatus::Stop
+            }
+            Err(refusal) => {
+                self.refuse(stream, &refusal);
+                BodyStatus::Stop
+            }
+        }
+    }
+
+    /// What comes next with the request: its new body if it is another; `None` if a server is being asked.
+    fn take_step(
+        &mut self,
+        stream: &mut Stream,
+        mut step: Result<Step, Refusal>,
+    ) -> Result<Option<Option<Vec<u8>>>, Refusal> {
+        let Some(exchange) = self.exchange.as_mut() else { return Ok(None) };
+        while let Ok(Step::Ask(question)) = &step {
+            if stream.ask(question, PATIENCE) {
+                self.asked = Some(AskedAbout::Request);
+                return Ok(None);
+            }
+            step = exchange.hear(None);
+        }
         if let Some(finding) = exchange.findings().request {
             self.config.metrics.guard(Some(stream), "request", finding.verdict);
             tell_finding(stream, "request_guard", &finding);
         }
-        let body = match result {
-            Ok(changed) => changed.unwrap_or(body),
-            Err(refusal) => {
-                self.refuse(stream, &refusal);
-                return BodyStatus::Stop;
-            }
-        };
+        match step? {
+            Step::Send(changed) => Ok(Some(changed)),
+            Step::Ask(_) => Ok(None),
+        }
+    }
+
+    /// The head of the request as the provider wants it, with so long a body.
+    fn put_head(&self, stream: &mut Stream, length: usize) {
+        let Some(exchange) = &self.exchange else { return };
         stream.set_header(HeaderMap::Request, ":path", exchange.head().path.as_bytes());
-        stream.set_header(HeaderMap::Request, "content-length", body.len().to_string().as_bytes());
-        stream.replace_body(Body::Request, &body);
+        stream.set_header(HeaderMap::Request, "content-length", length.to_string().as_bytes());
         self.tell_progress(stream);
-        BodyStatus::Continue
+    }
+
+    /// The server that was asked has answered, or, with `None`, has not.
+    pub(crate) fn on_reply(&mut self, stream: &mut Stream, reply: Option<Reply<'_>>) -> Next {
+        let Some(exchange) = self.exchange.as_mut() else { return Next::Wait };
+        match self.asked.take() {
+            None => Next::Wait,
+            Some(AskedAbout::Request) => {
+                let step = exchange.hear(reply);
+                match self.take_step(stream, step) {
+                    Ok(Some(changed)) => {
+                        let body = std::mem::take(&mut self.body);
+                        let body = changed.as_deref().unwrap_or(&body);
+                        self.put_head(stream, body.len());
+                        stream.append_body(Body::StoppedRequest, body);
+                        Next::SendRequest
+                    }
+                    Ok(None) => Next::Wait,
+                    Err(refusal) => {
+                        tell_error(stream, Ending::Error(refusal.status));
+                        self.give_up();
+                        Next::Respond(refusal)
+                    }
+                }
+            }
+            Some(AskedAbout::Answer) => {
+                let mut passed = exchange.hear_about_answer(reply);
+                self.ready.append(&mut passed);
+                // While more of the stream is to come, its next piece asks.
+                if self.has_answer_ended && self.ask_about_answer(stream) {
+                    return Next::Wait;
+                }
+                let ready = std::mem::take(&mut self.ready);
+                stream.append_body(Body::StoppedResponse, &ready);
+                self.after_piece(stream);
+                Next::SendResponse
+            }
+        }
+    }
+
+    /// Asks a server about the answer if it has to be asked now: whether it is being asked.
+    fn ask_about_answer(&mut self, stream: &mut Stream) -> bool {
+        let Some(exchange) = self.exchange.as_mut() else { return false };
+        while self.asked.is_none() {
+            let Some(question) = exchange.ask_about_answer(&mut self.ready) else { return false };
+            if stream.ask(&question, PATIENCE) {
+                self.asked = Some(AskedAbout::Answer);
+            } else {
+                self.ready.extend(exchange.hear_about_answer(None));
+            }
+        }
+        true
     }
 
     pub(crate) fn on_request_trailers(&mut self, stream: &mut Stream) -> HeadersStatus {
@@ -325,20 +435,35 @@ impl Filter {
             }
         });
         if end {
+            self.has_answer_ended = true;
             let mut rest = exchange.answer_ends();
             if self.passage != Passage::AsItIs {
                 instead.get_or_insert_default().append(&mut rest);
             }
         }
         if self.passage != Passage::AsItIs {
-            stream.replace_body(Body::Response, &instead.unwrap_or_default());
+            self.ready.append(&mut instead.unwrap_or_default());
+            let is_asking = self.ask_about_answer(stream);
+            let ready = if is_asking { Vec::new() } else { std::mem::take(&mut self.ready) };
+            stream.replace_body(Body::Response, &ready);
+            if is_asking {
+                return BodyStatus::Stop;
+            }
         }
-        if !end && exchange.holds_answer() {
+        if !end && self.exchange.as_ref().is_some_and(Exchange::holds_answer) {
             return BodyStatus::Stop;
         }
-        if let Some(status) = exchange.replaced_status() {
+        self.after_piece(stream);
+        BodyStatus::Continue
+    }
+
+    /// A piece of the answer goes on, perhaps the last one.
+    fn after_piece(&mut self, stream: &mut Stream) {
+        let Some(exchange) = self.exchange.as_mut() else { return };
+        let end = self.has_answer_ended;
+        if let Some((status, content_type)) = exchange.replaced() {
             stream.set_header(HeaderMap::Response, ":status", status.to_string().as_bytes());
-            stream.set_header(HeaderMap::Response, "content-type", b"application/json");
+            stream.set_header(HeaderMap::Response, "content-type", content_type.as_bytes());
             stream.remove_header(HeaderMap::Response, "content-encoding");
             self.status = Some(status);
         }
@@ -352,12 +477,18 @@ impl Filter {
             self.is_usage_told = true;
             self.tell(stream, &outcome);
         }
-        BodyStatus::Continue
     }
 
     pub(crate) fn on_response_trailers(&mut self, stream: &mut Stream) -> HeadersStatus {
         if let Some(exchange) = self.exchange.as_mut() {
-            exchange.answer_ends();
+            let mut rest = exchange.answer_ends();
+            self.has_answer_ended = true;
+            if exchange.has_open_question() {
+                self.ready.append(&mut rest);
+                if self.ask_about_answer(stream) {
+                    return HeadersStatus::Stop;
+                }
+            }
         }
         self.is_whole = true;
         self.settle(Some(stream));

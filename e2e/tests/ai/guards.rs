@@ -18,7 +18,7 @@ const CARD: &str = "5105105105105100";
 
 /// A Backend with a route and a TrafficPolicy that has this guard, or, for a name that begins with `gloo`, a
 /// RouteOption.
-fn guarded(name: &str, guard: &str) -> String {
+pub(crate) fn guarded(name: &str, guard: &str) -> String {
     let target = format!("targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: {name}}}]");
     let policy = match name.starts_with("gloo") {
         true => format!(

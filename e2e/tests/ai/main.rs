@@ -6,6 +6,7 @@ mod delivery;
 mod example;
 mod failover;
 mod guards;
+mod hooks;
 mod keys;
 mod limits;
 mod metrics;

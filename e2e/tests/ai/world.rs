@@ -143,6 +143,11 @@ pub(crate) struct OpenAiExample {
 impl OpenAiExample {
     /// Serves a folder of `examples`.
     pub(crate) async fn start(folder: &str) -> Result<Self> {
+        Self::start_with(folder, &[]).await
+    }
+
+    /// The same with further arguments.
+    pub(crate) async fn start_with(folder: &str, more: &[&str]) -> Result<Self> {
         let authority = TestAuthority::generate()?;
         let name = "api.openai.com";
         let tls = Some(authority.server_config(&[name])?);
@@ -153,7 +158,8 @@ impl OpenAiExample {
         let documents = documents(folder, &[("OPENAI_KEY", "key-of-openai")])?;
         let documents: Vec<_> = documents.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let connect_to = format!("{name}:443:127.0.0.1:{}", provider.address().port());
-        let arguments = ["--upstream-ca", &trust.display().to_string(), "--connect-to", &connect_to];
+        let trust = trust.display().to_string();
+        let arguments = [&["--upstream-ca", &trust, "--connect-to", &connect_to], more].concat();
         let fixture = Fixture::start_with(&documents, &arguments).await?;
         Ok(Self { fixture, _provider: provider, _folder: files })
     }

@@ -213,6 +213,9 @@ impl Exchange {
     /// A piece of the answer's body: what is sent in its place, `None` if it is sent as it is.
     pub fn answer_piece(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
         let instead = self.provider_piece(piece);
+        if self.asks_about_answer() {
+            return Some(self.hold_piece(instead.as_deref().unwrap_or(piece), false));
+        }
         if self.guarding.is_none() {
             return instead;
         }
@@ -222,6 +225,9 @@ impl Exchange {
     /// The answer's body has ended: what is sent behind it.
     pub fn answer_ends(&mut self) -> Vec<u8> {
         let rest = self.provider_ends();
+        if self.asks_about_answer() {
+            return self.hold_piece(&rest, true);
+        }
         if self.guarding.is_none() {
             return rest;
         }

@@ -1,22 +1,23 @@
 //! Where a guard stands in an attempt: first at the request as the client sent it, last at the answer as the client gets it.
 
+use std::collections::BTreeSet;
+
 use ai_config::Schema;
 use serde_json::json;
 
 use super::{Exchange, Passage, Refusal, refusal};
 use crate::framing::event_stream::write_message;
 use crate::framing::media_type;
-use crate::guard::{AnswerGuard, AnswerKind, Finding, Framing, Verdict};
+use crate::guard::{AnswerGuard, AnswerKind, BodyFault, Finding, Framing, Verdict};
 use crate::protocol::{ClientProtocol, ErrorKind, error_body};
 
 /// The status of an answer that must not pass.
-const BAD_GATEWAY: u16 = 502;
+pub(super) const BAD_GATEWAY: u16 = 502;
 
 /// The guard of an answer under way.
 #[derive(Debug)]
 pub(super) struct Guarding {
     guard: AnswerGuard,
-    framing: Option<Framing>,
     /// Set where the answer is replaced as a whole.
     status: Option<u16>,
 }
@@ -32,21 +33,34 @@ pub struct Findings {
 
 impl Exchange {
     pub(super) fn guards_request(&self) -> bool {
-        self.policy.guard.request.is_some()
+        self.policy.guard.request.is_some() || self.asks_about_request()
+    }
+
+    fn guards_answer(&self) -> bool {
+        self.policy.guard.response.is_some() || self.policy.guard.response_webhook.is_some()
     }
 
     /// What guards have come to so far.
     pub fn findings(&self) -> Findings {
-        Findings {
-            request: self.request_finding.clone(),
-            response: self.guarding.as_ref().map(|guarding| guarding.guard.finding()),
+        let mut response = self.guarding.as_ref().map(|guarding| guarding.guard.finding());
+        if let Some(own) = self.answer_finding() {
+            match &mut response {
+                Some(response) => response.join(own.verdict, own.names.iter().cloned()),
+                None => response = Some(own.clone()),
+            }
         }
+        Findings { request: self.request_finding.clone(), response }
+    }
+
+    /// Adds what a guard has come to with the request.
+    pub(super) fn note_request(&mut self, verdict: Verdict, names: impl IntoIterator<Item = String>) {
+        let none = Finding { verdict: Verdict::Passed, names: BTreeSet::new() };
+        self.request_finding.get_or_insert(none).join(verdict, names);
     }
 
     /// Whether the body of the request can be inspected, as far as its head tells.
     pub(super) fn check_guardable(&self, is_encoded: bool, is_upgrade: bool) -> Result<(), Refusal> {
-        let guards_answer = self.policy.guard.response.is_some();
-        if is_upgrade && (self.guards_request() || guards_answer) {
+        if is_upgrade && (self.guards_request() || self.guards_answer()) {
             let message = "the prompt guard of this route cannot read connections that change their protocol";
             return Err(self.unreadable(400, "", message));
         }
@@ -62,24 +76,26 @@ impl Exchange {
         let policy = self.policy.clone();
         let Some(guard) = &policy.guard.request else { return Ok(None) };
         match guard.inspect(body) {
-            Ok((finding, new)) => {
-                let is_rejected = finding.verdict == Verdict::Rejected;
-                self.request_finding = Some(finding);
+            Ok((Finding { verdict, names }, new)) => {
+                let is_rejected = verdict == Verdict::Rejected;
+                self.note_request(verdict, names);
                 if is_rejected { Err(Refusal::by_guard(&guard.rejection)) } else { Ok(new) }
             }
-            Err(fault) => {
-                self.request_finding =
-                    Some(Finding { verdict: Verdict::Unreadable, names: std::collections::BTreeSet::new() });
-                let message = match fault.field {
-                    "" => format!(
-                        "the request body {}, so that the prompt guard of this route cannot read it",
-                        fault.message
-                    ),
-                    _ => fault.message,
-                };
-                Err(self.unreadable(400, fault.field, &message))
-            }
+            Err(fault) => Err(self.unreadable_request(fault)),
         }
+    }
+
+    /// The answer to a request that cannot be looked at.
+    pub(super) fn unreadable_request(&mut self, fault: BodyFault) -> Refusal {
+        self.note_request(Verdict::Unreadable, []);
+        let BodyFault { field, message } = fault;
+        let message = match field {
+            "" => {
+                format!("the request body {message}, so that the prompt guard of this route cannot read it")
+            }
+            _ => message,
+        };
+        self.unreadable(400, field, &message)
     }
 
     fn unreadable(&self, status: u16, field: &str, message: &str) -> Refusal {
@@ -96,7 +112,8 @@ impl Exchange {
         }
     }
 
-    fn client_error(&self, status: u16, field: &str, message: &str) -> Vec<u8> {
+    /// An error in the form of the client's protocol.
+    pub(super) fn client_error(&self, status: u16, field: &str, message: &str) -> Vec<u8> {
         match self.foreign() {
             Some(client) => {
                 let text = if field.is_empty() { message.to_owned() } else { format!("{field}: {message}") };
@@ -113,7 +130,9 @@ impl Exchange {
         content_type: &str,
         is_encoded: bool,
     ) -> Passage {
-        let Some(patterns) = self.policy.guard.response.clone() else { return passage };
+        if !self.guards_answer() {
+            return passage;
+        }
         let (content_type, is_encoded) = match passage {
             Passage::Translated(content_type) => (content_type, is_encoded),
             Passage::Replaced => ("application/json", false),
@@ -125,9 +144,11 @@ impl Exchange {
             Err(is_json) if is_json => AnswerKind::Json,
             Err(_) => AnswerKind::Other,
         };
-        let framing = self.framing_of(content_type).ok();
-        let guard = AnswerGuard::new(patterns, kind);
-        self.guarding = Some(Guarding { guard, framing, status: None });
+        self.framing = kind.framing();
+        self.begin_asking(kind);
+        if let Some(patterns) = self.policy.guard.response.clone() {
+            self.guarding = Some(Guarding { guard: AnswerGuard::new(patterns, kind), status: None });
+        }
         match passage {
             Passage::AsItIs => Passage::Changed,
             other => other,
@@ -151,12 +172,14 @@ impl Exchange {
 
     /// Whether nothing of the answer may go on, its head included, before [`Exchange::answer_ends`].
     pub fn holds_answer(&self) -> bool {
-        self.guarding.as_ref().is_some_and(|guarding| guarding.guard.is_whole())
+        let is_whole = self.guarding.as_ref().is_some_and(|guarding| guarding.guard.is_whole());
+        is_whole || self.asks_about_whole_answer()
     }
 
-    /// The status of the answer that was put in place of the provider's, once that has ended; it is JSON.
-    pub fn replaced_status(&self) -> Option<u16> {
-        self.guarding.as_ref().and_then(|guarding| guarding.status)
+    /// Status and content type of the answer that was put in place of the provider's, once that has ended.
+    pub fn replaced(&self) -> Option<(u16, &'static str)> {
+        let own = self.guarding.as_ref().and_then(|guarding| guarding.status);
+        self.replaced_by_webhook().or(own.map(|status| (status, "application/json")))
     }
 
     /// What of an answer's piece goes on.
@@ -187,16 +210,19 @@ impl Exchange {
     }
 
     /// The event that tells the client of a stream that it ends here.
-    fn stream_error(&self, why: &str) -> Vec<u8> {
-        let message = format!("{why}; the prompt guard of this route has ended it");
-        let body = self.client_error(BAD_GATEWAY, "", &message);
+    pub(super) fn stream_error(&self, why: &str) -> Vec<u8> {
+        self.error_event(BAD_GATEWAY, &format!("{why}; the prompt guard of this route has ended it"))
+    }
+
+    /// The event of an error that ends a stream.
+    pub(super) fn error_event(&self, status: u16, message: &str) -> Vec<u8> {
+        let body = self.client_error(status, "", message);
         let text = String::from_utf8_lossy(&body);
-        let framing = self.guarding.as_ref().and_then(|guarding| guarding.framing.as_ref());
         let is_responses = self.foreign() == Some(ClientProtocol::OpenAiResponses)
             || (self.foreign().is_none() && self.operation == crate::operation::Operation::Responses);
         let is_claude = self.foreign() == Some(ClientProtocol::AnthropicMessages)
             || (self.foreign().is_none() && self.facts.schema == Schema::Anthropic);
-        match framing {
+        match self.framing {
             Some(Framing::Aws) => {
                 let headers = [
                     (":exception-type", "internalServerException"),

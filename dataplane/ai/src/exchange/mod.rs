@@ -1,10 +1,12 @@
 //! One attempt at one provider: what its request becomes, what passes back, and what it has cost.
 //!
 //! The module calls, in this order: [`Exchange::begin`] with the head of the request; [`Exchange::request`] with the
-//! whole body if [`Exchange::needs_body`], else [`Exchange::watch_request`] with its pieces; [`Exchange::head`] for what
-//! the request's head becomes; then the methods of the answer; and [`Exchange::outcome`] whenever it ends.
+//! whole body if [`Exchange::needs_body`], else [`Exchange::watch_request`] with its pieces; [`Exchange::hear`] with the
+//! answer of a server that [`Step::Ask`] is about; [`Exchange::head`] for what the request's head becomes; then the methods
+//! of the answer, after each piece [`Exchange::ask_about_answer`]; and [`Exchange::outcome`] whenever it ends.
 
 mod answer;
+mod asking;
 mod edits;
 mod enrich;
 mod events;
@@ -21,16 +23,19 @@ use std::sync::Arc;
 use ai_config::{ClusterConfig, Provider, Schema};
 
 pub use answer::Passage;
+pub use asking::Step;
 pub use guarding::Findings;
 pub use policy::Policy;
 pub use refusal::Refusal;
 
-use crate::guard::Finding;
+pub use crate::guard::hooks::{Question, Reply};
+use crate::guard::{Finding, Framing};
 use crate::json::{Capture, Edit, Object};
 use crate::operation::Operation;
 use crate::provider::{self, Facts, ModelIn, PathInput};
 use crate::usage::Usage;
 use answer::Answer;
+use asking::Asking;
 use guarding::Guarding;
 use redaction::Redaction;
 use translation::{Spoken, Translation};
@@ -112,6 +117,10 @@ pub struct Exchange {
     request_finding: Option<Finding>,
     /// Set where the answer is guarded.
     guarding: Option<Guarding>,
+    /// Servers that are asked.
+    asking: Asking,
+    /// How an answer that is guarded is cut into events, if it is a stream.
+    framing: Option<Framing>,
 }
 
 impl Exchange {
@@ -163,6 +172,8 @@ impl Exchange {
             answer: Answer::default(),
             request_finding: None,
             guarding: None,
+            asking: Asking::default(),
+            framing: None,
             operation,
             cluster,
             policy,
@@ -268,22 +279,6 @@ impl Exchange {
     pub fn watch_request(&mut self, piece: &[u8]) {
         if self.is_post && self.model.is_none() && self.facts.model_in == ModelIn::Body {
             self.request.get_or_insert_with(|| Capture::new(&["model"])).push(piece);
-        }
-    }
-
-    /// Takes in the whole body of a request; gives the new one if it is another.
-    ///
-    /// # Errors
-    /// It is not what this operation takes.
-    pub fn request(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
-        let masked = self.guard_request(body)?;
-        if !self.edits_body() {
-            self.watch_request(masked.as_deref().unwrap_or(body));
-            return Ok(masked);
-        }
-        match masked {
-            None => self.edit_request(body),
-            Some(masked) => Ok(Some(self.edit_request(&masked)?.unwrap_or(masked))),
         }
     }
 

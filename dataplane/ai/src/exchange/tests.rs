@@ -32,7 +32,7 @@ fn begin(provider: Provider, model: Option<&str>, policy: RoutePolicy, path: &st
 /// The body at the provider.
 fn sent(exchange: &mut Exchange, body: &Value) -> Value {
     let text = body.to_string();
-    let changed = exchange.request(text.as_bytes()).unwrap();
+    let changed = exchange.request(text.as_bytes()).unwrap().body();
     serde_json::from_slice(changed.as_deref().unwrap_or(text.as_bytes())).unwrap()
 }
 
@@ -201,9 +201,9 @@ fn a_body_that_needs_no_change_is_not_changed() {
     let body = b"{ \"model\":\"m\", \"messages\" : [],\"n\": 1e400 }";
     let mut exchange = begin(Provider::OpenAi, None, RoutePolicy::default(), "/openai");
     assert!(exchange.needs_body());
-    assert_eq!(exchange.request(body).unwrap(), None);
+    assert_eq!(exchange.request(body).unwrap(), Step::Send(None));
     let mut exchange = begin(Provider::OpenAi, Some("mine"), RoutePolicy::default(), "/openai");
-    let changed = exchange.request(body).unwrap().unwrap();
+    let changed = exchange.request(body).unwrap().body().unwrap();
     assert_eq!(String::from_utf8(changed).unwrap(), "{ \"model\":\"mine\", \"messages\" : [],\"n\": 1e400 }");
     assert_eq!(exchange.outcome().model, "mine");
 }
@@ -280,7 +280,7 @@ fn messages_are_added_in_every_schema() {
     let own =
         br#"{"messages": [{"role": "assistant", "content": [{"toolUse": {"input": {"z": 1.10, "a": 1}}}]}]}"#;
     let mut exchange = begin(bedrock(), Some("m"), policy.clone(), "/a");
-    let body = String::from_utf8(exchange.request(own).unwrap().unwrap()).unwrap();
+    let body = String::from_utf8(exchange.request(own).unwrap().body().unwrap()).unwrap();
     // The client's own text stays as it is.
     assert!(body.contains(r#"{"text":"before"},{"toolUse": {"input": {"z": 1.10, "a": 1}}}]}"#), "{body}");
 

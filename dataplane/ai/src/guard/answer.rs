@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use super::body::{self, Side};
+use super::frames::Framing;
 use super::patterns::Patterns;
-use super::stream::{Framing, StreamGuard};
+use super::stream::StreamGuard;
 use super::{Finding, Verdict, names, unlabelled};
 
 /// The largest answer that is inspected as a whole, in bytes.
 pub const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// What an answer is, as its head says.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum AnswerKind {
     /// A stream.
     Stream(Framing),
@@ -21,6 +22,16 @@ pub(crate) enum AnswerKind {
     Other,
     /// It cannot be read, for this reason.
     Unreadable(&'static str),
+}
+
+impl AnswerKind {
+    /// How it is cut into events, if it is a stream.
+    pub(crate) fn framing(self) -> Option<Framing> {
+        match self {
+            Self::Stream(framing) => Some(framing),
+            Self::Json | Self::Other | Self::Unreadable(_) => None,
+        }
+    }
 }
 
 /// Guards one answer.
@@ -48,7 +59,7 @@ impl AnswerGuard {
     pub(crate) fn new(patterns: Arc<Patterns>, kind: AnswerKind) -> Self {
         let state = match kind {
             AnswerKind::Stream(framing) => {
-                State::Stream(Box::new(StreamGuard::new(patterns.clone(), &framing)))
+                State::Stream(Box::new(StreamGuard::new(patterns.clone(), framing)))
             }
             AnswerKind::Json => State::Whole { body: Vec::new(), is_json: true },
             AnswerKind::Other => State::Whole { body: Vec::new(), is_json: false },

@@ -108,7 +108,7 @@ pub(crate) struct BodyFault {
 
 /// Whose body it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Request,
     Response,
 }
@@ -139,7 +139,7 @@ pub(super) fn masked(
 }
 
 /// A prompt may be given as numbers of tokens, which only the provider can read.
-fn refuse_tokens(document: &Document<'_>) -> Result<(), BodyFault> {
+pub(super) fn refuse_tokens(document: &Document<'_>) -> Result<(), BodyFault> {
     for (index, container) in document.containers.iter().enumerate() {
         let field = ["input", "prompt", "tokens"].into_iter().find(|field| container.name.is(field));
         let Some(field) = field.filter(|_| container.parent == Some(0)) else { continue };
@@ -150,6 +150,28 @@ fn refuse_tokens(document: &Document<'_>) -> Result<(), BodyFault> {
         }
     }
     Ok(())
+}
+
+/// Takes out of an answer what repeats its text token by token.
+pub(super) fn logprobs(document: &Document<'_>) -> Vec<Edit> {
+    let is_logprobs = |name: &Name<'_>| LOGPROBS.iter().any(|logprobs| name.is(logprobs));
+    let named = document.containers.iter().filter(|container| is_logprobs(&container.name));
+    named.map(|container| (container.range.clone(), b"null".to_vec())).collect()
+}
+
+/// Whether a text is a name or an id of the protocol.
+pub(super) fn is_structural(name: &Name<'_>, text: &str) -> bool {
+    STRUCTURAL.iter().any(|structural| name.is(structural))
+        && text.len() <= MAX_STRUCTURAL
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:/@+-".contains(&byte))
+}
+
+/// Whether a text is a picture, sound, a file or a signature.
+pub(super) fn is_file(document: &Document<'_>, item: &Item<'_>, text: &str) -> bool {
+    text.len() > MAX_TOKEN
+        && BASE64.iter().any(|name| item.name.is(name))
+        && !is_of_plain_text(document, item)
+        && base64(text).is_some()
 }
 
 /// Masks what is found, and remembers what it was.
@@ -166,7 +188,10 @@ impl Masker<'_> {
     }
 
     fn edits_at(&mut self, document: &Document<'_>, spared: &BTreeSet<usize>, depth: usize) -> Vec<Edit> {
-        let mut edits = self.logprobs(document);
+        let mut edits = match self.side {
+            Side::Request => Vec::new(),
+            Side::Response => logprobs(document),
+        };
         let is_removed = |edits: &[Edit], item: &Item<'_>| {
             edits.iter().any(|(range, _)| range.start <= item.range.start && item.range.end <= range.end)
         };
@@ -183,15 +208,6 @@ impl Masker<'_> {
         }
         edits.sort_by_key(|(range, _)| range.start);
         edits
-    }
-
-    fn logprobs(&self, document: &Document<'_>) -> Vec<Edit> {
-        if self.side == Side::Request {
-            return Vec::new();
-        }
-        let is_logprobs = |name: &Name<'_>| LOGPROBS.iter().any(|logprobs| name.is(logprobs));
-        let named = document.containers.iter().filter(|container| is_logprobs(&container.name));
-        named.map(|container| (container.range.clone(), b"null".to_vec())).collect()
     }
 
     /// The new JSON of an item, if something was found in it. `crossing` is what was found in it together with its
@@ -250,11 +266,8 @@ impl Masker<'_> {
                 return None;
             }
         }
-        let is_structural = depth == 0
-            && STRUCTURAL.iter().any(|name| item.name.is(name))
-            && text.len() <= MAX_STRUCTURAL
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:/@+-".contains(&byte));
-        self.text(&text, if is_structural { Scope::Builtins } else { Scope::All }, depth)
+        let scope = if depth == 0 && is_structural(&item.name, &text) { Scope::Builtins } else { Scope::All };
+        self.text(&text, scope, depth)
     }
 
     /// The new text of digits that are found only where a word says what they are, if the name of their member does.

@@ -12,23 +12,29 @@ mod channel;
 mod digits;
 mod document;
 mod email;
+mod frames;
+pub(crate) mod hooked;
+pub mod hooks;
 mod patterns;
 mod slots;
 mod stream;
+pub(crate) mod texts;
 mod unlabelled;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ai_config::{GuardAction, GuardPatterns, GuardRejection};
+use ai_config::{GuardAction, GuardPatterns, GuardRejection, Moderation, Webhook};
 
 pub use answer::MAX_ANSWER;
 pub(crate) use answer::{AnswerGuard, AnswerKind};
-pub(crate) use body::BodyFault;
+pub(crate) use body::{BodyFault, Side};
+pub(crate) use frames::Framing;
+pub use hooked::SEGMENT;
 pub use patterns::{MAX_HOLD, PatternError};
-pub(crate) use stream::Framing;
 pub use stream::MAX_HELD_EVENTS;
 
+use hooks::Hook;
 use patterns::{Entity, Patterns};
 
 /// What a route looks for, ready for use.
@@ -36,6 +42,9 @@ use patterns::{Entity, Patterns};
 pub(crate) struct Guard {
     pub request: Option<RequestGuard>,
     pub response: Option<Arc<Patterns>>,
+    pub request_webhook: Option<Hook>,
+    pub moderation: Option<Moderation>,
+    pub response_webhook: Option<Hook>,
 }
 
 /// What is looked for in requests, ready for use.
@@ -48,7 +57,7 @@ pub(crate) struct RequestGuard {
 }
 
 /// What a guard has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// Nothing was found.
     Passed,
@@ -58,6 +67,8 @@ pub enum Verdict {
     Rejected,
     /// It could not be looked at, and did not pass.
     Unreadable,
+    /// A server that was to be asked gave no answer, and it did not pass.
+    Unavailable,
 }
 
 impl Verdict {
@@ -68,6 +79,7 @@ impl Verdict {
             Self::Masked => "masked",
             Self::Rejected => "rejected",
             Self::Unreadable => "unreadable",
+            Self::Unavailable => "unavailable",
         }
     }
 }
@@ -79,6 +91,14 @@ pub struct Finding {
     pub verdict: Verdict,
     /// The names of what was found: those of built-in kinds, and those that the policy gives its expressions.
     pub names: BTreeSet<String>,
+}
+
+impl Finding {
+    /// Adds what another guard has come to.
+    pub(crate) fn join(&mut self, verdict: Verdict, names: impl IntoIterator<Item = String>) {
+        self.verdict = self.verdict.max(verdict);
+        self.names.extend(names);
+    }
 }
 
 impl Guard {
@@ -95,7 +115,14 @@ impl Guard {
             })
         });
         let response = guard.response.as_ref().map(Patterns::new);
-        Ok(Self { request: request.transpose()?, response: response.transpose()?.map(Into::into) })
+        let hook = |webhook: &Option<Webhook>| webhook.as_ref().map(Hook::new).transpose();
+        Ok(Self {
+            request: request.transpose()?,
+            response: response.transpose()?.map(Into::into),
+            request_webhook: hook(&guard.request_webhook)?,
+            moderation: guard.moderation.clone(),
+            response_webhook: hook(&guard.response_webhook)?,
+        })
     }
 }
 

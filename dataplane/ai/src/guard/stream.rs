@@ -10,50 +10,12 @@ use std::sync::Arc;
 use super::body::{Edit, Masker, Side};
 use super::channel::Channel;
 use super::document::{Document, spliced};
+use super::frames::{DONE, Frame, Frames, Framing, StreamFault, readable};
 use super::patterns::{Entity, Patterns};
 use super::slots::Plan;
-use crate::framing::event_stream::{EventStreamDecoder, write_message};
-use crate::framing::json_array::{ArrayPart, ArraySplitter};
-use crate::framing::raw_sse::{self, RawEvents, RawPart, data, with_data};
 
 /// So many bytes of events are held back at most. If more are, what is in the first of them counts as settled.
 pub const MAX_HELD_EVENTS: usize = 256 * 1024;
-
-/// Why a stream cannot go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct StreamFault(pub &'static str);
-
-const NOT_JSON: StreamFault = StreamFault("an event of the provider's stream is not valid JSON");
-const TOO_LARGE: StreamFault = StreamFault("an event of the provider's stream is too large to be inspected");
-const BROKEN: StreamFault = StreamFault("the provider's stream cannot be read");
-
-/// How a stream is cut into events.
-#[derive(Debug)]
-pub(crate) enum Framing {
-    /// Server-Sent Events.
-    Sse,
-    /// `application/vnd.amazon.eventstream`.
-    Aws,
-    /// JSON objects in an array, or one after another.
-    Array,
-}
-
-#[derive(Debug)]
-enum Source {
-    Sse(RawEvents),
-    Aws(EventStreamDecoder),
-    Array(ArraySplitter),
-}
-
-/// An event as it came.
-#[derive(Debug)]
-enum Frame {
-    Sse(Vec<u8>),
-    Aws(Vec<(String, String)>),
-    Element,
-    /// What is no event.
-    Bytes,
-}
 
 /// A string of an event that is a piece of a text.
 #[derive(Debug)]
@@ -77,7 +39,7 @@ struct Held {
 /// Guards one stream.
 #[derive(Debug)]
 pub(crate) struct StreamGuard {
-    source: Source,
+    frames: Frames,
     events: Events,
 }
 
@@ -96,12 +58,7 @@ struct Events {
 }
 
 impl StreamGuard {
-    pub(crate) fn new(patterns: Arc<Patterns>, framing: &Framing) -> Self {
-        let source = match framing {
-            Framing::Sse => Source::Sse(RawEvents::default()),
-            Framing::Aws => Source::Aws(EventStreamDecoder::new()),
-            Framing::Array => Source::Array(ArraySplitter::default()),
-        };
+    pub(crate) fn new(patterns: Arc<Patterns>, framing: Framing) -> Self {
         let events = Events {
             patterns,
             channels: BTreeMap::new(),
@@ -111,7 +68,7 @@ impl StreamGuard {
             after_return: false,
             is_last_passed: false,
         };
-        Self { source, events }
+        Self { frames: Frames::new(framing), events }
     }
 
     /// What was found so far.
@@ -124,35 +81,8 @@ impl StreamGuard {
     /// # Errors
     /// It cannot be read. Nothing else may be sent then but what [`Self::finish`] gives and an error.
     pub(crate) fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), StreamFault> {
-        let Self { source, events } = self;
-        let mut result = Ok(());
-        let mut take = |events: &mut Events, event: Result<(Frame, &[u8]), StreamFault>| {
-            if result.is_ok() {
-                result = event.and_then(|(frame, payload)| events.take(frame, payload, out));
-            }
-        };
-        match source {
-            Source::Sse(raw) => raw.push(piece, |part| match part {
-                RawPart::Event(event) => take(events, Ok((Frame::Sse(event.to_vec()), &data(event)))),
-                RawPart::Piece(_) => take(events, Err(TOO_LARGE)),
-            }),
-            Source::Aws(decoder) => {
-                let decoded = decoder.push(piece, |message| {
-                    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-                    let headers = message.headers.iter().map(own).collect();
-                    take(events, Ok((Frame::Aws(headers), message.payload)));
-                });
-                result = result.and(decoded.map_err(|_| BROKEN));
-            }
-            Source::Array(splitter) => {
-                let split = splitter.push(piece, |part| match part {
-                    ArrayPart::Element(element) => take(events, Ok((Frame::Element, element))),
-                    ArrayPart::Between(bytes) => take(events, Ok((Frame::Bytes, bytes))),
-                });
-                result = result.and(split.map_err(|_| TOO_LARGE));
-            }
-        }
-        result
+        let Self { frames, events } = self;
+        frames.push(piece, |frame, payload| events.take(frame, payload, out))
     }
 
     /// The stream has ended: appends what is left.
@@ -160,18 +90,8 @@ impl StreamGuard {
     /// # Errors
     /// It has ended in the middle of an event.
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), StreamFault> {
-        let Self { source, events } = self;
-        let result = match source {
-            Source::Sse(raw) => {
-                // Some providers end a stream without the blank line.
-                let rest = raw.rest();
-                let payload = data(&rest).into_owned();
-                if rest.is_empty() { Ok(()) } else { events.take(Frame::Sse(rest), &payload, out) }
-            }
-            Source::Aws(decoder) if decoder.is_complete() => Ok(()),
-            Source::Array(splitter) if splitter.is_complete() => Ok(()),
-            Source::Aws(_) | Source::Array(_) => Err(BROKEN),
-        };
+        let Self { frames, events } = self;
+        let result = frames.finish(|frame, payload| events.take(frame, payload, out));
         events.close("");
         events.release(out);
         result
@@ -184,30 +104,20 @@ impl Events {
             self.complete_last(raw, out);
         }
         self.is_last_passed = false;
-        let held = match (&frame, payload.trim_ascii()) {
-            (Frame::Bytes, bytes) => {
-                // Elements that are no objects.
-                if bytes.iter().any(|byte| !byte.is_ascii_whitespace() && !b"[],".contains(byte)) {
-                    return Err(NOT_JSON);
-                }
-                Held::bare(frame, payload)
-            }
-            // A JSON text without `data:`, for one.
-            (Frame::Sse(raw), _) if !raw_sse::lines(raw).all(|(line, _)| raw_sse::is_known(line)) => {
-                return Err(NOT_JSON);
-            }
+        let held = match readable(&frame, payload)? {
+            Some(document) => self.read(&document, frame, payload),
             // Comments, which keep the connection alive.
-            (Frame::Sse(raw), b"") if raw_sse::lines(raw).all(|(line, _)| is_comment(line)) => {
-                out.extend_from_slice(raw);
+            None if frame.is_comment() => {
+                frame.write(payload, false, out);
                 self.is_last_passed = true;
                 return Ok(());
             }
-            (Frame::Sse(_), b"") => Held::bare(frame, payload),
-            (Frame::Sse(_), b"[DONE]") => {
-                self.close("");
-                Held::bare(frame, payload)
+            None => {
+                if payload.trim_ascii() == DONE {
+                    self.close("");
+                }
+                Held { frame, payload: payload.to_vec(), edits: Vec::new(), slots: Vec::new() }
             }
-            _ => self.read(frame, payload)?,
         };
         self.bytes += held.size();
         self.held.push_back(held);
@@ -244,20 +154,12 @@ impl Events {
     }
 
     /// Reads an event: masks what stands in it as a whole, and adds its pieces to their texts.
-    fn read(&mut self, frame: Frame, payload: &[u8]) -> Result<Held, StreamFault> {
-        let document = Document::parse(payload).map_err(|_| NOT_JSON)?;
-        let is_aws = matches!(frame, Frame::Aws(_));
-        // A model's own protocol in base64 (`invoke-with-response-stream`).
-        if is_aws && document.member(0, "bytes").is_some() {
-            return Err(BROKEN);
-        }
-        let plan = Plan::of(&document);
+    fn read(&mut self, document: &Document<'_>, frame: Frame, payload: &[u8]) -> Held {
+        let plan = Plan::of(document);
         let mut spared: BTreeSet<usize> = plan.slots.iter().map(|(index, _)| *index).collect();
-        // Padding of a random length.
-        let padding = document.items.iter().position(|item| item.container == Some(0) && item.name.is("p"));
-        spared.extend(padding.filter(|_| is_aws).into_iter().flat_map(|at| [at, at + 1]));
+        spared.extend(frame.padding(document));
         let mut masker = Masker { patterns: &self.patterns, side: Side::Response, found: BTreeSet::new() };
-        let edits = masker.edits(&document, &spared);
+        let edits = masker.edits(document, &spared);
         self.found.append(&mut masker.found);
         let mut slots = Vec::with_capacity(plan.slots.len());
         for (index, key) in plan.slots {
@@ -272,7 +174,7 @@ impl Events {
             }
         }
         plan.closed.iter().for_each(|prefix| self.close(prefix));
-        Ok(Held { frame, payload: payload.to_vec(), edits, slots })
+        Held { frame, payload: payload.to_vec(), edits, slots }
     }
 
     /// The texts with this beginning of their keys go no further.
@@ -303,17 +205,7 @@ impl Events {
     }
 }
 
-/// Whether a line of an event is blank or a comment.
-fn is_comment(line: &[u8]) -> bool {
-    line.starts_with(b":") || line.trim_ascii().is_empty()
-}
-
 impl Held {
-    /// One that leaves as it came.
-    fn bare(frame: Frame, payload: &[u8]) -> Self {
-        Self { frame, payload: payload.to_vec(), edits: Vec::new(), slots: Vec::new() }
-    }
-
     /// How many bytes it came in. An event without data has some, too.
     fn size(&self) -> usize {
         match &self.frame {
@@ -328,16 +220,6 @@ impl Held {
             self.edits.sort_by_key(|(range, _)| range.start);
             self.payload = spliced(&self.payload, &self.edits);
         }
-        match self.frame {
-            Frame::Sse(raw) if is_changed => with_data(&raw, &self.payload, out),
-            Frame::Sse(raw) => out.extend_from_slice(&raw),
-            Frame::Aws(headers) => {
-                let headers: Vec<_> =
-                    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-                // It has come in the same framing, and a mask is shorter than the limit of a message.
-                let _ = write_message(out, &headers, &self.payload);
-            }
-            Frame::Element | Frame::Bytes => out.extend_from_slice(&self.payload),
-        }
+        self.frame.write(&self.payload, is_changed, out);
     }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde::de::IgnoredAny;
 
 use super::body::{self, Side};
+use super::frames::Framing;
 use super::patterns::{Entity, Patterns, Scope, masked as mask_text};
-use super::stream::{Framing, StreamGuard};
+use super::stream::StreamGuard;
 use crate::framing::raw_sse;
 
 const NO_TEXT: &str = "the provider's answer is no text";
@@ -31,10 +32,10 @@ pub(super) fn masked(
         // than objects is no stream.
         (Ok((new, own)), Some(framing)) => {
             found = own;
-            streamed(new.as_deref().unwrap_or(answer), patterns, &framing, &mut found).ok().or(new)
+            streamed(new.as_deref().unwrap_or(answer), patterns, framing, &mut found).ok().or(new)
         }
         (Err(_), Some(framing)) => {
-            let new = streamed(answer, patterns, &framing, &mut found)?;
+            let new = streamed(answer, patterns, framing, &mut found)?;
             Some(beside_data(&new, patterns, &mut found)?)
         }
         (Err(_), None) => text(answer, patterns, &mut found)?,
@@ -73,7 +74,7 @@ fn is_events(text: &[u8]) -> bool {
 fn streamed(
     answer: &[u8],
     patterns: &Arc<Patterns>,
-    framing: &Framing,
+    framing: Framing,
     found: &mut BTreeSet<Entity>,
 ) -> Result<Vec<u8>, &'static str> {
     let mut guard = StreamGuard::new(patterns.clone(), framing);

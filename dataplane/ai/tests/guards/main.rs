@@ -1,6 +1,7 @@
 //! Prompt guards in whole attempts: every kind of data, in every protocol, wherever a stream is split.
 
 mod corpus;
+mod hooks;
 mod requests;
 mod responses;
 mod world;

@@ -17,7 +17,7 @@ fn guarded(action: GuardAction, path: &str) -> Exchange {
 fn sent(action: GuardAction, path: &str, body: &str) -> Result<String, Refusal> {
     let mut exchange = guarded(action, path);
     assert!(exchange.needs_body(), "{path}");
-    let new = exchange.request(body.as_bytes())?;
+    let new = exchange.request(body.as_bytes())?.body();
     Ok(new.map_or_else(|| body.to_owned(), |new| String::from_utf8(new).unwrap()))
 }
 
@@ -30,7 +30,7 @@ fn every_entity_is_masked_in_every_protocol() {
                 let (path, body) = question(client, &format!("Well, {entity}, as I said."));
                 let mut exchange = attempt(provider, guard_of_requests(GuardAction::Mask), path);
                 let body = body.to_string();
-                let sent = exchange.request(body.as_bytes()).unwrap().unwrap();
+                let sent = exchange.request(body.as_bytes()).unwrap().body().unwrap();
                 let sent: Value = serde_json::from_slice(&sent).unwrap();
                 let expected = json!(format!("Well, {mask}, as I said.")).to_string();
                 assert!(

@@ -5,15 +5,7 @@ use ai::protocol::{ClientProtocol, ProviderProtocol};
 use serde_json::{Value, json};
 
 use crate::corpus::{ENTITIES, HARMLESS};
-use crate::world::{attempt, events, guard_of_answers, heard, question, stream, text};
-
-/// Each client at each provider, and Bedrock's own protocol.
-fn pairs() -> impl Iterator<Item = (Option<ClientProtocol>, ProviderProtocol)> + Clone {
-    let all = ProviderProtocol::ALL
-        .into_iter()
-        .flat_map(|provider| ClientProtocol::ALL.into_iter().map(move |client| (Some(client), provider)));
-    all.chain([(None, ProviderProtocol::BedrockConverse)])
-}
+use crate::world::{attempt, events, guard_of_answers, heard, pairs, question, stream, text};
 
 /// What a client gets of a text that the provider streams in these pieces.
 fn streamed(
@@ -220,7 +212,7 @@ fn what_cannot_be_read_does_not_pass() {
         assert!(exchange.holds_answer());
         assert_eq!(exchange.answer_piece(body), Some(Vec::new()));
         let out = String::from_utf8(exchange.answer_ends()).unwrap();
-        assert_eq!(exchange.replaced_status(), Some(502), "{content_type}");
+        assert_eq!(exchange.replaced(), Some((502, "application/json")), "{content_type}");
         assert!(out.contains("prompt guard") && !out.contains("4111"), "{out}");
         assert_eq!(exchange.findings().response.unwrap().verdict, Verdict::Unreadable);
     }

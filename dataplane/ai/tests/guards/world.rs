@@ -80,6 +80,14 @@ pub(crate) fn begin(
     Exchange::begin(Arc::new(cluster), Arc::new(Policy::new(policy).unwrap()), head)
 }
 
+/// Each client at each provider, and Bedrock's own protocol.
+pub(crate) fn pairs() -> impl Iterator<Item = (Option<ClientProtocol>, ProviderProtocol)> + Clone {
+    let all = ProviderProtocol::ALL
+        .into_iter()
+        .flat_map(|provider| ClientProtocol::ALL.into_iter().map(move |client| (Some(client), provider)));
+    all.chain([(None, ProviderProtocol::BedrockConverse)])
+}
+
 /// The path and the body of a request for a stream. `None` is Bedrock's own protocol.
 pub(crate) fn question(client: Option<ClientProtocol>, text: &str) -> (&'static str, Value) {
     match client {
