@@ -331,18 +331,25 @@ impl Masker<'_> {
                 *end += text.len();
                 Some(*end)
             }));
-            for place in self.patterns.find(&texts.concat(), Scope::All) {
-                self.cut_parts(&place, items, &ends, &mut cuts);
+            let places = self.patterns.find(&texts.concat(), Scope::All);
+            if places.is_empty() {
+                continue;
+            }
+            let found: Vec<_> = texts.iter().map(|text| self.patterns.find(text, Scope::All)).collect();
+            for place in places {
+                self.cut_parts(&place, items, &found, &ends, &mut cuts);
             }
         }
         cuts
     }
 
-    /// Divides a place among the parts that it goes over, which end at these places of the whole text.
+    /// Divides a place among the parts that it goes over, which end at these places of the whole text. `found` is what is
+    /// found in each part by itself.
     fn cut_parts(
         &mut self,
         place: &Match,
         items: &[usize],
+        found: &[Vec<Match>],
         ends: &[usize],
         cuts: &mut BTreeMap<usize, Vec<Cut>>,
     ) {
@@ -360,8 +367,14 @@ impl Masker<'_> {
             }
             start = end;
         }
-        // What stands in one part is found there.
-        if own.len() > 1 {
+        // What stands in one part is found there, unless a word of the part before says what it is.
+        let is_found = |cut: &Cut| {
+            let found = found.get(first).map_or(&[][..], Vec::as_slice);
+            let behind = found.partition_point(|found| found.range.start <= cut.range.start);
+            let last = behind.checked_sub(1).and_then(|last| found.get(last));
+            last.is_some_and(|last| cut.range.end <= last.range.end)
+        };
+        if own.len() > 1 || own.iter().any(|(_, cut)| !is_found(cut)) {
             self.found.insert(place.entity);
             for (index, cut) in own {
                 cuts.entry(index).or_default().push(cut);

@@ -25,9 +25,25 @@ pub(super) fn find(text: &str, mut found: impl FnMut(Range<usize>)) {
         // No further, or a text of many `@` would be read again for each.
         let domain = domain(behind.get(..boundary(behind, MAX_BYTES)).unwrap_or_default());
         if local > 0 && domain > 0 {
-            found(at - local..at + 1 + domain);
-            from = at + 1 + domain;
+            let end = at + 1 + domain;
+            if !is_of_code(text, at - local..at, end) {
+                found(at - local..end);
+            }
+            from = end;
         }
+    }
+}
+
+/// Whether what has the form of an address is one of Git's (`git@github.com:owner/name`) or a receiver of Kotlin's
+/// (`this@MainActivity.finish()`).
+fn is_of_code(text: &str, local: Range<usize>, end: usize) -> bool {
+    let behind = |at: usize| text.get(at..).and_then(|rest| rest.chars().next());
+    match text.get(local.clone()) {
+        Some("git") => matches!(behind(end), Some(':' | '/')),
+        Some("this" | "super") => {
+            behind(local.end + 1).is_some_and(char::is_uppercase) && behind(end) == Some('(')
+        }
+        _ => false,
     }
 }
 
@@ -53,7 +69,7 @@ fn domain(text: &str) -> usize {
         if label_text.is_empty() || label_text.len() > 63 {
             break;
         }
-        let is_top = label_text.chars().count() > 1 && label_text.chars().any(char::is_alphabetic);
+        let is_top = is_top_level(label_text);
         if !std::mem::take(&mut is_first) && is_top {
             end = at + label_text.len();
         }
@@ -63,6 +79,17 @@ fn domain(text: &str) -> usize {
         at += label.len();
     }
     end
+}
+
+/// Whether a label may be the last one of a domain: only letters, or the coded form of letters of other scripts. Versions
+/// of packages (`react@18.0.0-rc`) and pictures for screens of high resolution (`icon@2x.png`) are none.
+fn is_top_level(label: &str) -> bool {
+    let has =
+        |prefix: &str| label.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    let is_picture =
+        ["png", "jpg", "jpeg", "gif", "svg", "webp"].iter().any(|end| label.eq_ignore_ascii_case(end));
+    let is_of_letters = label.chars().count() > 1 && label.chars().all(char::is_alphabetic);
+    (is_of_letters && !is_picture) || has("xn--")
 }
 
 #[cfg(test)]
@@ -79,6 +106,10 @@ mod tests {
             ("A@B.COM-", &["A@B.COM"]),
             ("a@b a@b.c @b.com a@.com a@-.com a@1.2 user@ host.com", &[]),
             ("a@b..com a@localhost", &[]),
+            ("react@18.0.0-rc.1 python@3.12-slim x@1.0.0-beta icon@2x.png icon@3x.JPG", &[]),
+            ("git@github.com:owner/name ssh://git@github.com/x this@MainActivity.finish()", &[]),
+            ("git@example.com this@example.com", &["git@example.com", "this@example.com"]),
+            ("a@b.рф a@b.xn--p1ai a@b.भारत.", &["a@b.рф", "a@b.xn--p1ai", "a@b.भारत"]),
         ] {
             let mut all = Vec::new();
             find(text, |range| all.push(&text[range]));

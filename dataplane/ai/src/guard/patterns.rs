@@ -365,6 +365,57 @@ mod tests {
         }
     }
 
+    /// The same of texts that are made of what numbers and addresses are made of.
+    #[test]
+    fn more_text_changes_nothing_in_texts_at_random() {
+        const PIECES: [&str; 24] = [
+            "4111 1111 ",
+            "1111",
+            "41",
+            "4",
+            "1",
+            "63",
+            "536",
+            "90",
+            "4399",
+            "0049",
+            "212",
+            "555",
+            " ",
+            " ",
+            "-",
+            "-",
+            ".",
+            "\n",
+            "\t",
+            ", ",
+            " | ",
+            "x ",
+            "+",
+            "git@a.bc:",
+        ];
+        let patterns = patterns(&[], &ALL);
+        let mut state = 7_u64;
+        let mut found_at_all = 0;
+        for _ in 0..300 {
+            let mut text = String::new();
+            for _ in 0..24 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                text += PIECES[usize::try_from(state >> 33).unwrap() % PIECES.len()];
+            }
+            let whole = patterns.find(&text, Scope::All);
+            found_at_all += whole.len();
+            for at in 0..text.len() {
+                let (found, open) = patterns.find_settled(&text[..at]);
+                let settled = |places: &[Match]| -> Vec<Match> {
+                    places.iter().filter(|place| place.range.start < open).cloned().collect()
+                };
+                assert_eq!(settled(&found), settled(&whole), "{text:?}: {:?} open from {open}", &text[..at]);
+            }
+        }
+        assert!(found_at_all > 100, "{found_at_all}");
+    }
+
     /// What a sender could make up to keep a guard busy takes no longer than other texts of that size.
     #[test]
     fn large_texts_are_read_in_linear_time() {

@@ -1,4 +1,22 @@
-//! What must be found, and what must not.
+//! What must be found, and what must not: a list that was written by hand, and thousands of cases that are made from a
+//! seed. `cargo test -p ai --test guards corpus -- --nocapture` shows how many there are, and what has come of them.
+
+mod entities;
+mod harmless;
+mod near_misses;
+mod places;
+mod requests;
+mod streams;
+
+use crate::random::Random;
+
+/// One of some texts.
+fn one_of<'a>(random: &mut Random, texts: &[&'a str]) -> &'a str {
+    texts[random.below(texts.len())]
+}
+
+/// What all generated cases are made of.
+const SEED: u64 = 0x7_4ca5_e500;
 
 /// Texts that are found, with what stands in their place.
 pub(crate) const ENTITIES: [(&str, &str); 54] = [

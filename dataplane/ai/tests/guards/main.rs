@@ -2,6 +2,8 @@
 
 mod corpus;
 mod hooks;
+#[path = "../support/random.rs"]
+mod random;
 mod requests;
 mod responses;
 mod world;

@@ -116,6 +116,24 @@ fn nothing_passes_beside_the_messages() {
     }
 }
 
+/// A number may need a word before it, and the word may stand in the part before.
+#[test]
+fn a_word_of_the_part_before_says_what_a_number_is() {
+    let message = |second: &str| {
+        let parts = json!([{"type": "text", "text": "my phone is"}, {"type": "text", "text": second}]);
+        json!({"messages": [{"role": "user", "content": parts}]}).to_string()
+    };
+    for (number, expected) in [
+        (" 2125550123.", " <PHONE_NUMBER>."),
+        (" 2125550123 or 212-555-0123", " <PHONE_NUMBER> or <PHONE_NUMBER>"),
+        (" 2125550", " 2125550"),
+    ] {
+        let sent = sent(GuardAction::Mask, "/v1/chat/completions", &message(number)).unwrap();
+        let sent: Value = serde_json::from_str(&sent).unwrap();
+        assert_eq!(sent["messages"][0]["content"][1]["text"], expected);
+    }
+}
+
 /// What the head says is enough to refuse it.
 #[test]
 fn what_cannot_be_read_by_its_head_is_refused() {

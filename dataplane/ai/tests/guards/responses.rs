@@ -1,11 +1,16 @@
 //! Answers.
 
+use std::sync::Arc;
+
+use ai::exchange::Policy;
 use ai::guard::Verdict;
 use ai::protocol::{ClientProtocol, ProviderProtocol};
 use serde_json::{Value, json};
 
 use crate::corpus::{ENTITIES, HARMLESS};
-use crate::world::{attempt, events, guard_of_answers, heard, pairs, question, stream, text};
+use crate::world::{
+    attempt, begin_with, events, guard_of_answers, head, heard, pairs, policy, question, stream, text,
+};
 
 /// What a client gets of a text that the provider streams in these pieces.
 fn streamed(
@@ -14,8 +19,19 @@ fn streamed(
     pieces: &[&str],
     chunk: usize,
 ) -> String {
+    streamed_with(policy(guard_of_answers(), true), client, provider, pieces, chunk).0
+}
+
+/// The same on a route with this policy, and the JSON of all events that the client gets.
+pub(crate) fn streamed_with(
+    policy: Arc<Policy>,
+    client: Option<ClientProtocol>,
+    provider: ProviderProtocol,
+    pieces: &[&str],
+    chunk: usize,
+) -> (String, String) {
     let (path, question) = question(client, "hello");
-    let mut exchange = attempt(provider, guard_of_answers(), path);
+    let mut exchange = begin_with(provider, policy, &head(path)).unwrap();
     if exchange.needs_body() {
         exchange.request(question.to_string().as_bytes()).unwrap();
     }
@@ -29,7 +45,7 @@ fn streamed(
     // Nothing stands elsewhere, such as in the events that repeat the whole text.
     let whole: String = pieces.concat();
     assert!(found == whole || !all.contains(&whole), "{client:?} at {provider:?}: {all}");
-    found
+    (found, all)
 }
 
 #[test]

@@ -17,15 +17,14 @@ pub(crate) fn patterns() -> GuardPatterns {
     let expressions = EXPRESSIONS
         .iter()
         .map(|pattern| GuardExpression { pattern: (*pattern).to_owned(), name: Some("codename".to_owned()) });
-    GuardPatterns {
-        expressions: expressions.collect(),
-        builtins: vec![
-            GuardBuiltin::CreditCard,
-            GuardBuiltin::Email,
-            GuardBuiltin::PhoneNumber,
-            GuardBuiltin::Ssn,
-        ],
-    }
+    GuardPatterns { expressions: expressions.collect(), ..builtins() }
+}
+
+/// All built-in kinds, without expressions: no more of a stream is held back than these need.
+pub(crate) fn builtins() -> GuardPatterns {
+    let builtins =
+        vec![GuardBuiltin::CreditCard, GuardBuiltin::Email, GuardBuiltin::PhoneNumber, GuardBuiltin::Ssn];
+    GuardPatterns { expressions: Vec::new(), builtins }
 }
 
 pub(crate) fn guard_of_requests(action: GuardAction) -> Guard {
@@ -62,6 +61,23 @@ pub(crate) fn begin(
     guard: Guard,
     head: &RequestHead<'_>,
 ) -> Result<Exchange, Refusal> {
+    begin_with(provider_protocol, policy(guard, true), head)
+}
+
+/// The policy of a route with a guard; clients are translated to the protocol of the provider, or what they send goes on
+/// in their own.
+pub(crate) fn policy(guard: Guard, is_translated: bool) -> Arc<Policy> {
+    let translation = is_translated.then_some(Translation { strict: false, always: true });
+    let policy = RoutePolicy { version: VERSION, guard: Some(guard), translation, ..RoutePolicy::default() };
+    Arc::new(Policy::new(policy).unwrap())
+}
+
+/// What becomes of a request with this head on a route with this policy.
+pub(crate) fn begin_with(
+    provider_protocol: ProviderProtocol,
+    policy: Arc<Policy>,
+    head: &RequestHead<'_>,
+) -> Result<Exchange, Refusal> {
     let cluster = ClusterConfig {
         version: VERSION,
         backend: "default/b".to_owned(),
@@ -75,9 +91,7 @@ pub(crate) fn begin(
         pool_member: None,
         max_request_bytes: 1024 * 1024,
     };
-    let translation = Some(Translation { strict: false, always: true });
-    let policy = RoutePolicy { version: VERSION, guard: Some(guard), translation, ..RoutePolicy::default() };
-    Exchange::begin(Arc::new(cluster), Arc::new(Policy::new(policy).unwrap()), head)
+    Exchange::begin(Arc::new(cluster), policy, head)
 }
 
 /// Each client at each provider, and Bedrock's own protocol.

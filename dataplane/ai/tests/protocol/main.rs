@@ -9,6 +9,8 @@ mod fates;
 mod fixtures;
 mod fuzz;
 mod harness;
+#[path = "../support/random.rs"]
+mod random;
 mod reasoning;
 mod requests;
 mod responses_client;
