@@ -5,6 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::grpc_service::GrpcService;
 use crate::sensitive::Opaque;
 
 /// An access log.
@@ -14,12 +15,12 @@ pub struct AccessLog {
     /// A file that lines are written to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_sink: Option<FileSink>,
-    /// A gRPC service. Not carried out yet: the log is left out, and the status says so.
+    /// A service that gets each request by Envoy's protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grpc_service: Option<Opaque>,
-    /// A collector of OpenTelemetry. Not carried out yet: the log is left out, and the status says so.
+    pub grpc_service: Option<GrpcLog>,
+    /// A collector of OpenTelemetry that gets a record for each request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub open_telemetry: Option<Opaque>,
+    pub open_telemetry: Option<OpenTelemetryLog>,
     /// Which requests are logged; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<AccessLogFilter>,
@@ -42,6 +43,94 @@ pub struct FileSink {
     /// Members of the JSON object of each line; texts in it may hold Envoy's commands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json_format: Option<Opaque>,
+}
+
+/// A service that gets each request by Envoy's protocol (envoy.service.accesslog.v3.AccessLogService).
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct GrpcLog {
+    /// The service.
+    #[serde(flatten)]
+    pub service: LogService,
+    /// Headers of clients' requests that it gets, too: as custom tags of these names, or, of Envoy's own headers and of those
+    /// that begin with a colon, among the headers of the request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    pub additional_request_headers_to_log: Vec<String>,
+    /// Headers of answers that it gets, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    pub additional_response_headers_to_log: Vec<String>,
+    /// Trailers of answers that it gets, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    pub additional_response_trailers_to_log: Vec<String>,
+}
+
+/// A service that gets requests, and under which name.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct LogService {
+    /// The service.
+    #[serde(flatten)]
+    pub grpc: GrpcService,
+    /// The name of the log.
+    #[schemars(length(min = 1, max = 253))]
+    pub log_name: String,
+}
+
+/// A collector of OpenTelemetry that gets a record for each request.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenTelemetryLog {
+    /// The collector.
+    pub grpc_service: LogService,
+    /// What a record says; a text with Envoy's commands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Whether records go without what Envoy says of itself: log_name, zone_name, cluster_name, node_name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disable_builtin_labels: Option<bool>,
+    /// Attributes of records; their texts may hold Envoy's commands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<KeyValues>,
+    /// Attributes of the resource that records are about. service.name is GATEWAY.NAMESPACE, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_attributes: Option<KeyValues>,
+}
+
+/// Values under their names.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct KeyValues {
+    /// The values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub values: Vec<KeyValue>,
+}
+
+/// A value under its name.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct KeyValue {
+    /// The name.
+    #[schemars(length(min = 1, max = 256))]
+    pub key: String,
+    /// The value.
+    pub value: AnyValue,
+}
+
+/// A value: exactly one member is set.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AnyValue {
+    /// A text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub string_value: Option<String>,
+    /// A list of such values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub array_value: Option<Vec<Opaque>>,
+    /// Values under their names: an object with the member `values`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_list_value: Option<Opaque>,
 }
 
 /// Makes the struct of one filter, and that of one or several: a CRD can have no member of its own type.

@@ -1,6 +1,6 @@
 //! `gateway.kgateway.dev/v1alpha1` HTTPListenerPolicy: what listeners of Gateways do with all their requests.
 //!
-//! Of its members, `accessLog` is carried out. The others are kept, so that its status can name them.
+//! Of its members, `accessLog` and `tracing` are carried out. The others are kept, so that its status can name them.
 #![allow(unreachable_pub, reason = "the KubeSchema derive makes a hidden copy of the struct")]
 
 use kube::{CustomResource, KubeSchema};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access_log::{AccessLog, AccessLogs};
 use crate::ai::SpecError;
+use crate::listener_tracing::ListenerTracing;
 use crate::policy::{Content, Policy, PolicyStatus, Target, UnusableTarget, with_opaque_members};
 use crate::traffic_policy::{PolicyTargetRef, PolicyTargetSelector, targets};
 
@@ -60,6 +61,9 @@ with_opaque_members! {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[schemars(length(max = 16))]
         pub access_log: Vec<AccessLog>,
+        /// Where traces go.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub tracing: Option<ListenerTracing>,
     }
     ignored {
         accept_http10 "acceptHttp10",
@@ -71,7 +75,6 @@ with_opaque_members! {
         preserve_http1_header_case "preserveHttp1HeaderCase",
         server_header_transformation "serverHeaderTransformation",
         stream_idle_timeout "streamIdleTimeout",
-        tracing "tracing",
         upgrade_config "upgradeConfig",
         use_remote_address "useRemoteAddress",
         uuid_request_id_config "uuidRequestIdConfig",
@@ -88,6 +91,7 @@ impl Policy for HTTPListenerPolicy {
         let ignored = self.spec.ignored_members().into_iter().map(|name| format!("spec.{name}")).collect();
         let access_logs =
             AccessLogs { field: "spec.accessLog".to_owned(), logs: self.spec.access_log.clone() };
-        Ok(Content { access_logs, ignored, ..Content::default() })
+        let tracing = self.spec.tracing.clone().map(|tracing| ("spec.tracing".to_owned(), tracing));
+        Ok(Content { access_logs, tracing, ignored, ..Content::default() })
     }
 }

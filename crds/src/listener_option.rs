@@ -201,17 +201,18 @@ fn content(service: Option<&AccessLoggingService>, ignored: &[&str]) -> Content 
     let written = service.map(|service| &*service.access_log).unwrap_or_default();
     for (index, log) in written.iter().enumerate() {
         let OptionAccessLog { file_sink, grpc_service, open_telemetry_service, filter } = log.clone();
+        let others = [
+            ("grpcService", grpc_service.is_some()),
+            ("openTelemetryService", open_telemetry_service.is_some()),
+        ];
+        let others = others.into_iter().filter(|(_, is_set)| *is_set);
+        ignored.extend(others.map(|(name, _)| format!("{field}[{index}].{name}")));
         let is_whole = filter.is_none();
         if !is_whole {
             ignored.push(format!("{field}[{index}].filter"));
         }
         // A log without its filter would hold what nobody asked for; it keeps its place in the list.
-        logs.push(AccessLog {
-            file_sink: file_sink.filter(|_| is_whole),
-            grpc_service,
-            open_telemetry: open_telemetry_service,
-            filter: None,
-        });
+        logs.push(AccessLog { file_sink: file_sink.filter(|_| is_whole), ..AccessLog::default() });
     }
     Content { access_logs: AccessLogs { field, logs }, ignored, ..Content::default() }
 }

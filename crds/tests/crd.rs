@@ -525,8 +525,17 @@ fn the_api_server_accepts_every_shape() {
                 "accessLog": [
                     {"fileSink": {"path": "/dev/stdout", "jsonFormat": {"a": ["%PROTOCOL%", 1]}},
                         "filter": {"andFilter": [{"statusCodeFilter": {"op": "GE", "value": 400}}, {"notHealthCheckFilter": true}]}},
-                    {"grpcService": {"any": "thing"}},
+                    {"grpcService": {"logName": "a", "backendRef": {"name": "a", "port": 1}, "timeout": "5s",
+                        "initialMetadata": [{"key": "a"}], "retryPolicy": {"retryBackOff": {"baseInterval": "1s"}},
+                        "additionalRequestHeadersToLog": ["a"]}},
+                    {"openTelemetry": {"grpcService": {"logName": "a", "backendRef": {"name": "a", "port": 1}},
+                        "attributes": {"values": [{"key": "a", "value": {"kvListValue": {"values": [
+                            {"key": "b", "value": {"arrayValue": [{"stringValue": "c"}]}}]}}}]}}},
                 ],
+                "tracing": {"provider": {"openTelemetry": {"grpcService": {"backendRef": {"name": "a", "port": 1}},
+                        "resourceDetectors": [{"environmentResourceDetector": {}}], "sampler": {"alwaysOnConfig": {}}}},
+                    "randomSampling": 5, "attributes": [{"name": "a", "metadata": {"kind": "Host",
+                        "metadataKey": {"key": "a", "path": [{"key": "b"}]}}}]},
                 "useRemoteAddress": true, "idleTimeout": "5s"}),
         ),
         (

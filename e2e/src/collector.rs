@@ -1,11 +1,11 @@
-//! A collector of traces: OTLP by gRPC and by HTTP with protobuf, on one address.
+//! A collector on one address: of traces by OTLP (gRPC, and HTTP with protobuf), of logs by OTLP and by Envoy's protocol (gRPC).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -33,6 +33,17 @@ pub struct Span {
     pub attributes: BTreeMap<String, String>,
 }
 
+/// A record of a log (OTLP), as far as tests look at it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// What it says.
+    pub body: String,
+    /// Its attributes that are texts.
+    pub attributes: BTreeMap<String, String>,
+    /// Attributes of what it is about.
+    pub resource: BTreeMap<String, String>,
+}
+
 /// The collector. It ends when dropped.
 #[derive(Debug)]
 pub struct Collector {
@@ -40,12 +51,27 @@ pub struct Collector {
     seen: Arc<Mutex<Seen>>,
 }
 
-#[derive(Debug, Default)]
-struct Seen {
-    spans: Vec<Span>,
-    /// Everything that was sent, as it was sent.
-    raw: Vec<u8>,
+/// Every message that was sent.
+type Seen = Vec<Sent>;
+
+/// A message that was sent.
+#[derive(Debug)]
+struct Sent {
+    path: String,
+    /// The host of the request that brought it, and its headers.
+    host: String,
+    headers: HeaderMap,
+    message: Bytes,
 }
+
+/// The paths of gRPC and of HTTP to which spans are sent.
+const TRACES: [&str; 2] = ["/opentelemetry.proto.collector.trace.v1.TraceService/Export", "/v1/traces"];
+
+/// The path to which records of logs are sent.
+const RECORDS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+
+/// The path to which Envoy's own protocol sends what it logs.
+const ACCESS_LOGS: &str = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs";
 
 impl Collector {
     /// Starts it on a port of loopback.
@@ -69,29 +95,69 @@ impl Collector {
     /// The spans so far.
     #[must_use]
     pub fn spans(&self) -> Vec<Span> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).spans.clone()
+        TRACES.iter().flat_map(|path| self.sent_to(path)).flat_map(|message| spans(&message)).collect()
+    }
+
+    /// The records of logs so far.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        self.sent_to(RECORDS).iter().flat_map(|message| records(message)).collect()
+    }
+
+    /// The messages of Envoy's own protocol so far (`envoy.service.accesslog.v3.StreamAccessLogsMessage`).
+    #[must_use]
+    pub fn access_logs(&self) -> Vec<Bytes> {
+        self.sent_to(ACCESS_LOGS)
     }
 
     /// Whether anything that was sent so far holds this text.
     #[must_use]
     pub fn has_seen(&self, text: &str) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.raw.windows(text.len()).any(|window| window == text.as_bytes())
+        let holds = |message: &Bytes| message.windows(text.len()).any(|window| window == text.as_bytes());
+        seen.iter().any(|sent| holds(&sent.message))
+    }
+
+    /// The hosts, and the values of a header, of the requests that brought messages of Envoy's own protocol.
+    #[must_use]
+    pub fn hosts_and_header(&self, name: &str) -> BTreeSet<(String, String)> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let logs = seen.iter().filter(|sent| sent.path == ACCESS_LOGS);
+        logs.map(|sent| {
+            let value = sent.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            (sent.host.clone(), value.to_owned())
+        })
+        .collect()
+    }
+
+    fn sent_to(&self, path: &str) -> Vec<Bytes> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().filter(|sent| sent.path == path).map(|sent| sent.message.clone()).collect()
     }
 }
 
 async fn collect(request: Request<Incoming>, seen: Arc<Mutex<Seen>>) -> Response<Body> {
     let is_grpc = request.headers().get("content-type").is_some_and(|kind| kind == "application/grpc");
-    let path = request.uri().path().to_owned();
-    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let expected =
-        if is_grpc { "/opentelemetry.proto.collector.trace.v1.TraceService/Export" } else { "/v1/traces" };
-    // A message of gRPC has its length in front.
-    let message = if is_grpc { body.get(5..).unwrap_or_default() } else { &body[..] };
-    if path == expected {
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.spans.extend(spans(message));
-        seen.raw.extend_from_slice(message);
+    let (head, mut body) = request.into_parts();
+    let mut rest = BytesMut::new();
+    let note = |message: Bytes| {
+        let sent = Sent {
+            path: head.uri.path().to_owned(),
+            host: head.uri.host().unwrap_or_default().to_owned(),
+            headers: head.headers.clone(),
+            message,
+        };
+        seen.lock().unwrap_or_else(PoisonError::into_inner).push(sent);
+    };
+    // A stream of logs has no end: what has come is noted at once.
+    while let Some(Ok(frame)) = body.frame().await {
+        rest.extend_from_slice(frame.data_ref().map(|data| &data[..]).unwrap_or_default());
+        while is_grpc && let Some(message) = message(&mut rest) {
+            note(message);
+        }
+    }
+    if !is_grpc {
+        note(rest.freeze());
     }
     let mut status = HeaderMap::new();
     status.insert("grpc-status", HeaderValue::from_static("0"));
@@ -104,6 +170,35 @@ async fn collect(request: Request<Incoming>, seen: Arc<Mutex<Seen>>) -> Response
         response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
     }
     response
+}
+
+/// Takes the first message of gRPC, once it is whole: it has a flag and its length in front.
+fn message(rest: &mut BytesMut) -> Option<Bytes> {
+    let length = rest.get(1..5)?.try_into().ok().map(u32::from_be_bytes)?;
+    let end = 5 + usize::try_from(length).ok()?;
+    (rest.len() >= end).then(|| rest.split_to(end).freeze().slice(5..))
+}
+
+/// The records of an `ExportLogsServiceRequest`.
+fn records(message: &[u8]) -> Vec<Record> {
+    let mut found = Vec::new();
+    for resource_logs in fields(message, 1) {
+        let resource: Vec<_> = fields(resource_logs, 1).flat_map(|resource| fields(resource, 1)).collect();
+        let resource = attributes(&resource);
+        let records = fields(resource_logs, 2).flat_map(|scope| fields(scope, 2));
+        found.extend(records.map(|record| {
+            Record {
+                body: fields(record, 5)
+                    .next()
+                    .and_then(|body| fields(body, 1).next())
+                    .map(|text| String::from_utf8_lossy(text).into_owned())
+                    .unwrap_or_default(),
+                attributes: attributes(&fields(record, 6).collect::<Vec<_>>()),
+                resource: resource.clone(),
+            }
+        }));
+    }
+    found
 }
 
 /// The spans of an `ExportTraceServiceRequest`.

@@ -82,8 +82,10 @@ pub use pb::envoy::extensions::load_balancing_policies::subset::v3 as subset;
 pub use pb::envoy::extensions::load_balancing_policies::wrr_locality::v3 as wrr_locality;
 pub use pb::envoy::extensions::network::dns_resolver::cares::v3 as cares_dns_resolver;
 pub use pb::envoy::extensions::network::dns_resolver::getaddrinfo::v3 as getaddrinfo_dns_resolver;
+pub use pb::envoy::extensions::tracers::opentelemetry::resource_detectors::v3 as otel_resource_detectors;
 pub use pb::envoy::extensions::tracers::opentelemetry::samplers::v3 as otel_samplers;
 pub use pb::envoy::extensions::upstreams::http::v3 as upstream_http;
+pub use pb::opentelemetry::proto::common::v1 as otel_common;
 
 // Transport sockets. `tls` also holds the SDS resource `Secret`.
 pub use pb::envoy::extensions::transport_sockets::proxy_protocol::v3 as proxy_protocol_upstream;

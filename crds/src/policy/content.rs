@@ -11,6 +11,7 @@ use crate::access_log::AccessLogs;
 use crate::ai::SpecError;
 use crate::gateway_api;
 use crate::identity::IdentityContent;
+use crate::listener_tracing::ListenerTracing;
 
 /// An object that applies to others.
 pub trait Policy {
@@ -66,6 +67,8 @@ pub struct Content {
     pub identity: IdentityContent,
     /// Where requests are logged.
     pub access_logs: AccessLogs,
+    /// Where the traces of requests go, with the field that says so.
+    pub tracing: Option<(String, ListenerTracing)>,
     /// Fields that are not carried out, and without which requests must not be served.
     pub refused: Vec<String>,
     /// Fields that have no effect.

@@ -4,7 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use e2e::collector::Collector;
 use e2e::http::eventually;
+use e2e::manifests::loopback_service;
+use prost::Message as _;
+use proto::access_log_service::StreamAccessLogsMessage;
+use proto::access_log_service::stream_access_logs_message::LogEntries;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -181,6 +186,88 @@ async fn a43_filters_choose_and_a_bad_format_costs_its_policy_alone() -> Result<
     eventually(DEADLINE, || async {
         world.get("/none").await?;
         ensure!(logs.path("good").exists() && !read(&logs.path("good"))?.is_empty(), "nothing is logged");
+        anyhow::Ok(())
+    })
+    .await
+}
+
+/// A Service of a collector on this machine.
+fn collector_service(collector: &Collector) -> String {
+    format!("---\n{}", loopback_service("otel", "TCP", collector.address().port()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logs_go_to_services_by_grpc_and_none_holds_a_credential_of_the_gateway() -> Result<()> {
+    let collector = Collector::start().await?;
+    let reference = json!({"name": "otel", "port": 80});
+    let model = json!({"stringValue": "%DYNAMIC_METADATA(ai.kgateway.io:model)%"});
+    let headers = json!({"stringValue": "%REQ(X-Team)% %REQ(authorization)%"});
+    let logs = json!([
+        {"grpcService": {"logName": "requests", "backendRef": reference, "authority": "logs.example",
+            "initialMetadata": [{"key": "X-Tenant", "value": "blue"}],
+            "additionalRequestHeadersToLog": ["X-Team", "Authorization", ":path"],
+            "additionalResponseHeadersToLog": ["content-type"]},
+            "filter": {"statusCodeFilter": {"op": "GE", "value": 200}}},
+        {"openTelemetry": {"grpcService": {"logName": "records", "backendRef": reference},
+            "body": "%RESPONSE_CODE%",
+            "attributes": {"values": [{"key": "model", "value": model}, {"key": "headers", "value": headers}]},
+            "resourceAttributes": {"values": [{"key": "region", "value": {"stringValue": "%eu%"}}]}}},
+        // One service that is not there costs its own log alone.
+        {"grpcService": {"logName": "missing", "backendRef": {"name": "missing", "port": 80}}},
+    ]);
+    let documents = objects() + &policy("logs", &logs) + &collector_service(&collector);
+    let world = World::start(&documents, &[]).await?;
+    let told = world.fixture.told(
+        "HTTPListenerPolicy default/logs",
+        "/ancestors/0/conditions",
+        "PartiallyInvalid",
+        "UnsupportedValue",
+    );
+    let told = told.await?;
+    ensure!(told.contains("spec.accessLog[2].grpcService.backendRef"), "{told}");
+    let sent = [("x-team", "blue"), ("authorization", "Bearer of-the-client")];
+    let answer = world.post("/one/v1/chat/completions", &sent, &chat("one two three")).await?;
+    ensure!(answer.status == 200, "{}", answer.text());
+    let record = eventually(DEADLINE, || async {
+        let records = collector.records();
+        records.first().cloned().with_context(|| "no record".to_owned())
+    })
+    .await?;
+    assert_eq!(record.body, "200");
+    assert_eq!(record.attributes["model"], "client-model", "{record:?}");
+    assert_eq!(record.attributes["headers"], "blue Bearer of-the-client", "{record:?}");
+    assert_eq!(record.resource["service.name"], "gw.default", "{record:?}");
+    assert_eq!(record.resource["region"], "%eu%", "{record:?}");
+    let message = eventually(DEADLINE, || async {
+        let message = collector.access_logs().first().cloned().context("no log")?;
+        anyhow::Ok(StreamAccessLogsMessage::decode(message)?)
+    })
+    .await?;
+    assert_eq!(message.identifier.context("an identifier")?.log_name, "requests");
+    let Some(LogEntries::HttpLogs(entries)) = message.log_entries else { anyhow::bail!("no requests") };
+    let entry = entries.log_entry.first().context("an entry")?;
+    let tags = &entry.common_properties.as_ref().context("properties")?.custom_tags;
+    assert_eq!(tags["x-team"], "blue", "{tags:?}");
+    assert_eq!(tags["authorization"], "Bearer of-the-client", "{tags:?}");
+    let request = entry.request.as_ref().context("a request")?;
+    assert_eq!(request.request_headers.keys().collect::<Vec<_>>(), [":path"], "{request:?}");
+    let response = entry.response.as_ref().context("a response")?;
+    assert_eq!(response.response_headers["content-type"], "application/json", "{response:?}");
+    // The provider has got it, so that it could have been seen.
+    let sent = world.a.recording().take();
+    assert!(sent.iter().all(|request| request.header("authorization") == Some(&format!("Bearer {CANARY}"))));
+    assert!(!collector.has_seen(CANARY));
+
+    assert_eq!(
+        collector.hosts_and_header("x-tenant"),
+        [("logs.example".to_owned(), "blue".to_owned())].into()
+    );
+
+    // The service comes to be: its log begins.
+    world.fixture.save("missing.yaml", &loopback_service("missing", "TCP", collector.address().port()))?;
+    eventually(DEADLINE, || async {
+        world.post("/one/v1/chat/completions", &[], &chat("a")).await?;
+        ensure!(collector.has_seen("missing"), "nothing yet");
         anyhow::Ok(())
     })
     .await

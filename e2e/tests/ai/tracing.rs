@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use e2e::collector::{Collector, Span};
 use e2e::http::eventually;
+use e2e::manifests::loopback_service;
 use mock_llm::Knobs;
 use serde_json::{Value, json};
 
@@ -234,4 +235,92 @@ async fn a44_gloos_shape_http_samplers_a_collector_that_is_away_and_what_cannot_
         assert!(!collector.has_seen(&path(name)), "{name}");
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_has_spans_sent_in_place_of_the_gateways_parameters() -> Result<()> {
+    let (collector, of_parameters) = (Collector::start().await?, Collector::start().await?);
+    let group = "gateway.kgateway.dev";
+    let policy = |sampling: Value| {
+        let service = json!({"backendRef": {"name": "otel", "port": 80}, "timeout": "5s"});
+        let header = |name: &str| json!({"name": name, "defaultValue": "50% none"});
+        let mut tracing = json!({
+            "provider": {"openTelemetry": {"grpcService": service, "serviceName": "the-gateway",
+                "resourceDetectors": [{"environmentResourceDetector": {}}]}},
+            "spawnUpstreamSpan": true,
+            "maxPathTagLength": 9,
+            "attributes": [
+                {"name": "literal", "literal": {"value": "a text"}},
+                {"name": "home", "environment": {"name": "NO_SUCH_VARIABLE", "defaultValue": "nowhere"}},
+                {"name": "team", "requestHeader": header("X-Team")},
+                {"name": "absent", "requestHeader": header("X-Absent")},
+                {"name": "key", "requestHeader": {"name": "Authorization"}},
+                {"name": "prompt", "metadata": {"kind": "Request", "metadataKey":
+                    {"key": "ai.kgateway.io", "path": [{"key": "prompt_tokens"}]}, "defaultValue": "0"}},
+            ],
+        });
+        tracing["randomSampling"] = sampling;
+        let target = json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "gw"});
+        let policy = json!({"apiVersion": "gateway.kgateway.dev/v1alpha1", "kind": "HTTPListenerPolicy",
+            "metadata": {"name": "traces", "namespace": "default"},
+            "spec": {"targetRefs": [target], "tracing": tracing}});
+        format!("---\n{policy}\n---\n{}", loopback_service("otel", "TCP", collector.address().port()))
+    };
+    let objects = objects(group, &format!("{{endpoint: 'http://{}'}}", of_parameters.address()));
+    let start = objects.clone() + &policy(json!(100));
+    let world = World::start_at(&gateway(group), &start, &[]).await?;
+    let headers = [("x-team", "blue"), ("authorization", "Bearer key-of-the-client")];
+    let answer = world.post("/one/v1/chat/completions?key=in-the-query", &headers, &chat("a")).await?;
+    ensure!(answer.status == 200, "{}", answer.text());
+    let found = spans(&collector, "/one/v1/c", 2).await?;
+    let usage = answer.json()?["usage"]["prompt_tokens"].to_string();
+    let expected = [
+        ("literal", "a text"),
+        ("home", "nowhere"),
+        ("team", "blue"),
+        ("absent", "50% none"),
+        ("key", "Bearer key-of-the-client"),
+        ("gen_ai.request.model", "the-model"),
+        ("http.status_code", "200"),
+    ];
+    for span in &found {
+        has(span, &expected);
+        assert_eq!(span.service, "the-gateway", "{span:#?}");
+    }
+    assert!(found[0].attributes["prompt"].starts_with(&usage), "{found:#?}");
+    assert!(found[0].attributes["http.url"].ends_with("/one/v1/c"), "{found:#?}");
+    assert!(!collector.has_seen(CANARY) && !collector.has_seen("in-the-query"));
+    let told = world.fixture.told(
+        "HTTPListenerPolicy default/traces",
+        "/ancestors/0/conditions",
+        "Attached",
+        "Attached",
+    );
+    let told = told.await?;
+    ensure!(told.contains("its tracing goes before kube.aiExtension.tracing"), "{told}");
+
+    // Without the policy, the parameters have their effect.
+    world.fixture.save("objects.yaml", &world.placed(&objects))?;
+    eventually(DEADLINE, || async {
+        world.post("/one/after", &headers, &chat("a")).await?;
+        ensure!(of_parameters.has_seen("/one/after"), "nothing yet");
+        anyhow::Ok(())
+    })
+    .await?;
+    assert!(!of_parameters.has_seen("/one/v1/chat"));
+    // No share: no trace but those that clients ask for.
+    world.fixture.save("objects.yaml", &world.placed(&(objects + &policy(json!(0)))))?;
+    eventually(DEADLINE, || async {
+        world.a.recording().take();
+        for _ in 0..4 {
+            world.post("/one/silent", &[], &chat("a")).await?;
+        }
+        let flags = |sent: &str| sent.rsplit('-').next().map(str::to_owned);
+        for sent in world.a.recording().take() {
+            let flags = sent.header("traceparent").and_then(flags);
+            ensure!(flags.as_deref() != Some("01"), "{flags:?}");
+        }
+        anyhow::Ok(())
+    })
+    .await
 }

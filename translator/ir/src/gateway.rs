@@ -105,7 +105,7 @@ pub struct Observability {
     /// Where requests are logged; `None` for the proxy's own log.
     pub access_logs: Option<Vec<AccessLogIr>>,
     /// Where their spans go.
-    pub tracing: Option<TracingIr>,
+    pub tracing: Option<Box<TracingIr>>,
     /// The namespaces of dynamic metadata that the AI engine reads for labels of its metrics.
     pub labelling: BTreeSet<String>,
 }
@@ -129,13 +129,16 @@ impl ListenerIr {
         }
     }
 
-    /// The clusters to which spans of its requests go.
+    /// The clusters to which spans and logs of its requests go.
     pub fn collectors(&self) -> impl Iterator<Item = &ClusterName> {
-        let tracing = self.chains.iter().filter_map(|chain| match &chain.protocol {
-            Protocol::Http(http) => http.observability.tracing.as_ref(),
+        let observed = self.chains.iter().filter_map(|chain| match &chain.protocol {
+            Protocol::Http(http) => Some(&http.observability),
             Protocol::Bytes(_) | Protocol::Closed => None,
         });
-        tracing.map(|tracing| &tracing.collector)
+        observed.flat_map(|Observability { access_logs, tracing, .. }| {
+            let logs = access_logs.iter().flatten().filter_map(|log| log.sink.collector());
+            logs.chain(tracing.as_deref().map(TracingIr::collector))
+        })
     }
 
     /// The route tables that its chains name.

@@ -18,6 +18,7 @@ mod cors;
 mod families;
 mod filter;
 mod gateway;
+mod grpc_service;
 mod hostname;
 mod infra;
 mod matcher;
@@ -32,7 +33,10 @@ pub use access::{
     Access, CelExpr, ClaimRule, ClaimValue, Rights, RightsRule, Sender, Stage, TokenDemand, TokenKeys,
     TokenMode, TokenProvider, TokenSet, TokenStage, issued_by_key,
 };
-pub use access_log::{AccessLogIr, ClientHeader, Comparison, ComparisonOp, LogFilter, LogFormat};
+pub use access_log::{
+    AccessLogIr, ClientHeader, Comparison, ComparisonOp, GrpcLogIr, LogFilter, LogFormat, LogSink, LogValue,
+    OtelLogIr,
+};
 pub use cluster::{
     AwsSigning, ClusterIr, Credential, Discovery, Endpoint, Engine, HostPort, ModuleSource, RemoteModule,
     SubjectAltName, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls, bracketed,
@@ -44,6 +48,7 @@ pub use gateway::{
     Bind, ClientValidation, DownstreamTls, EscapedSlashes, FilterChainIr, HttpChain, ListenerIr,
     Observability, Protocol, RouteTableId, Transport,
 };
+pub use grpc_service::{GrpcRetry, GrpcServiceIr};
 pub use hostname::Hostname;
 pub use infra::{
     COMPONENT_LABEL, CONFIG_HASH_ANNOTATION, CONTROLLER_LABEL, DRAIN_PORT, GATEWAY_NAME_LABEL,
@@ -66,4 +71,4 @@ pub use route::{
 };
 pub use route_policy::{Csrf, FilterPart, RoutePolicy, TextMatch, TextPattern, TokenBucket};
 pub use secret::{Certificate, Redacted, SecretIr, SecretValue};
-pub use tracing::{SpanExport, TracingIr};
+pub use tracing::{MetadataOf, SpanAttribute, SpanExport, SpanSampler, SpanShares, SpanValue, TracingIr};

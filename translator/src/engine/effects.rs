@@ -249,8 +249,8 @@ impl Translator {
             update.touched.table(gateway, &table);
         }
         let uses = |value: Option<&Arc<PortValue>>| -> BTreeSet<(GatewayKey, BackendKey)> {
-            let collector = value.and_then(|value| value.face.collector.clone());
-            collector.map(|collector| (gateway.clone(), collector)).into_iter().collect()
+            let collectors = value.into_iter().flat_map(|value| &value.face.collectors);
+            collectors.map(|collector| (gateway.clone(), collector.clone())).collect()
         };
         self.change_users(uses(before), uses(after), update);
     }

@@ -1,12 +1,30 @@
-//! Collectors of traces: where a Gateway's parameters have its spans sent.
+//! Collectors of traces and logs: where a Gateway's parameters and policies have sent what proxies observe.
 
+use std::time::Duration;
+
+use crds::gateway_api::duration;
 use crds::gateway_parameters::{AiExtension, OtlpProtocol, Tracing};
-use ir::{SpanExport, TracingIr, bracketed};
+use crds::grpc_service::{BackOff, GrpcService, RetryPolicy};
+use crds::identity::kgateway::JwksBackendReference as BackendReference;
+use crds::{Kind, ObjectKey, header};
+use ir::{
+    Clusters, GrpcRetry, GrpcServiceIr, SpanExport, SpanSampler, SpanShares, TracingIr, UpstreamProtocol,
+    bracketed,
+};
 
+use super::access_log::check_header_name;
+use super::backend::{self, BackendRef};
 use super::server;
 use super::target_address::is_allowed_host;
+use super::validate;
 use crate::Settings;
-use crate::gateway::facts::{BackendKey, GatewayKey, ServerKey, ServerService};
+use crate::gateway::facts::{BackendKey, BackendProtocol, GatewayKey, ServerKey, ServerService};
+use crate::gateway::view::View;
+use crate::reference_grant::Party;
+use crate::status::{Reason, Rejection};
+
+/// How much the longest time between attempts is of the shortest, if nothing is said (Envoy's default).
+const BACK_OFF_GROWTH: u32 = 10;
 
 /// What parameters say about traces.
 ///
@@ -22,26 +40,166 @@ pub(super) fn tracing(extension: &AiExtension, settings: &Settings) -> Result<Op
     }
 }
 
-/// The traces of a Gateway, and the collector that they go to.
+/// `service.name` of what the proxies of a Gateway tell.
+pub(super) fn service_name(gateway: &GatewayKey) -> String {
+    format!("{}.{}", gateway.name, gateway.namespace)
+}
+
+/// The traces of a Gateway by its parameters, and the collector that they go to.
 pub(super) fn of_gateway(gateway: &GatewayKey, tracing: &Tracing) -> (TracingIr, BackendKey) {
     let Tracing { host, port, is_tls, protocol, timeout, follows_client, per_million } = tracing;
     let service = ServerService::Traces { is_grpc: *protocol == OtlpProtocol::Grpc };
     let collector = ServerKey { host: host.clone(), port: *port, is_tls: *is_tls, service };
-    let authority = format!("{}:{port}", bracketed(host));
+    let (cluster, authority) = (server::name(&collector), format!("{}:{port}", bracketed(host)));
     let export = match protocol {
-        OtlpProtocol::Grpc => SpanExport::Grpc(authority),
+        OtlpProtocol::Grpc => SpanExport::Grpc(GrpcServiceIr {
+            cluster,
+            authority,
+            timeout: Some(*timeout),
+            metadata: Vec::new(),
+            max_receive_message_length: None,
+            skip_envoy_headers: false,
+            retry: None,
+        }),
         OtlpProtocol::Http(path) => {
             let scheme = if *is_tls { "https" } else { "http" };
-            SpanExport::Http(format!("{scheme}://{authority}{path}"))
+            SpanExport::Http { cluster, url: format!("{scheme}://{authority}{path}"), timeout: *timeout }
         }
     };
     let tracing = TracingIr {
-        collector: server::name(&collector),
         export,
-        timeout: *timeout,
-        service_name: format!("{}.{}", gateway.name, gateway.namespace),
-        follows_client: *follows_client,
-        per_million: *per_million,
+        service_name: service_name(gateway),
+        sampler: Some(SpanSampler::Share { follows_client: *follows_client, per_million: *per_million }),
+        shares: SpanShares::default(),
+        is_verbose: false,
+        max_path_bytes: None,
+        // A gateway is a hop of its own: one span for the request, one for each attempt at a backend.
+        has_attempts: true,
+        tells_environment: false,
+        attributes: Vec::new(),
     };
     (tracing, BackendKey::Server(collector.into()))
+}
+
+/// A service that a policy has something sent to by gRPC.
+pub(super) type Named = Result<(GrpcServiceIr, BackendKey), Rejection>;
+
+/// Reads a service that a policy names at `field`. The inner result says why there is no such service, or none that can be
+/// asked; it has the field as well.
+///
+/// # Errors
+/// What is said of it makes no sense.
+pub(super) fn named(
+    view: &impl View,
+    owner: &ObjectKey,
+    field: &str,
+    service: &GrpcService,
+) -> Result<Named, Rejection> {
+    let GrpcService {
+        backend_ref,
+        authority,
+        max_receive_message_length,
+        skip_envoy_headers,
+        timeout,
+        initial_metadata,
+        retry_policy,
+    } = service;
+    let at = |member: &str, error: String| Rejection::at(Reason::Invalid, format!("{field}.{member}"), error);
+    let namespace = backend_ref.namespace.as_deref().unwrap_or(&owner.name.namespace);
+    let authority = authority.clone().unwrap_or_else(|| format!("{}.{namespace}", backend_ref.name));
+    validate::header_value(&authority).map_err(|error| at("authority", error))?;
+    let metadata = initial_metadata.iter().enumerate().map(|(index, header)| {
+        let member = format!("initialMetadata[{index}]");
+        let name = header::editable_name(&header.key).map_err(|error| at(&format!("{member}.key"), error))?;
+        if check_header_name(&name).is_err() {
+            let text = format!(
+                "{name:?} carries credentials: whoever reads this object or a dump of the proxy would read it"
+            );
+            return Err(at(&format!("{member}.key"), text));
+        }
+        let value = header.value.clone().unwrap_or_default();
+        validate::header_value(&value).map_err(|error| at(&format!("{member}.value"), error))?;
+        if value.contains('%') {
+            // Envoy would look for commands in it, and then send it as it is written, with each sign doubled.
+            let text = "holds a percent sign, which a proxy cannot send here".to_owned();
+            return Err(at(&format!("{member}.value"), text));
+        }
+        Ok((name, value))
+    });
+    let metadata = metadata.collect::<Result<_, Rejection>>()?;
+    let timeout =
+        timeout.as_ref().map(|text| time(text).map_err(|error| at("timeout", error))).transpose()?;
+    let retry = retry_policy.as_ref().map(read_retry).transpose();
+    let retry = retry.map_err(|(member, error)| at(&format!("retryPolicy.{member}"), error))?;
+    Ok(cluster(view, owner, namespace, backend_ref)
+        .map_err(|error| error.under(&format!("{field}.backendRef")))
+        .map(|(cluster, backend)| {
+            let service = GrpcServiceIr {
+                cluster,
+                authority,
+                timeout,
+                metadata,
+                max_receive_message_length: max_receive_message_length.filter(|length| *length > 0),
+                skip_envoy_headers: *skip_envoy_headers == Some(true),
+                retry,
+            };
+            (service, backend)
+        }))
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let read = duration(text).ok().filter(|time| !time.is_zero());
+    read.ok_or_else(|| format!("{text:?} is not a duration above zero"))
+}
+
+fn read_retry(policy: &RetryPolicy) -> Result<GrpcRetry, (&'static str, String)> {
+    let RetryPolicy { retry_back_off, num_retries } = policy;
+    let back_off = retry_back_off.as_ref().map(|BackOff { base_interval, max_interval }| {
+        let base = time(base_interval).map_err(|error| ("retryBackOff.baseInterval", error))?;
+        let max = max_interval.as_ref().map(|text| time(text)).transpose();
+        let max = max.map_err(|error| ("retryBackOff.maxInterval", error))?;
+        let max = max.unwrap_or_else(|| base.saturating_mul(BACK_OFF_GROWTH));
+        match max < base {
+            true => Err(("retryBackOff.maxInterval", "is shorter than baseInterval".to_owned())),
+            false => Ok((base, max)),
+        }
+    });
+    Ok(GrpcRetry { retries: *num_retries, back_off: back_off.transpose()? })
+}
+
+/// The cluster of a backend that is asked by gRPC. A Service need not say that it knows HTTP/2, as for GRPCRoutes.
+fn cluster(
+    view: &impl View,
+    owner: &ObjectKey,
+    namespace: &str,
+    reference: &BackendReference,
+) -> Result<(ir::ClusterName, BackendKey), Rejection> {
+    let BackendReference { group, kind, name, port, .. } = reference;
+    let group = group.as_deref().unwrap_or_default();
+    let kind = kind.as_deref().unwrap_or("Service");
+    let protocol = match Kind::find(group, kind) {
+        Some(Kind::Backend | Kind::Upstream) => BackendProtocol::Http,
+        _ => BackendProtocol::Grpc,
+    };
+    let info = owner.kind.info();
+    let referrer = Party::new(info.group, info.kind, &owner.name.namespace);
+    let meant = BackendRef { group, kind, namespace, name, port: *port };
+    let key = backend::meant(view, &referrer, &meant, protocol)?;
+    let face = view.backend_face(&key)?;
+    let at_name = |reason, text: &str| Rejection::at(reason, "name", text);
+    let Clusters::One(cluster) = face.clusters else {
+        return Err(at_name(Reason::InvalidKind, "is a pool of AI providers, which collects nothing"));
+    };
+    let value = view.backend(&key);
+    let resolved = value.as_ref().and_then(|backend| backend.result.as_ref().ok());
+    let is_http2 = resolved.is_some_and(|backend| {
+        backend.clusters.iter().all(|cluster| cluster.http.protocol == UpstreamProtocol::Http2)
+    });
+    match is_http2 {
+        true => Ok((cluster, face.key)),
+        false => Err(at_name(
+            Reason::UnsupportedProtocol,
+            "is not spoken to by HTTP/2, which gRPC needs; its appProtocol has to say so",
+        )),
+    }
 }

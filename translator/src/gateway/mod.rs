@@ -28,6 +28,7 @@ mod infra;
 mod l4_route;
 pub(crate) mod listener;
 pub(crate) mod listener_set;
+mod listener_tracing;
 mod mirror;
 mod model_list;
 pub(crate) mod parameters;

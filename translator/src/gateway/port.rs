@@ -1,5 +1,7 @@
 //! A port of a Gateway: the listener that the proxies open.
 
+use std::collections::BTreeSet;
+
 use ir::{
     Bind, DownstreamTls, FilterChainIr, FilterName, Hostname, HttpChain, L4FilterIr, L4Share, ListenerIr,
     ListenerName, Observability, Protocol, SecretName, TracingIr, Transport,
@@ -17,14 +19,14 @@ pub(crate) fn port(view: &impl View, gateway: &GatewayKey, port: u16) -> Option<
     let (udp, listeners): (Vec<_>, Vec<_>) =
         listeners.into_iter().partition(|listener| listener.protocol == Some(ListenerProtocol::Udp));
     let tracing = face.parameters.tracing.as_ref().map(|tracing| collector::of_gateway(gateway, tracing));
-    let (tracing, collector) = tracing.unzip();
+    let (tracing, of_parameters) = tracing.unzip();
     let place = Place {
         view,
         gateway,
         face: &face,
         placed: &placed,
         bind: Bind { addresses: placed.addresses.clone(), port },
-        tracing,
+        tracing: tracing.clone(),
     };
     let udp = udp.iter().find(|listener| listener.is_served()).map(|listener| place.datagrams(listener));
     let connections = place.connections(&listeners);
@@ -37,12 +39,15 @@ pub(crate) fn port(view: &impl View, gateway: &GatewayKey, port: u16) -> Option<
         hostname: listener.hostname.clone(),
         table: listener.served_table().cloned(),
     });
-    let collector = collector.filter(|_| listener.collectors().next().is_some());
-    if let Some(collector) = &collector {
+    let collectors = listener.tables().flat_map(|table| policy::collectors(view, gateway, &placed, table));
+    let is_used = |tracing: &TracingIr| listener.collectors().any(|cluster| cluster == tracing.collector());
+    let of_parameters = of_parameters.filter(|_| tracing.as_ref().is_some_and(is_used));
+    let collectors: BTreeSet<_> = collectors.chain(of_parameters).collect();
+    for collector in &collectors {
         // It is asked for so that it exists.
         view.backend(collector);
     }
-    Some(PortFace { listener, filters, udp, listeners: listeners.collect(), collector })
+    Some(PortFace { listener, filters, udp, listeners: listeners.collect(), collectors })
 }
 
 /// A port of a Gateway.
@@ -113,18 +118,21 @@ impl<V: View> Place<'_, V> {
     fn http(&self, listener: &Listener) -> Protocol {
         let Self { view, gateway, face, placed, tracing, .. } = self;
         let Some(table) = listener.served_table() else { return Protocol::Closed };
+        let Observability { access_logs, tracing: of_policies, .. } =
+            policy::observability(*view, gateway, placed, table);
         Protocol::Http(HttpChain {
             table: table.clone(),
             escaped_slashes: face.escaped_slashes,
             observability: Observability {
-                tracing: tracing.clone(),
+                access_logs,
+                // A policy says it for listeners, the parameters for all that a Gateway does.
+                tracing: of_policies.or_else(|| tracing.clone().map(Box::new)),
                 labelling: face
                     .parameters
                     .metric_labels
                     .iter()
                     .map(|label| label.namespace.clone())
                     .collect(),
-                ..policy::observability(*view, gateway, placed, table)
             },
         })
     }

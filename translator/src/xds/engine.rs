@@ -21,7 +21,7 @@ use proto::pack;
 use proto::wkt::{Duration, StringValue, Struct, Value, value};
 
 use super::discovered::discovered_filter;
-use super::filter_state::taking_down;
+use super::filter_state::{TakenDown, taking_down};
 use super::upstream_filter::filter as http_filter;
 use crate::{AiEngine, Settings};
 
@@ -56,10 +56,11 @@ pub(super) fn listener_filter() -> HttpFilter {
 /// nothing to write down.
 pub(super) fn labelling_filter(observability: &Observability, settings: &Settings) -> Option<HttpFilter> {
     of(settings)?;
-    let values = observability
-        .labelling
-        .iter()
-        .map(|namespace| (metadata_state_key(namespace), format!("%DYNAMIC_METADATA({namespace})%")));
+    let values = observability.labelling.iter().map(|namespace| TakenDown {
+        key: metadata_state_key(namespace),
+        format: format!("%DYNAMIC_METADATA({namespace})%"),
+        default: None,
+    });
     taking_down("chancery.metric_labels", values)
 }
 

@@ -7,13 +7,21 @@ use proto::filter_state::{FilterStateValue, filter_state_value};
 use proto::hcm::{HttpFilter, http_filter};
 use proto::{pack, set_filter_state};
 
-/// A filter of this name that writes each text, in Envoy's language of formats, under its key when a request passes; `None`
-/// if there is nothing to write.
-pub(super) fn taking_down(
-    name: &str,
-    texts: impl IntoIterator<Item = (String, String)>,
-) -> Option<HttpFilter> {
-    let values: Vec<_> = texts.into_iter().map(|(key, format)| taken_down(key, format)).collect();
+use super::header::literal_format;
+
+/// What is taken down.
+pub(super) struct TakenDown {
+    /// The key of filter state.
+    pub key: String,
+    /// The text, in Envoy's language of formats.
+    pub format: String,
+    /// What is written where the text is empty; nothing if absent.
+    pub default: Option<String>,
+}
+
+/// A filter of this name that writes each text under its key when a request passes; `None` if there is nothing to write.
+pub(super) fn taking_down(name: &str, texts: impl IntoIterator<Item = TakenDown>) -> Option<HttpFilter> {
+    let values: Vec<_> = texts.into_iter().flat_map(taken_down).collect();
     let config =
         set_filter_state::Config { on_request_headers: values, ..set_filter_state::Config::default() };
     (!config.on_request_headers.is_empty()).then(|| HttpFilter {
@@ -23,7 +31,14 @@ pub(super) fn taking_down(
     })
 }
 
-fn taken_down(key: String, format: String) -> FilterStateValue {
+/// The default is written first, where there is one, and overwritten by the text.
+fn taken_down(taken: TakenDown) -> impl Iterator<Item = FilterStateValue> {
+    let TakenDown { key, format, default } = taken;
+    let default = default.map(|text| written(key.clone(), literal_format(&text)));
+    default.into_iter().chain([written(key, format)])
+}
+
+fn written(key: String, format: String) -> FilterStateValue {
     FilterStateValue {
         key: Some(filter_state_value::Key::ObjectKey(key)),
         factory_key: "envoy.string".to_owned(),

@@ -57,7 +57,7 @@ pub(super) fn build_connection_manager(
         })),
         http_filters: http_filters(&chain.observability, settings),
         access_log: access_log::build_access_logs(&chain.observability, settings),
-        tracing: chain.observability.tracing.as_ref().map(tracing::build_tracing),
+        tracing: chain.observability.tracing.as_deref().map(tracing::build_tracing),
         common_http_protocol_options: Some(connection_limits()),
         // At the end of a connection's time, HTTP/1 clients are told with a response instead of being
         // cut off between two requests.

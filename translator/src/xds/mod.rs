@@ -27,6 +27,7 @@ mod endpoint;
 mod engine;
 mod filter_state;
 mod forward;
+mod grpc_service;
 mod hcm;
 mod header;
 mod keepalive;

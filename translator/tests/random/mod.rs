@@ -265,14 +265,22 @@ fn listener() -> impl Strategy<Value = Value> {
 }
 
 fn grant() -> impl Strategy<Value = Value> {
-    let from = text(&["HTTPRoute", "HTTPRoute", "Upstream", "Gateway", "ListenerSet", "XBackend"]);
+    let from = text(&[
+        "HTTPRoute",
+        "HTTPRoute",
+        "Upstream",
+        "Gateway",
+        "ListenerSet",
+        "XBackend",
+        "HTTPListenerPolicy",
+    ]);
     let to = text(&["Service", "Backend", "Upstream", "Secret", "ConfigMap", "XBackend"]);
     (a_namespace(), a_namespace(), from, to).prop_map(|(namespace, from_namespace, from, to)| {
         let group = |kind: &str| match kind {
             "HTTPRoute" | "Gateway" | "ListenerSet" => "gateway.networking.k8s.io",
             "Upstream" => "gloo.solo.io",
             "XBackend" => "gateway.networking.x-k8s.io",
-            "Backend" => "gateway.kgateway.dev",
+            "Backend" | "HTTPListenerPolicy" => "gateway.kgateway.dev",
             _ => "",
         };
         let spec = json!({

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use super::{a_namespace, auth_token, document, host, mostly, text};
+use super::{a_backend, a_namespace, auth_token, document, host, mostly, text};
 
 const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 
@@ -27,8 +27,9 @@ fn listener_policy() -> impl Strategy<Value = Value> {
     let log = mostly(&["%PROTOCOL%", "%REQ(a)%"], &["%"])
         .prop_map(|format| json!({"fileSink": {"path": "/dev/stdout", "stringFormat": format}}));
     let kind = text(&["HTTPListenerPolicy", "ListenerOption", "HttpListenerOption"]);
-    let parts = (metadata(), vec(target(), 0..3), option::of(label()), vec(log, 0..2), kind);
-    parts.prop_map(|(metadata, mut targets, label, logs, kind)| {
+    let parts =
+        (metadata(), vec(target(), 0..3), option::of(label()), vec(log, 0..2), kind, vec(collector(), 0..3));
+    parts.prop_map(|(metadata, mut targets, label, mut logs, kind, mut collectors)| {
         for target in &mut targets {
             target["kind"] = json!("Gateway");
         }
@@ -39,9 +40,26 @@ fn listener_policy() -> impl Strategy<Value = Value> {
         }
         let selectors = label
             .map(|label| json!({"group": GATEWAY_GROUP, "kind": "Gateway", "matchLabels": {"team": label}}));
-        let spec =
-            json!({"targetRefs": targets, "targetSelectors": Vec::from_iter(selectors), "accessLog": logs});
+        let tracing = collectors.pop().map(|to| {
+            json!({"provider": {"openTelemetry": {"grpcService": to}}, "attributes": [{"name": "a", "requestHeader": {"name": "b"}}]})
+        });
+        logs.extend(collectors.into_iter().map(|mut to| {
+            to["logName"] = json!("a");
+            json!({"openTelemetry": {"grpcService": to, "body": "%REQ(c)%"}})
+        }));
+        let selectors = Vec::from_iter(selectors);
+        let spec = json!({"targetRefs": targets, "targetSelectors": selectors, "accessLog": logs, "tracing": tracing});
         document("gateway.kgateway.dev/v1alpha1", &kind, metadata, spec)
+    })
+}
+
+/// A service that something is sent to by gRPC.
+fn collector() -> impl Strategy<Value = Value> {
+    let kind = select(vec![("", "Service"), ("", "Service"), ("gateway.kgateway.dev", "Backend")]);
+    (kind, a_backend(), option::weighted(0.3, a_namespace())).prop_map(|((group, kind), name, namespace)| {
+        let reference =
+            json!({"group": group, "kind": kind, "name": name, "namespace": namespace, "port": 80});
+        json!({"backendRef": reference})
     })
 }
 

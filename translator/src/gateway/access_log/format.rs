@@ -340,13 +340,13 @@ fn write_request_header(expression: &str, length: String, safe: &mut Safe) {
         safe.text.push_str(&format!("%REQ({expression}){length}%"));
         return;
     }
-    let header = ClientHeader { expression: expression.to_owned() };
+    let header = ClientHeader { expression: expression.to_owned(), default: None };
     safe.text.push_str(&format!("%FILTER_STATE({}:PLAIN){length}%", header.state_key()));
     safe.client_headers.insert(header);
 }
 
 /// Whether a header, lower case, can hold no credential of a backend: `crds::ai` refuses such names for them.
-fn is_never_a_credential(name: &str) -> bool {
+pub(super) fn is_never_a_credential(name: &str) -> bool {
     name.starts_with(':') || name.starts_with("x-envoy-")
 }
 

@@ -1,5 +1,6 @@
 //! Access logs of policies: what Envoy would refuse a listener for is refused here, and named.
 
+mod collected;
 mod format;
 
 use std::collections::BTreeSet;
@@ -8,16 +9,19 @@ use crds::access_log::{
     self, AccessLog, AccessLogFilter, AccessLogs, CelFilter, ComparisonFilter, FileSink, GrpcStatusFilter,
     HeaderFilter, HeaderMatchType,
 };
-use crds::header;
+use crds::{ObjectKey, header};
 use ir::{
-    AccessLogIr, ClientHeader, Comparison, ComparisonOp, HeaderMatch, LogFilter, LogFormat, StringMatch,
+    AccessLogIr, ClientHeader, Comparison, ComparisonOp, HeaderMatch, LogFilter, LogFormat, LogSink,
+    StringMatch,
 };
 use serde_json::{Map, Value};
 
 use super::validate;
 use crate::gateway::cel;
 use crate::gateway::facts::{GatewayFace, WrittenLog};
+use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
+use collected::Collected;
 
 /// The deepest JSON of a format. Envoy refuses what is much deeper.
 const MAX_JSON_DEPTH: usize = 10;
@@ -43,31 +47,43 @@ const RESPONSE_FLAGS: [&str; 29] = [
     "RL", "RLSE", "SI", "UAEX", "UC", "UF", "UH", "UMSDR", "UO", "UPE", "UR", "URX", "UT",
 ];
 
-/// The access logs of a policy.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::gateway) struct Read {
-    pub logs: Vec<WrittenLog>,
-    /// Fields that have no effect.
-    pub ignored: Vec<String>,
-}
-
-/// Reads access logs.
+/// Reads the access logs of a policy.
 ///
 /// # Errors
 /// Something in them makes no sense, or Envoy would refuse it.
-pub(in crate::gateway) fn read(logs: &AccessLogs) -> Result<Read, Rejection> {
-    let mut read = Read::default();
+pub(in crate::gateway) fn read(
+    view: &impl View,
+    policy: &ObjectKey,
+    logs: &AccessLogs,
+) -> Result<Vec<WrittenLog>, Rejection> {
+    let mut read = Vec::new();
     for (index, log) in logs.logs.iter().enumerate() {
         let field = format!("{}[{index}]", logs.field);
         let AccessLog { file_sink, grpc_service, open_telemetry, filter } = log;
-        let others = [("grpcService", grpc_service.is_some()), ("openTelemetry", open_telemetry.is_some())];
-        let others = others.into_iter().filter(|(_, is_set)| *is_set);
-        read.ignored.extend(others.map(|(name, _)| format!("{field}.{name}")));
         let filter =
             filter.as_ref().map(|filter| read_filter(&format!("{field}.filter"), filter)).transpose()?;
         if let Some(sink) = file_sink {
-            let log = file(&format!("{field}.fileSink"), sink, filter)?;
-            read.logs.push(WrittenLog { path_field: format!("{field}.fileSink.path"), log });
+            let log = file(&format!("{field}.fileSink"), sink, filter.clone())?;
+            read.push(WrittenLog { field: format!("{field}.fileSink.path"), log: Ok(log), backend: None });
+        }
+        let mut collect = |field: String, collected: Collected| {
+            let Collected { sink, client_headers } = collected;
+            let (sink, backend) = match sink {
+                Ok((sink, backend)) => (Ok(sink), Some(backend)),
+                Err(rejection) => (Err(rejection), None),
+            };
+            let log = sink.map(|sink| AccessLogIr { sink, filter: filter.clone(), client_headers });
+            read.push(WrittenLog { field, log, backend });
+        };
+        if let Some(log) = grpc_service {
+            let field = format!("{field}.grpcService");
+            let collected = collected::grpc(view, policy, &field, log)?;
+            collect(field, collected);
+        }
+        if let Some(log) = open_telemetry {
+            let field = format!("{field}.openTelemetry");
+            let collected = collected::open_telemetry(view, policy, &field, log)?;
+            collect(field, collected);
         }
     }
     Ok(read)
@@ -98,7 +114,7 @@ fn file(field: &str, sink: &FileSink, filter: Option<LogFilter>) -> Result<Acces
         }
         _ => return Err(invalid(field, "exactly one of stringFormat and jsonFormat must be set")),
     };
-    Ok(AccessLogIr { path: path.clone(), format, filter, client_headers })
+    Ok(AccessLogIr { sink: LogSink::File { path: path.clone(), format }, filter, client_headers })
 }
 
 fn object(

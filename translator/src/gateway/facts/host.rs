@@ -1,5 +1,6 @@
 //! Ports, virtual hosts, and what routes add to them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crds::{Kind, NamespacedName};
@@ -52,8 +53,8 @@ pub(crate) struct PortFace {
     pub udp: Option<ListenerIr>,
     /// The listeners of the Gateway on the port.
     pub listeners: Vec<PortListener>,
-    /// Where the spans of its requests go.
-    pub collector: Option<BackendKey>,
+    /// Where the spans and logs of its requests go.
+    pub collectors: BTreeSet<BackendKey>,
 }
 
 /// A listener of a Gateway on a port.

@@ -20,7 +20,7 @@ pub(crate) use key::{
     BackendKey, BackendProtocol, GatewayKey, HostKey, RouteKey, ServerKey, ServerService, gateway_name,
     gateway_ref, is_l4,
 };
-pub(crate) use policy::{HttpPolicy, PolicyEffect, PolicyFace, PolicyFact, WrittenLog};
+pub(crate) use policy::{HttpPolicy, PolicyEffect, PolicyFace, PolicyFact, WrittenLog, WrittenTracing};
 pub use route::RouteVersion;
 pub(crate) use route::{
     Attachment, ByPlace, CALL_BROKEN, OrderedRoute, Place, RULE_BROKEN, RouteContent, Row, TranslatedRoute,

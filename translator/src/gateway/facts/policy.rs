@@ -3,10 +3,10 @@
 use crds::ObjectKey;
 use crds::policy::Content;
 use crds::policy::http::{Limit, RetryContent, Setting};
-use ir::{AccessLogIr, Cors, Csrf, HeaderModifier, RateLimit, TokenBucket};
+use ir::{AccessLogIr, Cors, Csrf, HeaderModifier, RateLimit, TokenBucket, TracingIr};
 
 use super::identity::FaceIdentity;
-use super::key::GatewayKey;
+use super::key::{BackendKey, GatewayKey};
 use crate::status::{Detail, Rejection};
 
 /// What of a policy routes and listeners may know.
@@ -21,6 +21,8 @@ pub(crate) struct PolicyFace {
     pub notes: Vec<Detail>,
     /// Where it has requests of listeners logged.
     pub access_logs: Vec<WrittenLog>,
+    /// Where it has the spans of listeners' requests sent.
+    pub tracing: Option<WrittenTracing>,
     /// What is done with requests of routes to any backend.
     pub http: HttpPolicy,
     /// Who clients are and what they may do.
@@ -41,6 +43,7 @@ impl PolicyFace {
             content: Err(why),
             notes: Vec::new(),
             access_logs: Vec::new(),
+            tracing: None,
             http: HttpPolicy::default(),
             identity: FaceIdentity::default(),
         }
@@ -65,11 +68,24 @@ pub(crate) struct HttpPolicy {
     pub shared_limits: Option<Vec<RateLimit>>,
 }
 
-/// An access log, with the field that holds its path.
+/// An access log.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct WrittenLog {
-    pub path_field: String,
-    pub log: AccessLogIr,
+    /// The field of the sink.
+    pub field: String,
+    /// The log, or why there is no service that it can go to.
+    pub log: Result<AccessLogIr, Rejection>,
+    /// The service that it goes to.
+    pub backend: Option<BackendKey>,
+}
+
+/// Traces.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct WrittenTracing {
+    /// Where they go, or why they cannot go there. Without a name of the service, it has that of the Gateway.
+    pub tracing: Result<TracingIr, Rejection>,
+    /// The collector.
+    pub backend: Option<BackendKey>,
 }
 
 /// One thing that a route tells about a policy that applies to it, at a Gateway. Facts are counted over all routes, so

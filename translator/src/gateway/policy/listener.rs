@@ -7,37 +7,120 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crds::{Kind, ObjectKey};
-use ir::{Observability, RouteTableId};
+use ir::{AccessLogIr, LogSink, LogValue, Observability, RouteTableId, TracingIr};
 
 use super::chain::{Applied, Level, known, sorted};
 use super::report::list;
-use crate::gateway::access_log;
-use crate::gateway::facts::{GatewayKey, Placed, PolicyFace, WrittenLog};
+use crate::gateway::facts::{BackendKey, GatewayKey, Placed, PolicyFace, WrittenLog, WrittenTracing};
 use crate::gateway::view::View;
+use crate::gateway::{access_log, collector};
 use crate::resources::PolicyAt;
 use crate::status::{Condition, ConditionType, Detail, Reason};
+
+/// The attribute of a resource that names it (OpenTelemetry, semantic conventions).
+const SERVICE_NAME: &str = "service.name";
 
 /// Whether policies of a kind say what listeners do. What routes do is the matter of the others.
 pub(crate) fn is_of_listeners(kind: Kind) -> bool {
     matches!(kind, Kind::HttpListenerPolicy | Kind::HttpListenerOption | Kind::ListenerOption)
 }
 
-/// What the policies of a Gateway come to for the listeners that share a filter chain, and so a route table: each field is
-/// that of the most specific policy that has it.
+/// What policies say of listeners. Each is that of the most specific policy that says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    AccessLog,
+    Tracing,
+}
+
+impl Field {
+    const ALL: [Self; 2] = [Self::AccessLog, Self::Tracing];
+
+    /// Its name below `spec` of an HTTPListenerPolicy.
+    fn name(self) -> &'static str {
+        match self {
+            Self::AccessLog => "accessLog",
+            Self::Tracing => "tracing",
+        }
+    }
+
+    /// Whether a policy says it. One that is invalid has no effect: requests are served without it.
+    fn is_said(self, face: &PolicyFace) -> bool {
+        face.content.is_ok()
+            && match self {
+                Self::AccessLog => !face.access_logs.is_empty(),
+                Self::Tracing => face.tracing.is_some(),
+            }
+    }
+}
+
+/// The logs and traces that the policies of a Gateway ask for, for the listeners that share a filter chain, and so a route
+/// table.
+struct Chosen {
+    chain: Vec<Applied>,
+}
+
+impl Chosen {
+    fn of(view: &impl View, gateway: &GatewayKey, placed: &Placed, table: &RouteTableId) -> Self {
+        Self { chain: applied(view, &of_listeners(view, gateway), &sharing(placed, table)) }
+    }
+
+    /// The logs that can be written.
+    fn logs<'a>(
+        &'a self,
+        view: &'a impl View,
+        gateway: &'a GatewayKey,
+    ) -> impl Iterator<Item = (&'a AccessLogIr, Option<&'a BackendKey>)> {
+        let logs = winner(&self.chain, Field::AccessLog).into_iter().flat_map(|face| &face.access_logs);
+        logs.filter(|log| unwritable(view, gateway, log).is_none())
+            .filter_map(|WrittenLog { log, backend, .. }| Some((log.as_ref().ok()?, backend.as_ref())))
+    }
+
+    fn tracing(&self) -> Option<(&TracingIr, Option<&BackendKey>)> {
+        let WrittenTracing { tracing, backend } = winner(&self.chain, Field::Tracing)?.tracing.as_ref()?;
+        Some((tracing.as_ref().ok()?, backend.as_ref()))
+    }
+}
+
+/// What the policies of a Gateway come to for the listeners that share a route table.
 pub(in crate::gateway) fn observability(
     view: &impl View,
     gateway: &GatewayKey,
     placed: &Placed,
     table: &RouteTableId,
 ) -> Observability {
-    let chain = applied(view, &of_listeners(view, gateway), &sharing(placed, table));
-    let logs = winner(&chain).map(|face| {
-        let logs = face.access_logs.iter().filter(|log| unwritable(view, gateway, log).is_none());
-        logs.map(|log| log.log.clone()).collect::<Vec<_>>()
+    let chosen = Chosen::of(view, gateway, placed, table);
+    let name = collector::service_name(gateway);
+    let logs: Vec<_> = chosen.logs(view, gateway).map(|(log, _)| named_log(log.clone(), &name)).collect();
+    let tracing = chosen.tracing().map(|(tracing, _)| {
+        let own = Some(tracing.service_name.clone()).filter(|own| !own.is_empty());
+        Box::new(TracingIr { service_name: own.unwrap_or(name), ..tracing.clone() })
     });
     // Where none of them can be written, the proxy's own log goes on.
-    let access_logs = logs.filter(|logs| !logs.is_empty());
-    Observability { access_logs, ..Observability::default() }
+    let access_logs = Some(logs).filter(|logs| !logs.is_empty());
+    Observability { access_logs, tracing, ..Observability::default() }
+}
+
+/// The services that these send something to.
+pub(in crate::gateway) fn collectors(
+    view: &impl View,
+    gateway: &GatewayKey,
+    placed: &Placed,
+    table: &RouteTableId,
+) -> Vec<BackendKey> {
+    let chosen = Chosen::of(view, gateway, placed, table);
+    let of_logs = chosen.logs(view, gateway).filter_map(|(_, backend)| backend);
+    let of_traces = chosen.tracing().and_then(|(_, backend)| backend);
+    of_logs.chain(of_traces).cloned().collect()
+}
+
+/// The log with a name of what its records are about.
+fn named_log(mut log: AccessLogIr, name: &str) -> AccessLogIr {
+    if let LogSink::OpenTelemetry(log) = &mut log.sink
+        && !log.resource.iter().any(|(key, _)| key == SERVICE_NAME)
+    {
+        log.resource.push((SERVICE_NAME.to_owned(), LogValue::Text(name.to_owned())));
+    }
+    log
 }
 
 /// The policies of a Gateway and its listeners that say what listeners do.
@@ -59,25 +142,33 @@ fn applied(view: &impl View, policies: &[PolicyAt], listeners: &[Arc<str>]) -> V
     sorted(applied.collect())
 }
 
-/// The policy whose access logs count. One that is invalid has no effect: requests are served without it.
-fn winner(chain: &[Applied]) -> Option<&Arc<PolicyFace>> {
-    chain
-        .iter()
-        .map(|applied| &applied.face)
-        .find(|face| face.content.is_ok() && !face.access_logs.is_empty())
+/// The policy that counts for a field.
+fn winner(chain: &[Applied], field: Field) -> Option<&Arc<PolicyFace>> {
+    chain.iter().map(|applied| &applied.face).find(|face| field.is_said(face))
 }
 
 /// Why the proxies of a Gateway cannot write a log. Those on a laptop can write what their user can.
 fn unwritable(view: &impl View, gateway: &GatewayKey, log: &WrittenLog) -> Option<Detail> {
-    let WrittenLog { path_field, log } = log;
+    let left_out = |field: &str, error: &str| Detail::at(field, format!("{error}; this log is left out"));
+    let log_ir = match &log.log {
+        Ok(log) => log,
+        Err(rejection) => return Some(left_out(&rejection.detail.field, &rejection.detail.text)),
+    };
+    let LogSink::File { path, .. } = &log_ir.sink else { return None };
     let face = view.gateway(gateway).filter(|_| view.settings().addressing.is_own_network())?;
-    let error = access_log::check_writable(&log.path, &face).err()?;
-    Some(Detail::at(path_field.clone(), format!("{error}; this log is left out")))
+    let error = access_log::check_writable(path, &face).err()?;
+    Some(left_out(&log.field, &error))
 }
 
-/// The logs of a policy that the proxies of a Gateway cannot write.
+/// What of a policy the proxies of a Gateway cannot carry out.
 pub(super) fn faults(view: &impl View, gateway: &GatewayKey, face: &PolicyFace) -> Vec<Detail> {
-    face.access_logs.iter().filter_map(|log| unwritable(view, gateway, log)).collect()
+    let logs = face.access_logs.iter().filter_map(|log| unwritable(view, gateway, log));
+    let tracing = face.tracing.as_ref().and_then(|written| written.tracing.as_ref().err());
+    let tracing = tracing.map(|rejection| {
+        let text = format!("{}; there are no traces by this policy", rejection.detail.text);
+        Detail::at(rejection.detail.field.clone(), text)
+    });
+    logs.chain(tracing).collect()
 }
 
 /// The listeners that share a route table.
@@ -107,24 +198,34 @@ pub(super) fn conditions(view: &impl View, gateway: &GatewayKey, face: &PolicyFa
 fn attached(view: &impl View, gateway: &GatewayKey, face: &PolicyFace) -> Condition {
     let chains = view.placement(gateway).map(|placed| chains(&placed)).unwrap_or_default();
     let policies = of_listeners(view, gateway);
-    let (mut is_in_effect, mut overriding) = (false, BTreeSet::new());
+    let (mut is_in_effect, mut traces, mut overriding) = (false, false, BTreeSet::new());
+    let is_traceable = face.tracing.as_ref().is_some_and(|written| written.tracing.is_ok());
     for chain in &chains {
         let applied = applied(view, &policies, chain);
         if !applied.iter().any(|applied| applied.face.key == face.key) {
             continue;
         }
-        match winner(&applied) {
-            Some(winner) if winner.key == face.key => is_in_effect = true,
-            Some(winner) if !face.access_logs.is_empty() => {
-                overriding.insert(format!("accessLog is overridden by {}", winner.key.to_ref()));
+        for field in Field::ALL.into_iter().filter(|field| field.is_said(face)) {
+            match winner(&applied, field) {
+                Some(winner) if winner.key == face.key => {
+                    is_in_effect = true;
+                    traces |= field == Field::Tracing && is_traceable;
+                }
+                Some(winner) => {
+                    overriding.insert(format!("{} is overridden by {}", field.name(), winner.key.to_ref()));
+                }
+                None => {}
             }
-            _ => {}
         }
     }
+    let goes_before = traces && view.gateway(gateway).is_some_and(|face| face.parameters.tracing.is_some());
+    let goes_before = goes_before
+        .then(|| "its tracing goes before kube.aiExtension.tracing of the Gateway's parameters".to_owned());
     let crowded: BTreeSet<_> = crowded(&policies, face, &chains).into_iter().collect();
     let parts = [&overriding, &crowded].into_iter().filter(|part| !part.is_empty());
-    let parts = parts.map(|part| list(part, "; "));
-    let (status, reason, first) = if face.access_logs.is_empty() {
+    let parts = parts.map(|part| list(part, "; ")).chain(goes_before);
+    let says_nothing = !Field::ALL.into_iter().any(|field| field.is_said(face));
+    let (status, reason, first) = if says_nothing {
         (false, Reason::UnsupportedValue, "nothing that the policy says is supported yet")
     } else if is_in_effect && overriding.is_empty() && crowded.is_empty() {
         (true, Reason::Attached, "the policy is in effect")

@@ -18,7 +18,7 @@ use crds::ai::{ErrorKind, SpecError};
 use crds::gateway_api::part::ExtensionRef;
 use crds::http_listener_policy::HTTPListenerPolicy;
 use crds::listener_option::{HttpListenerOption, ListenerOption};
-use crds::policy::{Content, ModerationContent, Policy};
+use crds::policy::{ModerationContent, Policy};
 use crds::route_option::RouteOption;
 use crds::traffic_policy::TrafficPolicy;
 use crds::virtual_host_option::VirtualHostOption;
@@ -28,13 +28,13 @@ pub(super) use ai::{EnginePolicy, Wanted, wanted};
 pub(super) use chain::{Applied, Level, RoutePolicies, Variant, blocked, sorted};
 pub(super) use http::{MergedHttp, merged, own_fields, text_match};
 pub(crate) use listener::is_of_listeners;
-pub(super) use listener::observability;
+pub(super) use listener::{collectors, observability};
 pub(in crate::gateway) use report::reference;
 pub(crate) use report::report;
 
-use super::access_log;
 use super::route::creation;
-use crate::gateway::facts::{PolicyFace, WrittenLog};
+use super::{access_log, listener_tracing};
+use crate::gateway::facts::PolicyFace;
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
 
@@ -92,8 +92,12 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
             let notes = guard::check(view, key, &content.ai.guard)?;
             let http = http::read(view, key, &content.http)?;
             let identity = super::identity::read(view, key, &content.identity)?;
-            let (content, access_logs) = with_access_logs(content)?;
-            Ok((content, notes, access_logs, http, identity))
+            let access_logs = access_log::read(view, key, &content.access_logs)?;
+            let tracing = content.tracing.as_ref();
+            let tracing = tracing
+                .map(|(field, tracing)| listener_tracing::read(view, key, field, tracing))
+                .transpose()?;
+            Ok((content, notes, (access_logs, tracing), http, identity))
         }
         refused => {
             let fields = refused.join(", ");
@@ -102,18 +106,11 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
     });
     let key = key.clone();
     Some(match read {
-        Ok((content, notes, access_logs, http, identity)) => {
-            PolicyFace { key, created, content: Ok(content), notes, access_logs, http, identity }
+        Ok((content, notes, (access_logs, tracing), http, identity)) => {
+            PolicyFace { key, created, content: Ok(content), notes, access_logs, tracing, http, identity }
         }
         Err(rejection) => PolicyFace::unusable(key, created, rejection),
     })
-}
-
-/// Reads the access logs, and notes what of them has no effect.
-fn with_access_logs(mut content: Content) -> Result<(Content, Vec<WrittenLog>), Rejection> {
-    let access_log::Read { logs, ignored } = access_log::read(&content.access_logs)?;
-    content.ignored.extend(ignored);
-    Ok((content, logs))
 }
 
 /// Why an object cannot be used that makes no sense, or is not supported.

@@ -1,10 +1,12 @@
 //! Access logs: the proxy's own, one line of JSON per request, or those of policies.
 
+mod collector;
 mod filter;
 
 use std::collections::BTreeSet;
 
-use ir::{AccessLogIr, ClientHeader, LogFormat, Observability};
+use ir::{AccessLogIr, ClientHeader, LogFormat, LogSink, Observability, TracingIr};
+use prost::Name;
 use proto::access_log::{AccessLog, access_log};
 use proto::core::SubstitutionFormatString;
 use proto::core::substitution_format_string::Format;
@@ -13,9 +15,10 @@ use proto::hcm::HttpFilter;
 use proto::wkt::{Struct, Value, value};
 use proto::{pack, struct_value};
 
-use super::filter_state::{taking_down, text_format};
-use super::tracing::{URL, URL_KEY};
+use super::filter_state::{TakenDown, taking_down, text_format};
+use super::tracing::{URL_KEY, url_format};
 use crate::Settings;
+use collector::{build_grpc_log, build_open_telemetry_log};
 use filter::build_filter;
 
 /// What is logged, by name. Headers are those listed here and no other, and the path goes without its
@@ -57,19 +60,37 @@ pub(super) fn build_access_logs(observability: &Observability, settings: &Settin
 /// The filter that takes down what logs and spans tell of the client's request; `None` if they tell nothing of it.
 pub(super) fn client_request_filter(observability: &Observability) -> Option<HttpFilter> {
     let logs = observability.access_logs.iter().flatten();
-    let headers: BTreeSet<&ClientHeader> = logs.flat_map(|log| &log.client_headers).collect();
-    let headers =
-        headers.into_iter().map(|header| (header.state_key(), format!("%REQ({})%", header.expression)));
-    let url = observability.tracing.as_ref().map(|_| (URL_KEY.to_owned(), URL.to_owned()));
+    let of_spans = observability.tracing.as_deref().into_iter().flat_map(TracingIr::client_headers);
+    let headers: BTreeSet<&ClientHeader> = logs.flat_map(|log| &log.client_headers).chain(of_spans).collect();
+    let headers = headers.into_iter().map(|header| TakenDown {
+        key: header.state_key(),
+        format: format!("%REQ({})%", header.expression),
+        default: header.default.clone(),
+    });
+    let url = observability.tracing.as_ref().map(|tracing| TakenDown {
+        key: URL_KEY.to_owned(),
+        format: url_format(tracing),
+        default: None,
+    });
     taking_down("chancery.client_request", headers.chain(url))
 }
 
 fn build_access_log(ir: &AccessLogIr) -> AccessLog {
-    let format = match &ir.format {
+    let log = match &ir.sink {
+        LogSink::File { path, format } => file_log(path, log_format(format)),
+        LogSink::Grpc(log) => logger("envoy.access_loggers.http_grpc", &build_grpc_log(log)),
+        LogSink::OpenTelemetry(log) => {
+            logger("envoy.access_loggers.open_telemetry", &build_open_telemetry_log(log))
+        }
+    };
+    AccessLog { filter: ir.filter.as_ref().map(build_filter), ..log }
+}
+
+fn log_format(ir: &LogFormat) -> SubstitutionFormatString {
+    match ir {
         LogFormat::Text(text) => text_format(text.clone()),
         LogFormat::Json(text) => json_format(struct_value(serde_json::from_str(text).unwrap_or_default())),
-    };
-    AccessLog { filter: ir.filter.as_ref().map(build_filter), ..file_log(&ir.path, format) }
+    }
 }
 
 /// A log to the file `path`, as the proxy sees it.
@@ -78,9 +99,13 @@ fn file_log(path: &str, format: SubstitutionFormatString) -> AccessLog {
         path: path.to_owned(),
         access_log_format: Some(file_access_log::AccessLogFormat::LogFormat(format)),
     };
+    logger("envoy.access_loggers.file", &log)
+}
+
+fn logger<M: Name>(name: &str, config: &M) -> AccessLog {
     AccessLog {
-        name: "envoy.access_loggers.file".to_owned(),
-        config_type: Some(access_log::ConfigType::TypedConfig(pack(&log))),
+        name: name.to_owned(),
+        config_type: Some(access_log::ConfigType::TypedConfig(pack(config))),
         ..AccessLog::default()
     }
 }
