@@ -41,8 +41,8 @@ pub use http_url::HttpUrl;
 pub use k8s_openapi::ByteString;
 pub use object::{
     DecodeError, Decoded, InvalidObject, KINDS, Kind, KindInfo, Object, ObjectKey, RouteParts, Typed,
-    claimed, decode_all, documents, is_builtin_group, is_dns_subdomain, label_problem, meant_by,
-    name_problem,
+    claimed, decode_all, documents, is_builtin_group, is_dns_subdomain, label_problem, may_be_credential,
+    meant_by, name_problem,
 };
 pub use object_ref::{GroupKind, NamespacedName, ObjectRef};
 pub use reference::reference;

@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 use support::{Case, cases};
 use translator::status::render_status;
+use translator::xds::dangling_references;
 use translator::{Resources, Settings, Translation, translate};
 
 const TARGET_FILTER: &str = include_str!("../src/xds/target_filter.lua");
@@ -37,6 +38,16 @@ fn every_case_translates_to_its_golden_output() {
         }
     }
     assert!(wrong.is_empty(), "{}\nIf this is as wanted: make golden", wrong.join("\n"));
+}
+
+#[test]
+fn every_resource_that_a_case_names_is_sent() {
+    for case in cases() {
+        let (resources, settings) = case.resources();
+        for (gateway, output) in translate(&resources, &settings).gateways {
+            assert_eq!(dangling_references(&output.xds()), [] as [String; 0], "{} {gateway}", case.name);
+        }
+    }
 }
 
 #[test]

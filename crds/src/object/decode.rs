@@ -219,7 +219,7 @@ fn words(known: &KindInfo, path: &str, message: String) -> String {
         return "is not base64: encode the value (`base64 -w0`), or write it as it is under stringData"
             .to_owned();
     }
-    let message = redact(known, message);
+    let message = redact(may_be_credential(known, path), message);
     let Some((found, expected)) = message.split_once(", expected ") else { return message };
     if let Some(found) = found.strip_prefix("invalid type: ") {
         return format!("must be {}, not {}", type_words(expected), type_words(found));
@@ -246,12 +246,17 @@ fn type_words(name: &str) -> &str {
     }
 }
 
+/// Whether what stands at that path of an object may be a credential, in its place or beside it: no message repeats it.
+pub fn may_be_credential(kind: &KindInfo, path: &str) -> bool {
+    matches!(kind.kind, "Secret" | "Backend" | "Upstream")
+        || path.split(['.', '[']).any(|part| part == "authToken")
+}
+
 /// Removes from a `serde` message the value that it quotes.
 ///
-/// Everywhere for a wrong type (the path says enough); for kinds that carry credentials, everything but
+/// Everywhere for a wrong type (the path says enough); where a credential may be, everything but
 /// what was expected. An HTTPRoute's unknown enum value is kept: it is the typo that the user looks for.
-fn redact(known: &KindInfo, message: String) -> String {
-    let carries_credentials = matches!(known.kind, "Secret" | "Backend" | "Upstream");
+fn redact(may_be_credential: bool, message: String) -> String {
     // The last one: an earlier one may be inside the quoted value.
     let expected = message.rsplit_once(", expected ").map(|(_, expected)| expected);
     let unexpected = ["invalid type: ", "invalid value: "].iter().find_map(|prefix| {
@@ -262,8 +267,8 @@ fn redact(known: &KindInfo, message: String) -> String {
     });
     match (unexpected, expected) {
         (Some(unexpected), Some(expected)) => format!("{unexpected}, expected {expected}"),
-        (_, Some(expected)) if carries_credentials => format!("is not valid, expected {expected}"),
-        (_, None) if carries_credentials && message != "is required" => "is not valid".to_owned(),
+        (_, Some(expected)) if may_be_credential => format!("is not valid, expected {expected}"),
+        (_, None) if may_be_credential && message != "is required" => "is not valid".to_owned(),
         _ => message,
     }
 }

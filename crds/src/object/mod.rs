@@ -33,7 +33,7 @@ pub use metadata::Metadata;
 
 pub use decode::{
     DecodeError, Decoded, InvalidObject, claimed, decode_all, documents, is_dns_subdomain, label_problem,
-    meant_by, name_problem,
+    may_be_credential, meant_by, name_problem,
 };
 
 /// What we know about a kind of object.

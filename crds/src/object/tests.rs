@@ -241,6 +241,10 @@ fn no_credential_reaches_an_error_or_debug_output() {
             "spec": {"type": "AI", "ai": {"llm": {"openai": {"authToken": token}}}}})
     };
     let upstream = |ai: Value| json!({"apiVersion": "gloo.solo.io/v1", "kind": "Upstream", "metadata": {"name": "a"}, "spec": {"ai": ai}});
+    let moderation = |token: Value| {
+        json!({"apiVersion": "gateway.kgateway.dev/v1alpha1", "kind": "TrafficPolicy", "metadata": {"name": "a"},
+            "spec": {"ai": {"promptGuard": {"request": {"moderation": {"openAIModeration": {"authToken": token}}}}}}})
+    };
     let secret = |member: &str, value: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, member: value});
     let rows = [
         ("token is a string", token(json!(KEY))),
@@ -252,6 +256,9 @@ fn no_credential_reaches_an_error_or_debug_output() {
         ("passthrough is a string", token(json!({"passthrough": KEY}))),
         ("opaque provider", upstream(json!({"anthropic": {"authToken": {"inline": KEY}}}))),
         ("provider is a string", upstream(json!({"gemini": KEY}))),
+        ("moderation's token is a string", moderation(json!(KEY))),
+        ("moderation's kind holds the key", moderation(json!({"kind": KEY}))),
+        ("moderation's inline is right", moderation(json!({"inline": KEY}))),
         ("data is not base64", secret("data", json!({"Authorization": KEY}))),
         ("data is a string", secret("data", json!(KEY))),
         ("stringData is a number", secret("stringData", json!({"Authorization": 4711}))),

@@ -68,7 +68,7 @@ fn words(value: &Value) -> &'static str {
 fn check_values(value: &Value, schema: &Schema, path: &Path<'_>, report: &mut Report) {
     let Some(values) = schema.values.as_ref().filter(|values| !values.contains(value)) else { return };
     let values: Vec<String> = values.iter().map(Value::to_string).collect();
-    let message = format!("{}is not one of {}", report.quote(value), values.join(", "));
+    let message = format!("{}is not one of {}", report.quote(path, value), values.join(", "));
     report.add(path, message);
 }
 
@@ -81,7 +81,7 @@ fn check_text(text: &str, schema: &Schema, path: &Path<'_>, report: &mut Report)
         report.add(path, format!("must be at least {limit} characters long, and has {length}"));
     }
     if let Some(pattern) = schema.pattern.as_ref().filter(|pattern| !fits(pattern, text)) {
-        let value = report.quote(&Value::from(text));
+        let value = report.quote(path, &Value::from(text));
         let message = if is_duration(schema) {
             format!("{value}is not a duration: write numbers with units, such as 1m30s or 500ms")
         } else if HOST_PATTERNS.contains(&pattern.text.as_str()) {
@@ -202,7 +202,7 @@ fn check_alternatives(value: &Value, schema: &Schema, path: &Path<'_>, report: &
 }
 
 fn satisfies(value: &Value, schema: &Schema) -> bool {
-    let mut report = Report::new(false);
+    let mut report = Report::new(None);
     check(value, schema, &Path::Root, &mut report);
     report.violations.is_empty()
 }

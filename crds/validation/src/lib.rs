@@ -48,7 +48,7 @@ pub struct Verdict {
 pub fn judge(mut document: Value) -> Result<Verdict, Value> {
     let Some((kind, version, reference)) = crds::claimed(&document) else { return Err(document) };
     let known = kinds::find(kind, version);
-    let mut report = Report::new(!matches!(kind.kind, "Secret" | "Backend" | "Upstream"));
+    let mut report = Report::new(Some(kind));
     metadata::check_and_complete(kind, &mut document, &mut report);
     match known.and_then(kinds::Known::schema) {
         Some(schema) => against_schema(&mut document, schema, &mut report),

@@ -282,6 +282,12 @@ fn a_secret_value_is_in_no_violation() {
         "spec": {"type": "sk-canary", "ai": {"llm": {"gemini": {"authToken": {"kind": "sk-canary", "inline": 5}}}}}}));
     assert!(found.len() > 1, "{found:?}");
     assert!(!found.concat().contains("canary"), "{found:?}");
+    let found = of(json!({
+        "apiVersion": "gateway.kgateway.dev/v1alpha1", "kind": "TrafficPolicy", "metadata": {"name": "x"},
+        "spec": {"ai": {"routeType": "typo", "promptGuard": {"request": {"moderation":
+            {"openAIModeration": {"authToken": {"kind": "sk-canary"}}}}}}}}));
+    assert!(found.concat().contains("authToken.kind") && found.concat().contains("typo"), "{found:?}");
+    assert!(!found.concat().contains("canary"), "{found:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crds::KindInfo;
 use serde_json::Value;
 
 /// Something in an object that an API server refuses.
@@ -9,8 +10,7 @@ use serde_json::Value;
 pub struct Violation {
     /// Path of the field, such as `spec.rules[0].filters[1].type`; empty for the object itself.
     pub path: String,
-    /// What is wrong with it: the CRD's own words where its rule has a message. Quotes no value of a kind
-    /// that may carry credentials.
+    /// What is wrong with it: the CRD's own words where its rule has a message. Quotes no value that may be a credential.
     pub message: String,
     /// An API server that finds this does not look at the rules any more, which may need what is missing.
     pub(crate) blocks_rules: bool,
@@ -30,12 +30,14 @@ impl fmt::Display for Violation {
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) violations: Vec<Violation>,
-    quotes_values: bool,
+    /// Whose values may be quoted, unless they may be credentials.
+    kind: Option<&'static KindInfo>,
 }
 
 impl Report {
-    pub(crate) fn new(quotes_values: bool) -> Self {
-        Self { violations: Vec::new(), quotes_values }
+    /// `kind`: that of the object; `None` to quote nothing.
+    pub(crate) fn new(kind: Option<&'static KindInfo>) -> Self {
+        Self { violations: Vec::new(), kind }
     }
 
     /// A violation after which rules can still be looked at.
@@ -67,9 +69,10 @@ impl Report {
     }
 
     /// The value with the words after it, or only the words if the value may be a secret.
-    pub(crate) fn quote(&self, value: &Value) -> String {
+    pub(crate) fn quote(&self, path: &Path<'_>, value: &Value) -> String {
         let text = value.to_string();
-        if self.quotes_values && text.len() <= 80 { format!("{text} ") } else { String::new() }
+        let is_quoted = |kind| text.len() <= 80 && !crds::may_be_credential(kind, &path.to_string());
+        if self.kind.is_some_and(is_quoted) { format!("{text} ") } else { String::new() }
     }
 
     fn push(&mut self, path: &Path<'_>, message: String, blocks_rules: bool) {

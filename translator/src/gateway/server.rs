@@ -11,6 +11,9 @@ use crate::gateway::facts::{BackendKey, ResolvedBackend, ServerKey, ServerServic
 use crate::gateway::view::View;
 use crate::status::Rejection;
 
+/// Headers that Envoy adds to the requests of its filters, where nothing but this keeps it from doing so (seen in 1.40).
+const ENVOYS_OWN: [&str; 2] = ["x-envoy-expected-rq-timeout-ms", "x-envoy-internal"];
+
 /// The name of a server's cluster.
 pub(super) fn name(server: &ServerKey) -> ClusterName {
     let ServerKey { host, port, is_tls, service } = server;
@@ -55,9 +58,11 @@ pub(super) fn resolve(view: &impl View, server: &ServerKey) -> Option<Result<Res
         ServerService::Traces { is_grpc: false } | ServerService::TokenKeys => {
             UpstreamHttp::plain(UpstreamProtocol::Http1)
         }
-        ServerService::Webhook | ServerService::Moderation(_) => {
-            UpstreamHttp { large_messages: true, ..UpstreamHttp::plain(UpstreamProtocol::Http1) }
-        }
+        ServerService::Webhook | ServerService::Moderation(_) => UpstreamHttp {
+            remove_request_headers: ENVOYS_OWN.map(str::to_owned).into(),
+            large_messages: true,
+            ..UpstreamHttp::plain(UpstreamProtocol::Http1)
+        },
     };
     let connect = view.settings().connect(HostPort { host: host.clone(), port: *port });
     let mut resolved =

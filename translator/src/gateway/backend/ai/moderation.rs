@@ -40,8 +40,8 @@ pub(in crate::gateway) fn with_credential(
         for cluster in &mut backend.clusters {
             let (credential, secret) = injected(&cluster.name, facts.auth_header, facts.auth_prefix, &token);
             cluster.http.credential = Some(credential);
-            // Envoy adds its own address to requests that a filter makes.
-            cluster.http.remove_request_headers = removed_headers(&[].into(), false);
+            // Envoy adds its own address to the requests of its filters.
+            cluster.http.remove_request_headers.extend(removed_headers(&[].into(), false));
             backend.secrets.push(secret);
         }
         backend
