@@ -1,6 +1,6 @@
 //! `gateway.kgateway.dev/v1alpha1` GatewayExtension: something that policies refer to.
 //!
-//! Of its types, JWT is carried out. The others are kept, so that its status can name them.
+//! Of its types, JWT and ExtAuth are carried out. The others are kept, so that its status can name them.
 #![allow(unreachable_pub, reason = "the KubeSchema derive makes a hidden copy of the struct")]
 
 use kube::{CustomResource, KubeSchema};
@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ai::SpecError;
 use crate::core::Condition;
-use crate::identity::TokenRules;
+use crate::ext_auth::{ExtAuth, ServiceRules};
 use crate::identity::kgateway::Jwt;
+use crate::identity::{BackendReference, TokenRules};
 use crate::sensitive::Opaque;
 
 /// API group of GatewayExtension.
@@ -54,9 +55,9 @@ pub struct GatewayExtensionSpec {
     /// Who may have issued the tokens of clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
-    /// Not carried out yet: what it applies to is answered with 500.
+    /// A service that is asked whether a request may pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ext_auth: Option<Opaque>,
+    pub ext_auth: Option<Box<ExtAuth>>,
     /// Not carried out yet: what it applies to is answered with 500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ext_proc: Option<Opaque>,
@@ -89,25 +90,63 @@ pub struct GatewayExtensionStatus {
     pub conditions: Vec<Condition>,
 }
 
+/// What an extension says, in the words of both dialects.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Extension {
+    /// What is asked of tokens.
+    Tokens(TokenRules),
+    /// A service that is asked whether a request may pass, and where it is.
+    Service(Box<ServiceRules>, BackendReference),
+}
+
 impl GatewayExtension {
+    /// What it says.
+    ///
+    /// # Errors
+    /// It is of a type that is not supported yet, or makes no sense.
+    pub fn read(&self) -> Result<Extension, SpecError> {
+        let GatewayExtensionSpec { kind: _, jwt, ext_auth, ext_proc, oauth2, rate_limit } = &self.spec;
+        let others = [("extProc", ext_proc), ("oauth2", oauth2), ("rateLimit", rate_limit)];
+        let other = others.into_iter().find_map(|(name, other)| other.as_ref().map(|_| name));
+        match (other, jwt, ext_auth) {
+            (Some(other), ..) => Err(SpecError::unsupported(format!("spec.{other}"), "not supported yet")),
+            (None, Some(jwt), None) => jwt.read("spec.jwt").map(Extension::Tokens),
+            (None, None, Some(service)) => {
+                let (rules, backend) = service.read("spec.extAuth")?;
+                Ok(Extension::Service(Box::new(rules), backend))
+            }
+            (None, _, _) => Err(SpecError::invalid("spec", "exactly one of jwt and extAuth must be set")),
+        }
+    }
+
     /// What it asks of tokens.
     ///
     /// # Errors
     /// It is another extension, or makes no sense.
     pub fn token_rules(&self) -> Result<TokenRules, SpecError> {
-        let GatewayExtensionSpec { kind: _, jwt, ext_auth, ext_proc, oauth2, rate_limit } = &self.spec;
-        let others =
-            [("extAuth", ext_auth), ("extProc", ext_proc), ("oauth2", oauth2), ("rateLimit", rate_limit)];
-        let other = others.into_iter().find_map(|(name, other)| other.as_ref().map(|_| name));
-        match (other, jwt) {
-            (Some(other), _) => Err(SpecError::unsupported(format!("spec.{other}"), "not supported yet")),
-            (None, Some(jwt)) => jwt.read("spec.jwt"),
-            (None, None) => Err(SpecError::invalid("spec.jwt", "is required")),
+        match self.read()? {
+            Extension::Tokens(rules) => Ok(rules),
+            Extension::Service(..) => {
+                Err(SpecError::invalid("spec.jwt", "is required: it is of type ExtAuth"))
+            }
+        }
+    }
+
+    /// The service that it has asked, and where it is.
+    ///
+    /// # Errors
+    /// It is another extension, or makes no sense.
+    pub fn auth_service(&self) -> Result<(ServiceRules, BackendReference), SpecError> {
+        match self.read()? {
+            Extension::Service(rules, backend) => Ok((*rules, backend)),
+            Extension::Tokens(_) => Err(SpecError::invalid("spec.extAuth", "is required: it is of type JWT")),
         }
     }
 
     /// Fields that have no effect.
     pub fn ignored(&self) -> Vec<String> {
-        self.spec.jwt.iter().flat_map(|jwt| jwt.ignored_members("spec.jwt")).collect()
+        let of_jwt = self.spec.jwt.iter().flat_map(|jwt| jwt.ignored_members("spec.jwt"));
+        let of_service = self.spec.ext_auth.iter().flat_map(|auth| auth.ignored_members("spec.extAuth"));
+        of_jwt.chain(of_service).collect()
     }
 }

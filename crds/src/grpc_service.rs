@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::identity::kgateway::JwksBackendReference as BackendReference;
+use crate::identity::kgateway::ExtensionBackendReference as BackendReference;
 
 /// A service that proxies send something to by gRPC.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]

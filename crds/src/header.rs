@@ -2,8 +2,8 @@
 
 /// Headers that delimit messages or belong to one connection (RFC 9110 §7.6.1, RFC 9112 §6,
 /// RFC 9113 §3.2.1). The proxy writes them itself, for each connection; whoever could edit them could
-/// end a message early, so that the rest of a body becomes a request of its own.
-const FRAMING: [&str; 9] = [
+/// end a message early, so that the rest of a body becomes a request of its own. In lower case.
+pub const FRAMING: [&str; 9] = [
     "connection",
     "content-length",
     "http2-settings",

@@ -10,6 +10,7 @@ pub mod auth_token;
 pub mod backend;
 pub mod backend_provider;
 pub mod core;
+pub mod ext_auth;
 pub mod gateway_api;
 pub mod gateway_extension;
 pub mod gateway_parameters;

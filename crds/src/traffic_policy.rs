@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ai::SpecError;
+use crate::ext_auth::ExtAuthPolicy;
 use crate::identity::IdentityContent;
 use crate::identity::kgateway::{Authorization, JwtAuth};
 use crate::policy::{
@@ -105,12 +106,14 @@ with_opaque_members! {
         /// What clients may do.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub rbac: Option<Authorization>,
+        /// The service that is asked whether a request may pass.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub ext_auth: Option<ExtAuthPolicy>,
     }
     refused {
         acl "acl",
         api_key_auth "apiKeyAuth",
         basic_auth "basicAuth",
-        ext_auth "extAuth",
         ext_proc "extProc",
         fault_injection "faultInjection",
         internal_redirect "internalRedirect",
@@ -217,10 +220,11 @@ impl Policy for TrafficPolicy {
             tokens: jwt.map(|jwt| jwt.read(&member("jwtAuth"))).transpose()?,
             rights: rbac.map(|rbac| rbac.read(&member("rbac"), &mut refused)).transpose()?,
         };
+        let ext_auth = self.spec.ext_auth.as_ref().map(|auth| auth.read(&member("extAuth"))).transpose()?;
         let Some(AiPolicy { prompt_enrichment, prompt_guard, defaults, route_type, model_aliases }) =
             &self.spec.ai
         else {
-            return Ok(Content { http, identity, refused, ignored, ..Content::default() });
+            return Ok(Content { http, identity, ext_auth, refused, ignored, ..Content::default() });
         };
         let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
         let guard = prompt_guard
@@ -243,7 +247,7 @@ impl Policy for TrafficPolicy {
             guard,
             ..AiContent::new("spec.ai", prompt_enrichment.as_ref(), defaults, *route_type)?
         };
-        Ok(Content { ai, http, identity, refused, ignored, ..Content::default() })
+        Ok(Content { ai, http, identity, ext_auth, refused, ignored, ..Content::default() })
     }
 }
 

@@ -479,6 +479,18 @@ fn the_api_server_accepts_every_shape() {
         ),
         ("GatewayExtension", json!({"extAuth": {"grpcService": {"backendRef": {"name": "a", "port": 1}}}})),
         (
+            "GatewayExtension",
+            json!({"type": "ExtAuth", "extAuth": {"httpService": {"backendRef": {"name": "a", "port": 1}, "pathPrefix": "/a",
+                "authorizationRequest": {"headersToAdd": {"a": "b"}}, "authorizationResponse": {"headersToBackend": ["c"]}},
+                "failOpen": true, "withRequestBody": {"maxRequestBytes": 1, "packAsBytes": true}, "percentageEnabled": 0}}),
+        ),
+        (
+            "TrafficPolicy",
+            json!({"extAuth": {"extensionRef": {"name": "a"}, "contextExtensions": {"b": "c"},
+                "withRequestBody": {"maxRequestBytes": 1, "allowPartialMessage": true}}}),
+        ),
+        ("TrafficPolicy", json!({"extAuth": {"enablement": "DisableAll"}})),
+        (
             "VirtualHostOption",
             json!({"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "a", "sectionName": "b"}],
                 "options": {"jwtStaged": {"afterExtAuth": {"validationPolicy": 1, "providers": {"a": {"issuer": "b",
@@ -672,6 +684,23 @@ fn the_api_server_refuses_what_makes_no_sense() {
             "no content",
         ),
         ("TrafficPolicy", json!({"jwtAuth": {}}), "exactly one of extensionRef and disable"),
+        ("TrafficPolicy", json!({"extAuth": {}}), "exactly one of extensionRef and disable"),
+        (
+            "TrafficPolicy",
+            json!({"extAuth": {"extensionRef": {"name": "a"}, "disable": {}}}),
+            "exactly one of extensionRef and disable",
+        ),
+        (
+            "TrafficPolicy",
+            json!({"extAuth": {"extensionRef": {"name": "a"}, "withRequestBody": {"maxRequestBytes": 0}}}),
+            "out of bounds",
+        ),
+        ("GatewayExtension", json!({"extAuth": {}}), "exactly one of grpcService and httpService"),
+        (
+            "GatewayExtension",
+            json!({"extAuth": {"grpcService": {"backendRef": {"name": "a", "port": 1}}, "statusOnError": 512}}),
+            "out of bounds",
+        ),
         ("TrafficPolicy", json!({"jwtAuth": {"extensionRef": {"name": ""}}}), "too short"),
         (
             "TrafficPolicy",

@@ -10,6 +10,7 @@
 //! - a missing Envoy is a failure that says what to do, never a skipped test.
 
 pub mod ads_client;
+pub mod auth_server;
 pub mod collector;
 pub mod echo;
 pub mod envoy;

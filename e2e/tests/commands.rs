@@ -43,7 +43,7 @@ fn copy(from: &Path, to: &Path, here: &impl Fn(&str) -> String) -> Result<()> {
 
 /// Runs one block of `examples/README.md`, and gives what it prints.
 fn run_block(commands: &str) -> Result<String> {
-    let ((_, listener, admin), (_, backend, _)) = (own_place()?, own_place()?);
+    let ((_, listener, admin), (_, backend, second)) = (own_place()?, own_place()?);
     let folder = tempfile::TempDir::new()?;
     let gemini = folder.path().join("gemini").display().to_string();
     let here = |text: &str| {
@@ -51,6 +51,7 @@ fn run_block(commands: &str) -> Result<String> {
         let text =
             ["8080", "8443"].iter().fold(text.to_owned(), |text, written| port(text, written, listener));
         let text = ["3000", "3001", "3443"].iter().fold(text, |text, written| port(text, written, backend));
+        let text = port(text, "3002", second);
         text.replace("/tmp/gemini", &gemini)
     };
     copy(&workspace_root().join("examples"), &folder.path().join("examples"), &here)?;
@@ -91,6 +92,8 @@ fn the_commands_of_the_examples_do_what_they_say() -> Result<()> {
         ("mtls", "Directory listing"),
         ("jwt", " 401 "),
         ("jwt", " 403 "),
+        ("ext-auth", " 401 "),
+        ("ext-auth", " 200 "),
     ] {
         let found = blocks.iter().zip(&printed).find(|(block, _)| block.commands.contains(what));
         let (_, printed) = found.with_context(|| what.to_owned())?;

@@ -157,3 +157,17 @@ async fn jwt() -> Result<()> {
     }
     Ok(())
 }
+
+/// The service of the example is a script, which `commands.rs` runs. The stand-in for it here lets everything pass.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ext_auth() -> Result<()> {
+    let example = Example::start("ext-auth", &["shop", "auth"]).await?;
+    let asked = example.backends[1].record();
+    for (path, questions) in [("/a", 1), ("/health", 0)] {
+        assert_eq!(ask(&example, Method::GET, path, &[]).await?.echo()?.identity, "shop", "{path}");
+        let asked = asked.take();
+        assert_eq!(asked.len(), questions, "{path}: {asked:?}");
+        assert!(asked.iter().all(|asked| asked.path() == "/check/a"), "{asked:?}");
+    }
+    Ok(())
+}

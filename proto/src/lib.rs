@@ -116,6 +116,7 @@ pub use pb::envoy::extensions::filters::http::api_key_auth::v3 as api_key_auth;
 pub use pb::envoy::extensions::filters::http::aws_request_signing::v3 as aws_request_signing;
 pub use pb::envoy::extensions::filters::http::basic_auth::v3 as basic_auth;
 pub use pb::envoy::extensions::filters::http::buffer::v3 as buffer;
+pub use pb::envoy::extensions::filters::http::composite::v3 as composite;
 pub use pb::envoy::extensions::filters::http::compressor::v3 as compressor;
 pub use pb::envoy::extensions::filters::http::cors::v3 as cors;
 pub use pb::envoy::extensions::filters::http::credential_injector::v3 as credential_injector;

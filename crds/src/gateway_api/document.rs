@@ -108,10 +108,7 @@ impl Serialize for FilterMember {
             Self::UrlRewrite(member) => member.serialize(serializer),
             Self::ExtensionRef(member) => member.serialize(serializer),
             Self::Cors(member) => member.serialize(serializer),
-            // What it says was not kept; these members must be there.
-            Self::ExternalAuth => {
-                json!({"backendRef": {"name": "unknown"}, "protocol": "HTTP"}).serialize(serializer)
-            }
+            Self::ExternalAuth(member) => member.serialize(serializer),
         }
     }
 }

@@ -4,9 +4,9 @@ use gateway_api::experimental::httproutes::{self as generated, *};
 use serde::{Deserialize, Deserializer};
 
 use super::part::{
-    BackendRef, Cors, ExtensionRef, Filter, FilterMember, FilterType, Header, HeaderModifier, NamedMatch,
-    ParentRef, PathModifier, PathModifierType, RequestMirror, RequestRedirect, Retry, Scheme, Timeouts,
-    UrlRewrite, backend_ref, filters, list, named_match, parent_ref, text,
+    BackendRef, Cors, ExtensionRef, ExternalAuth, Filter, FilterMember, FilterType, Header, HeaderModifier,
+    HttpAuth, NamedMatch, ParentRef, PathModifier, PathModifierType, RequestMirror, RequestRedirect, Retry,
+    Scheme, Timeouts, UrlRewrite, backend_ref, filters, list, named_match, parent_ref, text,
 };
 use super::route::{Route, Rule, route};
 
@@ -82,7 +82,11 @@ mod rule {
     use super::*;
     use gateway_api::experimental::httproutes::{
         HttpRouteRulesFilters as F, HttpRouteRulesFiltersCors as CorsSpec,
-        HttpRouteRulesFiltersExtensionRef as Extension,
+        HttpRouteRulesFiltersExtensionRef as Extension, HttpRouteRulesFiltersExternalAuth as Auth,
+        HttpRouteRulesFiltersExternalAuthBackendRef as AuthBackend,
+        HttpRouteRulesFiltersExternalAuthForwardBody as AuthBody,
+        HttpRouteRulesFiltersExternalAuthGrpc as AuthGrpc, HttpRouteRulesFiltersExternalAuthHttp as AuthHttp,
+        HttpRouteRulesFiltersExternalAuthProtocol as AuthProtocol,
         HttpRouteRulesFiltersRequestHeaderModifier as RequestHeaders,
         HttpRouteRulesFiltersRequestHeaderModifierAdd as RequestAdd,
         HttpRouteRulesFiltersRequestHeaderModifierSet as RequestSet,
@@ -109,6 +113,7 @@ mod rule {
         extension = Extension
         cors = CorsSpec
         mirror = Mirror { MirrorBackend Fraction }
+        auth = Auth { AuthBackend AuthBody AuthGrpc AuthHttp AuthProtocol }
     }
 }
 
@@ -117,6 +122,12 @@ mod backend_ref {
     use gateway_api::experimental::httproutes::{
         HttpRouteRulesBackendRefsFilters as F, HttpRouteRulesBackendRefsFiltersCors as CorsSpec,
         HttpRouteRulesBackendRefsFiltersExtensionRef as Extension,
+        HttpRouteRulesBackendRefsFiltersExternalAuth as Auth,
+        HttpRouteRulesBackendRefsFiltersExternalAuthBackendRef as AuthBackend,
+        HttpRouteRulesBackendRefsFiltersExternalAuthForwardBody as AuthBody,
+        HttpRouteRulesBackendRefsFiltersExternalAuthGrpc as AuthGrpc,
+        HttpRouteRulesBackendRefsFiltersExternalAuthHttp as AuthHttp,
+        HttpRouteRulesBackendRefsFiltersExternalAuthProtocol as AuthProtocol,
         HttpRouteRulesBackendRefsFiltersRequestHeaderModifier as RequestHeaders,
         HttpRouteRulesBackendRefsFiltersRequestHeaderModifierAdd as RequestAdd,
         HttpRouteRulesBackendRefsFiltersRequestHeaderModifierSet as RequestSet,
@@ -144,5 +155,6 @@ mod backend_ref {
         extension = Extension
         cors = CorsSpec
         mirror = Mirror { MirrorBackend Fraction }
+        auth = Auth { AuthBackend AuthBody AuthGrpc AuthHttp AuthProtocol }
     }
 }

@@ -6,9 +6,11 @@
 
 mod document;
 mod duration;
+mod external_auth;
 mod grpc_route;
 mod http_route;
 mod l4_route;
+pub mod listener_filters;
 pub mod listener_set;
 pub mod part;
 mod route;

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Serialize;
 
+pub use super::external_auth::{ExternalAuth, HttpAuth};
+
 /// What the names of our annotations begin with.
 const OUR_PREFIX: &str = "chancery.dev/";
 
@@ -130,7 +132,7 @@ filter_types! {
     ExternalAuth "ExternalAuth" "externalAuth";
 }
 
-/// A member of a filter. Of a member that is not supported yet, only that it is there is kept.
+/// A member of a filter.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "each variant is named after the type of filter that it belongs to")]
 pub enum FilterMember {
@@ -141,7 +143,7 @@ pub enum FilterMember {
     UrlRewrite(UrlRewrite),
     ExtensionRef(Box<ExtensionRef>),
     Cors(Box<Cors>),
-    ExternalAuth,
+    ExternalAuth(Box<ExternalAuth>),
 }
 
 impl FilterMember {
@@ -155,7 +157,7 @@ impl FilterMember {
             Self::UrlRewrite(_) => FilterType::UrlRewrite,
             Self::ExtensionRef(_) => FilterType::ExtensionRef,
             Self::Cors(_) => FilterType::Cors,
-            Self::ExternalAuth => FilterType::ExternalAuth,
+            Self::ExternalAuth(_) => FilterType::ExternalAuth,
         }
     }
 }
@@ -407,7 +409,13 @@ macro_rules! filters {
         extension = $extension:ident
         cors = $cors:ident
         mirror = $mirror:ident { $mirror_backend:ident $fraction:ident }
+        auth = $auth:ident {
+            $auth_backend:ident $auth_body:ident $auth_grpc:ident $auth_http:ident $auth_protocol:ident
+        }
     ) => {
+        $crate::gateway_api::external_auth::external_auth!(
+            $auth $auth_backend $auth_body $auth_grpc $auth_http $auth_protocol
+        );
         $crate::gateway_api::part::extension_ref!($extension);
         $crate::gateway_api::part::header_modifier!($request_headers $request_set $request_add);
         $crate::gateway_api::part::header_modifier!($response_headers $response_set $response_add);
@@ -482,7 +490,7 @@ macro_rules! filters {
                 let members = [
                     cors.map(|cors| FilterMember::Cors(Box::new(cors.into()))),
                     extension_ref.map(|extension| FilterMember::ExtensionRef(Box::new(extension.into()))),
-                    external_auth.map(|_| FilterMember::ExternalAuth),
+                    external_auth.map(|auth| FilterMember::ExternalAuth(Box::new(auth.into()))),
                     request_headers.map(FilterMember::RequestHeaderModifier),
                     request_mirror.map(|mirror| FilterMember::RequestMirror(Box::new(mirror.into()))),
                     redirect.map(FilterMember::RequestRedirect),
@@ -575,21 +583,33 @@ macro_rules! header_modifier {
 /// A generated mirror → [`RequestMirror`].
 macro_rules! request_mirror {
     ($mirror:ident $mirror_backend:ident $fraction:ident) => {
+        $crate::gateway_api::part::object_reference!($mirror_backend);
+
         impl From<$mirror> for RequestMirror {
             fn from($mirror { backend_ref, fraction, percent }: $mirror) -> Self {
-                let $mirror_backend { group, kind, name, namespace, port } = backend_ref;
                 Self {
-                    backend: BackendRef {
-                        group: text(group),
-                        kind: text(kind),
-                        namespace: text(namespace),
-                        name: name.into(),
-                        port,
-                        weight: None,
-                        filters: Box::default(),
-                    },
+                    backend: backend_ref.into(),
                     percent,
                     fraction: fraction.map(|$fraction { denominator, numerator }| (numerator, denominator)),
+                }
+            }
+        }
+    };
+}
+
+/// A generated reference to a backend that gets no share of the requests → [`BackendRef`].
+macro_rules! object_reference {
+    ($reference:ident) => {
+        impl From<$reference> for BackendRef {
+            fn from($reference { group, kind, name, namespace, port }: $reference) -> Self {
+                Self {
+                    group: text(group),
+                    kind: text(kind),
+                    namespace: text(namespace),
+                    name: name.into(),
+                    port,
+                    weight: None,
+                    filters: Box::default(),
                 }
             }
         }
@@ -616,6 +636,6 @@ macro_rules! path_modifier {
 }
 
 pub(super) use {
-    backend_ref, extension_ref, filters, grpc_filters, header_modifier, named_match, parent_ref,
-    path_modifier, request_mirror,
+    backend_ref, extension_ref, filters, grpc_filters, header_modifier, named_match, object_reference,
+    parent_ref, path_modifier, request_mirror,
 };

@@ -187,7 +187,7 @@ pub struct RemoteJwks {
     pub url: String,
     /// The backend that is asked. If the URL begins with https:// and the backend is not reached by TLS, the host of the
     /// URL is asked by TLS.
-    pub backend_ref: JwksBackendReference,
+    pub backend_ref: ExtensionBackendReference,
     /// After which time it is asked again; 5m if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
@@ -200,9 +200,9 @@ pub struct RemoteJwks {
     pub retry_policy: Option<Box<Opaque>>,
 }
 
-/// A backend that tells keys.
+/// A backend that an extension names.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
-pub struct JwksBackendReference {
+pub struct ExtensionBackendReference {
     /// API group; that of Service if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
@@ -382,15 +382,22 @@ impl Jwks {
 
 impl RemoteJwks {
     fn read(&self, field: &str) -> Result<RemoteKeys, SpecError> {
-        let JwksBackendReference { group, kind, name, namespace, port } = self.backend_ref.clone();
-        let backend = BackendReference {
-            field: format!("{field}.backendRef"),
+        let backend = self.backend_ref.read(&format!("{field}.backendRef"));
+        RemoteKeys::new(field.to_owned(), &self.url, Some(backend), self.cache_duration.as_deref())
+    }
+}
+
+impl ExtensionBackendReference {
+    /// The same in the words of both dialects; `field` holds it.
+    pub(crate) fn read(&self, field: &str) -> BackendReference {
+        let Self { group, kind, name, namespace, port } = self.clone();
+        BackendReference {
+            field: field.to_owned(),
             group: group.unwrap_or_default(),
             kind: kind.unwrap_or_else(|| "Service".to_owned()),
             namespace,
             name,
             port,
-        };
-        RemoteKeys::new(field.to_owned(), &self.url, Some(backend), self.cache_duration.as_deref())
+        }
     }
 }

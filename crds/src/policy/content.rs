@@ -9,6 +9,7 @@ use super::{GuardContent, PromptEnrichment, PromptMessage, RouteType};
 use crate::Kind;
 use crate::access_log::AccessLogs;
 use crate::ai::SpecError;
+use crate::ext_auth::Demand;
 use crate::gateway_api;
 use crate::identity::IdentityContent;
 use crate::listener_tracing::ListenerTracing;
@@ -65,6 +66,8 @@ pub struct Content {
     pub http: HttpContent,
     /// Who clients must be, and what they may do.
     pub identity: IdentityContent,
+    /// Who is asked whether a request may pass.
+    pub ext_auth: Option<Demand>,
     /// Where requests are logged.
     pub access_logs: AccessLogs,
     /// Where the traces of requests go, with the field that says so.

@@ -4,6 +4,7 @@
 mod access_log;
 mod delivery;
 mod example;
+mod ext_auth;
 mod failover;
 mod guards;
 mod hooks;

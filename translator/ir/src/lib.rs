@@ -15,6 +15,7 @@ mod access;
 mod access_log;
 mod cluster;
 mod cors;
+mod external_auth;
 mod families;
 mod filter;
 mod gateway;
@@ -42,6 +43,7 @@ pub use cluster::{
     SubjectAltName, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls, bracketed,
 };
 pub use cors::{Cors, NameList, Origins};
+pub use external_auth::{AnswerHeaders, AuthBody, AuthProtocol, AuthQuestion, AuthService, HttpAuth};
 pub use families::IpFamilies;
 pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
 pub use gateway::{
@@ -61,8 +63,8 @@ pub use matcher::{
     RouteMatch, StringMatch,
 };
 pub use name::{
-    BucketName, ClusterName, FilterName, GatewayName, ListenerName, RouteConfigName, RouteName, SecretName,
-    TokenSetName, VirtualHostName,
+    AuthServiceName, BucketName, ClusterName, FilterName, GatewayName, ListenerName, RouteConfigName,
+    RouteName, SecretName, TokenSetName, VirtualHostName,
 };
 pub use rate_limit::{Counted, LimitEntry, LimitHeader, RateLimit};
 pub use route::{

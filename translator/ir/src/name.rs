@@ -82,6 +82,10 @@ name!(
     /// What an object asks of tokens, by which routes refer to it.
     TokenSetName
 );
+name!(
+    /// A service that is asked whether requests may pass, by which routes refer to it.
+    AuthServiceName
+);
 
 impl ClusterName {
     /// The cluster of one port of a Service.
@@ -264,6 +268,25 @@ impl TokenSetName {
             Stage::AfterExternal => "after",
         };
         Self(format!("{self}/{stage}"))
+    }
+}
+
+impl AuthServiceName {
+    /// The service that an object names. `kind` in lower case.
+    pub fn of_object(kind: &str, namespace: &str, name: &str) -> Self {
+        Self(format!("{kind}/{namespace}/{name}"))
+    }
+
+    /// The same service where it gets bodies as bytes.
+    #[must_use]
+    pub fn with_bytes(&self) -> Self {
+        Self(format!("{self}/bytes"))
+    }
+
+    /// The service that a filter of a route names, by a digest of all that is said about it: what is said otherwise has
+    /// another name, so that no route can get what another one has asked for.
+    pub fn of_filter(namespace: &str, digest: u128) -> Self {
+        Self(format!("filter/{namespace}/{digest:032x}"))
     }
 }
 

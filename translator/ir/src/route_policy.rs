@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Access, BucketName, RateLimit, TokenSet};
+use crate::{Access, AuthQuestion, AuthService, BucketName, RateLimit, TokenSet};
 
 /// What filters of the proxy do with the requests of a route. All that is absent is not done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoutePolicy {
     /// What requests must fulfil to pass. Its tokens are one of the Gateway's [`FilterPart::Tokens`].
     pub access: Access,
+    /// What a service is asked before a request passes. The service is one of the Gateway's [`FilterPart::Auth`].
+    pub question: Option<AuthQuestion>,
     /// Requests that change something and come from pages of other origins.
     pub csrf: Option<Csrf>,
     /// The bucket of which each request takes a token; without one it is answered with 429. It is one of the Gateway's
@@ -74,6 +76,8 @@ pub enum FilterPart {
     Bucket(BucketName, TokenBucket),
     /// What is asked of tokens. A route that names one that is not there answers 403.
     Tokens(Arc<TokenSet>),
+    /// A service that is asked whether requests may pass. A route that names one that is not there answers 500.
+    Auth(Arc<AuthService>),
 }
 
 /// A bucket of tokens. Each request takes one.

@@ -17,8 +17,8 @@ use crate::gateway::facts::{
 };
 use crate::gateway::view::View;
 use crate::gateway::{
-    attach, backend, class, face, host, identity, listener_set, parameters, policy, port, rate_limit, report,
-    route, tls,
+    attach, backend, class, extension, face, host, listener_set, parameters, policy, port, rate_limit,
+    report, route, tls,
 };
 use crate::xds;
 
@@ -64,7 +64,7 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
             backend::tls_policy_report(view, key)?.into_value()
         }
         Key::PolicyReport(key) if key.kind == Kind::GatewayExtension => {
-            identity::extension_report(view, key)?.into_value()
+            extension::report(view, key)?.into_value()
         }
         Key::PolicyReport(key) => policy::report(view, key)?.into_value(),
         Key::RateLimitsReport(key) => rate_limit::report(view, key)?.into_value(),

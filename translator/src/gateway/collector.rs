@@ -5,7 +5,7 @@ use std::time::Duration;
 use crds::gateway_api::duration;
 use crds::gateway_parameters::{AiExtension, OtlpProtocol, Tracing};
 use crds::grpc_service::{BackOff, GrpcService, RetryPolicy};
-use crds::identity::kgateway::JwksBackendReference as BackendReference;
+use crds::identity::kgateway::ExtensionBackendReference as BackendReference;
 use crds::{Kind, ObjectKey, header};
 use ir::{
     Clusters, GrpcRetry, GrpcServiceIr, SpanExport, SpanSampler, SpanShares, TracingIr, UpstreamProtocol,

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crds::gateway_api::part::{
-    ExtensionRef, Filter, FilterMember as Member, FilterType, PathModifier, PathModifierType, RequestMirror,
-    RequestRedirect, Scheme as SchemeSpec, UrlRewrite,
+    ExtensionRef, ExternalAuth, Filter, FilterMember as Member, FilterType, PathModifier, PathModifierType,
+    RequestMirror, RequestRedirect, Scheme as SchemeSpec, UrlRewrite,
 };
 use ir::{
     Cors, HeaderModifier, HostRewrite, PathMatch, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme,
@@ -12,6 +12,7 @@ use ir::{
 
 use super::header_modifier::{self, Direction};
 use super::listener::Rejection;
+use super::policy::rejection;
 use super::{cors, path, validate};
 use crate::status::Reason;
 
@@ -29,6 +30,8 @@ pub(crate) struct Filters {
     pub mirrors: Vec<(String, RequestMirror)>,
     /// References to objects that say what is done, each with its field.
     pub extensions: Vec<(String, ExtensionRef)>,
+    /// A service that is asked whether a request may pass, with its field.
+    pub external_auth: Option<(String, Box<ExternalAuth>)>,
 }
 
 /// A change of the path; what a prefix is, is known with the match only.
@@ -75,7 +78,11 @@ pub(crate) fn read(filters: &[Filter], field: &str) -> Result<Filters, Rejection
 /// Reads the filters of a backend reference.
 pub(crate) fn read_backend(filters: &[Filter], field: &str) -> Result<Filters, Rejection> {
     let read = read(filters, field)?;
-    let unsupported = [("RequestRedirect", read.redirect.is_some()), ("CORS", read.cors.is_some())];
+    let unsupported = [
+        ("RequestRedirect", read.redirect.is_some()),
+        ("CORS", read.cors.is_some()),
+        ("ExternalAuth", read.external_auth.is_some()),
+    ];
     if let Some((name, _)) = unsupported.iter().find(|(_, present)| *present) {
         let text = format!("a filter of type {name} is supported at the rule, not at a backend reference");
         return Err(Rejection::at(Reason::UnsupportedValue, field, text));
@@ -114,9 +121,10 @@ impl Filters {
                 self.mirrors.push((field, RequestMirror::clone(spec)));
                 Ok(())
             }
-            Member::ExternalAuth => {
-                let text = format!("{} is not supported yet", filter.kind.as_str());
-                Err(Rejection::at(Reason::UnsupportedValue, place, text))
+            Member::ExternalAuth(spec) => {
+                spec.read(&field).map_err(rejection)?;
+                self.external_auth = Some((field, spec.clone()));
+                Ok(())
             }
         }
     }

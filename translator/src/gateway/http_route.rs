@@ -14,7 +14,7 @@ use super::retry;
 use super::route;
 use super::time_limits::{self, Defaults, Limits};
 use crate::gateway::facts::{
-    ByPlace, OrderedRoute, Place, PolicyEffect, RouteContent, RouteKey, TranslatedRoute, Varying,
+    Asked, ByPlace, OrderedRoute, Place, PolicyEffect, RouteContent, RouteKey, TranslatedRoute, Varying,
 };
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
@@ -185,6 +185,8 @@ struct Prepared {
     limits: Limits,
     retry: Option<ir::Retry>,
     mirrors: Mirrors,
+    /// What its filter has asked.
+    asked: Option<Asked>,
     /// What its policies come to.
     http: MergedHttp,
 }
@@ -274,13 +276,14 @@ impl<V: View> RuleTranslator<'_, V> {
         let prepared = self.read_rule(rule).and_then(|mut prepared| {
             chain.extend(self.of_filters(&prepared.filters, Level::RuleFilter, out)?);
             prepared.mirrors = self.mirrors(&prepared.filters, out)?;
+            prepared.asked = self.question(&prepared.filters, out)?;
             Ok(prepared)
         });
         let chain = self.told(chain, out);
         let prepared = prepared.and_then(|prepared| {
             self.unless_blocked(&chain, &self.field, out)?;
             self.policies.translation.as_ref().map_err(Rejection::clone)?;
-            let http = self.merge_policies(rule, &prepared.filters, &chain, out);
+            let http = self.merge_policies(rule, &prepared, &chain, out);
             Ok(Prepared { http, ..prepared })
         });
         (chain, prepared)
@@ -290,7 +293,7 @@ impl<V: View> RuleTranslator<'_, V> {
     fn merge_policies<M>(
         &self,
         rule: &Rule<M>,
-        filters: &Filters,
+        Prepared { filters, asked, .. }: &Prepared,
         chain: &[Applied],
         out: &mut TranslatedRoute,
     ) -> MergedHttp {
@@ -301,9 +304,13 @@ impl<V: View> RuleTranslator<'_, V> {
             ),
             (own_fields::RETRY, rule.retry.is_some()),
             (own_fields::CORS, filters.cors.is_some()),
+            (own_fields::EXT_AUTH, asked.is_some()),
         ];
         let own: Vec<_> = own.into_iter().filter(|(_, is_said)| *is_said).map(|(field, _)| field).collect();
         let mut http = policy::merged(chain, &own, self.key, self.index, self.variant.place.as_ref());
+        if let Some(asked) = asked {
+            http.ask(asked.clone());
+        }
         for (policy, effect) in std::mem::take(&mut http.effects) {
             self.tell(&policy, effect, out);
         }
@@ -329,7 +336,8 @@ impl<V: View> RuleTranslator<'_, V> {
         }
         let limits = time_limits::read(rule.timeouts.as_deref(), &format!("{field}.timeouts"))?;
         let retry = retry::read(rule.retry.as_deref(), &format!("{field}.retry"))?;
-        Ok(Prepared { filters, limits, retry, mirrors: Mirrors::default(), http: MergedHttp::default() })
+        let (mirrors, http) = (Mirrors::default(), MergedHttp::default());
+        Ok(Prepared { filters, limits, retry, mirrors, asked: None, http })
     }
 
     fn action(
@@ -339,7 +347,7 @@ impl<V: View> RuleTranslator<'_, V> {
         matched: &RouteMatch,
         policy: &Result<ir::RoutePolicy, Rejection>,
     ) -> Result<Action, Rejection> {
-        let Prepared { filters, limits, retry, mirrors, http } = prepared;
+        let Prepared { filters, limits, retry, mirrors, asked: _, http } = prepared;
         let at_rule = |rejection: Rejection| rejection.within(&self.field);
         let action = if let Some(redirect) = filters.redirect(&matched.path) {
             RouteAction::Redirect(redirect.map_err(at_rule)?)

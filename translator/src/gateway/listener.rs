@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crds::Kind;
 use crds::NamespacedName;
 use crds::gateway_api::gateways::GatewayListenersTlsMode as TlsMode;
-use crds::gateway_api::{self, Gateway, ListenerSet, gateways, listener_set};
+use crds::gateway_api::{self, Gateway, ListenerSet, gateways, listener_filters, listener_set};
 use ir::{Hostname, RouteTableId};
 
 use super::tls::{self, ListenerTls};
@@ -128,11 +128,14 @@ impl ListenerProtocol {
 /// Looks at every listener of a Gateway, alone and beside the others.
 pub(crate) fn listeners(gateway: &Gateway, sets: &[Arc<ListenerSet>]) -> Vec<Listener> {
     let own = gateway.spec.listeners.iter().cloned();
-    let mut listeners: Vec<_> = own.map(|spec| Listener::new(spec, None)).collect();
+    let annotations = &gateway.metadata.annotations;
+    let mut listeners: Vec<_> =
+        own.map(|spec| Listener::new(spec, None).without_filters(annotations)).collect();
     find_conflicts(&mut listeners);
     for set in sets {
         for spec in listener_set::listeners(set) {
-            let mut listener = Listener::new(spec, Some(listener_set::name(set)));
+            let listener = Listener::new(spec, Some(listener_set::name(set)));
+            let mut listener = listener.without_filters(&set.metadata.annotations);
             listener.conflict = conflict_with_earlier(&listener, &listeners);
             listeners.push(listener);
         }
@@ -207,6 +210,16 @@ impl Listener {
             tls: ListenerTls::default(),
             unbound: None,
         }
+    }
+
+    /// Refuses a listener that has filters, going by the annotations of its object: without them, requests would pass that
+    /// nobody has been asked about.
+    fn without_filters(mut self, annotations: &Option<BTreeMap<String, String>>) -> Self {
+        if listener_filters::has(annotations, &self.spec.name) {
+            let text = "filters of listeners are not supported yet; filters of routes and policies are";
+            self.rejected.get_or_insert_with(|| Rejection::at(Reason::UnsupportedValue, "filters", text));
+        }
+        self
     }
 
     /// The namespace of the object that it stands in.

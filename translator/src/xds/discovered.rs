@@ -27,7 +27,8 @@ pub(super) fn discovered_filter<M: prost::Name>(name: &str) -> HttpFilter {
     }
 }
 
-fn answer_500() -> HttpFault {
+/// Answers every request with 500.
+pub(super) fn answer_500() -> HttpFault {
     let everything = FractionalPercent { numerator: 100, denominator: DenominatorType::Hundred.into() };
     let abort = FaultAbort {
         error_type: Some(fault_abort::ErrorType::HttpStatus(500)),

@@ -38,7 +38,8 @@ fn taken_down(taken: TakenDown) -> impl Iterator<Item = FilterStateValue> {
     default.into_iter().chain([written(key, format)])
 }
 
-fn written(key: String, format: String) -> FilterStateValue {
+/// A text under its key.
+pub(super) fn written(key: String, format: String) -> FilterStateValue {
     FilterStateValue {
         key: Some(filter_state_value::Key::ObjectKey(key)),
         factory_key: "envoy.string".to_owned(),

@@ -59,7 +59,7 @@ pub(super) fn header_present(name: &str, is_present: bool) -> HeaderMatcher {
 
 /// A header whose whole value fits an RE2 expression.
 pub(super) fn header_fits(name: &str, pattern: &str) -> HeaderMatcher {
-    header_matcher(name, pattern_matcher(MatchPattern::SafeRegex(regex(pattern.to_owned()))))
+    header_matcher(name, regex_matcher(pattern.to_owned()))
 }
 
 /// Every request whose host is neither names with dots between them nor an address, with an optional port.
@@ -72,6 +72,11 @@ pub(super) fn unless_host_is_plain() -> RouteMatch {
 /// Every request for a path.
 pub(super) fn every_request() -> RouteMatch {
     RouteMatch { path_specifier: Some(PathSpecifier::Prefix("/".to_owned())), ..RouteMatch::default() }
+}
+
+/// A text that fits an RE2 expression as a whole.
+pub(super) fn regex_matcher(pattern: String) -> StringMatcher {
+    pattern_matcher(MatchPattern::SafeRegex(regex(pattern)))
 }
 
 /// An RE2 expression. Where Envoy matches with it, it must fit the whole text.
@@ -178,7 +183,7 @@ pub(super) fn header_matcher(name: &str, value: StringMatcher) -> HeaderMatcher 
 pub(super) fn string_matcher(value: &StringMatch) -> StringMatcher {
     match value {
         StringMatch::Exact(text) => exact(text),
-        StringMatch::Regex(pattern) => pattern_matcher(MatchPattern::SafeRegex(regex(pattern.clone()))),
+        StringMatch::Regex(pattern) => regex_matcher(pattern.clone()),
     }
 }
 

@@ -18,6 +18,7 @@
 //! table against all golden translations.
 
 mod access_log;
+mod auth_filter;
 mod cluster;
 mod config_source;
 mod cors;
@@ -63,6 +64,7 @@ mod upstream_tls;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use auth_filter::is_known_status;
 pub use references::dangling_references;
 pub use resources::{EncodedResource, XdsKind, XdsResources};
 pub use static_config::to_static_bootstrap;
@@ -89,7 +91,11 @@ pub(crate) fn encode_listener(listener: &ListenerIr, settings: &Settings) -> Enc
     let filters = listener.filters().map(|filter| (XdsKind::Extension, filter.to_string()));
     let has_http = listener.tables().next().is_some();
     let engine = engine::of(settings).filter(|_| has_http);
-    let shared = if has_http { [local_rate_limit::NAME, token_filter::NAME].as_slice() } else { &[] };
+    let shared = if has_http {
+        [local_rate_limit::NAME, token_filter::NAME, auth_filter::NAME].as_slice()
+    } else {
+        &[]
+    };
     let named = engine.map(|_| engine::NAME).into_iter().chain(shared.iter().copied());
     let named = named.map(|name| (XdsKind::Extension, name.to_owned()));
     let collectors = listener.collectors().map(|cluster| (XdsKind::Cluster, cluster.to_string()));
@@ -115,20 +121,24 @@ pub(crate) fn encode_engine(settings: &Settings, metric_labels: &[MetricLabel]) 
 /// The filters of which all listeners of a Gateway have the same, with the parts that its routes name. They are there also
 /// while no route names any.
 pub(crate) fn encode_filters<'a>(parts: impl IntoIterator<Item = &'a FilterPart>) -> Vec<EncodedResource> {
-    let (mut buckets, mut sets) = (BTreeMap::new(), BTreeMap::new());
+    let (mut buckets, mut sets, mut services) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for part in parts {
         // An earlier version of a route, which is served still, may name it with other content.
         match part {
             FilterPart::Bucket(name, tokens) => drop(buckets.entry(name).or_insert(*tokens)),
             FilterPart::Tokens(set) => drop(sets.entry(&set.name).or_insert(&**set)),
+            FilterPart::Auth(service) => drop(services.entry(&service.name).or_insert(&**service)),
         }
     }
     let buckets = local_rate_limit::extension(&buckets);
     let tokens = token_filter::extension(sets.values().copied());
     let keys = sets.values().flat_map(|set| clusters_of_keys(set)).collect();
+    let asked = services.values().map(|service| (XdsKind::Cluster, service.cluster.to_string())).collect();
+    let services = auth_filter::extension(services.values().copied());
     vec![
         EncodedResource::new(XdsKind::Extension, &buckets, Vec::new()),
         EncodedResource::new(XdsKind::Extension, &tokens, keys),
+        EncodedResource::new(XdsKind::Extension, &services, asked),
     ]
 }
 

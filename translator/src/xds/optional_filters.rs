@@ -27,16 +27,20 @@ use proto::wkt::{Any, Value, value};
 use proto::{pack, u32_value};
 
 use super::matcher::{FRACTION_DENOMINATOR, runtime_fraction, text_matcher};
-use super::{engine, local_rate_limit, rate_limit, rights_filter, target_filter, token_filter};
+use super::{auth_filter, engine, local_rate_limit, rate_limit, rights_filter, target_filter, token_filter};
 use crate::Settings;
 
 /// The names of the filters, in the order in which a request passes them.
-pub(super) const NAMES: [&str; 9] = [
+pub(super) const NAMES: [&str; 11] = [
     // It chooses the route, on which all others depend.
     engine::NAME,
     // Costs nothing, and what a page of another origin has sent must not use up what is counted below.
     CSRF,
     token_filter::NAME,
+    // Before the one that reads it.
+    auth_filter::SERVICE,
+    // Asks another program, which learns what the tokens say, and is spared what they do not let in.
+    auth_filter::NAME,
     // Reads what the tokens say.
     rights_filter::NAME,
     // What is refused is not to be counted.
@@ -66,6 +70,8 @@ pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
         engine::NAME => engine::of(settings).map(|_| engine::listener_filter()),
         CSRF => Some(disabled(CSRF, pack(&csrf_policy(0, 0, Vec::new())))),
         token_filter::NAME => Some(token_filter::listener_filter()),
+        auth_filter::SERVICE => Some(disabled(auth_filter::SERVICE, auth_filter::nobody_is_asked())),
+        auth_filter::NAME => Some(auth_filter::listener_filter()),
         rights_filter::NAME => Some(disabled(rights_filter::NAME, rights_filter::nothing_refused())),
         local_rate_limit::NAME => Some(local_rate_limit::listener_filter()),
         rate_limit::NO_TOKENS => Some(disabled(rate_limit::NO_TOKENS, pack(&rate_limit::no_tokens()))),
@@ -80,9 +86,24 @@ pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
 
 /// Has filters do what a policy asks for with the requests of an Envoy route.
 pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
-    let RoutePolicy { access: Access { tokens, rights }, csrf, rate_limit, shared_limits, max_request_bytes } =
-        policy;
+    let RoutePolicy {
+        access: Access { tokens, rights },
+        question,
+        csrf,
+        rate_limit,
+        shared_limits,
+        max_request_bytes,
+    } = policy;
     let mut configs: HashMap<String, Any> = HashMap::new();
+    if let Some(question) = question {
+        configs.extend(auth_filter::question(question));
+        // Of a body that is sent in part, Envoy holds no more than it holds anyway, and answers 413.
+        let partial = question.body.filter(|body| body.is_partial_allowed);
+        if let Some(bytes) = partial.map(|body| u64::from(body.max_bytes)) {
+            let limit = route.request_body_buffer_limit.get_or_insert_default();
+            limit.value = limit.value.max(bytes);
+        }
+    }
     if let Some(tokens) = tokens {
         configs.insert(token_filter::NAME.to_owned(), token_filter::demand(tokens));
     }
@@ -107,6 +128,18 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
         note(route, local_rate_limit::BUCKET_KEY, bucket.to_string());
     }
     route.typed_per_filter_config.extend(configs);
+    if question.as_ref().is_some_and(|question| question.chooses_route) {
+        // Another route may follow, and the filters of a request are those that its first one enables.
+        for (name, enabled) in enabled(after(auth_filter::NAME)) {
+            route.typed_per_filter_config.entry(name).or_insert(enabled);
+        }
+    }
+}
+
+/// The filters that a request passes after one.
+fn after(name: &str) -> &'static [&'static str] {
+    let at = NAMES.iter().position(|other| *other == name);
+    at.and_then(|at| NAMES.get(at + 1..)).unwrap_or_default()
 }
 
 /// A route's configuration that enables these filters, as they are.

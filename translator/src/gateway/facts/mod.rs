@@ -1,6 +1,7 @@
 //! What stages come to: data, apart from the functions that make them, which look up one another's.
 
 mod backend;
+mod ext_auth;
 mod gateway;
 mod host;
 mod identity;
@@ -9,6 +10,7 @@ mod policy;
 mod route;
 
 pub(crate) use backend::{BackendFace, BackendValue, EncodedBackend, ResolvedBackend};
+pub(crate) use ext_auth::{Asked, FaceQuestion};
 pub use gateway::Proxy;
 pub(crate) use gateway::{
     AuthoritiesValue, CertificateFacts, CertificateValue, ClassFace, GatewayFace, GatewaySecrets, Parameters,

@@ -5,6 +5,7 @@ use crds::policy::Content;
 use crds::policy::http::{Limit, RetryContent, Setting};
 use ir::{AccessLogIr, Cors, Csrf, HeaderModifier, RateLimit, TokenBucket, TracingIr};
 
+use super::ext_auth::FaceQuestion;
 use super::identity::FaceIdentity;
 use super::key::{BackendKey, GatewayKey};
 use crate::status::{Detail, Rejection};
@@ -27,12 +28,16 @@ pub(crate) struct PolicyFace {
     pub http: HttpPolicy,
     /// Who clients are and what they may do.
     pub identity: FaceIdentity,
+    /// Who is asked whether a request may pass.
+    pub ext_auth: Option<FaceQuestion>,
 }
 
 impl PolicyFace {
     /// Whether it says what can be said for a whole rule alone, and not for one of its backends.
     pub(crate) fn is_for_rules(&self) -> bool {
-        self.http != HttpPolicy::default() || self.identity != FaceIdentity::default()
+        self.http != HttpPolicy::default()
+            || self.identity != FaceIdentity::default()
+            || self.ext_auth.is_some()
     }
 
     /// A policy without which nothing can be served that it applies to.
@@ -46,6 +51,7 @@ impl PolicyFace {
             tracing: None,
             http: HttpPolicy::default(),
             identity: FaceIdentity::default(),
+            ext_auth: None,
         }
     }
 }

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::core::ConfigMap;
-use crds::gateway_extension::{self, GatewayExtension};
 use crds::identity::{
     self, BackendReference, IdentityContent, Keys, Provider, RemoteKeys, Rights, Stages, TokenRules, Tokens,
     ValidationMode,
 };
-use crds::{Kind, NamespacedName, ObjectKey, ObjectRef};
-use ir::{Clusters, Stage, TokenKeys, TokenMode, TokenProvider, TokenSet, TokenSetName, TokenStage};
+use crds::{NamespacedName, ObjectKey, ObjectRef};
+use ir::{Stage, TokenKeys, TokenMode, TokenProvider, TokenSet, TokenSetName, TokenStage};
 
-use crate::gateway::backend::{self, BackendRef};
+use crate::gateway::extension;
 use crate::gateway::facts::{
     BackendKey, BackendProtocol, FaceIdentity, FaceRights, FaceTokens, ServerKey, ServerService,
 };
@@ -24,8 +23,7 @@ use crate::gateway::policy::rejection;
 use crate::gateway::server;
 use crate::gateway::target_address::is_allowed_host;
 use crate::gateway::view::View;
-use crate::reference_grant::Party;
-use crate::status::{Condition, ConditionType, Detail, Facts, Reason, Rejection, Report};
+use crate::status::{Reason, Rejection};
 
 /// The key of a ConfigMap that holds a key set.
 const KEY_SET: &str = "jwks";
@@ -63,49 +61,20 @@ fn of_extension(
     namespace: Option<&str>,
     name: &str,
 ) -> Result<FaceTokens, Rejection> {
-    let own = &policy.name.namespace;
-    let key = NamespacedName::new(namespace.unwrap_or(own), name);
-    let info = policy.kind.info();
-    let (from, to) = (
-        Party::new(info.group, info.kind, own),
-        Party::new(gateway_extension::GROUP, gateway_extension::KIND, &key.namespace),
-    );
-    view.permitted(&from, &to, name)?;
-    let key = ObjectKey { kind: Kind::GatewayExtension, name: key };
-    let Some(extension) = view.object::<GatewayExtension>(&key.name) else {
-        return Err(Rejection::missing(Reason::Invalid, key.to_ref()));
-    };
-    let rules = extension.token_rules().map_err(rejection);
-    rules.and_then(|rules| required(view, &key, &rules)).map_err(|error| {
-        let text = format!("{}: {}", key.to_ref(), error.message());
-        Rejection::unusable(error.reason, key.to_ref(), text)
+    extension::of_policy(view, policy, namespace, name, |key, extension| {
+        required(view, key, &extension.token_rules().map_err(rejection)?)
     })
 }
 
-/// The status of a GatewayExtension.
-pub(crate) fn extension_report(view: &impl View, key: &ObjectKey) -> Option<Report> {
-    let extension = view.object::<GatewayExtension>(&key.name)?;
-    let rules = extension.token_rules().map_err(rejection);
-    let conditions = match rules.and_then(|rules| required(view, key, &rules)) {
-        Ok(_) => {
-            let accepted =
-                Condition::good(ConditionType::Accepted, Reason::Accepted, "the extension is valid");
-            let ignored = extension.ignored().into_iter();
-            let ignored: Vec<_> =
-                ignored.map(|field| Detail::at(field, "is not supported yet and has no effect")).collect();
-            let partial = (!ignored.is_empty()).then(|| {
-                Condition::faults(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, ignored)
-            });
-            [accepted].into_iter().chain(partial).collect()
-        }
-        Err(error) => vec![Condition::rejected(ConditionType::Accepted, &error)],
-    };
-    let generation = extension.metadata.generation.unwrap_or_default();
-    Some(Report { object: key.to_ref(), generation, facts: Facts::Conditions(conditions) })
-}
-
 /// What an object asks of tokens.
-fn required(view: &impl View, owner: &ObjectKey, rules: &TokenRules) -> Result<FaceTokens, Rejection> {
+///
+/// # Errors
+/// It refers to what cannot be used.
+pub(super) fn required(
+    view: &impl View,
+    owner: &ObjectKey,
+    rules: &TokenRules,
+) -> Result<FaceTokens, Rejection> {
     let NamespacedName { namespace, name } = &owner.name;
     let kind = owner.kind.info().kind.to_ascii_lowercase();
     let mut backends = Vec::new();
@@ -225,21 +194,12 @@ fn named_cluster(
     owner: &ObjectKey,
     reference: &BackendReference,
 ) -> Result<(ir::ClusterName, BackendKey, bool), Rejection> {
-    let BackendReference { group, kind, namespace, name, port, .. } = reference;
-    let own = &owner.name.namespace;
-    let namespace = namespace.as_deref().unwrap_or(own);
-    let info = owner.kind.info();
-    let meant = BackendRef { group, kind, namespace, name, port: *port };
-    let key = backend::meant(view, &Party::new(info.group, info.kind, own), &meant, BackendProtocol::Http)?;
-    let face = view.backend_face(&key)?;
-    let Clusters::One(cluster) = face.clusters else {
-        let text = "is a pool of AI providers, which tells no keys";
-        return Err(Rejection::at(Reason::InvalidKind, "name", text));
-    };
+    let face = extension::backend_of(view, owner, reference, BackendProtocol::Http)?;
+    let (cluster, key) = extension::cluster_of(face)?;
     let value = view.backend(&key);
     let resolved = value.as_ref().and_then(|backend| backend.result.as_ref().ok());
     let is_tls = resolved.is_some_and(|backend| backend.clusters.iter().any(|cluster| cluster.tls.is_some()));
-    Ok((cluster, face.key, is_tls))
+    Ok((cluster, key, is_tls))
 }
 
 /// The stages of a set that are asked for, once some are taken off.

@@ -10,7 +10,7 @@ use super::Applied;
 use super::chain::Level;
 use super::identity::{self, MergedIdentity};
 use super::merge::Merge;
-use crate::gateway::facts::{BackendKey, HttpPolicy, Place, PolicyEffect, RouteKey, gateway_ref};
+use crate::gateway::facts::{Asked, BackendKey, HttpPolicy, Place, PolicyEffect, RouteKey, gateway_ref};
 use crate::gateway::header_modifier::{self, Direction};
 use crate::gateway::view::View;
 use crate::gateway::{cors, rate_limit, validate};
@@ -22,6 +22,7 @@ pub(in crate::gateway) mod own_fields {
     pub(in crate::gateway) const REQUEST_TIMEOUT: &str = "timeouts.request";
     pub(in crate::gateway) const RETRY: &str = "retry";
     pub(in crate::gateway) const CORS: &str = "cors";
+    pub(in crate::gateway) const EXT_AUTH: &str = "extAuth";
 }
 
 /// Reads what a policy says.
@@ -200,10 +201,18 @@ pub(in crate::gateway) fn merged(
             out.parts.push(FilterPart::Bucket(name, *tokens));
         }
     }
+    for Applied { face, .. } in chain {
+        if let Some(question) = &face.ext_auth
+            && merge.wins(&face.key, own_fields::EXT_AUTH)
+            && let Some(asked) = question.asked()
+        {
+            out.ask(asked);
+        }
+    }
     let MergedIdentity { access, tokens, backends } = identity::merged(chain, &mut merge);
     out.policy.access = access;
     out.parts.extend(tokens.map(FilterPart::Tokens));
-    out.backends = backends;
+    out.backends.extend(backends);
     out.effects = merge.effects();
     // Every field by its name, so that none is merged and then forgotten. The bucket of the local limit is in `out` already.
     let HttpPolicy {
@@ -233,6 +242,15 @@ pub(in crate::gateway) fn merged(
         response_headers: response_headers.unwrap_or_default(),
         cors: on(cors),
         ..out
+    }
+}
+
+impl MergedHttp {
+    /// Has a service asked.
+    pub(in crate::gateway) fn ask(&mut self, Asked { question, service, backend }: Asked) {
+        self.policy.question = Some(question);
+        self.parts.push(FilterPart::Auth(service));
+        self.backends.push(backend);
     }
 }
 

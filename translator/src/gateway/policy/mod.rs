@@ -33,7 +33,7 @@ pub(in crate::gateway) use report::reference;
 pub(crate) use report::report;
 
 use super::route::creation;
-use super::{access_log, listener_tracing};
+use super::{access_log, ext_auth, listener_tracing};
 use crate::gateway::facts::PolicyFace;
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
@@ -97,20 +97,19 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
             let tracing = tracing
                 .map(|(field, tracing)| listener_tracing::read(view, key, field, tracing))
                 .transpose()?;
-            Ok((content, notes, (access_logs, tracing), http, identity))
+            let mut content = content;
+            let demand = content.ext_auth.take();
+            let ext_auth = demand.map(|demand| ext_auth::read(view, key, &demand, &mut content.ignored));
+            let ext_auth = ext_auth.transpose()?;
+            let (key, content) = (key.clone(), Ok(content));
+            Ok(PolicyFace { key, created, content, notes, access_logs, tracing, http, identity, ext_auth })
         }
         refused => {
             let fields = refused.join(", ");
             Err(Rejection::at(Reason::UnsupportedValue, fields, "not supported yet"))
         }
     });
-    let key = key.clone();
-    Some(match read {
-        Ok((content, notes, (access_logs, tracing), http, identity)) => {
-            PolicyFace { key, created, content: Ok(content), notes, access_logs, tracing, http, identity }
-        }
-        Err(rejection) => PolicyFace::unusable(key, created, rejection),
-    })
+    Some(read.unwrap_or_else(|rejection| PolicyFace::unusable(key.clone(), created, rejection)))
 }
 
 /// Why an object cannot be used that makes no sense, or is not supported.

@@ -78,7 +78,12 @@ fn resources_name_their_needs() {
     assert_eq!(needs(XdsKind::Cluster, "service/default/web/80"), ["Endpoint service/default/web/80"]);
     assert_eq!(
         needs(XdsKind::Listener, "http/8080"),
-        ["Extension chancery.local_rate_limit", "Extension chancery.tokens", "Route http/8080"]
+        [
+            "Extension chancery.external_auth",
+            "Extension chancery.local_rate_limit",
+            "Extension chancery.tokens",
+            "Route http/8080"
+        ]
     );
     let resources = XdsResources::decode(&encoded);
     for resource in encoded.iter().filter(|resource| resource.kind != XdsKind::Route) {

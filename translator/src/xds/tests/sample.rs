@@ -224,6 +224,7 @@ fn matches_and_edits() -> Vec<RouteIr> {
     let rights = Rights { denies: true, rules: vec![("rule".to_owned(), rule)] };
     all.policy = RoutePolicy {
         shared_limits: vec![shared_limit()],
+        question: None,
         access: Access { tokens: Some(TokenDemand::Nothing), rights: Some(rights.into()) },
         csrf: Some(Csrf {
             percentage: 50,

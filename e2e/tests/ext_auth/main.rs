@@ -1,0 +1,8 @@
+//! External authorization through a real Envoy: a service is asked, and above all nothing passes that it did not let pass.
+
+mod by_grpc;
+mod by_http;
+mod filter;
+mod lifecycle;
+mod service;
+mod world;
