@@ -52,9 +52,10 @@ pub(super) const SERVICE: &str = "chancery.auth_service";
 const NOBODY: &str = "nobody";
 
 /// The headers that no service may change: whoever changes those that frame messages ends one early, so that the rest of a
-/// body becomes a request of its own; and a request is not to be served under another name than it was let in by. Envoy's
-/// limit for the size of an expression leaves no room to write all of them out.
-const FIXED_HEADERS: &str = "con(nection|tent.len.+)|http2.+|keep.al.+|proxy.con.+|te|trailer|transfer.+|upgrade|host|:(authority|scheme)";
+/// body becomes a request of its own; and a request is not to be served under another name than it was let in by. An Envoy
+/// with a bootstrap other than ours takes no expression whose program is larger than 100 (`e2e/tests/golden.rs`), which leaves no
+/// room to write all of them out.
+const FIXED_HEADERS: &str = "con(nection|tent[-_]le[a-z]+)|http2[-_a-z]+|keep[-_a-z]+|proxy[-_]con[a-z]+|te|tra(il|ns)[-_a-z]+|upgrade|host|:[as][a-z]+";
 
 /// Whether Envoy knows a status of answers: it refuses a filter that has another one.
 pub(crate) fn is_known_status(status: u16) -> bool {
@@ -216,18 +217,5 @@ fn body(ir: AuthBody) -> BufferSettings {
         max_request_bytes: max_bytes,
         allow_partial_message: is_partial_allowed,
         ..BufferSettings::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The limit of an Envoy whose bootstrap is not ours.
-    const DEFAULT_LIMIT: usize = 100;
-
-    #[test]
-    fn the_expression_of_fixed_headers_is_one_that_every_envoy_takes() {
-        assert!(re2_syntax::check(FIXED_HEADERS, DEFAULT_LIMIT).is_ok());
     }
 }
