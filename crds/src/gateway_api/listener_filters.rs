@@ -42,7 +42,9 @@ fn add(annotations: &mut Annotations, names: Vec<String>) {
     }
     let noted = annotations.get_or_insert_default().entry(ANNOTATION.to_owned()).or_default();
     for name in names {
-        noted.push(',');
+        if !noted.is_empty() {
+            noted.push(',');
+        }
         noted.push_str(&name);
     }
 }

@@ -101,8 +101,10 @@ spec:
   - matches: [{path: {value: /h2c}}]
     backendRefs: [{name: echo, port: 81}]
   - matches: [{path: {value: /authorized}}]
-    filters: [{type: ExternalAuth, externalAuth: {protocol: GRPC, grpc: {}, backendRef: {name: echo, port: 80}}}]
-    backendRefs: [{name: echo, port: 80}]
+    backendRefs:
+    - name: echo
+      port: 80
+      filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, http: {}, backendRef: {name: echo, port: 80}}}]
   - matches: [{path: {value: /nobody}}]
     backendRefs: [{name: nobody, port: 80}]
   - matches: [{path: {value: /empty}}]
@@ -265,7 +267,7 @@ async fn redirects_name_what_changes_and_nothing_else() -> Result<()> {
 async fn what_cannot_be_done_is_answered_by_the_gateway_alone() -> Result<()> {
     let client = Client::start().await?;
     for (path, status) in [
-        ("/authorized", 500), // A filter that is not supported yet is not skipped.
+        ("/authorized", 500), // A filter at a place where it is not supported is not skipped.
         ("/nobody", 500),
         ("/weights", 500),
         ("/empty", 503),
@@ -276,7 +278,7 @@ async fn what_cannot_be_done_is_answered_by_the_gateway_alone() -> Result<()> {
     }
     let route = client.fixture.status("HTTPRoute default/filters").await?;
     let text = route.to_string();
-    assert!(text.contains("ExternalAuth is not supported yet"), "{route:#}");
+    assert!(text.contains("a filter of type ExternalAuth is supported at the rule"), "{route:#}");
     assert!(text.contains("Service default/nobody does not exist"), "{route:#}");
     Ok(())
 }

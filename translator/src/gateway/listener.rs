@@ -146,7 +146,8 @@ pub(crate) fn listeners(gateway: &Gateway, sets: &[Arc<ListenerSet>]) -> Vec<Lis
 /// The ListenerSet of a listener of that name (see [`Listener::name`]); `None` for a Gateway's own.
 pub(crate) fn set_of(listener: &str) -> Option<NamespacedName> {
     let (set, _) = listener.rsplit_once('/')?;
-    let (namespace, name) = set.split_once('/')?;
+    let (namespace, name) =
+        set.split_once('/').filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())?;
     Some(NamespacedName::new(namespace, name))
 }
 
