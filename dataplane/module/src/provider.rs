@@ -131,7 +131,7 @@ pub(crate) struct Filter {
     status: Option<u16>,
     /// When the first piece of the answer's body came.
     first_piece: Option<Duration>,
-    /// Whether the answer was whole.
+    /// Whether the answer was whole: its last piece has come, which may still wait for a server.
     is_whole: bool,
     is_settled: bool,
     /// Whether the access log can have the tokens of a stream that its client leaves.
@@ -140,10 +140,8 @@ pub(crate) struct Filter {
     is_given_up: bool,
     /// What a server is being asked about.
     asked: Option<AskedAbout>,
-    /// What of the answer goes on as soon as the server has said so.
+    /// What of the answer goes on next; while a server is asked, it waits.
     ready: Vec<u8>,
-    /// Whether the last piece of the answer has come.
-    has_answer_ended: bool,
 }
 
 /// What a server is being asked about.
@@ -170,7 +168,6 @@ impl Filter {
             is_given_up: false,
             asked: None,
             ready: Vec::new(),
-            has_answer_ended: false,
         }
     }
 
@@ -264,16 +261,13 @@ impl Filter {
     fn send_request(&mut self, stream: &mut Stream) -> BodyStatus {
         let body = std::mem::take(&mut self.body);
         let Some(exchange) = self.exchange.as_mut() else { return BodyStatus::Stop };
-        let step = exchange.request(&body);
+        let step = exchange.request(body);
         match self.take_step(stream, step) {
-            Ok(Some(changed)) => {
-                let body = changed.as_deref().unwrap_or(&body);
-                self.put_head(stream, body.len());
-                stream.replace_body(Body::Request, body);
+            Ok(Some(body)) => {
+                stream.replace_body(Body::Request, &body);
                 BodyStatus::Continue
             }
             Ok(None) => {
-                self.body = body;
                 stream.replace_body(Body::Request, b"");
                 BodyStatus::Stop
             }
@@ -284,12 +278,13 @@ impl Filter {
         }
     }
 
-    /// What comes next with the request: its new body if it is another; `None` if a server is being asked.
+    /// What comes next with the request: its body, after its head was made what the provider wants; `None` if a server is
+    /// being asked.
     fn take_step(
         &mut self,
         stream: &mut Stream,
         mut step: Result<Step, Refusal>,
-    ) -> Result<Option<Option<Vec<u8>>>, Refusal> {
+    ) -> Result<Option<Vec<u8>>, Refusal> {
         let Some(exchange) = self.exchange.as_mut() else { return Ok(None) };
         while let Ok(Step::Ask(question)) = &step {
             if stream.ask(question, PATIENCE) {
@@ -302,18 +297,11 @@ impl Filter {
             self.config.metrics.guard(Some(stream), "request", finding.verdict);
             tell_finding(stream, "request_guard", &finding);
         }
-        match step? {
-            Step::Send(changed) => Ok(Some(changed)),
-            Step::Ask(_) => Ok(None),
-        }
-    }
-
-    /// The head of the request as the provider wants it, with so long a body.
-    fn put_head(&self, stream: &mut Stream, length: usize) {
-        let Some(exchange) = &self.exchange else { return };
+        let Step::Send(body) = step? else { return Ok(None) };
         stream.set_header(HeaderMap::Request, ":path", exchange.head().path.as_bytes());
-        stream.set_header(HeaderMap::Request, "content-length", length.to_string().as_bytes());
+        stream.set_header(HeaderMap::Request, "content-length", body.len().to_string().as_bytes());
         self.tell_progress(stream);
+        Ok(Some(body))
     }
 
     /// The server that was asked has answered, or, with `None`, has not.
@@ -324,11 +312,8 @@ impl Filter {
             Some(AskedAbout::Request) => {
                 let step = exchange.hear(reply);
                 match self.take_step(stream, step) {
-                    Ok(Some(changed)) => {
-                        let body = std::mem::take(&mut self.body);
-                        let body = changed.as_deref().unwrap_or(&body);
-                        self.put_head(stream, body.len());
-                        stream.append_body(Body::StoppedRequest, body);
+                    Ok(Some(body)) => {
+                        stream.append_body(Body::StoppedRequest, &body);
                         Next::SendRequest
                     }
                     Ok(None) => Next::Wait,
@@ -343,7 +328,7 @@ impl Filter {
                 let mut passed = exchange.hear_about_answer(reply);
                 self.ready.append(&mut passed);
                 // While more of the stream is to come, its next piece asks.
-                if self.has_answer_ended && self.ask_about_answer(stream) {
+                if self.is_whole && self.ask_about_answer(stream) {
                     return Next::Wait;
                 }
                 let ready = std::mem::take(&mut self.ready);
@@ -428,21 +413,20 @@ impl Filter {
     pub(crate) fn on_response_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
         let Some(exchange) = self.exchange.as_mut() else { return BodyStatus::Continue };
         self.first_piece.get_or_insert_with(|| self.began.elapsed());
-        let mut instead = None::<Vec<u8>>;
+        let is_changed = self.passage != Passage::AsItIs;
         stream.body(Body::Response, |piece| {
             if let Some(mut bytes) = exchange.answer_piece(piece) {
-                instead.get_or_insert_default().append(&mut bytes);
+                self.ready.append(&mut bytes);
             }
         });
         if end {
-            self.has_answer_ended = true;
+            self.is_whole = true;
             let mut rest = exchange.answer_ends();
-            if self.passage != Passage::AsItIs {
-                instead.get_or_insert_default().append(&mut rest);
+            if is_changed {
+                self.ready.append(&mut rest);
             }
         }
-        if self.passage != Passage::AsItIs {
-            self.ready.append(&mut instead.unwrap_or_default());
+        if is_changed {
             let is_asking = self.ask_about_answer(stream);
             let ready = if is_asking { Vec::new() } else { std::mem::take(&mut self.ready) };
             stream.replace_body(Body::Response, &ready);
@@ -460,7 +444,7 @@ impl Filter {
     /// A piece of the answer goes on, perhaps the last one.
     fn after_piece(&mut self, stream: &mut Stream) {
         let Some(exchange) = self.exchange.as_mut() else { return };
-        let end = self.has_answer_ended;
+        let end = self.is_whole;
         if let Some((status, content_type)) = exchange.replaced() {
             stream.set_header(HeaderMap::Response, ":status", status.to_string().as_bytes());
             stream.set_header(HeaderMap::Response, "content-type", content_type.as_bytes());
@@ -470,7 +454,6 @@ impl Filter {
         let is_news = !end && !self.is_usage_told && exchange.is_stream() && exchange.usage().is_some();
         let news = is_news.then(|| exchange.outcome());
         if end {
-            self.is_whole = true;
             self.settle(Some(stream));
         }
         if let Some(outcome) = news {
@@ -482,7 +465,7 @@ impl Filter {
     pub(crate) fn on_response_trailers(&mut self, stream: &mut Stream) -> HeadersStatus {
         if let Some(exchange) = self.exchange.as_mut() {
             let mut rest = exchange.answer_ends();
-            self.has_answer_ended = true;
+            self.is_whole = true;
             if exchange.has_open_question() {
                 self.ready.append(&mut rest);
                 if self.ask_about_answer(stream) {

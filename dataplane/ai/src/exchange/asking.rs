@@ -1,13 +1,11 @@
 //! Where servers are asked in an attempt: webhooks first, about the request as the client sent it and about the answer as the
 //! client gets it; moderation last, about what expressions have left of the request.
 
-use std::borrow::Cow;
-
-use super::guarding::BAD_GATEWAY;
+use super::guarding::{BAD_GATEWAY, cannot_read};
 use super::{Exchange, Refusal};
-use crate::guard::hooked::{HookedAnswer, Stop};
+use crate::guard::hooked::{HookedAnswer, Stop, WEBHOOK};
 use crate::guard::hooks::{
-    About, Decision, Hook, HookFault, Question, Reply, moderation_question, of_moderation, of_webhook,
+    Decision, Hook, HookFault, Question, Reply, moderation_question, of_moderation, of_webhook,
 };
 use crate::guard::texts::Texts;
 use crate::guard::{AnswerKind, Finding, Side, Verdict};
@@ -18,17 +16,17 @@ const UNAVAILABLE: u16 = 503;
 /// What comes next with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It goes on, with this body if it is another.
-    Send(Option<Vec<u8>>),
+    /// It goes on with this body.
+    Send(Vec<u8>),
     /// A server is asked; [`Exchange::hear`] has its answer.
     Ask(Question),
 }
 
 impl Step {
-    /// The body that the request goes on with, if it goes on and it is another.
-    pub fn body(self) -> Option<Vec<u8>> {
+    /// The body, if the request goes on.
+    pub fn into_body(self) -> Option<Vec<u8>> {
         match self {
-            Self::Send(body) => body,
+            Self::Send(body) => Some(body),
             Self::Ask(_) => None,
         }
     }
@@ -42,10 +40,6 @@ pub(super) struct Asking {
     response_headers: Vec<(String, Vec<u8>)>,
     request: Option<Asked>,
     answer: Option<HookedAnswer>,
-    /// Whether something of the answer has gone on.
-    has_begun: bool,
-    /// Whether all of the answer has.
-    has_ended: bool,
     /// Status and content type of what stands in place of the answer.
     replaced: Option<(u16, &'static str)>,
 }
@@ -55,8 +49,6 @@ pub(super) struct Asking {
 struct Asked {
     server: Server,
     body: Vec<u8>,
-    /// Whether it is another than the client's.
-    is_changed: bool,
     texts: Texts,
 }
 
@@ -70,7 +62,7 @@ impl Server {
     /// The name of what it has found.
     fn name(self) -> &'static str {
         match self {
-            Self::Webhook => "WEBHOOK",
+            Self::Webhook => WEBHOOK,
             Self::Moderation => "MODERATION",
         }
     }
@@ -99,10 +91,10 @@ impl Exchange {
     ///
     /// # Errors
     /// It is not what this operation takes, or a guard does not let it pass.
-    pub fn request(&mut self, body: &[u8]) -> Result<Step, Refusal> {
+    pub fn request(&mut self, body: Vec<u8>) -> Result<Step, Refusal> {
         match self.policy.guard.request_webhook {
-            Some(_) => self.ask_about_request(Server::Webhook, Cow::Borrowed(body), false),
-            None => self.inspect_request(Cow::Borrowed(body), false),
+            Some(_) => self.ask_about_request(Server::Webhook, body),
+            None => self.inspect_request(body),
         }
     }
 
@@ -111,22 +103,22 @@ impl Exchange {
     /// # Errors
     /// As [`Self::request`].
     pub fn hear(&mut self, reply: Option<Reply<'_>>) -> Result<Step, Refusal> {
-        let Some(Asked { server, body, is_changed, texts }) = self.asking.request.take() else {
+        let Some(Asked { server, body, texts }) = self.asking.request.take() else {
             return Err(Refusal::misconfigured(self.facts.schema, "nothing was asked about this request"));
         };
         let (policy, count) = (self.policy.clone(), texts.texts.len());
         let decision = match (server, &policy.guard.moderation) {
             (Server::Moderation, Some(moderation)) => of_moderation(reply, moderation, count),
-            _ => of_webhook(reply, About::Request, count),
+            _ => of_webhook(reply, Side::Request, count),
         };
         match decision {
             Ok(Decision::Pass) => {
                 self.note_request(Verdict::Passed, []);
-                self.after(server, Cow::Owned(body), is_changed)
+                self.after(server, body)
             }
             Ok(Decision::Mask(new)) => {
                 self.note_request(Verdict::Masked, [server.name().to_owned()]);
-                self.after(server, Cow::Owned(texts.replaced(&body, &new)), true)
+                self.after(server, texts.replaced(&body, &new))
             }
             Ok(Decision::Reject(rejection)) => {
                 self.note_request(Verdict::Rejected, [server.name().to_owned()]);
@@ -139,64 +131,53 @@ impl Exchange {
         }
     }
 
-    fn ask_about_request(
-        &mut self,
-        server: Server,
-        body: Cow<'_, [u8]>,
-        is_changed: bool,
-    ) -> Result<Step, Refusal> {
+    fn ask_about_request(&mut self, server: Server, body: Vec<u8>) -> Result<Step, Refusal> {
         let texts = match Texts::of_json(&body, Side::Request) {
             Ok(texts) => texts,
             Err(fault) => return Err(self.unreadable_request(fault)),
         };
         if texts.texts.is_empty() {
-            return self.after(server, body, is_changed);
+            return self.after(server, body);
         }
         let guard = &self.policy.guard;
         let question = match server {
             Server::Webhook => guard
                 .request_webhook
                 .as_ref()
-                .map(|hook| hook.question(About::Request, &texts.texts, &self.asking.request_headers)),
+                .map(|hook| hook.question(Side::Request, &texts.texts, &self.asking.request_headers)),
             Server::Moderation => {
                 guard.moderation.as_ref().map(|moderation| moderation_question(moderation, &texts.texts))
             }
         };
-        let Some(question) = question else { return self.after(server, body, is_changed) };
-        self.asking.request = Some(Asked { server, body: body.into_owned(), is_changed, texts });
+        let Some(question) = question else { return self.after(server, body) };
+        self.asking.request = Some(Asked { server, body, texts });
         Ok(Step::Ask(question))
     }
 
     /// The server has nothing against the request.
-    fn after(&mut self, server: Server, body: Cow<'_, [u8]>, is_changed: bool) -> Result<Step, Refusal> {
+    fn after(&mut self, server: Server, body: Vec<u8>) -> Result<Step, Refusal> {
         match server {
-            Server::Webhook => self.inspect_request(body, is_changed),
-            Server::Moderation => self.send_request(body, is_changed),
+            Server::Webhook => self.inspect_request(body),
+            Server::Moderation => self.send_request(body),
         }
     }
 
     /// Looks for expressions and kinds of data in the request.
-    fn inspect_request(&mut self, body: Cow<'_, [u8]>, is_changed: bool) -> Result<Step, Refusal> {
-        let (body, is_changed) = match self.guard_request(&body)? {
-            Some(masked) => (Cow::Owned(masked), true),
-            None => (body, is_changed),
-        };
+    fn inspect_request(&mut self, body: Vec<u8>) -> Result<Step, Refusal> {
+        let body = self.guard_request(&body)?.unwrap_or(body);
         match self.policy.guard.moderation {
-            Some(_) => self.ask_about_request(Server::Moderation, body, is_changed),
-            None => self.send_request(body, is_changed),
+            Some(_) => self.ask_about_request(Server::Moderation, body),
+            None => self.send_request(body),
         }
     }
 
     /// Brings the request into the form that the provider wants.
-    fn send_request(&mut self, body: Cow<'_, [u8]>, is_changed: bool) -> Result<Step, Refusal> {
-        let edited = match self.edits_body() {
-            true => self.edit_request(&body)?,
-            false => {
-                self.watch_request(&body);
-                None
-            }
-        };
-        Ok(Step::Send(edited.or_else(|| is_changed.then(|| body.into_owned()))))
+    fn send_request(&mut self, body: Vec<u8>) -> Result<Step, Refusal> {
+        if self.edits_body() {
+            return Ok(Step::Send(self.edit_request(&body)?.unwrap_or(body)));
+        }
+        self.watch_request(&body);
+        Ok(Step::Send(body))
     }
 
     fn unavailable(&self, server: Server, HookFault(why): HookFault) -> Refusal {
@@ -257,28 +238,26 @@ impl Exchange {
         };
         out.extend(self.pass_on(&passed, stop));
         let hook = self.policy.guard.response_webhook.as_ref()?;
-        Some(hook.question(About::Answer, &texts?, &self.asking.response_headers))
+        Some(hook.question(Side::Response, &texts?, &self.asking.response_headers))
     }
 
     /// The webhook has answered, or, with `None`, has not: what of the answer goes on.
     pub fn hear_about_answer(&mut self, reply: Option<Reply<'_>>) -> Vec<u8> {
         let Some(answer) = &mut self.asking.answer else { return Vec::new() };
         let mut passed = Vec::new();
-        let decision = of_webhook(reply, About::Answer, answer.asked());
+        let decision = of_webhook(reply, Side::Response, answer.asked());
         let stop = answer.hear(decision, &mut passed).err();
         self.pass_on(&passed, stop)
     }
 
     /// What of the answer's bytes that the webhook has let pass goes on, and of what replaces the rest if it has not.
     fn pass_on(&mut self, passed: &[u8], stop: Option<Stop>) -> Vec<u8> {
-        let is_done = self.asking.answer.as_ref().is_some_and(HookedAnswer::is_done);
-        let is_whole = !self.asking.has_begun && self.framing.is_none();
-        if let (Some(stop), true) = (&stop, is_whole) {
+        // Of an answer that is no stream, nothing has gone on yet.
+        if let (Some(stop), None) = (&stop, &self.framing) {
             return self.replacement(stop);
         }
-        self.asking.has_begun |= !passed.is_empty();
-        let ends = is_done && !std::mem::replace(&mut self.asking.has_ended, is_done);
-        let mut out = match (self.guarding.is_some(), ends) {
+        let is_done = self.asking.answer.as_ref().is_some_and(HookedAnswer::is_done);
+        let mut out = match (self.guarding.is_some(), is_done) {
             (false, _) => passed.to_vec(),
             (true, false) => self.guard_piece(passed),
             (true, true) => self.guard_end(passed),
@@ -295,7 +274,6 @@ impl Exchange {
 
     /// What stands in place of an answer of which nothing has gone on.
     fn replacement(&mut self, stop: &Stop) -> Vec<u8> {
-        self.asking.has_ended = true;
         self.guarding = None;
         let (status, message) = match stop {
             Stop::Rejected(rejection) => {
@@ -303,9 +281,7 @@ impl Exchange {
                 self.asking.replaced = Some((status, content_type));
                 return body;
             }
-            Stop::Unreadable(why) => {
-                (BAD_GATEWAY, format!("{why}, so that the prompt guard of this route cannot read it"))
-            }
+            Stop::Unreadable(why) => (BAD_GATEWAY, cannot_read(why)),
             Stop::Hook(HookFault(why)) => (UNAVAILABLE, webhook_fault(why)),
         };
         self.asking.replaced = Some((status, "application/json"));

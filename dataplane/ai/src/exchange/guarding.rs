@@ -90,9 +90,7 @@ impl Exchange {
         self.note_request(Verdict::Unreadable, []);
         let BodyFault { field, message } = fault;
         let message = match field {
-            "" => {
-                format!("the request body {message}, so that the prompt guard of this route cannot read it")
-            }
+            "" => cannot_read(&format!("the request body {message}")),
             _ => message,
         };
         self.unreadable(400, field, &message)
@@ -203,7 +201,7 @@ impl Exchange {
                 return out;
             }
             guarding.status = Some(BAD_GATEWAY);
-            let message = format!("{why}, so that the prompt guard of this route cannot read it");
+            let message = cannot_read(why);
             return self.client_error(BAD_GATEWAY, "", &message);
         }
         out
@@ -244,4 +242,9 @@ impl Exchange {
             _ => format!("data: {text}\n\n").into_bytes(),
         }
     }
+}
+
+/// What a client is told whose request or answer does not pass since a guard cannot read it, for this reason.
+pub(super) fn cannot_read(why: &str) -> String {
+    format!("{why}, so that the prompt guard of this route cannot read it")
 }

@@ -32,8 +32,8 @@ fn begin(provider: Provider, model: Option<&str>, policy: RoutePolicy, path: &st
 /// The body at the provider.
 fn sent(exchange: &mut Exchange, body: &Value) -> Value {
     let text = body.to_string();
-    let changed = exchange.request(text.as_bytes()).unwrap().body();
-    serde_json::from_slice(changed.as_deref().unwrap_or(text.as_bytes())).unwrap()
+    let sent = exchange.request(text.into_bytes()).unwrap().into_body().unwrap();
+    serde_json::from_slice(&sent).unwrap()
 }
 
 fn anthropic() -> Provider {
@@ -201,9 +201,9 @@ fn a_body_that_needs_no_change_is_not_changed() {
     let body = b"{ \"model\":\"m\", \"messages\" : [],\"n\": 1e400 }";
     let mut exchange = begin(Provider::OpenAi, None, RoutePolicy::default(), "/openai");
     assert!(exchange.needs_body());
-    assert_eq!(exchange.request(body).unwrap(), Step::Send(None));
+    assert_eq!(exchange.request(body.to_vec()).unwrap(), Step::Send(body.to_vec()));
     let mut exchange = begin(Provider::OpenAi, Some("mine"), RoutePolicy::default(), "/openai");
-    let changed = exchange.request(body).unwrap().body().unwrap();
+    let changed = exchange.request(body.to_vec()).unwrap().into_body().unwrap();
     assert_eq!(String::from_utf8(changed).unwrap(), "{ \"model\":\"mine\", \"messages\" : [],\"n\": 1e400 }");
     assert_eq!(exchange.outcome().model, "mine");
 }
@@ -280,12 +280,13 @@ fn messages_are_added_in_every_schema() {
     let own =
         br#"{"messages": [{"role": "assistant", "content": [{"toolUse": {"input": {"z": 1.10, "a": 1}}}]}]}"#;
     let mut exchange = begin(bedrock(), Some("m"), policy.clone(), "/a");
-    let body = String::from_utf8(exchange.request(own).unwrap().body().unwrap()).unwrap();
+    let body = String::from_utf8(exchange.request(own.to_vec()).unwrap().into_body().unwrap()).unwrap();
     // The client's own text stays as it is.
     assert!(body.contains(r#"{"text":"before"},{"toolUse": {"input": {"z": 1.10, "a": 1}}}]}"#), "{body}");
 
     let mut exchange = begin(anthropic(), None, policy, "/a");
-    let refusal = exchange.request(br#"{"max_tokens": 1, "system": 7, "messages": []}"#).unwrap_err();
+    let refusal =
+        exchange.request(br#"{"max_tokens": 1, "system": 7, "messages": []}"#.to_vec()).unwrap_err();
     assert_eq!(refusal.status, 400);
 }
 
@@ -310,7 +311,7 @@ fn strict_translation_refuses_what_it_cannot_carry_in_the_clients_words() {
         ..RoutePolicy::default()
     };
     let mut exchange = begin(gemini(), Some("g"), policy(true), "/v1/chat/completions");
-    let refusal = exchange.request(body.to_string().as_bytes()).unwrap_err();
+    let refusal = exchange.request(body.to_string().into_bytes()).unwrap_err();
     let told: Value = serde_json::from_slice(&refusal.body).unwrap();
     assert_eq!((refusal.status, &told["error"]["param"]), (400, &json!("logit_bias")));
     let mut exchange = begin(gemini(), Some("g"), policy(false), "/v1/chat/completions");
@@ -336,7 +337,7 @@ fn a_provider_whose_path_holds_the_model_needs_one() {
     let begun = Exchange::begin(cluster(gemini(), None), Arc::default(), &head("/v1/models"));
     assert!(begun.is_ok(), "a list of models needs none");
     let mut exchange = begin(gemini(), None, RoutePolicy::default(), "/a");
-    assert_eq!(exchange.request(b"{}").unwrap_err().status, 400);
+    assert_eq!(exchange.request(b"{}".to_vec()).unwrap_err().status, 400);
     let mut exchange = begin(gemini(), None, RoutePolicy::default(), "/v1/models/own:generateContent");
     assert_eq!(sent(&mut exchange, &json!({"contents": []})), json!({"contents": []}));
     assert_eq!(exchange.head().path, "/v1beta/models/own:generateContent");

@@ -11,6 +11,11 @@ use super::{Finding, Verdict, names, unlabelled};
 /// The largest answer that is inspected as a whole, in bytes.
 pub const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
+// Why an answer does not pass.
+pub(super) const TOO_LARGE: &str = "the provider's answer is too large to be inspected";
+pub(super) const NO_JSON: &str = "the provider's answer is not valid JSON";
+pub(super) const NO_TEXT: &str = "the provider's answer is no text";
+
 /// What an answer is, as its head says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum AnswerKind {
@@ -100,7 +105,7 @@ impl AnswerGuard {
                 }
             },
             State::Whole { body, .. } if body.len() + piece.len() > MAX_ANSWER => {
-                self.state = State::Faulty("the provider's answer is too large to be inspected");
+                self.state = State::Faulty(TOO_LARGE);
                 Ok(())
             }
             State::Whole { body, .. } => {
@@ -150,8 +155,7 @@ impl AnswerGuard {
             return Ok(None);
         }
         let (new, found) = if is_json {
-            body::masked(body, &self.patterns, Side::Response)
-                .map_err(|_| "the provider's answer is not valid JSON")?
+            body::masked(body, &self.patterns, Side::Response).map_err(|_| NO_JSON)?
         } else {
             unlabelled::masked(body, &self.patterns)?
         };

@@ -10,6 +10,7 @@ use base64::engine::{DecodePaddingMode, general_purpose};
 
 use super::document::{Document, Item, JsonFault, Kind, Name, is_data, spliced};
 use super::patterns::{Entity, Match, Patterns, Scope, masked as mask_text};
+use super::texts::quoted;
 
 /// So deep texts are read that are themselves JSON, or base64 of text: the arguments of a call of a tool, a file.
 const MAX_NESTING: usize = 3;
@@ -239,7 +240,7 @@ impl Masker<'_> {
             }
             Kind::Text => self.value(document, item, depth),
         };
-        new.map(|new| serde_json::to_vec(&new).unwrap_or_default())
+        new.map(|new| quoted(&new))
     }
 
     /// The new text of a string, if something was found in it.

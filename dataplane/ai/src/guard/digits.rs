@@ -6,6 +6,7 @@
 mod card;
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -44,6 +45,7 @@ const MAX_RUN: usize = 1024;
 /// Calls `found` with each number of one of these kinds. Ranges may overlap.
 pub(super) fn find(text: &str, kinds: &[GuardBuiltin], mut found: impl FnMut(Range<usize>, GuardBuiltin)) {
     runs(text, |run| {
+        let joined = LazyCell::new(|| joined(run));
         for kind in kinds {
             let one: Reader = match kind {
                 GuardBuiltin::CreditCard => card::read,
@@ -51,7 +53,6 @@ pub(super) fn find(text: &str, kinds: &[GuardBuiltin], mut found: impl FnMut(Ran
                 GuardBuiltin::PhoneNumber => phone,
                 GuardBuiltin::Email => continue,
             };
-            let joined = joined(run);
             for run in std::iter::once(run).chain(joined.as_deref()) {
                 let mut at = 0;
                 while at < run.len() {

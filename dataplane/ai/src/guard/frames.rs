@@ -144,6 +144,14 @@ pub(super) fn readable<'a>(frame: &Frame, payload: &'a [u8]) -> Result<Option<Do
 }
 
 impl Frame {
+    /// How many bytes an event with this payload came in. One without data has some, too.
+    pub(super) fn size(&self, payload: &[u8]) -> usize {
+        match self {
+            Self::Sse(raw) => raw.len(),
+            Self::Aws(_) | Self::Element | Self::Bytes => payload.len(),
+        }
+    }
+
     /// Whether it is an event in which there are comments and blank lines alone.
     pub(super) fn is_comment(&self) -> bool {
         let is_comment = |line: &[u8]| line.starts_with(b":") || line.trim_ascii().is_empty();

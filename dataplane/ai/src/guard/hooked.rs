@@ -9,22 +9,20 @@ use std::ops::Range;
 
 use ai_config::GuardRejection;
 
-use super::answer::{AnswerKind, MAX_ANSWER};
+use super::answer::{AnswerKind, MAX_ANSWER, NO_JSON, NO_TEXT, TOO_LARGE};
 use super::body::{Edit, Side, logprobs};
 use super::document::spliced;
 use super::frames::{Frame, Frames, StreamFault, readable};
 use super::hooks::{Decision, HookFault};
 use super::slots::Plan;
 use super::texts::{Text, Texts, quoted, texts};
-use super::{Finding, Verdict};
+use super::{Finding, Verdict, unlabelled};
 
 /// So many bytes of text of a stream are waited for before a server is asked.
 pub const SEGMENT: usize = 512;
 
-const TOO_LARGE: &str = "the provider's answer is too large to be inspected";
-
 /// The name of what a webhook has found.
-const FOUND: &str = "WEBHOOK";
+pub(crate) const WEBHOOK: &str = "WEBHOOK";
 
 /// Why an answer goes no further.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +91,7 @@ impl HookedAnswer {
                 body.extend_from_slice(piece);
                 if body.len() > MAX_ANSWER { Err(TOO_LARGE) } else { Ok(()) }
             }
-            State::Stream(stream) => stream.push(piece, self.is_asking, out).map_err(|StreamFault(why)| why),
+            State::Stream(stream) => stream.push(piece, out).map_err(|StreamFault(why)| why),
             State::Faulty(_) | State::Ended => Ok(()),
         };
         match result {
@@ -112,7 +110,7 @@ impl HookedAnswer {
     pub(crate) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
         self.has_ended = true;
         let result = match &mut self.state {
-            State::Stream(stream) => stream.finish(self.is_asking, out).map_err(|StreamFault(why)| why),
+            State::Stream(stream) => stream.finish(out).map_err(|StreamFault(why)| why),
             State::Faulty(why) => Err(*why),
             State::Whole { .. } | State::Ended => Ok(()),
         };
@@ -128,16 +126,18 @@ impl HookedAnswer {
         if self.is_asking {
             return Ok(None);
         }
+        if self.has_ended {
+            self.read_unlabelled(out)?;
+        }
         let asked = match &mut self.state {
             State::Whole { body, is_json, texts } if self.has_ended => match read(body, *is_json) {
+                Ok(found) if found.texts.is_empty() => {
+                    out.append(body);
+                    Vec::new()
+                }
                 Ok(found) => {
                     *texts = found;
-                    if texts.texts.is_empty() {
-                        out.append(body);
-                        Vec::new()
-                    } else {
-                        texts.texts.clone()
-                    }
+                    texts.texts.clone()
                 }
                 Err(why) => return Err(self.stop(Stop::Unreadable(why))),
             },
@@ -149,6 +149,16 @@ impl HookedAnswer {
             self.state = State::Ended;
         }
         Ok(self.is_asking.then_some(asked))
+    }
+
+    /// A whole answer that is a stream by how it begins is one from here on.
+    fn read_unlabelled(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
+        let State::Whole { body, is_json: false, .. } = &self.state else { return Ok(()) };
+        let Some(framing) = unlabelled::framing_of(body) else { return Ok(()) };
+        let mut stream = Box::new(Stream::new(Frames::new(framing)));
+        let read = stream.push(body, out).and_then(|()| stream.finish(out));
+        self.state = State::Stream(stream);
+        read.map_err(|StreamFault(why)| self.stop(Stop::Unreadable(why)))
     }
 
     /// How many texts the server is being asked about.
@@ -170,6 +180,10 @@ impl HookedAnswer {
         out: &mut Vec<u8>,
     ) -> Result<(), Stop> {
         self.is_asking = false;
+        if self.is_done() {
+            // It was stopped while the server was asked.
+            return Ok(());
+        }
         let new = match decision {
             Ok(Decision::Pass) => None,
             Ok(Decision::Mask(new)) => Some(new),
@@ -177,7 +191,7 @@ impl HookedAnswer {
             Err(fault) => return Err(self.stop(Stop::Hook(fault))),
         };
         if new.is_some() {
-            self.finding.join(Verdict::Masked, [FOUND.to_owned()]);
+            self.finding.join(Verdict::Masked, [WEBHOOK.to_owned()]);
         }
         match &mut self.state {
             State::Whole { body, texts, .. } => {
@@ -202,7 +216,7 @@ impl HookedAnswer {
         self.state = State::Ended;
         self.is_asking = false;
         let (verdict, name) = match &stop {
-            Stop::Rejected(_) => (Verdict::Rejected, Some(FOUND)),
+            Stop::Rejected(_) => (Verdict::Rejected, Some(WEBHOOK)),
             Stop::Unreadable(_) => (Verdict::Unreadable, None),
             Stop::Hook(_) => (Verdict::Unavailable, None),
         };
@@ -218,10 +232,8 @@ fn read(body: &[u8], is_json: bool) -> Result<Texts, &'static str> {
     }
     match Texts::of_json(body, Side::Response) {
         Ok(texts) => Ok(texts),
-        Err(_) if is_json => Err("the provider's answer is not valid JSON"),
-        Err(_) => {
-            std::str::from_utf8(body).map(Texts::of_text).map_err(|_| "the provider's answer is no text")
-        }
+        Err(_) if is_json => Err(NO_JSON),
+        Err(_) => std::str::from_utf8(body).map(Texts::of_text).map_err(|_| NO_TEXT),
     }
 }
 
@@ -286,14 +298,14 @@ impl Stream {
         Self { frames, events: Events::default() }
     }
 
-    fn push(&mut self, piece: &[u8], is_asking: bool, out: &mut Vec<u8>) -> Result<(), StreamFault> {
+    fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), StreamFault> {
         let Self { frames, events } = self;
-        frames.push(piece, |frame, payload| events.take(frame, payload, is_asking, out))
+        frames.push(piece, |frame, payload| events.take(frame, payload, out))
     }
 
-    fn finish(&mut self, is_asking: bool, out: &mut Vec<u8>) -> Result<(), StreamFault> {
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), StreamFault> {
         let Self { frames, events } = self;
-        frames.finish(|frame, payload| events.take(frame, payload, is_asking, out))
+        frames.finish(|frame, payload| events.take(frame, payload, out))
     }
 
     fn ask(&mut self, out: &mut Vec<u8>) -> Vec<Text> {
@@ -306,19 +318,14 @@ impl Stream {
 }
 
 impl Events {
-    fn take(
-        &mut self,
-        frame: Frame,
-        payload: &[u8],
-        is_asking: bool,
-        out: &mut Vec<u8>,
-    ) -> Result<(), StreamFault> {
+    fn take(&mut self, frame: Frame, payload: &[u8], out: &mut Vec<u8>) -> Result<(), StreamFault> {
         let held = Held::read(frame, payload)?;
-        if self.held.is_empty() && !is_asking && held.pieces.is_empty() {
+        // While the server is asked, what it is asked about is held.
+        if self.held.is_empty() && held.pieces.is_empty() {
             held.frame.write(&held.payload, false, out);
             return Ok(());
         }
-        self.bytes += held.payload.len();
+        self.bytes += held.frame.size(&held.payload);
         self.text += held.pieces.iter().map(|piece| piece.text.len()).sum::<usize>();
         self.held.push_back(held);
         if self.bytes > MAX_ANSWER { Err(StreamFault(TOO_LARGE)) } else { Ok(()) }
@@ -362,7 +369,7 @@ impl Events {
         }
         let is_changed = edits.iter().any(|edits| !edits.is_empty());
         for (held, mut edits) in self.held.drain(..self.asked.min(self.held.len())).zip(edits) {
-            self.bytes -= held.payload.len();
+            self.bytes -= held.frame.size(&held.payload);
             if is_changed {
                 edits.extend(held.repeated.iter().cloned());
             }

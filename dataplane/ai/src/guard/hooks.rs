@@ -7,6 +7,7 @@ use ai_config::{ForwardedHeader, GuardRejection, Moderation, TextMatch, Webhook}
 use regex::Regex;
 use serde_json::{Value, json};
 
+use super::body::Side;
 use super::patterns::PatternError;
 use super::texts::Text;
 
@@ -63,13 +64,6 @@ pub(crate) struct HookFault(pub &'static str);
 const AWAY: HookFault = HookFault("gave no answer");
 const REFUSES: HookFault = HookFault("answered with an error");
 const UNREADABLE: HookFault = HookFault("gave an answer that cannot be read");
-
-/// Whether a request or an answer is asked about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum About {
-    Request,
-    Answer,
-}
 
 /// A webhook, ready for use.
 #[derive(Debug)]
@@ -138,13 +132,11 @@ impl Hook {
     }
 
     /// What the server is asked about texts.
-    pub(crate) fn question(&self, about: About, texts: &[Text], headers: &[(String, Vec<u8>)]) -> Question {
+    pub(crate) fn question(&self, about: Side, texts: &[Text], headers: &[(String, Vec<u8>)]) -> Question {
         let message = |text: &Text| json!({"role": text.role, "content": text.content});
         let (path, body) = match about {
-            About::Request => {
-                ("/request", json!({"messages": texts.iter().map(message).collect::<Vec<_>>()}))
-            }
-            About::Answer => {
+            Side::Request => ("/request", json!({"messages": texts.iter().map(message).collect::<Vec<_>>()})),
+            Side::Response => {
                 let choice = |text: &Text| json!({"message": message(text)});
                 ("/response", json!({"choices": texts.iter().map(choice).collect::<Vec<_>>()}))
             }
@@ -163,11 +155,7 @@ impl Hook {
 ///
 /// # Errors
 /// It has not.
-pub(crate) fn of_webhook(
-    reply: Option<Reply<'_>>,
-    about: About,
-    count: usize,
-) -> Result<Decision, HookFault> {
+pub(crate) fn of_webhook(reply: Option<Reply<'_>>, about: Side, count: usize) -> Result<Decision, HookFault> {
     // The actions are told apart by their body: a text rejects, an object masks, none passes.
     let said = read(reply)?;
     let Some(Value::Object(action)) = said.get("action") else { return Err(UNREADABLE) };
@@ -192,11 +180,11 @@ fn rejection(message: &str, status: Option<u64>) -> Decision {
 }
 
 /// What stands in place of the texts, as many as the webhook was asked about.
-fn masked(body: &Value, about: About, count: usize) -> Option<Vec<String>> {
+fn masked(body: &Value, about: Side, count: usize) -> Option<Vec<String>> {
     let content = |message: Option<&Value>| Some(message?.get("content")?.as_str()?.to_owned());
     let texts: Option<Vec<String>> = match about {
-        About::Request => body.get("messages")?.as_array()?.iter().map(|one| content(Some(one))).collect(),
-        About::Answer => {
+        Side::Request => body.get("messages")?.as_array()?.iter().map(|one| content(Some(one))).collect(),
+        Side::Response => {
             body.get("choices")?.as_array()?.iter().map(|one| content(one.get("message"))).collect()
         }
     };
@@ -248,7 +236,7 @@ fn read(reply: Option<Reply<'_>>) -> Result<Value, HookFault> {
 mod tests {
     use super::*;
 
-    fn said(about: About, count: usize, body: &str) -> Result<Decision, HookFault> {
+    fn said(about: Side, count: usize, body: &str) -> Result<Decision, HookFault> {
         of_webhook(Some(Reply { status: 200, body: body.as_bytes() }), about, count)
     }
 
@@ -258,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_webhook_passes_masks_or_rejects_and_everything_else_is_a_fault() {
-        let request = |body| said(About::Request, 2, body);
+        let request = |body| said(Side::Request, 2, body);
         assert_eq!(request(r#"{"action":{}}"#), Ok(Decision::Pass));
         assert_eq!(request(r#"{"action":{"reason":"fine"}}"#), Ok(Decision::Pass));
         assert_eq!(
@@ -274,7 +262,7 @@ mod tests {
         );
         assert_eq!(
             said(
-                About::Answer,
+                Side::Response,
                 1,
                 r#"{"action":{"body":{"choices":[{"message":{"content":"a"}}]},"reason":""}}"#
             ),
@@ -302,12 +290,12 @@ mod tests {
         ] {
             assert_eq!(request(body), Err(UNREADABLE), "{body}");
         }
-        assert_eq!(of_webhook(None, About::Request, 1), Err(AWAY));
+        assert_eq!(of_webhook(None, Side::Request, 1), Err(AWAY));
         let reply = |status| Some(Reply { status, body: br#"{"action":{}}"# });
         for status in [301, 404, 500, 503] {
-            assert_eq!(of_webhook(reply(status), About::Request, 1), Err(REFUSES), "{status}");
+            assert_eq!(of_webhook(reply(status), Side::Request, 1), Err(REFUSES), "{status}");
         }
-        assert_eq!(of_webhook(reply(201), About::Request, 1), Ok(Decision::Pass));
+        assert_eq!(of_webhook(reply(201), Side::Request, 1), Ok(Decision::Pass));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::document::{Document, spliced};
 use super::frames::{DONE, Frame, Frames, Framing, StreamFault, readable};
 use super::patterns::{Entity, Patterns};
 use super::slots::Plan;
+use super::texts::quoted;
 
 /// So many bytes of events are held back at most. If more are, what is in the first of them counts as settled.
 pub const MAX_HELD_EVENTS: usize = 256 * 1024;
@@ -119,7 +120,7 @@ impl Events {
                 Held { frame, payload: payload.to_vec(), edits: Vec::new(), slots: Vec::new() }
             }
         };
-        self.bytes += held.size();
+        self.bytes += held.frame.size(&held.payload);
         self.held.push_back(held);
         self.release(out);
         while self.bytes > MAX_HELD_EVENTS {
@@ -194,10 +195,10 @@ impl Events {
                 return;
             }
             let Some(mut held) = self.held.pop_front() else { return };
-            self.bytes -= held.size();
+            self.bytes -= held.frame.size(&held.payload);
             for Slot { key, piece, place } in std::mem::take(&mut held.slots) {
                 let new = self.channels.get_mut(&key).and_then(|channel| channel.give(&piece));
-                let new = new.map(|new| serde_json::to_vec(&new).unwrap_or_default());
+                let new = new.map(|new| quoted(&new));
                 held.edits.extend(new.map(|new| (place, new)));
             }
             held.write(out);
@@ -206,14 +207,6 @@ impl Events {
 }
 
 impl Held {
-    /// How many bytes it came in. An event without data has some, too.
-    fn size(&self) -> usize {
-        match &self.frame {
-            Frame::Sse(raw) => raw.len(),
-            Frame::Aws(_) | Frame::Element | Frame::Bytes => self.payload.len(),
-        }
-    }
-
     fn write(mut self, out: &mut Vec<u8>) {
         let is_changed = !self.edits.is_empty();
         if is_changed {

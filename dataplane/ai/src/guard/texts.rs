@@ -1,5 +1,6 @@
 //! The texts of a body, as a server is asked about them, and the body with others in their place.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -74,6 +75,11 @@ pub(super) fn texts(
     removed: &[Edit],
 ) -> Vec<(Range<usize>, Text)> {
     let is_removed = |item: &Item<'_>| removed.iter().any(|(range, _)| range.contains(&item.range.start));
+    let roles = roles(document, side);
+    let role = |item: &Item<'_>| {
+        let role = item.container.and_then(|container| roles.get(container));
+        role.map_or(nobody(side), |role| role).to_owned()
+    };
     let all = document.items.iter().enumerate();
     let texts =
         all.filter(|(index, item)| item.kind == Kind::Text && !spared.contains(index) && !is_removed(item));
@@ -85,39 +91,63 @@ pub(super) fn texts(
         {
             return None;
         }
-        let text = Text { role: role(document, item, side), content: content.into_owned() };
+        let role = named_at_top(item).map_or_else(|| role(item), str::to_owned);
+        let text = Text { role, content: content.into_owned() };
         Some((item.range.clone(), text))
     });
     texts.collect()
 }
 
-/// Who says a text.
-fn role(document: &Document<'_>, item: &Item<'_>, side: Side) -> String {
-    let mut at = item.container;
-    while let Some(container) = at {
-        if let Some(role) = document.string(container, "role") {
-            return match &*role {
-                "model" => "assistant".to_owned(),
-                "developer" => "system".to_owned(),
-                _ => role.into_owned(),
-            };
+/// Who says what stands in each container: its own role, or that of what it stands in. A body may have very many, so that each
+/// is looked at once.
+fn roles<'a>(document: &Document<'a>, side: Side) -> Vec<Cow<'a, str>> {
+    let mut own: Vec<Option<Cow<'a, str>>> = vec![None; document.containers.len()];
+    for item in document.items.iter().filter(|item| item.kind == Kind::Text) {
+        let Some(slot) = item.container.and_then(|container| own.get_mut(container)) else { continue };
+        if item.name.is("role") {
+            *slot = Some(match document.decoded(item) {
+                role if role == "model" => "assistant".into(),
+                role if role == "developer" => "system".into(),
+                role => role,
+            });
+        } else if slot.is_none() && item.name.is("type") && document.decoded(item).ends_with("_call_output") {
+            *slot = Some("tool".into());
         }
-        if document.string(container, "type").is_some_and(|kind| kind.ends_with("_call_output")) {
-            return "tool".to_owned();
-        }
-        at = document.containers.get(container).and_then(|container| container.parent);
     }
-    let role = match document.path(item).first() {
-        Some(Name::Member(name)) => match &**name {
-            "system" | "instructions" | "systemInstruction" | "system_instruction" => "system",
-            "tools" | "functions" | "toolConfig" => "tool",
-            _ if side == Side::Response => "assistant",
-            _ => "user",
+    let mut roles: Vec<Cow<'a, str>> = Vec::with_capacity(own.len());
+    // What a container stands in comes before it.
+    for (container, own) in document.containers.iter().zip(own) {
+        let outer = container.parent.and_then(|parent| roles.get(parent).cloned());
+        let at_top = container.parent.filter(|parent| *parent == 0).and_then(|_| role_of(&container.name));
+        let role = own.or(at_top.map(Into::into)).or(outer);
+        roles.push(role.unwrap_or(nobody(side).into()));
+    }
+    roles
+}
+
+/// Whose text it is where nothing says so.
+fn nobody(side: Side) -> &'static str {
+    match side {
+        Side::Request => "user",
+        Side::Response => "assistant",
+    }
+}
+
+/// The role of a text that is a member of the whole.
+fn named_at_top(item: &Item<'_>) -> Option<&'static str> {
+    item.container.filter(|container| *container == 0).and_then(|_| role_of(&item.name))
+}
+
+/// The role of what a member of the whole holds.
+fn role_of(name: &Name<'_>) -> Option<&'static str> {
+    match name {
+        Name::Member(name) => match &**name {
+            "system" | "instructions" | "systemInstruction" | "system_instruction" => Some("system"),
+            "tools" | "functions" | "toolConfig" => Some("tool"),
+            _ => None,
         },
-        _ if side == Side::Response => "assistant",
-        _ => "user",
-    };
-    role.to_owned()
+        Name::Element(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -165,5 +195,15 @@ mod tests {
         }
         assert!(Texts::of_json(br#"{"prompt":[1,2]}"#, Side::Request).is_err());
         assert!(Texts::of_json(b"{", Side::Request).is_err());
+    }
+
+    /// Each text of a body that a client may send costs the same, however many there are: millions of steps for each would keep
+    /// a proxy from its other work.
+    #[test]
+    fn very_many_texts_are_read_at_once() {
+        let body = format!("{{\"input\":[{}\"a\"]}}", "\"a\",".repeat(300_000));
+        let texts = Texts::of_json(body.as_bytes(), Side::Request).unwrap();
+        assert_eq!(texts.texts.len(), 300_001);
+        assert!(texts.texts.iter().all(|text| text.role == "user"));
     }
 }

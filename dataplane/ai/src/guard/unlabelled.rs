@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use serde::de::IgnoredAny;
 
+use super::answer::NO_TEXT;
 use super::body::{self, Side};
 use super::frames::Framing;
 use super::patterns::{Entity, Patterns, Scope, masked as mask_text};
 use super::stream::StreamGuard;
 use crate::framing::raw_sse;
-
-const NO_TEXT: &str = "the provider's answer is no text";
 
 /// What is found in an answer as a whole; the new answer if it is another.
 ///
@@ -44,7 +43,7 @@ pub(super) fn masked(
 }
 
 /// How an answer that looks like a stream is cut into events.
-fn framing_of(answer: &[u8]) -> Option<Framing> {
+pub(super) fn framing_of(answer: &[u8]) -> Option<Framing> {
     let text = answer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer).trim_ascii_start();
     match text.split_first()? {
         (b'[', rest) if rest.trim_ascii_start().starts_with(b"{") => Some(Framing::Array),

@@ -54,11 +54,11 @@ fn reply(said: Option<&(u16, String)>) -> Option<Reply<'_>> {
 /// What the provider gets of a request.
 fn sent(exchange: &mut Exchange, body: &str, judge: Judge<'_>) -> Result<String, Refusal> {
     assert!(exchange.needs_body());
-    let mut step = exchange.request(body.as_bytes())?;
+    let mut step = exchange.request(body.as_bytes().to_vec())?;
     loop {
         match step {
-            Step::Send(new) => {
-                return Ok(new.map_or_else(|| body.to_owned(), |new| String::from_utf8(new).unwrap()));
+            Step::Send(body) => {
+                return Ok(String::from_utf8(body).unwrap());
             }
             Step::Ask(question) => step = exchange.hear(reply(judge(&question).as_ref()))?,
         }
@@ -187,7 +187,7 @@ fn nothing_passes_while_a_server_is_at_fault() {
         let guard = Guard { response_webhook: webhook(), ..Guard::default() };
         let (path, question) = question(client, "hello");
         let mut exchange = attempt(provider, guard, path);
-        let _ = exchange.request(question.to_string().as_bytes()).unwrap();
+        let _ = exchange.request(question.to_string().into_bytes()).unwrap();
         let (content_type, body) = stream(provider, &["one ", "two"]);
         let out = heard(&mut exchange, content_type, &body, usize::MAX, &mut faulty);
         let events = events(client, &out);
@@ -220,7 +220,7 @@ fn streams_are_asked_about_by_segments_and_masked_wherever_they_are_split() {
                 let (path, question) = question(client, "hello");
                 let mut exchange = attempt(provider, guard, path);
                 if exchange.needs_body() {
-                    let _ = exchange.request(question.to_string().as_bytes()).unwrap();
+                    let _ = exchange.request(question.to_string().into_bytes()).unwrap();
                 }
                 let (content_type, body) = stream(provider, &pieces);
                 let mut asked = 0;
@@ -260,7 +260,7 @@ fn streams_that_pass_stay_as_they_are_and_those_that_are_rejected_end() {
         let (path, question) = question(client, "hello");
         let provider = ProviderProtocol::OpenAiChat;
         let mut exchange = attempt(provider, guard(), path);
-        let _ = exchange.request(question.to_string().as_bytes()).unwrap();
+        let _ = exchange.request(question.to_string().into_bytes()).unwrap();
         let (content_type, body) = stream(provider, &pieces);
         let mut out = heard(&mut exchange, content_type, &body, 64, &mut judge);
         let events = events(client, &out);
@@ -304,4 +304,63 @@ fn whole_answers_are_held_and_replaced() {
     assert!(body.contains("not valid JSON"), "{body}");
     let (body, ..) = ask("a plain secret", "text/plain", &mut judge);
     assert_eq!(body, "a plain ****");
+}
+
+#[test]
+fn a_stream_that_breaks_while_its_webhook_is_asked_ends_once() {
+    let guard = Guard { response_webhook: webhook(), ..Guard::default() };
+    let mut exchange = attempt(ProviderProtocol::OpenAiChat, guard, "/v1/chat/completions");
+    exchange.answer_begins(200, "text/event-stream", false);
+    let said = "words ".repeat(SEGMENT);
+    let (_, body) = stream(ProviderProtocol::OpenAiChat, &[&said]);
+    let mut out = exchange.answer_piece(&body).unwrap();
+    let question = exchange.ask_about_answer(&mut out).expect("there is enough text");
+    out.extend(exchange.answer_piece(b"data: {broken\n\n").unwrap());
+    let rejects = (200, r#"{"action":{"body":"no","status_code":403}}"#.to_owned());
+    for said in [judge(&question), Some(rejects), None] {
+        let heard = exchange.hear_about_answer(reply(said.as_ref()));
+        assert_eq!(String::from_utf8(heard).unwrap(), "");
+    }
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains("not valid JSON") && !out.contains("words"), "{out}");
+    assert_eq!(out.matches("\"error\"").count(), 1, "{out}");
+    assert_eq!(exchange.findings().response.unwrap().verdict, Verdict::Unreadable);
+}
+
+#[test]
+fn events_without_data_are_not_held_without_end() {
+    for event in [": ping\n\n", "event: ping\n\n"] {
+        let guard = Guard { response_webhook: webhook(), ..Guard::default() };
+        let mut exchange = attempt(ProviderProtocol::OpenAiChat, guard, "/v1/chat/completions");
+        exchange.answer_begins(200, "text/event-stream", false);
+        let (_, body) = stream(ProviderProtocol::OpenAiChat, &["few words"]);
+        let mut out = exchange.answer_piece(&body).unwrap();
+        assert!(exchange.ask_about_answer(&mut out).is_none(), "there is not enough text");
+        let many = event.repeat(1024 * 1024 / event.len());
+        for _ in 0..17 {
+            out.extend(exchange.answer_piece(many.as_bytes()).unwrap());
+        }
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains("too large to be inspected") && !out.contains("few"), "{event:?}");
+    }
+}
+
+#[test]
+fn a_stream_without_a_label_is_asked_about_as_a_stream() {
+    for (provider, pieces) in [ProviderProtocol::OpenAiChat, ProviderProtocol::Gemini]
+        .map(|provider| (provider, ["a sec", "ret it is"]))
+    {
+        let (_, body) = stream(provider, &pieces);
+        let guard = Guard { response_webhook: webhook(), ..Guard::default() };
+        let mut exchange = attempt(provider, guard, "/v1/other");
+        let mut asked = Vec::new();
+        let mut remember = |question: &Question| {
+            asked.push(String::from_utf8(question.body.clone()).unwrap());
+            judge(question)
+        };
+        let out = heard(&mut exchange, "text/plain", &body, 50, &mut remember);
+        assert!(asked.concat().contains("a secret it is"), "{asked:?}");
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains("a **** it is") && out.contains("data: "), "{out}");
+    }
 }

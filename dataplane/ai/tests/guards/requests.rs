@@ -17,8 +17,8 @@ fn guarded(action: GuardAction, path: &str) -> Exchange {
 fn sent(action: GuardAction, path: &str, body: &str) -> Result<String, Refusal> {
     let mut exchange = guarded(action, path);
     assert!(exchange.needs_body(), "{path}");
-    let new = exchange.request(body.as_bytes())?.body();
-    Ok(new.map_or_else(|| body.to_owned(), |new| String::from_utf8(new).unwrap()))
+    let sent = exchange.request(body.as_bytes().to_vec())?.into_body().unwrap();
+    Ok(String::from_utf8(sent).unwrap())
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn every_entity_is_masked_in_every_protocol() {
                 let (path, body) = question(client, &format!("Well, {entity}, as I said."));
                 let mut exchange = attempt(provider, guard_of_requests(GuardAction::Mask), path);
                 let body = body.to_string();
-                let sent = exchange.request(body.as_bytes()).unwrap().body().unwrap();
+                let sent = exchange.request(body.into_bytes()).unwrap().into_body().unwrap();
                 let sent: Value = serde_json::from_slice(&sent).unwrap();
                 let expected = json!(format!("Well, {mask}, as I said.")).to_string();
                 assert!(
@@ -177,7 +177,7 @@ fn what_cannot_be_read_is_refused() {
     for (body, why) in rows {
         for path in ["/v1/chat/completions", "/v1/files", "/v1/embeddings"] {
             let mut exchange = guarded(GuardAction::Mask, path);
-            let refusal = exchange.request(body).unwrap_err();
+            let refusal = exchange.request(body.to_vec()).unwrap_err();
             let text = String::from_utf8(refusal.body).unwrap();
             assert!(
                 refusal.status == 400 && text.contains(why) && text.contains("prompt guard"),

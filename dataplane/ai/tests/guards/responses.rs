@@ -33,7 +33,7 @@ pub(crate) fn streamed_with(
     let (path, question) = question(client, "hello");
     let mut exchange = begin_with(provider, policy, &head(path)).unwrap();
     if exchange.needs_body() {
-        exchange.request(question.to_string().as_bytes()).unwrap();
+        exchange.request(question.to_string().into_bytes()).unwrap();
     }
     let (content_type, body) = stream(provider, pieces);
     let out = heard(&mut exchange, content_type, &body, chunk);
@@ -93,7 +93,7 @@ fn harmless_streams_stay_as_they_are() {
 #[test]
 fn no_more_is_held_back_than_the_figure_that_is_documented() {
     let mut exchange = attempt(ProviderProtocol::OpenAiChat, guard_of_answers(), "/v1/chat/completions");
-    exchange.request(question(Some(ClientProtocol::OpenAiChat), "x").1.to_string().as_bytes()).unwrap();
+    exchange.request(question(Some(ClientProtocol::OpenAiChat), "x").1.to_string().into_bytes()).unwrap();
     exchange.answer_begins(200, "text/event-stream", false);
     let (mut sent, mut got) = (0, 0);
     for index in 0..2000 {

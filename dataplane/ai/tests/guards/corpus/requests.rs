@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ai::exchange::Policy;
+use ai::exchange::{Policy, Step};
 use ai::guard::{Finding, Verdict};
 use ai_config::GuardAction;
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub(super) fn untranslated(action: GuardAction) -> Arc<Policy> {
 pub(super) fn inspected(policy: &Arc<Policy>, place: &Place, text: &str) -> (Finding, Option<Value>) {
     let mut exchange = begin_with(place.provider, policy.clone(), &head(place.path)).unwrap();
     let body = (place.body)(text).to_string();
-    let sent = exchange.request(body.as_bytes()).ok().map(|step| step.body().unwrap_or(body.into_bytes()));
+    let sent = exchange.request(body.into_bytes()).ok().and_then(Step::into_body);
     let sent = sent.map(|sent| serde_json::from_slice(&sent).unwrap());
     (exchange.findings().request.clone().expect("the guard has looked at it"), sent)
 }

@@ -174,7 +174,7 @@ fn send(random: &mut Random, exchange: &mut Exchange) -> Result<(), Refusal> {
         pieces(random, &body).into_iter().for_each(|piece| exchange.watch_request(piece));
         return Ok(());
     }
-    if let Some(changed) = exchange.request(&body)?.body() {
+    if let Some(changed) = exchange.request(body.clone())?.into_body() {
         let (before, after) = (String::from_utf8_lossy(&body), String::from_utf8_lossy(&changed));
         assert!(is_json(&changed) || !is_json(&body), "{before} becomes {after}");
     }
