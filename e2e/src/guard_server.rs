@@ -2,19 +2,17 @@
 //!
 //! A text with `block` in it is rejected, `secret` in one is masked with `****`, and moderation flags one with `hate`.
 
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
 use rustls::ServerConfig;
 use serde_json::{Value, json};
 
 use crate::recording::{RecordedRequest, Recording};
-use crate::server::{Body, Connection, Server};
+use crate::server::{Body, Server};
 
 /// How the server behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,22 +43,12 @@ impl GuardServer {
     /// No port.
     pub async fn start(tls: Option<Arc<ServerConfig>>) -> Result<Self> {
         let (recording, conduct) = (Recording::new(), Arc::<Mutex<Conduct>>::default());
-        let (recorded, own) = (recording.clone(), conduct.clone());
-        let handler = move |request: Request<Incoming>, connection: Arc<Connection>| {
-            let recording = recorded.clone();
+        let own = conduct.clone();
+        let answer = move |request| {
             let conduct = *own.lock().unwrap_or_else(PoisonError::into_inner);
-            async move {
-                match RecordedRequest::read(request, &connection).await {
-                    Ok(request) => {
-                        let answer = answer(&request, conduct).await;
-                        recording.push(request);
-                        answer
-                    }
-                    Err(_) => with_status(400, "the request cannot be read"),
-                }
-            }
+            async move { answer(&request, conduct).await }
         };
-        let server = Server::start((Ipv4Addr::LOCALHOST, 0).into(), tls, handler).await?;
+        let server = Server::recorded(tls, recording.clone(), answer).await?;
         Ok(Self { server, recording, conduct })
     }
 

@@ -205,3 +205,11 @@ where
         pause = (pause * 2).min(Duration::from_millis(50));
     }
 }
+
+/// A port of loopback at which nobody listens.
+///
+/// # Errors
+/// No port.
+pub fn closed_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}

@@ -13,6 +13,7 @@ pub mod ads_client;
 pub mod auth_server;
 pub mod collector;
 pub mod echo;
+pub mod echo_routes;
 pub mod envoy;
 pub mod examples;
 pub mod failover;

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
+
+use crate::recording::{RecordedRequest, Recording};
 
 /// How long open exchanges may go on after a graceful stop was asked for.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -60,6 +62,32 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(accept(listener, tls.map(TlsAcceptor::from), stopped, handler));
         Ok(Self { address, stop: Some(stop), task })
+    }
+
+    /// Listens on a free port of loopback, and records every request before it answers it with `answer`.
+    pub(crate) async fn recorded<A, F>(
+        tls: Option<Arc<rustls::ServerConfig>>,
+        recording: Recording,
+        answer: A,
+    ) -> Result<Self>
+    where
+        A: Fn(RecordedRequest) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let handler = move |request, connection: Arc<Connection>| {
+            let (recording, answer) = (recording.clone(), answer.clone());
+            async move {
+                match RecordedRequest::read(request, &connection).await {
+                    Ok(request) => {
+                        recording.push(request.clone());
+                        answer(request).await
+                    }
+                    // The client went away; nobody reads this.
+                    Err(_) => Response::new(Body::default()),
+                }
+            }
+        };
+        Self::start((Ipv4Addr::LOCALHOST, 0).into(), tls, handler).await
     }
 
     /// Where it listens.

@@ -13,7 +13,7 @@ use proto::access_log_service::stream_access_logs_message::LogEntries;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::world::{DEADLINE, World, backend, chat, route, secret};
+use crate::world::{DEADLINE, World, backend, chat, route, secret, streamed};
 
 /// The credential of the gateway.
 const CANARY: &str = "canary-of-the-gateway";
@@ -102,8 +102,7 @@ async fn a43_a_line_holds_what_an_ai_request_has_come_to_and_no_credential_of_th
     });
     assert!(same(&line, &expected), "{line}\nis not\n{expected}");
 
-    let mut stream = chat("one two three");
-    stream["stream"] = json!(true);
+    let stream = streamed("one two three");
     let answer = world.post("/one/v1/chat/completions", &[], &stream).await?;
     assert_eq!(answer.status, 200);
     let line: Value = serde_json::from_str(&logs.lines("json", 2).await?[1])?;
@@ -217,13 +216,7 @@ async fn logs_go_to_services_by_grpc_and_none_holds_a_credential_of_the_gateway(
     ]);
     let documents = objects() + &policy("logs", &logs) + &collector_service(&collector);
     let world = World::start(&documents, &[]).await?;
-    let told = world.fixture.told(
-        "HTTPListenerPolicy default/logs",
-        "/ancestors/0/conditions",
-        "PartiallyInvalid",
-        "UnsupportedValue",
-    );
-    let told = told.await?;
+    let told = world.told("HTTPListenerPolicy default/logs", "PartiallyInvalid", "UnsupportedValue").await?;
     ensure!(told.contains("spec.accessLog[2].grpcService.backendRef"), "{told}");
     let sent = [("x-team", "blue"), ("authorization", "Bearer of-the-client")];
     let answer = world.post("/one/v1/chat/completions", &sent, &chat("one two three")).await?;

@@ -32,7 +32,7 @@ fn objects(service: &AuthServer) -> String {
         + &route("pool")
         + by_model
         + policies
-        + loopback_service("auth", "TCP", service.address().port()).trim_end().trim_end_matches("---")
+        + &loopback_service("auth", "TCP", service.address().port())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

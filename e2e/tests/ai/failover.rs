@@ -9,7 +9,7 @@ use e2e::http::eventually;
 use mock_llm::Knobs;
 use serde_json::json;
 
-use crate::world::{DEADLINE, World, backend, chat, failing, route, secret};
+use crate::world::{DEADLINE, World, backend, chat, failing, route, secret, streamed};
 
 /// Two groups of different providers with different keys, in different headers.
 fn mixed() -> String {
@@ -207,8 +207,7 @@ async fn a_group_shares_the_requests_and_unreachable_providers_are_passed_over()
 async fn a_stream_that_breaks_is_not_tried_again() -> Result<()> {
     let world = World::start(&mixed(), &[]).await?;
     world.a.change_knobs(|knobs| knobs.cut_after = Some(2));
-    let mut body = chat("one two three four five six");
-    body["stream"] = json!(true);
+    let body = streamed("one two three four five six");
     drop(world.post("/pool", &[], &body).await);
     assert_eq!((world.a.recording().take().len(), world.b.recording().take().len()), (1, 0));
     Ok(())

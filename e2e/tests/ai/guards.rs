@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use e2e::http::{Response, post_json};
 use mock_llm::Knobs;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::world::{OpenAiExample, World, backend, chat, route, secret};
+use crate::world::{OpenAiExample, World, backend, chat, route, said, secret, streamed};
 
 const KEY: &str = "authToken: {kind: SecretRef, secretRef: {name: key}}";
 
@@ -127,20 +127,13 @@ async fn answers_are_masked_as_wholes_and_as_streams() -> Result<()> {
         assert_eq!(body["usage"]["prompt_tokens"], 5, "{body}");
         for piece_bytes in [None, Some(1), Some(50)] {
             world.a.set_knobs(Knobs { piece_bytes, ..Knobs::default() });
-            let mut question = chat("my card 5105 1051 0510 5100, thanks");
-            question["stream"] = json!(true);
+            let question = streamed("my card 5105 1051 0510 5100, thanks");
             let answer = world.post(path, &[], &question).await?;
             assert_eq!(answer.status, 200, "{}", answer.text());
             assert!(content_type(&answer).starts_with("text/event-stream"), "{}", content_type(&answer));
             let text = answer.text();
             assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
-            let said: String = text
-                .lines()
-                .filter_map(|line| line.strip_prefix("data: ").filter(|data| *data != "[DONE]"))
-                .map(|data| serde_json::from_str::<Value>(data).unwrap())
-                .filter_map(|event| event["choices"][0]["delta"]["content"].as_str().map(str::to_owned))
-                .collect();
-            assert_eq!(said, "You said: my card <CREDIT_CARD>, thanks", "{path}");
+            assert_eq!(said(&answer), "You said: my card <CREDIT_CARD>, thanks", "{path}");
         }
         world.a.set_knobs(Knobs::default());
     }

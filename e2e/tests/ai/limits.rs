@@ -3,11 +3,10 @@
 //! cannot be carried out lets nothing pass; and a store that is away lets nothing pass either.
 
 use anyhow::{Result, ensure};
-use e2e::http::{eventually, post_json};
+use e2e::http::{closed_port, eventually, post_json};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-use crate::world::{DEADLINE, OpenAiExample, World, backend, chat, route, route_to, secret};
+use crate::world::{DEADLINE, OpenAiExample, World, backend, chat, route, route_to, secret, streamed};
 
 /// A RateLimitConfig.
 fn limits(name: &str, raw: &Value) -> String {
@@ -48,8 +47,7 @@ async fn a39_tokens_of_a_user_are_limited_and_others_are_not() -> Result<()> {
     assert_eq!(first.status, 200, "{}", first.text());
     let tokens = first.json()?["usage"]["total_tokens"].as_u64().unwrap_or_default();
     assert!(tokens > 0, "{}", first.text());
-    let mut stream = chat("hello");
-    stream["stream"] = json!(true);
+    let stream = streamed("hello");
     let refused = eventually(DEADLINE, || async {
         let answer = ask("alice", &stream).await?;
         ensure!(answer.status == 429, "{}", answer.status);
@@ -124,9 +122,8 @@ async fn a_store_that_is_away_lets_nothing_pass_that_is_limited() -> Result<()> 
         + &route_to("other", "one")
         + &limits("tokens", &per_user(70))
         + &option("one", &["tokens"]);
-    // Nobody listens at the port of a listener that is gone.
-    let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
-    let world = World::start(&documents, &["--limit-store", &format!("redis://127.0.0.1:{port}")]).await?;
+    let store = format!("redis://127.0.0.1:{}", closed_port()?);
+    let world = World::start(&documents, &["--limit-store", &store]).await?;
     let ask = async |path: &str, headers| world.post(path, headers, &chat("hello")).await;
     assert_eq!(ask("/one", &[("x-user", "alice")]).await?.status, 503);
     assert_eq!(world.a.recording().take().len(), 0, "the provider is not asked");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::world::{DEADLINE, World, backend, chat, failing, route, secret};
+use crate::world::{DEADLINE, World, backend, chat, failing, route, secret, streamed};
 
 fn objects() -> String {
     let member = |name: &str, provider: &str, host: &str| {
@@ -71,8 +71,7 @@ async fn metrics_have_the_names_that_users_script_against() -> Result<()> {
 async fn a_failover_counts_the_tokens_of_the_attempt_that_answered() -> Result<()> {
     let world = World::start(&objects(), &[]).await?;
     world.a.set_knobs(failing(503));
-    let mut body = chat("one two three");
-    body["stream"] = json!(true);
+    let body = streamed("one two three");
     assert_eq!(world.post("/pool/v1/chat/completions", &[], &body).await?.status, 200);
     world.counter(&["ai_prompt_tokens_total{", "llm=\"anthropic\"", "model=\"m-b\""], 1).await?;
     let duration = "gen_ai_server_request_duration_milliseconds_count";
@@ -97,8 +96,7 @@ async fn a_client_that_leaves_has_its_request_counted() -> Result<()> {
     // Anthropic tells the prompt's tokens first.
     world.a.set_knobs(failing(503));
     world.b.change_knobs(|knobs| knobs.stall_after = Some(6));
-    let mut body = chat("one two three");
-    body["stream"] = json!(true);
+    let body = streamed("one two three");
     let body = body.to_string();
     let mut client = TcpStream::connect(world.fixture.address()).await?;
     let head = format!(

@@ -290,13 +290,7 @@ async fn a_policy_has_spans_sent_in_place_of_the_gateways_parameters() -> Result
     assert!(found[0].attributes["prompt"].starts_with(&usage), "{found:#?}");
     assert!(found[0].attributes["http.url"].ends_with("/one/v1/c"), "{found:#?}");
     assert!(!collector.has_seen(CANARY) && !collector.has_seen("in-the-query"));
-    let told = world.fixture.told(
-        "HTTPListenerPolicy default/traces",
-        "/ancestors/0/conditions",
-        "Attached",
-        "Attached",
-    );
-    let told = told.await?;
+    let told = world.told("HTTPListenerPolicy default/traces", "Attached", "Attached").await?;
     ensure!(told.contains("its tracing goes before kube.aiExtension.tracing"), "{told}");
 
     // Without the policy, the parameters have their effect.

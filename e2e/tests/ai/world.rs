@@ -128,6 +128,22 @@ pub(crate) fn chat(text: &str) -> Value {
     json!({"model": "client-model", "messages": [{"role": "user", "content": text}]})
 }
 
+/// A chat in OpenAI's form that asks for a stream.
+pub(crate) fn streamed(text: &str) -> Value {
+    let mut question = chat(text);
+    question["stream"] = json!(true);
+    question
+}
+
+/// The text of a stream in OpenAI's form.
+pub(crate) fn said(answer: &Response) -> String {
+    let text = answer.text();
+    let data = text.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
+    data.map(|data| serde_json::from_str::<Value>(data).unwrap())
+        .filter_map(|event| event["choices"][0]["delta"]["content"].as_str().map(str::to_owned))
+        .collect()
+}
+
 /// Knobs that answer everything with this status.
 pub(crate) fn failing(status: u16) -> Knobs {
     Knobs { status: Some(status), ..Knobs::default() }

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use e2e::auth_server::{AuthServer, PASS};
+use e2e::http::closed_port;
 use e2e::manifests::loopback_service;
 
 use super::world::{World, asks, extension};
@@ -9,11 +10,6 @@ use super::world::{World, asks, extension};
 const GOOD: [(&str, &str); 1] = [("authorization", PASS)];
 const HTTP: &str = "httpService: {backendRef: {name: auth, port: 80}}";
 const GRPC: &str = "grpcService: {backendRef: {name: auth, port: 80}}";
-
-/// A port at which nobody listens.
-fn closed_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_is_away_lets_nothing_pass_unless_it_may() -> Result<()> {

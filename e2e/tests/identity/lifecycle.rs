@@ -27,25 +27,25 @@ async fn keys_are_exchanged_and_references_break_without_a_moment_of_openness() 
     assert_eq!(world.ask_with("/a", "").await?.status, 200, "nobody asks for tokens yet");
     world.fixture.save("keys.yaml", &keys(&first.key_set()))?;
     world.fixture.save("policies.yaml", &(extension("idp", "Strict", provider) + &asks))?;
-    world.until("/a", "", 401).await?;
+    world.until_with("/a", "", 401).await?;
     assert_eq!(world.ask_with("/a", &old).await?.status, 200);
     assert_eq!(world.ask_with("/a", &new).await?.status, 401);
     assert_eq!(world.ask_with("/b", "").await?.status, 200, "another route asks for nothing");
     world.fixture.save("keys.yaml", &keys(second.pem()))?;
-    world.until("/a", &new, 200).await?;
+    world.until_with("/a", &new, 200).await?;
     assert_eq!(world.ask_with("/a", &old).await?.status, 401);
     for (what, file) in [("no key set", "keys.yaml"), ("no extension", "policies.yaml")] {
         match file {
             "keys.yaml" => world.fixture.delete(file)?,
             _ => world.fixture.save(file, &asks)?,
         }
-        world.until("/a", &new, 500).await?;
+        world.until_with("/a", &new, 500).await?;
         let told =
             world.fixture.told("TrafficPolicy default/a", "/ancestors/0/conditions", "Accepted", "Invalid");
         ensure!(told.await?.contains("does not exist"), "{what}");
     }
     world.fixture.save("policies.yaml", "")?;
-    world.until("/a", "", 200).await?;
+    world.until_with("/a", "", 200).await?;
     assert_eq!(world.listeners().await?, listeners, "no listener has changed");
     Ok(())
 }
@@ -68,10 +68,10 @@ async fn keys_of_a_server_are_fetched_before_they_are_needed_and_again() -> Resu
         Ok(())
     })
     .await?;
-    world.until("/a", &old, 200).await?;
+    world.until_with("/a", &old, 200).await?;
     assert_eq!(world.ask_with("/a", &new).await?.status, 401);
     server.tell(&second.key_set());
-    world.until("/a", &new, 200).await?;
+    world.until_with("/a", &new, 200).await?;
     assert_eq!(world.ask_with("/a", &old).await?.status, 401);
     // An edit of another route does not have the keys fetched again.
     let long = objects.replace(", cacheDuration: 1s", "");
@@ -82,10 +82,10 @@ async fn keys_of_a_server_are_fetched_before_they_are_needed_and_again() -> Resu
         Ok(())
     });
     asked.await?;
-    world.until("/a", &new, 200).await?;
+    world.until_with("/a", &new, 200).await?;
     let before = server.served();
     world.fixture.save("more.yaml", &(policy("b", "  rbac: {policy: {matchExpressions: ['false']}}")))?;
-    world.until("/b", "", 403).await?;
+    world.until_with("/b", "", 403).await?;
     assert_eq!(server.served(), before);
     Ok(())
 }

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use e2e::token::{Algorithm, Issuer, with_claims};
-use http::Method;
 use serde_json::{Value, json};
 
 use super::world::{World, extension, option, policy};
@@ -162,7 +161,7 @@ async fn no_token_gets_in_that_should_not_and_no_header_passes_for_a_claim() -> 
         for route in ROUTES {
             let bearer = format!("Bearer {}", case.token);
             let headers = [("authorization", bearer.as_str()), ("x-sub", "root"), ("X-Sub", "admin")];
-            let answer = world.ask(Method::GET, &format!("/{route}"), &headers).await?;
+            let answer = world.get(&format!("/{route}"), &headers).await?;
             let what = format!("/{route}: {}: {}", case.what, answer.text());
             assert!(expected(route, case).contains(&answer.status), "{what}: {}", answer.status);
             if answer.status == 200 {
@@ -193,7 +192,7 @@ async fn without_a_token_nothing_passes_but_where_that_is_allowed() -> Result<()
     let world = World::start(&routes, &(objects(&issuer) + &alone + &kept)).await?;
     for route in routes {
         let path = format!("/{route}");
-        let answer = world.ask(Method::GET, &path, &[("x-sub", "root")]).await?;
+        let answer = world.get(&path, &[("x-sub", "root")]).await?;
         let expected = match route {
             "optional" | "gloo-optional" | "gloo-failed" => 200,
             "rights" => 403,
@@ -221,7 +220,7 @@ async fn without_a_token_nothing_passes_but_where_that_is_allowed() -> Result<()
         [("strict", "/strict?a=1&b=2"), ("kept", &format!("/kept?a=1&access_token={good}&b=2"))]
     {
         let asked = format!("/{route}?a=1&access_token={good}&b=2");
-        assert_eq!(world.ask(Method::GET, &asked, &[]).await?.status, 200, "{route}");
+        assert_eq!(world.get(&asked, &[]).await?.status, 200, "{route}");
         let seen = recording.take();
         assert_eq!(
             seen.iter().map(|request| request.path_and_query()).collect::<Vec<_>>(),
@@ -234,11 +233,11 @@ async fn without_a_token_nothing_passes_but_where_that_is_allowed() -> Result<()
     // It is not this policy's token: the backend gets it.
     let failed = world.ask_with("/gloo-failed", &bad).await?.echo()?;
     assert_eq!(failed.headers["authorization"], [format!("Bearer {bad}")]);
-    assert_eq!(world.ask(Method::GET, &format!("/strict?access_token={bad}"), &[]).await?.status, 401);
+    assert_eq!(world.get(&format!("/strict?access_token={bad}"), &[]).await?.status, 401);
     for (first, second) in [(&good, &bad), (&bad, &good)] {
         let (first, second) = (format!("Bearer {first}"), format!("Bearer {second}"));
         let headers = [("authorization", first.as_str()), ("authorization", second.as_str())];
-        assert_eq!(world.ask(Method::GET, "/strict", &headers).await?.status, 401);
+        assert_eq!(world.get("/strict", &headers).await?.status, 401);
     }
     let answer = world.ask_with("/rights", &good).await?;
     assert_eq!((answer.status, answer.text().as_str()), (403, "RBAC: access denied"));

@@ -79,18 +79,18 @@ async fn no_spelling_of_a_path_gets_round_a_rule() -> Result<()> {
     let token = issuer.token(&json!({"sub": "nobody"}))?;
     let headers = [("x-token-a", token.as_str())];
     let world = World::start(&["deny", "allow", "gloo"], &objects).await?;
-    assert_eq!(world.ask(Method::GET, "/deny/public", &[]).await?.status, 200);
-    assert_eq!(world.ask(Method::GET, "/allow/public/x", &[]).await?.status, 200);
-    assert_eq!(world.ask(Method::GET, "/deny/secret", &[]).await?.status, 403);
-    assert_eq!(world.ask(Method::GET, "/gloo/public/x", &headers).await?.status, 200);
-    assert_eq!(world.ask(Method::POST, "/gloo/public/x", &headers).await?.status, 403);
-    assert_eq!(world.ask(Method::GET, "/gloo/secret", &headers).await?.status, 403);
+    assert_eq!(world.get("/deny/public", &[]).await?.status, 200);
+    assert_eq!(world.get("/allow/public/x", &[]).await?.status, 200);
+    assert_eq!(world.get("/deny/secret", &[]).await?.status, 403);
+    assert_eq!(world.get("/gloo/public/x", &headers).await?.status, 200);
+    assert_eq!(world.ask(Method::POST, "/gloo/public/x", &headers, "").await?.status, 403);
+    assert_eq!(world.get("/gloo/secret", &headers).await?.status, 403);
     let recording = world.backend.record();
     for route in ["deny", "allow", "gloo"] {
         for spelling in SPELLINGS {
             for method in [Method::GET, Method::POST, Method::OPTIONS] {
                 let path = format!("/{route}/{spelling}");
-                let answer = world.ask(method.clone(), &path, &headers).await?;
+                let answer = world.ask(method.clone(), &path, &headers, "").await?;
                 let secret = format!("/{route}/secret");
                 for seen in recording.take() {
                     let read = read_by_a_backend(seen.path());

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use e2e::token::Issuer;
-use http::Method;
 use serde_json::json;
 
 use super::world::{World, extension_of, gloo_provider, option, policy};
@@ -43,7 +42,7 @@ async fn a_token_of_one_provider_lets_no_header_pass_for_a_claim_of_another() ->
         let headers =
             [(*header, token.as_str()), ("x-user", "root"), ("X-Team", "admin"), ("x-team", "root")];
         for route in routes {
-            let answer = world.ask(Method::GET, &format!("/{route}"), &headers).await?;
+            let answer = world.get(&format!("/{route}"), &headers).await?;
             let is_refused = *header == "x-none" && ["both", "reversed"].contains(&route);
             assert_eq!(answer.status, if is_refused { 401 } else { 200 }, "{route}, {header}");
             if is_refused {
@@ -57,7 +56,7 @@ async fn a_token_of_one_provider_lets_no_header_pass_for_a_claim_of_another() ->
             assert_eq!(seen.get("x-team").cloned(), expected("x-token-b", "dev"), "{route}, {header}");
         }
         // A route of which no policy says anything about tokens leaves the headers alone.
-        let seen = world.ask(Method::GET, "/silent", &headers).await?.echo()?.headers;
+        let seen = world.get("/silent", &headers).await?.echo()?.headers;
         assert_eq!(seen["x-user"], ["root"], "{header}");
     }
     Ok(())
@@ -85,7 +84,7 @@ async fn keys_of_one_policy_open_no_route_of_another() -> Result<()> {
     for (signer, issuer) in [("a", &a), ("b", &b)] {
         let token = issuer.token(&json!({"iss": "idp", "sub": "alice"}))?;
         for (route, owner, mode) in &routes {
-            let answer = world.ask(Method::GET, &format!("/{route}"), &[("x-token-idp", &token)]).await?;
+            let answer = world.get(&format!("/{route}"), &[("x-token-idp", &token)]).await?;
             let is_own = *owner == signer;
             let passes = is_own || *mode == "ALLOW_MISSING_OR_FAILED";
             assert_eq!(answer.status, if passes { 200 } else { 401 }, "{signer}'s token at {route}");
@@ -152,7 +151,7 @@ async fn a_rule_that_names_a_provider_takes_no_claims_of_another() -> Result<()>
     let mut wrong = Vec::new();
     for (what, headers, allowed) in cases {
         for route in all {
-            let answer = world.ask(Method::GET, &format!("/{route}"), headers).await?;
+            let answer = world.get(&format!("/{route}"), headers).await?;
             // A stage that A alone is asked for refuses what is no token, before anybody asks for rights.
             let expected: &[u16] = if allowed.contains(route) { &[200] } else { &[401, 403] };
             if !expected.contains(&answer.status) {
@@ -198,7 +197,7 @@ async fn a_request_must_pass_each_stage_that_is_left_to_its_route() -> Result<()
             let headers = [("a", "x-token-a", &token_a), ("b", "x-token-b", &token_b)].into_iter();
             let headers = headers.filter(|(name, ..)| shown.contains(name));
             let headers: Vec<_> = headers.map(|(_, header, token)| (header, token.as_str())).collect();
-            let answer = world.ask(Method::GET, &format!("/{route}"), &headers).await?;
+            let answer = world.get(&format!("/{route}"), &headers).await?;
             let passes = needed.iter().all(|name| shown.contains(name));
             assert_eq!(answer.status, if passes { 200 } else { 401 }, "{shown:?} at {route}");
         }

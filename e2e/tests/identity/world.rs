@@ -1,62 +1,37 @@
 //! A Gateway whose routes ask for tokens, before an echo backend.
 
-use anyhow::{Result, ensure};
-use bytes::Bytes;
-use e2e::echo::EchoBackend;
-use e2e::fixture::{DEADLINE, Fixture};
-use e2e::http::{Response, eventually, request, send};
-use e2e::manifests::{gateway, http_route, loopback_service};
-use e2e::token::Issuer;
-use http::Method;
+use std::ops::Deref;
 
-pub(crate) struct World {
-    pub(crate) fixture: Fixture,
-    pub(crate) backend: EchoBackend,
+use anyhow::Result;
+use e2e::echo_routes::EchoRoutes;
+use e2e::http::Response;
+use e2e::token::Issuer;
+
+pub(crate) struct World(EchoRoutes);
+
+impl Deref for World {
+    type Target = EchoRoutes;
+
+    fn deref(&self) -> &EchoRoutes {
+        &self.0
+    }
 }
 
 impl World {
-    /// Serves routes of these names, each at the path of its name, and these other objects, of which each begins with a
-    /// separator.
+    /// Serves routes of these names, each at the path of its name, and these other objects.
     pub(crate) async fn start(routes: &[&str], objects: &str) -> Result<Self> {
-        let backend = EchoBackend::start("main").await?;
-        let routes: String = routes.iter().map(|name| route(name)).collect();
-        let service = loopback_service("main", "TCP", backend.address().port());
-        let base = gateway("gw", "PORT") + &routes + service.trim_end().trim_end_matches("---");
-        let fixture = Fixture::start(&[("base.yaml", &base), ("policies.yaml", objects)]).await?;
-        Ok(Self { fixture, backend })
-    }
-
-    pub(crate) async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Result<Response> {
-        send(self.fixture.address(), request(method, "a.test", path, headers, Bytes::new())?).await
+        EchoRoutes::start(routes, objects).await.map(Self)
     }
 
     /// Asks with a token as bearer.
     pub(crate) async fn ask_with(&self, path: &str, token: &str) -> Result<Response> {
-        let bearer = format!("Bearer {token}");
-        self.ask(Method::GET, path, &[("authorization", &bearer)]).await
+        self.get(path, &[("authorization", &format!("Bearer {token}"))]).await
     }
 
-    /// Asks with a token until the answer has this status: what is new has reached the proxy then.
-    pub(crate) async fn until(&self, path: &str, token: &str, status: u16) -> Result<Response> {
-        eventually(DEADLINE, || async {
-            let answer = self.ask_with(path, token).await?;
-            ensure!(answer.status == status, "{path}: {} {}", answer.status, answer.text());
-            Ok(answer)
-        })
-        .await
+    /// Asks with a token until the answer has this status.
+    pub(crate) async fn until_with(&self, path: &str, token: &str, status: u16) -> Result<Response> {
+        self.until(path, &[("authorization", &format!("Bearer {token}"))], status).await
     }
-
-    /// What the proxy has counted about its listeners.
-    pub(crate) async fn listeners(&self) -> Result<String> {
-        Ok(self.fixture.envoy("gw")?.get("/stats?filter=listener_manager").await?.text())
-    }
-}
-
-fn route(name: &str) -> String {
-    let rule = format!(
-        "name: {name}\n    matches: [{{path: {{value: /{name}}}}}]\n    backendRefs: [{{name: main, port: 80}}]"
-    );
-    http_route(name, "", &rule)
 }
 
 /// A GatewayExtension with one provider; `provider` is more of it.
