@@ -415,7 +415,7 @@ fn a_panic_is_contained() {
     }
 }
 
-/// Only an XBackend of pods that a route names needs EndpointSlices, and it says so as its release has it.
+/// Only an XBackend of pods that a route or one of its policies names needs EndpointSlices, and it says so as its release has it.
 #[test]
 fn an_x_backend_has_its_pods_looked_after_while_a_route_names_it() {
     let backend = |port: Value, app: &str| {
@@ -454,4 +454,20 @@ fn an_x_backend_has_its_pods_looked_after_while_a_route_names_it() {
     assert_eq!(status(&delta, "parents"), "True");
     let delta = apply_all(&mut translator, &[route("r", &[], "/", "shop")]);
     assert_eq!(selected(&delta), [None]);
+    // What a policy of the route has asked is named, too.
+    let metadata = json!({"name": "asks", "namespace": "default"});
+    let reference = json!({"group": "gateway.networking.x-k8s.io", "kind": "XBackend", "name": "shop"});
+    let extension = json!({
+        "apiVersion": "gateway.kgateway.dev/v1alpha1", "kind": "GatewayExtension", "metadata": metadata,
+        "spec": {"type": "ExtAuth", "extAuth": {"httpService": {"backendRef": reference}}},
+    });
+    let policy = json!({
+        "apiVersion": "gateway.kgateway.dev/v1alpha1", "kind": "TrafficPolicy", "metadata": metadata,
+        "spec": {
+            "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "r"}],
+            "extAuth": {"extensionRef": {"name": "asks"}},
+        },
+    });
+    let delta = apply_all(&mut translator, &[extension, policy]);
+    assert_eq!(selected(&delta), wanted("b", 3001));
 }

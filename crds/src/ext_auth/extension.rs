@@ -15,6 +15,7 @@ use crate::gateway_api;
 use crate::header;
 use crate::identity::BackendReference;
 use crate::identity::kgateway::ExtensionBackendReference;
+use crate::policy::set_members;
 use crate::sensitive::Opaque;
 
 /// A service that is asked whether a request may pass: `extAuth` of a GatewayExtension.
@@ -190,8 +191,7 @@ impl ExtAuth {
             ("grpcService.retry", self.grpc_service.as_ref().is_some_and(|service| service.retry.is_some())),
             ("httpService.retry", self.http_service.as_ref().is_some_and(|service| service.retry.is_some())),
         ];
-        let set = members.into_iter().filter(|(_, is_set)| *is_set);
-        set.map(|(member, _)| format!("{field}.{member}")).collect()
+        set_members(members).map(|member| format!("{field}.{member}")).collect()
     }
 }
 

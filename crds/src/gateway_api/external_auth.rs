@@ -122,7 +122,7 @@ impl Serialize for ExternalAuth {
 /// The generated filter → [`ExternalAuth`].
 macro_rules! external_auth {
     ($auth:ident $backend:ident $body:ident $grpc:ident $http:ident $protocol:ident) => {
-        $crate::gateway_api::part::object_reference!($backend);
+        $crate::gateway_api::part::backend_ref!($backend without weight);
 
         impl From<$auth> for ExternalAuth {
             fn from($auth { backend_ref, forward_body, grpc, http, protocol }: $auth) -> Self {

@@ -357,7 +357,8 @@ macro_rules! parent_ref {
     };
 }
 
-/// A generated reference to a backend → [`BackendRef`].
+/// A generated reference to a backend → [`BackendRef`]. One without a weight gets no share of the requests, such as that of a
+/// mirror.
 macro_rules! backend_ref {
     (@filters) => {
         Box::default()
@@ -365,20 +366,32 @@ macro_rules! backend_ref {
     (@filters $filters:ident) => {
         list($filters)
     };
-    ($spec:ident $(with $filters:ident)?) => {
+    (@weight) => {
+        None
+    };
+    (@weight $weight:ident) => {
+        $weight
+    };
+    (@impl $spec:ident [$($weight:ident)?] [$($filters:ident)?]) => {
         impl From<$spec> for BackendRef {
-            fn from($spec { $($filters,)? group, kind, name, namespace, port, weight }: $spec) -> Self {
+            fn from($spec { group, kind, name, namespace, port $(, $weight)? $(, $filters)? }: $spec) -> Self {
                 Self {
                     group: text(group),
                     kind: text(kind),
                     namespace: text(namespace),
                     name: name.into(),
                     port,
-                    weight,
-                    filters: backend_ref!(@filters $($filters)?),
+                    weight: $crate::gateway_api::part::backend_ref!(@weight $($weight)?),
+                    filters: $crate::gateway_api::part::backend_ref!(@filters $($filters)?),
                 }
             }
         }
+    };
+    ($spec:ident without weight) => {
+        $crate::gateway_api::part::backend_ref!(@impl $spec [] []);
+    };
+    ($spec:ident $(with $filters:ident)?) => {
+        $crate::gateway_api::part::backend_ref!(@impl $spec [weight] [$($filters)?]);
     };
 }
 
@@ -583,7 +596,7 @@ macro_rules! header_modifier {
 /// A generated mirror → [`RequestMirror`].
 macro_rules! request_mirror {
     ($mirror:ident $mirror_backend:ident $fraction:ident) => {
-        $crate::gateway_api::part::object_reference!($mirror_backend);
+        $crate::gateway_api::part::backend_ref!($mirror_backend without weight);
 
         impl From<$mirror> for RequestMirror {
             fn from($mirror { backend_ref, fraction, percent }: $mirror) -> Self {
@@ -591,25 +604,6 @@ macro_rules! request_mirror {
                     backend: backend_ref.into(),
                     percent,
                     fraction: fraction.map(|$fraction { denominator, numerator }| (numerator, denominator)),
-                }
-            }
-        }
-    };
-}
-
-/// A generated reference to a backend that gets no share of the requests → [`BackendRef`].
-macro_rules! object_reference {
-    ($reference:ident) => {
-        impl From<$reference> for BackendRef {
-            fn from($reference { group, kind, name, namespace, port }: $reference) -> Self {
-                Self {
-                    group: text(group),
-                    kind: text(kind),
-                    namespace: text(namespace),
-                    name: name.into(),
-                    port,
-                    weight: None,
-                    filters: Box::default(),
                 }
             }
         }
@@ -636,6 +630,6 @@ macro_rules! path_modifier {
 }
 
 pub(super) use {
-    backend_ref, extension_ref, filters, grpc_filters, header_modifier, named_match, object_reference,
-    parent_ref, path_modifier, request_mirror,
+    backend_ref, extension_ref, filters, grpc_filters, header_modifier, named_match, parent_ref,
+    path_modifier, request_mirror,
 };

@@ -389,7 +389,7 @@ impl RemoteJwks {
 
 impl ExtensionBackendReference {
     /// The same in the words of both dialects; `field` holds it.
-    pub(crate) fn read(&self, field: &str) -> BackendReference {
+    pub fn read(&self, field: &str) -> BackendReference {
         let Self { group, kind, name, namespace, port } = self.clone();
         BackendReference {
             field: field.to_owned(),

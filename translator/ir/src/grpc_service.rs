@@ -25,6 +25,21 @@ pub struct GrpcServiceIr {
     pub retry: Option<GrpcRetry>,
 }
 
+impl GrpcServiceIr {
+    /// A service of which nothing else is said.
+    pub fn plain(cluster: ClusterName, authority: String, timeout: Option<Duration>) -> Self {
+        Self {
+            cluster,
+            authority,
+            timeout,
+            metadata: Vec::new(),
+            max_receive_message_length: None,
+            skip_envoy_headers: false,
+            retry: None,
+        }
+    }
+}
+
 /// When a stream that ended is begun again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct GrpcRetry {

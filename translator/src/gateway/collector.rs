@@ -5,22 +5,21 @@ use std::time::Duration;
 use crds::gateway_api::duration;
 use crds::gateway_parameters::{AiExtension, OtlpProtocol, Tracing};
 use crds::grpc_service::{BackOff, GrpcService, RetryPolicy};
-use crds::identity::kgateway::ExtensionBackendReference as BackendReference;
-use crds::{Kind, ObjectKey, header};
+use crds::identity::BackendReference;
+use crds::{ObjectKey, header};
 use ir::{
-    Clusters, GrpcRetry, GrpcServiceIr, SpanExport, SpanSampler, SpanShares, TracingIr, UpstreamProtocol,
+    ClusterName, Clusters, GrpcRetry, GrpcServiceIr, SpanExport, SpanSampler, SpanShares, TracingIr,
     bracketed,
 };
 
 use super::access_log::check_header_name;
-use super::backend::{self, BackendRef};
+use super::extension;
 use super::server;
 use super::target_address::is_allowed_host;
 use super::validate;
 use crate::Settings;
-use crate::gateway::facts::{BackendKey, BackendProtocol, GatewayKey, ServerKey, ServerService};
+use crate::gateway::facts::{BackendKey, GatewayKey, ServerKey, ServerService};
 use crate::gateway::view::View;
-use crate::reference_grant::Party;
 use crate::status::{Reason, Rejection};
 
 /// How much the longest time between attempts is of the shortest, if nothing is said (Envoy's default).
@@ -52,15 +51,7 @@ pub(super) fn of_gateway(gateway: &GatewayKey, tracing: &Tracing) -> (TracingIr,
     let collector = ServerKey { host: host.clone(), port: *port, is_tls: *is_tls, service };
     let (cluster, authority) = (server::name(&collector), format!("{}:{port}", bracketed(host)));
     let export = match protocol {
-        OtlpProtocol::Grpc => SpanExport::Grpc(GrpcServiceIr {
-            cluster,
-            authority,
-            timeout: Some(*timeout),
-            metadata: Vec::new(),
-            max_receive_message_length: None,
-            skip_envoy_headers: false,
-            retry: None,
-        }),
+        OtlpProtocol::Grpc => SpanExport::Grpc(GrpcServiceIr::plain(cluster, authority, Some(*timeout))),
         OtlpProtocol::Http(path) => {
             let scheme = if *is_tls { "https" } else { "http" };
             SpanExport::Http { cluster, url: format!("{scheme}://{authority}{path}"), timeout: *timeout }
@@ -131,9 +122,9 @@ pub(super) fn named(
         timeout.as_ref().map(|text| time(text).map_err(|error| at("timeout", error))).transpose()?;
     let retry = retry_policy.as_ref().map(read_retry).transpose();
     let retry = retry.map_err(|(member, error)| at(&format!("retryPolicy.{member}"), error))?;
-    Ok(cluster(view, owner, namespace, backend_ref)
-        .map_err(|error| error.under(&format!("{field}.backendRef")))
-        .map(|(cluster, backend)| {
+    let reference = backend_ref.read(&format!("{field}.backendRef"));
+    Ok(cluster(view, owner, &reference).map_err(|error| error.under(&reference.field)).map(
+        |(cluster, backend)| {
             let service = GrpcServiceIr {
                 cluster,
                 authority,
@@ -144,7 +135,8 @@ pub(super) fn named(
                 retry,
             };
             (service, backend)
-        }))
+        },
+    ))
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -167,39 +159,18 @@ fn read_retry(policy: &RetryPolicy) -> Result<GrpcRetry, (&'static str, String)>
     Ok(GrpcRetry { retries: *num_retries, back_off: back_off.transpose()? })
 }
 
-/// The cluster of a backend that is asked by gRPC. A Service need not say that it knows HTTP/2, as for GRPCRoutes.
+/// The cluster of a backend that is asked by gRPC.
 fn cluster(
     view: &impl View,
     owner: &ObjectKey,
-    namespace: &str,
     reference: &BackendReference,
-) -> Result<(ir::ClusterName, BackendKey), Rejection> {
-    let BackendReference { group, kind, name, port, .. } = reference;
-    let group = group.as_deref().unwrap_or_default();
-    let kind = kind.as_deref().unwrap_or("Service");
-    let protocol = match Kind::find(group, kind) {
-        Some(Kind::Backend | Kind::Upstream) => BackendProtocol::Http,
-        _ => BackendProtocol::Grpc,
-    };
-    let info = owner.kind.info();
-    let referrer = Party::new(info.group, info.kind, &owner.name.namespace);
-    let meant = BackendRef { group, kind, namespace, name, port: *port };
-    let key = backend::meant(view, &referrer, &meant, protocol)?;
-    let face = view.backend_face(&key)?;
-    let at_name = |reason, text: &str| Rejection::at(reason, "name", text);
+) -> Result<(ClusterName, BackendKey), Rejection> {
+    let protocol = extension::grpc_protocol(&reference.group, &reference.kind);
+    let face = extension::backend_of(view, owner, reference, protocol)?;
     let Clusters::One(cluster) = face.clusters else {
-        return Err(at_name(Reason::InvalidKind, "is a pool of AI providers, which collects nothing"));
+        let text = "is a pool of AI providers, which collects nothing";
+        return Err(Rejection::at(Reason::InvalidKind, "name", text));
     };
-    let value = view.backend(&key);
-    let resolved = value.as_ref().and_then(|backend| backend.result.as_ref().ok());
-    let is_http2 = resolved.is_some_and(|backend| {
-        backend.clusters.iter().all(|cluster| cluster.http.protocol == UpstreamProtocol::Http2)
-    });
-    match is_http2 {
-        true => Ok((cluster, face.key)),
-        false => Err(at_name(
-            Reason::UnsupportedProtocol,
-            "is not spoken to by HTTP/2, which gRPC needs; its appProtocol has to say so",
-        )),
-    }
+    extension::require_http2(view, &face.key)?;
+    Ok((cluster, face.key))
 }

@@ -1,16 +1,12 @@
 //! Services that are asked whether a request may pass, as policies and filters of routes name them: checked, with what they refer to.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
+use crds::ObjectKey;
 use crds::ext_auth::{self as spec, Body, Demand, HttpRules, Protocol, ServiceRules};
 use crds::gateway_api::part::ExternalAuth;
 use crds::identity::BackendReference;
-use crds::{Kind, ObjectKey};
-use ir::{
-    AnswerHeaders, AuthBody, AuthProtocol, AuthService, AuthServiceName, ClusterIr, ClusterName, HttpAuth,
-    UpstreamProtocol,
-};
+use ir::{AnswerHeaders, AuthBody, AuthProtocol, AuthService, AuthServiceName, ClusterName, HttpAuth};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::destinations::{self, RuleTranslator};
@@ -53,12 +49,7 @@ pub(super) fn read(
     if !context.is_empty() && matches!(service.protocol, AuthProtocol::Http(_)) {
         ignored.push("spec.extAuth.contextExtensions".to_owned());
     }
-    Ok(FaceQuestion::Asked {
-        service: Arc::new(service),
-        backend,
-        body: body.map(read_body),
-        context: context.clone(),
-    })
+    Ok(FaceQuestion::Asked(Asked::new(service, backend, body.map(read_body), context.clone())))
 }
 
 /// The service that an extension names.
@@ -117,18 +108,15 @@ impl<V: View> RuleTranslator<'_, V> {
         let content = serde_json::to_vec(&service)
             .map_err(|error| Rejection::new(Reason::InternalError, error.to_string()))?;
         service.name = AuthServiceName::of_filter(own, xxh3_128(&content));
-        let body = rules.body.map(read_body);
-        let asked = FaceQuestion::Asked { service: service.into(), backend, body, context: BTreeMap::new() };
-        Ok(asked.asked())
+        Ok(Some(Asked::new(service, backend, rules.body.map(read_body), BTreeMap::new())))
     }
 }
 
-/// How a backend is spoken to. A Service need not say that it knows HTTP/2, which gRPC wants, as for GRPCRoutes.
+/// How a backend is spoken to.
 fn spoken(protocol: &Protocol, group: &str, kind: &str) -> BackendProtocol {
-    let is_object = matches!(Kind::find(group, kind), Some(Kind::Backend | Kind::Upstream));
     match protocol {
-        Protocol::Grpc { .. } if !is_object => BackendProtocol::Grpc,
-        Protocol::Grpc { .. } | Protocol::Http(_) => BackendProtocol::Http,
+        Protocol::Grpc { .. } => extension::grpc_protocol(group, kind),
+        Protocol::Http(_) => BackendProtocol::Http,
     }
 }
 
@@ -139,17 +127,10 @@ fn asked(
     face: BackendFace,
 ) -> Result<(ClusterName, BackendKey), Rejection> {
     let (cluster, key) = extension::cluster_of(face)?;
-    let value = view.backend(&key);
-    let resolved = value.as_ref().and_then(|backend| backend.result.as_ref().ok());
-    let is_http2 = |cluster: &ClusterIr| cluster.http.protocol == UpstreamProtocol::Http2;
-    let is_all_http2 = resolved.is_some_and(|backend| backend.clusters.iter().all(is_http2));
-    match protocol {
-        Protocol::Grpc { .. } if !is_all_http2 => {
-            let text = "is not spoken to by HTTP/2, which gRPC needs; its appProtocol has to say so";
-            Err(Rejection::at(Reason::UnsupportedProtocol, "name", text))
-        }
-        Protocol::Grpc { .. } | Protocol::Http(_) => Ok((cluster, key)),
+    if let Protocol::Grpc { .. } = protocol {
+        extension::require_http2(view, &key)?;
     }
+    Ok((cluster, key))
 }
 
 /// The same in the terms of the IR; `host` names the backend.

@@ -3,7 +3,7 @@
 use crds::gateway_extension::{self, Extension, GatewayExtension};
 use crds::identity::BackendReference;
 use crds::{Kind, NamespacedName, ObjectKey};
-use ir::{ClusterName, Clusters};
+use ir::{ClusterIr, ClusterName, Clusters, UpstreamProtocol};
 
 use super::backend::{self, BackendRef};
 use super::facts::{BackendFace, BackendKey, BackendProtocol};
@@ -59,6 +59,31 @@ pub(super) fn backend_of(
     let meant = BackendRef { group, kind, namespace, name, port: *port };
     let key = backend::meant(view, &Party::new(info.group, info.kind, own), &meant, protocol)?;
     view.backend_face(&key)
+}
+
+/// How a backend is spoken to that is asked by gRPC. A Service need not say that it knows HTTP/2, as for GRPCRoutes.
+pub(super) fn grpc_protocol(group: &str, kind: &str) -> BackendProtocol {
+    match Kind::find(group, kind) {
+        Some(Kind::Backend | Kind::Upstream) => BackendProtocol::Http,
+        _ => BackendProtocol::Grpc,
+    }
+}
+
+/// Whether a backend is spoken to by HTTP/2.
+///
+/// # Errors
+/// It is not, or not by all of it; without the field.
+pub(super) fn require_http2(view: &impl View, backend: &BackendKey) -> Result<(), Rejection> {
+    let value = view.backend(backend);
+    let resolved = value.as_ref().and_then(|backend| backend.result.as_ref().ok());
+    let is_http2 = |cluster: &ClusterIr| cluster.http.protocol == UpstreamProtocol::Http2;
+    match resolved.is_some_and(|backend| backend.clusters.iter().all(is_http2)) {
+        true => Ok(()),
+        false => {
+            let text = "is not spoken to by HTTP/2, which gRPC needs; its appProtocol has to say so";
+            Err(Rejection::at(Reason::UnsupportedProtocol, "name", text))
+        }
+    }
 }
 
 /// The cluster of a backend that proxies ask something.

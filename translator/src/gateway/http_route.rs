@@ -315,6 +315,8 @@ impl<V: View> RuleTranslator<'_, V> {
             self.tell(&policy, effect, out);
         }
         out.parts.append(&mut http.parts);
+        // What policies and filters name is named by the route, as its backends are: pods are looked for, and statuses tell.
+        out.named.extend(http.backends.iter().cloned());
         out.backends.append(&mut http.backends);
         http
     }

@@ -121,7 +121,7 @@ fn read_header(field: &str, header: &NamedValue) -> Result<SpanValue, Rejection>
         validate::header_value(default).map_err(|error| invalid(&format!("{field}.defaultValue"), error))?;
     }
     let default = default_value.clone().filter(|default| !default.is_empty());
-    Ok(SpanValue::Header(ClientHeader { expression: name.to_ascii_lowercase(), default }))
+    Ok(SpanValue::Header(ClientHeader { expression: name, default }))
 }
 
 fn read_metadata(field: &str, metadata: &MetadataValue) -> Result<SpanValue, Rejection> {

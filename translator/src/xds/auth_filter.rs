@@ -10,9 +10,8 @@
 //! A service that the filter does not know is answered with 500: a route never passes unasked because its table came before
 //! the filter, or because a proxy has refused the filter.
 
-use ir::{AnswerHeaders, AuthBody, AuthProtocol, AuthQuestion, AuthService, HttpAuth};
+use ir::{AnswerHeaders, AuthBody, AuthProtocol, AuthQuestion, AuthService, GrpcServiceIr, HttpAuth};
 use proto::composite::{Composite, ExecuteFilterAction};
-use proto::core::grpc_service::{EnvoyGrpc, TargetSpecifier};
 use proto::core::http_uri::HttpUpstreamType;
 use proto::core::{ApiVersion, GrpcService, HeaderValue, HttpUri, TypedExtensionConfig};
 use proto::ext_authz::ext_authz::Services;
@@ -38,6 +37,7 @@ use proto::{bool_value, duration, pack};
 
 use super::discovered::{answer_500, discovered_filter};
 use super::filter_state::written;
+use super::grpc_service::build_grpc_service;
 use super::header::literal_format;
 use super::matcher::{FRACTION_DENOMINATOR, exact, regex, regex_matcher, runtime_fraction};
 use super::token_filter;
@@ -162,15 +162,8 @@ fn changeable_headers(chooses_route: bool) -> HeaderMutationRules {
 }
 
 fn grpc_service(ir: &AuthService, authority: &str) -> GrpcService {
-    GrpcService {
-        timeout: Some(duration(ir.timeout)),
-        target_specifier: Some(TargetSpecifier::EnvoyGrpc(EnvoyGrpc {
-            cluster_name: ir.cluster.to_string(),
-            authority: authority.to_owned(),
-            ..EnvoyGrpc::default()
-        })),
-        ..GrpcService::default()
-    }
+    let service = GrpcServiceIr::plain(ir.cluster.clone(), authority.to_owned(), Some(ir.timeout));
+    build_grpc_service(&service)
 }
 
 fn http_service(ir: &AuthService, http: &HttpAuth) -> HttpService {

@@ -105,7 +105,7 @@ fn names(field: &str, member: &str, written: &[String]) -> Result<Vec<String>, R
         let (colon, token) = name.strip_prefix(':').map_or(("", name.as_str()), |rest| (":", rest));
         let token = header::name_token(token)
             .map_err(|error| invalid(&format!("{field}.{member}[{index}]"), error))?;
-        Ok(format!("{colon}{}", token.to_ascii_lowercase()))
+        Ok(format!("{colon}{token}"))
     });
     Ok(names.collect::<Result<BTreeSet<_>, Rejection>>()?.into_iter().collect())
 }

@@ -121,7 +121,7 @@ pub(super) fn endpoints(
 }
 
 /// The pods that EndpointSlices are needed for; `None` if an XBackend is not of that type, cannot be used, or is named by no
-/// route of ours.
+/// route of ours, nor by a policy of one.
 pub(crate) fn selection(view: &impl View, key: &NamespacedName) -> Option<Selection> {
     let backend = view.object::<XBackend>(key)?;
     if view.gateways_naming(&object_key(key)).is_empty() {

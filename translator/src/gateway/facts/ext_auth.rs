@@ -12,36 +12,33 @@ use super::key::BackendKey;
 pub(crate) enum FaceQuestion {
     /// Nobody.
     Disabled,
-    /// This service.
-    Asked {
-        service: Arc<AuthService>,
-        /// The backend that it is.
-        backend: BackendKey,
-        /// How much of the body it gets.
-        body: Option<AuthBody>,
-        /// What it is told beside the request.
-        context: BTreeMap<String, String>,
-    },
+    /// A service.
+    Asked(Asked),
 }
 
 /// A question with what it needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Asked {
     pub question: AuthQuestion,
     pub service: Arc<AuthService>,
+    /// The backend that the service is.
     pub backend: BackendKey,
 }
 
-impl FaceQuestion {
-    /// What a route asks; `None` if nobody is asked.
-    pub(crate) fn asked(&self) -> Option<Asked> {
-        let Self::Asked { service, backend, body, context } = self else { return None };
+impl Asked {
+    /// A question to a service, which gets so much of the body, and is told this beside the request.
+    pub(crate) fn new(
+        service: AuthService,
+        backend: BackendKey,
+        body: Option<AuthBody>,
+        context: BTreeMap<String, String>,
+    ) -> Self {
         let question = AuthQuestion {
             service: service.name.clone(),
-            context: context.clone(),
-            body: *body,
+            context,
+            body,
             chooses_route: service.chooses_route,
         };
-        Some(Asked { question, service: service.clone(), backend: backend.clone() })
+        Self { question, service: service.into(), backend }
     }
 }

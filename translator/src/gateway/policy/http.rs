@@ -10,7 +10,9 @@ use super::Applied;
 use super::chain::Level;
 use super::identity::{self, MergedIdentity};
 use super::merge::Merge;
-use crate::gateway::facts::{Asked, BackendKey, HttpPolicy, Place, PolicyEffect, RouteKey, gateway_ref};
+use crate::gateway::facts::{
+    Asked, BackendKey, FaceQuestion, HttpPolicy, Place, PolicyEffect, RouteKey, gateway_ref,
+};
 use crate::gateway::header_modifier::{self, Direction};
 use crate::gateway::view::View;
 use crate::gateway::{cors, rate_limit, validate};
@@ -204,9 +206,9 @@ pub(in crate::gateway) fn merged(
     for Applied { face, .. } in chain {
         if let Some(question) = &face.ext_auth
             && merge.wins(&face.key, own_fields::EXT_AUTH)
-            && let Some(asked) = question.asked()
+            && let FaceQuestion::Asked(asked) = question
         {
-            out.ask(asked);
+            out.ask(asked.clone());
         }
     }
     let MergedIdentity { access, tokens, backends } = identity::merged(chain, &mut merge);
