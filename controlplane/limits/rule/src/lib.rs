@@ -5,7 +5,11 @@
 //! request that the new route takes, and a service that starts knows as much as the one before. May depend on nothing but
 //! serde.
 
+mod budget;
+
 use serde::{Deserialize, Serialize};
+
+pub use budget::{BUDGET_KEY, Budget, Counted, REQUEST_KEY, STEP_KEY, Step};
 
 /// The domain of all requests (`envoy.extensions.filters.http.ratelimit.v3.RateLimit.domain`).
 pub const DOMAIN: &str = "chancery";
@@ -109,7 +113,7 @@ impl Default for Limit {
     }
 }
 
-/// A unit of time. Units begin when they do in the calendar of UTC; weeks begin on Monday.
+/// A unit of time of the calendar: in UTC where nothing else is said. Weeks begin on Monday.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "the names say it")]

@@ -1,0 +1,121 @@
+//! Budgets as they travel through Envoy to the service that counts.
+//!
+//! A descriptor of a budget has three entries: [`BUDGET_KEY`] with a [`Budget`] as JSON text, [`STEP_KEY`] with a [`Step`],
+//! and [`REQUEST_KEY`] with a name that no other request has. Its hits are the amount.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Unit, is_default};
+
+/// The key of a descriptor's first entry, whose value is a [`Budget`] as JSON text.
+pub const BUDGET_KEY: &str = "chancery.budget";
+
+/// The key of its second entry, whose value is the name of a [`Step`].
+pub const STEP_KEY: &str = "chancery.step";
+
+/// The key of its third entry, whose value names the request.
+pub const REQUEST_KEY: &str = "chancery.request";
+
+/// How much may be spent in a unit of time, and whose spending is meant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Budget {
+    /// The object that it comes from, `namespace/name`.
+    pub name: String,
+    /// What is counted. A budget that is changed from one to another begins anew.
+    pub counted: Counted,
+    /// How much may be spent: requests, tokens, or millionths of the currency.
+    pub limit: u64,
+    /// The unit of time, of the calendar.
+    pub per: Unit,
+    /// The time zone whose calendar counts, by its name in the IANA database; UTC if empty.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub time_zone: String,
+    /// Who spends, where each spender has an account of its own; empty where all of them share one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub spender: String,
+    /// Whether spending goes on beyond the limit, and is only told.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub is_audit: bool,
+}
+
+/// What a budget counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Counted {
+    /// Requests.
+    Requests,
+    /// Tokens that models have read and written.
+    Tokens,
+    /// Money, in millionths of the currency.
+    Money,
+}
+
+/// What is to be done with the amount of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// The request begins: the amount is what it may come to. It is reserved if it fits beside what is spent and what other
+    /// requests have reserved, and refused otherwise. A request of a budget of requests is counted now, and has no other
+    /// step.
+    Reserve,
+    /// The request has ended: the amount is what it has come to. It takes the place of what was reserved.
+    Settle,
+}
+
+impl Step {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Reserve, Self::Settle];
+
+    /// Its name in descriptors.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reserve => "reserve",
+            Self::Settle => "settle",
+        }
+    }
+
+    /// The step of that name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.name() == name)
+    }
+}
+
+impl Budget {
+    /// As JSON text.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// It is not one of this version.
+    pub fn from_text(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_read_as_it_was_written() {
+        let budget = Budget {
+            name: "n/b".to_owned(),
+            counted: Counted::Money,
+            limit: u64::MAX,
+            per: Unit::Month,
+            time_zone: "Europe/Berlin".to_owned(),
+            spender: "n/k".to_owned(),
+            is_audit: true,
+        };
+        assert_eq!(Budget::from_text(&budget.to_text()).unwrap(), budget);
+        assert!(
+            Budget::from_text(r#"{"name":"n/b","counted":"tokens","limit":1,"per":"day","more":1}"#).is_err()
+        );
+        for step in Step::ALL {
+            assert_eq!(Step::of_name(step.name()), Some(step));
+        }
+    }
+}
