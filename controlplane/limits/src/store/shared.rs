@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use limit_rule::Mode;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Script};
+use redis::{Client, Script, ScriptInvocation};
 use tokio::time::timeout;
 
-use super::{Amount, Hit, Outcome, StoreError};
+use super::posting::{MOST, REMEMBERED};
+use super::{Amount, Answer, Balance, Change, Hit, Moment, Outcome, Posting, StoreError};
 
 /// What every key begins with, so that a server can be shared.
 const PREFIX: &str = "chancery:limits:";
+
+/// The script: functions, and what calls them.
+const SCRIPT: &str = concat!(include_str!("budgets.lua"), include_str!("count.lua"));
 
 /// How long an answer may take, with all attempts to connect. Envoy waits for the service a second, and a client for Envoy.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -42,29 +46,20 @@ impl Shared {
             .set_response_timeout(Some(PATIENCE));
         let connection =
             ConnectionManager::new_lazy_with_config(client, config).map_err(|error| told(&error))?;
-        Ok(Self { connection, script: Script::new(include_str!("count.lua")) })
+        Ok(Self { connection, script: Script::new(SCRIPT) })
     }
 
-    pub(super) async fn count(&self, hits: &[Hit]) -> Result<Vec<Outcome>, StoreError> {
+    pub(super) async fn count(
+        &self,
+        hits: &[Hit],
+        postings: &[Posting],
+        moment: Moment,
+    ) -> Result<Answer, StoreError> {
         let mut call = self.script.prepare_invoke();
-        for hit in hits {
-            let mode = match hit.mode {
-                Mode::Count => "count",
-                Mode::Check => "check",
-                Mode::Charge => "charge",
-            };
-            let (sign, amount) = match hit.amount {
-                Amount::Add(amount) => ("+", amount),
-                Amount::TakeBack(amount) => ("-", amount),
-            };
-            let lifetime = u64::try_from(hit.lifetime.as_millis()).unwrap_or(u64::MAX);
-            call.key(format!("{PREFIX}{}", hit.key))
-                .arg(mode)
-                .arg(sign)
-                .arg(amount)
-                .arg(hit.limit)
-                .arg(lifetime);
-        }
+        call.arg(hits.len()).arg(moment.millis());
+        call.arg(moment.after(moment.lease)).arg(moment.after(REMEMBERED));
+        hits.iter().for_each(|hit| say_hit(&mut call, hit));
+        postings.iter().for_each(|posting| say_posting(&mut call, posting, moment));
         let mut connection = self.connection.clone();
         let numbers: Vec<u64> = timeout(PATIENCE, call.invoke_async(&mut connection))
             .await
@@ -72,12 +67,54 @@ impl Shared {
                 StoreError(format!("the store: no answer within {} ms", PATIENCE.as_millis()))
             })?
             .map_err(|error| told(&error))?;
-        let outcomes = numbers.chunks_exact(2).filter_map(|pair| match pair {
-            [is_over, count] => Some(Outcome { is_over: *is_over != 0, count: *count }),
-            _ => None,
+        let (of_hits, of_postings) = numbers
+            .split_at_checked(2 * hits.len())
+            .ok_or_else(|| StoreError("the store: an answer that is too short".to_owned()))?;
+        let (outcomes, _) = of_hits.as_chunks();
+        let outcomes = outcomes.iter().map(|&[is_over, count]| Outcome { is_over: is_over != 0, count });
+        let (balances, _) = of_postings.as_chunks();
+        let balances = balances.iter().map(|&[is_over, spent, reserved, expired]| Balance {
+            is_over: is_over != 0,
+            spent,
+            reserved,
+            expired,
         });
-        Ok(outcomes.collect())
+        Ok(Answer { outcomes: outcomes.collect(), balances: balances.collect() })
     }
+}
+
+fn say_hit(call: &mut ScriptInvocation<'_>, hit: &Hit) {
+    let mode = match hit.mode {
+        Mode::Count => "count",
+        Mode::Check => "check",
+        Mode::Charge => "charge",
+    };
+    let (sign, amount) = match hit.amount {
+        Amount::Add(amount) => ("+", amount),
+        Amount::TakeBack(amount) => ("-", amount),
+    };
+    let lifetime = u64::try_from(hit.lifetime.as_millis()).unwrap_or(u64::MAX);
+    call.key(format!("{PREFIX}{}", hit.key)).arg(mode).arg(sign).arg(amount).arg(hit.limit).arg(lifetime);
+}
+
+fn say_posting(call: &mut ScriptInvocation<'_>, posting: &Posting, moment: Moment) {
+    let (change, request, amount) = match &posting.change {
+        Change::Reserve { request, amount, .. } => ("reserve", request.as_str(), Some(*amount)),
+        Change::Spend { amount, .. } => ("spend", "", Some(*amount)),
+        Change::Settle { request, amount } => ("settle", request.as_str(), *amount),
+        Change::Look => ("look", "", None),
+    };
+    // Both keys of an account have the same hash tag, which is what stands in braces.
+    let key = format!("{PREFIX}{{budget|{}}}", posting.account);
+    call.key(&key)
+        .key(format!("{key}:due"))
+        .arg(change)
+        .arg(request)
+        .arg(amount.map(|amount| amount.min(MOST).to_string()).unwrap_or_default())
+        .arg(posting.limit.min(MOST))
+        .arg(u8::from(posting.change.is_audit()))
+        .arg(posting.window.start)
+        .arg(moment.end_of(posting.window));
 }
 
 /// What went wrong, without anything of the address.

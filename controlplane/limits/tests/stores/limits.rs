@@ -1,64 +1,23 @@
-//! Both stores count as the rules say, restated here in the plainest way; the shared one in a real server.
+//! Limits.
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::env;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use limit_rule::Mode;
-use limits::store::{Amount, Hit, Outcome};
+use limits::store::{Amount, Hit, Moment, Outcome, StoreError};
 use limits::{Memory, Shared, Store};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use tempfile::TempDir;
 
-/// A Redis server of this test alone.
-struct Redis {
-    child: Child,
-    port: u16,
-    _folder: TempDir,
-}
+use crate::server::{Lasting, servers, stores};
 
-fn program() -> PathBuf {
-    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools/bin/redis-server");
-    let program = env::var_os("CHANCERY_REDIS").map_or(made, PathBuf::from);
-    assert!(program.is_file(), "no Redis: run `make redis`, or name a server in the variable CHANCERY_REDIS");
-    program
-}
-
-impl Redis {
-    fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let mut command = Command::new(program());
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]);
-        let child = command.arg(folder.path()).stdout(Stdio::null()).spawn().unwrap();
-        let redis = Self { child, port, _folder: folder };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            assert!(Instant::now() < deadline, "Redis does not listen");
-            sleep(Duration::from_millis(20));
-        }
-        redis
-    }
-
-    fn store(&self) -> Store {
-        Store::Shared(Shared::connect(&format!("redis://127.0.0.1:{}", self.port)).unwrap())
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Counts hits alone.
+async fn count(store: &Store, hits: &[Hit]) -> Result<Vec<Outcome>, StoreError> {
+    store.count(hits, &[], Moment::of(Timestamp::now())).await.map(|answer| answer.outcomes)
 }
 
 fn hit(key: &str, mode: Mode, amount: Amount, limit: u64) -> Hit {
@@ -102,22 +61,22 @@ fn hits() -> impl Strategy<Value = Vec<Hit>> {
 }
 
 #[test]
-fn both_stores_count_as_the_rules_say() {
-    let redis = Redis::start();
+fn all_stores_count_as_the_rules_say() {
+    let servers = servers(Lasting::No);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let shared = runtime.block_on(async { redis.store() });
+    let stores = runtime.block_on(async { stores(&servers) });
     let cases = Cell::new(0);
     let mut runner = TestRunner::new(Config { cases: 200, failure_persistence: None, ..Config::default() });
     let result = runner.run(&vec(hits(), 1..20), |requests| {
-        let memory = Store::Memory(Memory::default());
         let mut counts = HashMap::new();
         cases.set(cases.get() + 1);
         for request in requests {
             let expected = restated(&mut counts, &request);
-            prop_assert_eq!(&runtime.block_on(memory.count(&request)).unwrap(), &expected);
             let mut of_this_case = request.clone();
             of_this_case.iter_mut().for_each(|hit| hit.key = format!("{}-{}", cases.get(), hit.key));
-            prop_assert_eq!(&runtime.block_on(shared.count(&of_this_case)).unwrap(), &expected);
+            for store in &stores {
+                prop_assert_eq!(&runtime.block_on(count(store, &of_this_case)).unwrap(), &expected);
+            }
         }
         Ok(())
     });
@@ -126,8 +85,8 @@ fn both_stores_count_as_the_rules_say() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_comes_between_requests_that_count_at_once() {
-    let redis = Redis::start();
-    for store in [Store::Memory(Memory::default()), redis.store()] {
+    let servers = servers(Lasting::No);
+    for store in stores(&servers) {
         let tasks: Vec<_> = (0..200)
             .map(|_| {
                 let store = store.clone();
@@ -136,7 +95,7 @@ async fn nothing_comes_between_requests_that_count_at_once() {
                         hit("all", Mode::Count, Amount::Add(1), 50),
                         hit("more", Mode::Count, Amount::Add(2), 1000),
                     ];
-                    store.count(&hits).await.unwrap()[0].is_over
+                    count(&store, &hits).await.unwrap()[0].is_over
                 })
             })
             .collect();
@@ -145,20 +104,20 @@ async fn nothing_comes_between_requests_that_count_at_once() {
             passed += u32::from(!task.await.unwrap());
         }
         assert_eq!(passed, 50);
-        let left = store.count(&[hit("more", Mode::Check, Amount::Add(0), 1000)]).await.unwrap();
+        let left = count(&store, &[hit("more", Mode::Check, Amount::Add(0), 1000)]).await.unwrap();
         assert_eq!(left[0].count, 100, "what was refused was not counted elsewhere either");
     }
 }
 
 #[tokio::test]
 async fn counts_end_with_their_time() {
-    let redis = Redis::start();
-    for store in [Store::Memory(Memory::default()), redis.store()] {
+    let servers = servers(Lasting::No);
+    for store in stores(&servers) {
         let short = Hit { lifetime: Duration::from_millis(300), ..hit("a", Mode::Count, Amount::Add(5), 5) };
-        assert!(!store.count(std::slice::from_ref(&short)).await.unwrap()[0].is_over);
-        assert!(store.count(std::slice::from_ref(&short)).await.unwrap()[0].is_over);
+        assert!(!count(&store, std::slice::from_ref(&short)).await.unwrap()[0].is_over);
+        assert!(count(&store, std::slice::from_ref(&short)).await.unwrap()[0].is_over);
         let deadline = Instant::now() + Duration::from_secs(20);
-        while store.count(std::slice::from_ref(&short)).await.unwrap()[0].is_over {
+        while count(&store, std::slice::from_ref(&short)).await.unwrap()[0].is_over {
             assert!(Instant::now() < deadline);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -172,30 +131,26 @@ async fn memory_is_given_back() {
     for number in 0..20_000 {
         let old =
             Hit { lifetime: Duration::ZERO, ..hit(&number.to_string(), Mode::Count, Amount::Add(1), 5) };
-        store.count(&[old]).await.unwrap();
+        count(&store, &[old]).await.unwrap();
     }
     assert!(memory.len() <= 2048, "{}", memory.len());
 }
 
 #[tokio::test]
 async fn a_server_that_goes_away_is_an_error_and_comes_back() {
-    let mut redis = Redis::start();
-    let store = redis.store();
-    let one = [hit("a", Mode::Count, Amount::Add(1), 5)];
-    store.count(&one).await.unwrap();
-    let _ = redis.child.kill();
-    let _ = redis.child.wait();
-    let error = store.count(&one).await.unwrap_err().to_string();
-    assert!(error.starts_with("the store: "), "{error}");
-    redis.child = Command::new(program())
-        .args(["--port", &redis.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while store.count(&one).await.is_err() {
-        assert!(Instant::now() < deadline, "it is not found again");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    for mut server in servers(Lasting::No) {
+        let store = server.store();
+        let one = [hit("a", Mode::Count, Amount::Add(1), 5)];
+        count(&store, &one).await.unwrap();
+        server.stop();
+        let error = count(&store, &one).await.unwrap_err().to_string();
+        assert!(error.starts_with("the store: "), "{error}");
+        server.start_again();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while count(&store, &one).await.is_err() {
+            assert!(Instant::now() < deadline, "it is not found again");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 
@@ -216,7 +171,7 @@ async fn a_server_that_is_not_there_or_says_nothing_is_an_error_before_envoy_sto
         let store = Store::Shared(Shared::connect(&format!("redis://127.0.0.1:{port}")).unwrap());
         for _ in 0..2 {
             let hits = [hit("a", Mode::Count, Amount::Add(1), 5)];
-            let counted = tokio::time::timeout(Duration::from_secs(1), store.count(&hits));
+            let counted = tokio::time::timeout(Duration::from_secs(1), count(&store, &hits));
             let error = counted.await.expect("Envoy waits a second").unwrap_err().to_string();
             assert!(error.starts_with("the store: "), "{error}");
         }

@@ -1,0 +1,107 @@
+//! What descriptors of budgets ask.
+
+use std::fmt;
+
+use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::Entry;
+use jiff::Timestamp;
+use limit_rule::{BUDGET_KEY, Budget, Counted, REQUEST_KEY, STEP_KEY, Step};
+
+use crate::store::{Balance, Change, Posting};
+use crate::window::{Window, zone};
+
+/// How a budget stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spending {
+    /// What is spent in this unit of time.
+    pub spent: u64,
+    /// What requests that have not ended have reserved.
+    pub reserved: u64,
+    /// When the next unit of time begins.
+    pub resets_at: Timestamp,
+}
+
+impl Spending {
+    pub(crate) fn of(balance: Balance, window: Window) -> Self {
+        let resets_at = Timestamp::from_second(window.end).unwrap_or(Timestamp::MAX);
+        Self { spent: balance.spent, reserved: balance.reserved, resets_at }
+    }
+}
+
+/// What a descriptor asks of a budget.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub budget: Budget,
+    pub step: Step,
+    request: String,
+}
+
+/// A budget of a time zone that there is not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct UnknownZone {
+    budget: String,
+    zone: String,
+}
+
+impl fmt::Display for UnknownZone {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "budget {}: there is no time zone {:?}", self.budget, self.zone)
+    }
+}
+
+impl Asked {
+    /// Reads the entries of a descriptor.
+    ///
+    /// # Errors
+    /// Says what is wrong with them.
+    pub(crate) fn of(entries: &[Entry]) -> Result<Self, String> {
+        let keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+        let [budget, step, request] = entries else {
+            return Err(format!("a descriptor of a budget has the keys {keys:?}"));
+        };
+        if keys != [BUDGET_KEY, STEP_KEY, REQUEST_KEY] {
+            return Err(format!("a descriptor of a budget has the keys {keys:?}"));
+        }
+        let budget = Budget::from_text(&budget.value)
+            .map_err(|error| format!("a budget of another version: {error}"))?;
+        let name = &budget.name;
+        let step = Step::of_name(&step.value)
+            .ok_or_else(|| format!("budget {name}: there is no step {:?}", step.value))?;
+        if request.value.is_empty() {
+            return Err(format!("budget {name}: the request has no name"));
+        }
+        if budget.counted == Counted::Requests && step == Step::Settle {
+            return Err(format!("budget {name}: requests are not settled"));
+        }
+        Ok(Self { budget, step, request: request.value.clone() })
+    }
+
+    /// What is entered, of that amount, if there is one.
+    pub(crate) fn posting(&self, amount: Option<u64>, now: Timestamp) -> Result<Posting, UnknownZone> {
+        let is_audit = self.budget.is_audit;
+        let request = || self.request.clone();
+        let change = match (self.step, self.budget.counted) {
+            (Step::Settle, _) => Change::Settle { request: request(), amount },
+            (Step::Reserve, Counted::Requests) => Change::Spend { amount: amount.unwrap_or(1), is_audit },
+            (Step::Reserve, Counted::Tokens | Counted::Money) => {
+                Change::Reserve { request: request(), amount: amount.unwrap_or(1), is_audit }
+            }
+        };
+        posting(&self.budget, change, now)
+    }
+}
+
+/// Enters a change into the account of a budget.
+pub(crate) fn posting(budget: &Budget, change: Change, now: Timestamp) -> Result<Posting, UnknownZone> {
+    let zone = zone(&budget.time_zone)
+        .ok_or_else(|| UnknownZone { budget: budget.name.clone(), zone: budget.time_zone.clone() })?;
+    let window = Window::of(budget.per, now, &zone);
+    let counted = match budget.counted {
+        Counted::Requests => "requests",
+        Counted::Tokens => "tokens",
+        Counted::Money => "money",
+    };
+    let zone = zone.iana_name().unwrap_or(&budget.time_zone);
+    // Names of objects and time zones have no `|`. A client may choose the spender, who comes last.
+    let account = format!("{}|{counted}|{:?}|{zone}|{}", budget.name, budget.per, budget.spender);
+    Ok(Posting { account, window, limit: budget.limit, change })
+}
