@@ -141,11 +141,11 @@ async fn a_budget_is_reserved_settled_and_told() {
     let service = LimitService::default();
     let money = budget(Counted::Money, 6_000_000_000);
     let reserve = |request, amount| vec![of_budget(&money, "reserve", request, Some(amount))];
-    let now = "2027-03-31T21:00:00Z";
+    let now = "2027-03-31T21:30:00Z";
     let first = ask_at(&service, now, reserve("r1", 1_000_000_000)).await.unwrap();
     assert_eq!(told(&first), [(false, u32::MAX)], "more than the protocol can say is left");
     let status = &first.statuses[0];
-    assert_eq!(status.duration_until_reset.as_ref().unwrap().seconds, 3_600, "midnight in Berlin");
+    assert_eq!(status.duration_until_reset.as_ref().unwrap().seconds, 1_800, "midnight in Berlin");
     let limit = status.current_limit.as_ref().unwrap();
     assert_eq!(
         (limit.requests_per_unit, limit.unit, &*limit.name),
@@ -159,11 +159,11 @@ async fn a_budget_is_reserved_settled_and_told() {
     );
     let settle =
         vec![of_budget(&money, "settle", "r2", Some(500)), of_budget(&money, "settle", "r1", Some(0))];
-    assert_eq!(told(&ask_at(&service, "2027-03-31T22:30:00Z", settle).await.unwrap()).len(), 2);
+    assert_eq!(told(&ask_at(&service, "2027-03-31T22:10:00Z", settle).await.unwrap()).len(), 2);
     let end = "2027-03-31T22:00:00Z".to_owned();
     assert_eq!(spending_at(&service, &money, now).await, (500, 0, end));
     let next = "2027-04-30T22:00:00Z".to_owned();
-    assert_eq!(spending_at(&service, &money, "2027-03-31T22:30:00Z").await, (0, 0, next));
+    assert_eq!(spending_at(&service, &money, "2027-03-31T22:10:00Z").await, (0, 0, next));
     let checks = |verdict| {
         metric(&service, &format!("chancery_budget_checks_total{{budget=\"n/b\",verdict=\"{verdict}\"}}"))
     };

@@ -240,6 +240,20 @@ async fn memory_is_given_back_when_nothing_is_of_use_any_more() {
     assert!(memory.is_empty(), "{}", memory.len());
 }
 
+#[tokio::test]
+async fn what_is_of_no_use_in_an_account_that_goes_on_is_given_back() {
+    let memory = Memory::default();
+    let store = Store::Memory(memory.clone());
+    for number in 0..1_000 {
+        let (request, now) = (number.to_string(), START + number * 1_000);
+        enter(&store, now, 1_000, reserve(&request, 5)).await;
+        if number % 2 == 0 {
+            enter(&store, now, 1_000, settle(&request, 4)).await;
+        }
+    }
+    assert!(memory.len() < 30, "{}", memory.len());
+}
+
 /// The keys of a server, each with its lifetime in milliseconds and how much it holds.
 async fn keys(server: &Server) -> Vec<(String, i64, u64)> {
     let client = redis::Client::open(server.address()).unwrap();

@@ -16,6 +16,8 @@ const UNIT: i64 = 100;
 const LEASE: i64 = 300;
 const GRACE: i64 = 60;
 const REMEMBERED: i64 = 10;
+/// After so many, one is forgotten.
+const REMEMBERED_UNITS: i64 = 6;
 const ACCOUNTS: [&str; 2] = ["n/a|x", "n/b|{y}"];
 
 /// Everything that is known, in no order.
@@ -206,15 +208,22 @@ fn all_stores_keep_accounts_as_the_rules_say() {
             now += later;
             let start = now / UNIT * UNIT;
             let window = Window { start, end: start + UNIT };
-            let posting = |(account, change, limit)| Posting {
+            let posting = |(account, change, limit, window)| Posting {
                 account: format!("{account}-{}", cases.get()),
                 window,
                 limit,
                 change,
             };
-            // All accounts are looked at, so that each tells what has expired.
-            let looks = ACCOUNTS.map(|account| (account, Change::Look, 0));
-            let postings: Vec<Posting> = changes.into_iter().chain(looks).map(posting).collect();
+            let changes =
+                changes.into_iter().map(|(account, change, limit)| (account, change, limit, window));
+            // All accounts are looked at, also in units of time that are over.
+            let looks = ACCOUNTS.into_iter().flat_map(|account| {
+                (0..=REMEMBERED_UNITS).map(move |ago| {
+                    let window = Window { start: start - ago * UNIT, end: start - ago * UNIT + UNIT };
+                    (account, Change::Look, 0, window)
+                })
+            });
+            let postings: Vec<Posting> = changes.chain(looks).map(posting).collect();
             let expected = model.enter(&postings, now);
             let moment = Moment {
                 now: Timestamp::from_second(now).unwrap(),
