@@ -1,7 +1,7 @@
 //! Units of time in the calendar.
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, Timestamp, ToSpan};
 use limit_rule::Unit;
 
@@ -59,11 +59,7 @@ impl Window {
 
     /// One that begins with a date.
     fn of_dates(first: impl Fn(Date) -> Date, length: Span, now: Timestamp, zone: &TimeZone) -> Self {
-        let begin = |date: Date| {
-            // Not every day begins at midnight: clocks may be put forward then.
-            let begin = date.to_zoned(zone.clone()).and_then(|noon| noon.start_of_day());
-            begin.map_or(i64::MAX, |begin| begin.timestamp().as_second())
-        };
+        let begin = |date: Date| begin_of(date, zone).map_or(i64::MAX, |begin| begin.as_second());
         let date = first(now.to_zoned(zone.clone()).date());
         let next = date.saturating_add(length);
         let window = Self { start: begin(date), end: begin(next) };
@@ -78,6 +74,17 @@ impl Window {
     pub(crate) fn left(self, now: Timestamp) -> u64 {
         u64::try_from(self.end - now.as_second()).unwrap_or_default().max(1)
     }
+}
+
+/// When a date begins in the zone: at the first midnight, or, where clocks are put forward over midnight, at that moment.
+fn begin_of(date: Date, zone: &TimeZone) -> Option<Timestamp> {
+    let midnight = zone.to_ambiguous_timestamp(date.at(0, 0, 0, 0));
+    let is_skipped = matches!(midnight.offset(), AmbiguousOffset::Gap { .. });
+    let begin = midnight.compatible().ok()?;
+    if !is_skipped {
+        return Some(begin);
+    }
+    zone.preceding(begin.saturating_add(1.second()).ok()?).next().map(|change| change.timestamp())
 }
 
 /// How many seconds clocks in the zone are ahead of UTC.
@@ -179,6 +186,14 @@ mod tests {
                 "2018-11-04T12:00Z",
                 "2018-11-04T03:00:00Z",
                 "2018-11-05T02:00:00Z",
+            ),
+            // Clocks were put forward from half past eleven to half past midnight.
+            (
+                Unit::Day,
+                "America/Toronto",
+                "1919-03-31T12:00Z",
+                "1919-03-31T04:30:00Z",
+                "1919-04-01T04:00:00Z",
             ),
             // A minute past midnight clocks are put back to the day before, which is over.
             (

@@ -288,6 +288,9 @@ async fn a_budget_that_is_not_right_is_refused_and_nothing_is_counted() {
         assert!(refused.message().starts_with(told), "{}", refused.message());
     }
     assert_eq!(spending_at(&service, &tokens, now).await.1, 0);
+    let again = vec![of_budget(&nowhere, "reserve", "r", Some(1))];
+    ask_at(&service, now, again).await.unwrap_err();
+    assert_eq!(service.unknown_zones.lock().unwrap().len(), 1, "told in the log once");
     let error = service.spendings(&[tokens, nowhere]).await.unwrap_err().to_string();
     assert_eq!(error, "budget n/b: there is no time zone \"Europe/Nowhere\"");
 }
