@@ -5,7 +5,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::grpc_service::GrpcService;
+use crate::grpc_service::{GrpcService, HeaderValue, RetryPolicy, with_grpc_service};
+use crate::identity::kgateway::ExtensionBackendReference as BackendReference;
 use crate::sensitive::Opaque;
 
 /// An access log.
@@ -45,39 +46,44 @@ pub struct FileSink {
     pub json_format: Option<Opaque>,
 }
 
-/// A service that gets each request by Envoy's protocol (envoy.service.accesslog.v3.AccessLogService).
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct GrpcLog {
-    /// The service.
-    #[serde(flatten)]
-    pub service: LogService,
-    /// Headers of clients' requests that it gets, too: as custom tags of these names, or, of Envoy's own headers and of those
-    /// that begin with a colon, among the headers of the request.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
-    pub additional_request_headers_to_log: Vec<String>,
-    /// Headers of answers that it gets, too.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
-    pub additional_response_headers_to_log: Vec<String>,
-    /// Trailers of answers that it gets, too.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
-    pub additional_response_trailers_to_log: Vec<String>,
+with_grpc_service! {
+    /// A service that gets each request by Envoy's protocol (envoy.service.accesslog.v3.AccessLogService).
+    pub struct GrpcLog {
+        /// The name of the log.
+        #[schemars(length(min = 1, max = 253))]
+        pub log_name: String,
+        /// Headers of clients' requests that it gets, too: as custom tags of these names, or, of Envoy's own headers and of those
+        /// that begin with a colon, among the headers of the request.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+        pub additional_request_headers_to_log: Vec<String>,
+        /// Headers of answers that it gets, too.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+        pub additional_response_headers_to_log: Vec<String>,
+        /// Trailers of answers that it gets, too.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+        pub additional_response_trailers_to_log: Vec<String>,
+    }
 }
 
-/// A service that gets requests, and under which name.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct LogService {
-    /// The service.
-    #[serde(flatten)]
-    pub grpc: GrpcService,
-    /// The name of the log.
-    #[schemars(length(min = 1, max = 253))]
-    pub log_name: String,
+with_grpc_service! {
+    /// A service that gets requests, and under which name.
+    pub struct LogService {
+        /// The name of the log.
+        #[schemars(length(min = 1, max = 253))]
+        pub log_name: String,
+    }
 }
+
+with_grpc_service!(in GrpcLog {
+    log_name
+    additional_request_headers_to_log
+    additional_response_headers_to_log
+    additional_response_trailers_to_log
+});
+with_grpc_service!(in LogService { log_name });
 
 /// A collector of OpenTelemetry that gets a record for each request.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
@@ -310,4 +316,56 @@ pub struct AccessLogs {
     pub field: String,
     /// The logs; empty is the same as absent.
     pub logs: Vec<AccessLog>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use crate::Object;
+
+    /// The paths of the objects in a document, from one of them on.
+    fn objects(value: &Value, path: &str) -> Vec<String> {
+        match value {
+            Value::Object(members) => {
+                let below =
+                    members.iter().flat_map(|(name, value)| objects(value, &format!("{path}/{name}")));
+                [path.to_owned()].into_iter().chain(below).collect()
+            }
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .flat_map(|(index, value)| objects(value, &format!("{path}/{index}")))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A member that no struct has is named, at whatever depth it is written.
+    #[test]
+    fn misspelt_members_of_logs_are_named_at_every_level() {
+        let service = json!({
+            "backendRef": {"name": "logs", "port": 80}, "logName": "log", "initialMetadata": [{"key": "a", "value": "b"}],
+            "retryPolicy": {"retryBackOff": {"baseInterval": "1s"}},
+        });
+        let attributes = json!({"values": [{"key": "a", "value": {"stringValue": "b"}}]});
+        let policy = json!({
+            "apiVersion": "gateway.kgateway.dev/v1alpha1", "kind": "HTTPListenerPolicy",
+            "metadata": {"name": "p", "namespace": "default"},
+            "spec": {"accessLog": [
+                {"grpcService": service},
+                {"openTelemetry": {"grpcService": service, "attributes": attributes, "resourceAttributes": attributes}},
+            ]},
+        });
+        let all = objects(&policy["spec"], "/spec");
+        assert!(all.len() > 18, "{all:?}");
+        for path in all {
+            let mut misspelt = policy.clone();
+            let level: &mut Map<_, _> = misspelt.pointer_mut(&path).unwrap().as_object_mut().unwrap();
+            level.insert("nobodysMember".to_owned(), json!(1));
+            let unknown = Object::decode(misspelt).unwrap().unknown_fields;
+            assert_eq!(unknown.len(), 1, "{path}: {unknown:?}");
+            assert!(unknown[0].ends_with(".nobodysMember"), "{path}: {unknown:?}");
+        }
+    }
 }

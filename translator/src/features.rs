@@ -60,6 +60,7 @@ pub const FEATURES: &[Feature] = &[
     always("GatewayHTTPListenerIsolation"),
     always("GatewayHTTPSListenerDetectMisdirectedRequests"),
     always("GatewayInfrastructure"),
+    since_1_7("GatewayListenerFilters"),
     always("GatewayPort8080"),
     since_1_7("GatewayRouteHostnameIntersectionPrecedence"),
     always("GatewayStaticAddresses"),

@@ -3,7 +3,7 @@
 mod random;
 mod replay;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crds::Object;
 use proptest::collection::vec;
@@ -468,6 +468,70 @@ fn an_x_backend_has_its_pods_looked_after_while_a_route_names_it() {
             "extAuth": {"extensionRef": {"name": "asks"}},
         },
     });
-    let delta = apply_all(&mut translator, &[extension, policy]);
+    let delta = apply_all(&mut translator, &[extension, policy.clone()]);
     assert_eq!(selected(&delta), wanted("b", 3001));
+    let mut idle = policy;
+    idle["spec"]["extAuth"] = json!({"disable": {}});
+    assert_eq!(selected(&apply_all(&mut translator, &[idle])), [None]);
+    // So is where a listener's policy has logs sent.
+    let sink = json!({"backendRef": reference, "logName": "log"});
+    let logs = json!({
+        "apiVersion": "gateway.kgateway.dev/v1alpha1", "kind": "HTTPListenerPolicy", "metadata": metadata,
+        "spec": {
+            "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "web"}],
+            "accessLog": [{"grpcService": sink}],
+        },
+    });
+    let mut grpc = backend(json!({"number": 3001}), "b");
+    grpc["spec"]["protocol"] = json!("GRPC");
+    let delta = apply_all(&mut translator, &[grpc.clone(), logs.clone()]);
+    assert_eq!(selected(&delta), wanted("b", 3001));
+    assert_eq!(status(&delta, "ancestors"), "True");
+    let mut elsewhere = logs;
+    elsewhere["spec"]["targetRefs"][0]["name"] = json!("absent");
+    assert_eq!(selected(&apply_all(&mut translator, &[elsewhere])), [None]);
+    // And whom a listener has asked.
+    let mut asking = gateway();
+    asking["spec"]["listeners"][0]["filters"] = listener_filters(&reference, "cookie");
+    let delta = apply_all(&mut translator, &[asking]);
+    assert_eq!(selected(&delta), wanted("b", 3001));
+    assert_eq!(status(&delta, "ancestors"), "True");
+    assert_eq!(selected(&apply_all(&mut translator, &[gateway()])), [None]);
+}
+
+/// The filter ExternalAuth of a listener.
+fn listener_filters(backend: &Value, header: &str) -> Value {
+    let auth = json!({"protocol": "GRPC", "backendRef": backend, "grpc": {"allowedHeaders": [header]}});
+    json!({"requests": [{"type": "ExternalAuth", "externalAuth": auth}]})
+}
+
+/// A listener that has a service asked stays as it is when the question comes, changes or goes, or the service moves: its
+/// connections go on.
+#[test]
+fn a_filter_of_a_listener_comes_changes_and_goes_without_a_new_listener() {
+    let mut translator = cluster(3);
+    apply_all(&mut translator, &[service("auth"), slice("auth", "10.0.0.1")]);
+    let kinds = |delta: &Delta| sent(delta).into_iter().map(|(kind, _)| kind).collect::<BTreeSet<_>>();
+    let asking = |translator: &mut Translator, header: &str| {
+        let mut gateway = gateway();
+        let backend = json!({"name": "auth", "port": 80});
+        gateway["spec"]["listeners"][0]["filters"] = listener_filters(&backend, header);
+        kinds(&apply_all(translator, &[gateway]))
+    };
+    use translator::XdsKind::{Cluster, Endpoint, Extension, Route};
+    assert_eq!(asking(&mut translator, "a"), [Cluster, Endpoint, Extension, Route].into());
+    assert_eq!(asking(&mut translator, "b"), [Extension].into());
+    assert_eq!(kinds(&apply_all(&mut translator, &[slice("auth", "10.0.0.2")])), [Endpoint].into());
+    // Its hosts have what they had before it came.
+    let gateways = translator.translation().gateways;
+    let resources = gateways.values().flat_map(|gateway| gateway.resources.values()).map(|it| &**it);
+    let tables = translator::xds::XdsResources::decode(resources).routes;
+    let hosts = || tables.values().flat_map(|table| &table.virtual_hosts);
+    assert!(hosts().all(|host| host.routes.last().unwrap().name == "unrouted"), "each asks");
+    assert_eq!(hosts().map(|host| host.routes.len()).max(), Some(2), "each has its route");
+    let delta = apply_all(&mut translator, &[gateway()]);
+    assert!(!kinds(&delta).contains(&translator::XdsKind::Listener), "{delta:?}");
+    let mut scratch = cluster(3);
+    apply_all(&mut scratch, &[service("auth"), slice("auth", "10.0.0.2")]);
+    assert!(translator.translation() == scratch.translation());
 }

@@ -42,6 +42,16 @@ fn leave_out_absent(value: &mut Value) {
     }
 }
 
+/// A value without the members that are null or an empty list.
+pub(super) fn without_absent<S: Serializer>(
+    value: &impl Serialize,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut document = serde_json::to_value(value).map_err(serde::ser::Error::custom)?;
+    leave_out_absent(&mut document);
+    document.serialize(serializer)
+}
+
 /// A member of which is only known whether it is there.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 pub(super) fn presence<S: Serializer>(is_there: &bool, serializer: S) -> Result<S::Ok, S::Error> {

@@ -2,15 +2,16 @@
 //!
 //! The experimental channel is a superset: with it, no field of a route is invisible to us. Routes are kept in types of
 //! our own ([`Route`], [`L4Route`], [`part`]): the generated ones have a type per place for what is the same everywhere, and
-//! take several times the memory. The nested structs of other kinds are reached through the module of their kind.
+//! take several times the memory. So are Gateways and ListenerSets ([`gateway`], [`listener_set`]), whose listeners have
+//! members that the generated ones lack. The nested structs of other kinds are reached through the module of their kind.
 
 mod document;
 mod duration;
 mod external_auth;
+pub mod gateway;
 mod grpc_route;
 mod http_route;
 mod l4_route;
-pub mod listener_filters;
 pub mod listener_set;
 pub mod part;
 mod route;
@@ -19,7 +20,7 @@ pub mod x_backend;
 
 pub use gateway_api::experimental::{
     gatewayclasses::{self, GatewayClass},
-    gateways::{self, Gateway},
+    gateways,
     referencegrants::{self, ReferenceGrant},
 };
 
@@ -27,6 +28,7 @@ pub use gateway_api::experimental::{
 pub use gateway_api::apis::standard::backendtlspolicies::{self, BackendTlsPolicy};
 
 pub use duration::duration;
+pub use gateway::{Gateway, Listener};
 pub use grpc_route::{GrpcMatch, GrpcMethodMatch, GrpcRoute, GrpcRule};
 pub use http_route::{HttpMatch, HttpMethod, HttpRoute, HttpRule, PathMatchType};
 pub use l4_route::{L4Route, L4Rule, TcpRoute, TlsRoute, UdpRoute};

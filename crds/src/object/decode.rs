@@ -10,7 +10,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{KINDS, KindInfo, Object, secret};
-use crate::gateway_api::listener_filters;
 use crate::object_ref::ObjectRef;
 use crate::similar::most_similar;
 
@@ -154,10 +153,7 @@ fn decode_known(known: &KindInfo, decoder: Decoder, mut document: Value) -> Resu
     }
     let mut unknown_fields = Vec::new();
     match decoder(document, &mut unknown_fields) {
-        Ok(mut object) => {
-            listener_filters::note(&mut object, &mut unknown_fields);
-            Ok(Decoded { object, unknown_fields })
-        }
+        Ok(object) => Ok(Decoded { object, unknown_fields }),
         Err(FieldError { path, message }) => Err(FieldError { message: words(known, &path, message), path }),
     }
 }

@@ -1,7 +1,7 @@
 //! The verdict of an API server on an object that is created, without an API server.
 //!
-//! The measure is what a server says that has Gateway API's CRDs 1.6.3 of the experimental channel and our
-//! own: schemas, defaults, list types, rules in CEL, metadata. Kinds that are built into Kubernetes are held
+//! The measure is what a server says that has Gateway API's CRDs 1.6.3 of the experimental channel (1.7.0 of Gateways,
+//! ListenerSets and XBackends, which 1.6 has in another form or without all their members) and our own: schemas, defaults, list types, rules in CEL, metadata. Kinds that are built into Kubernetes are held
 //! to their metadata and to little else. Pure: no IO, no clock.
 
 mod builtin;

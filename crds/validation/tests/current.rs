@@ -20,8 +20,9 @@ struct Source {
     kinds: &'static [&'static str],
 }
 
-/// What the one-node cluster installs, and XBackend in the form of the newest release, which differs from that of 1.6.
-const SOURCES: [Source; 2] = [
+/// What the one-node cluster installs; and what the newest release has in another form than 1.6 (XBackend), or with members
+/// of its own that are read (`listeners[].filters`).
+const SOURCES: [Source; 3] = [
     Source {
         pinned: "e2e/cluster/tools/gateway-api/go.mod",
         stamp: ".built-crds",
@@ -36,15 +37,20 @@ const SOURCES: [Source; 2] = [
         group: "gateway.networking.x-k8s.io",
         kinds: &["xbackends"],
     },
+    Source {
+        pinned: "e2e/conformance/v1.7.0/go.mod",
+        stamp: "crds/gateway.networking.x-k8s.io_xbackends.yaml",
+        folder: "crds",
+        group: "gateway.networking.k8s.io",
+        kinds: &["gateways", "listenersets"],
+    },
 ];
 
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 8] = [
     "backendtlspolicies",
     "gatewayclasses",
-    "gateways",
     "grpcroutes",
     "httproutes",
-    "listenersets",
     "referencegrants",
     "tcproutes",
     "tlsroutes",

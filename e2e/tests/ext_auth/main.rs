@@ -4,5 +4,6 @@ mod by_grpc;
 mod by_http;
 mod filter;
 mod lifecycle;
+mod listener_filter;
 mod service;
 mod world;

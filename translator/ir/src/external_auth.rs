@@ -1,11 +1,12 @@
 //! Services that are asked whether a request may pass.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AuthServiceName, ClusterName};
+use crate::{AuthServiceName, ClusterName, FilterName};
 
 /// A service that is asked whether requests may pass. Routes refer to it by its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -79,6 +80,34 @@ pub struct AuthQuestion {
     pub body: Option<AuthBody>,
     /// Whether another route may follow.
     pub chooses_route: bool,
+}
+
+/// What a service is asked about the requests of a listener before a route is chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ListenerQuestion {
+    /// The service.
+    pub service: AuthService,
+    /// How much of the body it gets; nothing if absent.
+    pub body: Option<AuthBody>,
+}
+
+/// One of the places in front of the choice of a route at which services are asked about the requests of a port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ListenerAuthIr {
+    /// The name of its filter.
+    pub name: FilterName,
+    /// What is asked there, by listener. Requests of a listener that has questions there, but none that can be put, are answered
+    /// with 500.
+    pub questions: BTreeMap<Arc<str>, ListenerQuestion>,
+}
+
+/// The places at which services are asked about the requests of a listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ListenerPlaces {
+    /// The listener, by its name among those of its Gateway.
+    pub listener: Arc<str>,
+    /// The filters of the places, in order.
+    pub filters: Vec<FilterName>,
 }
 
 /// How much of the body of a request a service gets.

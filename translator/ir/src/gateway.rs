@@ -95,6 +95,9 @@ pub struct HttpChain {
     pub table: Arc<RouteTableId>,
     /// What becomes of requests with an escaped slash in their path.
     pub escaped_slashes: EscapedSlashes,
+    /// The filters that ask services before a route is chosen, in order; delivered apart. There is always one, so that a
+    /// listener that gets its first question stays as it is.
+    pub auth_filters: Vec<FilterName>,
     /// What can be observed of its requests.
     pub observability: Observability,
 }
@@ -151,9 +154,18 @@ impl ListenerIr {
 
     /// The filters that its chains name.
     pub fn filters(&self) -> impl Iterator<Item = &FilterName> {
-        self.chains.iter().filter_map(|chain| match &chain.protocol {
-            Protocol::Bytes(filter) => Some(filter),
-            Protocol::Http(_) | Protocol::Closed => None,
+        self.chains.iter().flat_map(|chain| match &chain.protocol {
+            Protocol::Bytes(filter) => std::slice::from_ref(filter),
+            Protocol::Http(http) => &http.auth_filters,
+            Protocol::Closed => &[],
+        })
+    }
+
+    /// Those of them that ask services before a route is chosen.
+    pub fn auth_filters(&self) -> impl Iterator<Item = &FilterName> {
+        self.chains.iter().flat_map(|chain| match &chain.protocol {
+            Protocol::Http(http) => http.auth_filters.as_slice(),
+            Protocol::Bytes(_) | Protocol::Closed => &[],
         })
     }
 

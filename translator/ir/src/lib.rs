@@ -43,7 +43,10 @@ pub use cluster::{
     SubjectAltName, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls, bracketed,
 };
 pub use cors::{Cors, NameList, Origins};
-pub use external_auth::{AnswerHeaders, AuthBody, AuthProtocol, AuthQuestion, AuthService, HttpAuth};
+pub use external_auth::{
+    AnswerHeaders, AuthBody, AuthProtocol, AuthQuestion, AuthService, HttpAuth, ListenerAuthIr,
+    ListenerPlaces, ListenerQuestion,
+};
 pub use families::IpFamilies;
 pub use filter::{HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPath, Rewrite, Scheme};
 pub use gateway::{

@@ -189,6 +189,11 @@ impl FilterName {
         Self(format!("tcp/{port}"))
     }
 
+    /// The filter that asks the services at one place of those that listeners on a port name, in front of the choice of a route.
+    pub fn listener_auth(port: u16, place: usize) -> Self {
+        Self(format!("auth/{port}/{place}"))
+    }
+
     /// The filter of the connections on a port that ask for that server name (SNI).
     pub fn tls(port: u16, hostname: &Hostname) -> Self {
         Self(format!("tls/{port}/{hostname}"))

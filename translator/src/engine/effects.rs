@@ -17,6 +17,7 @@ use crate::gateway::backend::Selection;
 use crate::gateway::facts::{
     Attachment, BackendKey, BackendValue, ClassFace, Entries, GatewayFace, GatewayKey, GatewaySecrets,
     HostFace, HostKey, Placed, PolicyFact, PortValue, RouteKey, RouteVersion, Row, TranslatedRoute, is_l4,
+    named_objects,
 };
 use crate::gateway::listener::set_of;
 use crate::xds::{HostRole, Table};
@@ -128,8 +129,8 @@ impl Translator {
                 let HostKey { gateway, table, hostname } = &**host;
                 let key = (gateway.clone(), table.clone());
                 self.index.set_host(&key, hostname, after.is_some());
-                let role = after.and_then(HostFace::of).map(|face| match **face {
-                    HostFace::Of(_) => HostRole::Routes,
+                let role = after.and_then(HostFace::of).map(|face| match &**face {
+                    HostFace::Of { places, .. } => HostRole::Routes(places.clone()),
                     HostFace::Misdirected => HostRole::Misdirected,
                 });
                 if let Some(table) = self.tables.get_mut(&key) {
@@ -248,9 +249,15 @@ impl Translator {
             self.tables.insert((gateway.clone(), table.clone()), Table::new(table.name()));
             update.touched.table(gateway, &table);
         }
+        let named = |value: Option<&Arc<PortValue>>| -> BTreeSet<BackendKey> {
+            value.into_iter().flat_map(|value| value.face.named.iter().cloned()).collect()
+        };
+        let naming = |value| named_objects(&[gateway].into(), named(value).iter());
+        self.change_naming(naming(before), naming(after));
+        self.change_named(named(before), named(after));
         let uses = |value: Option<&Arc<PortValue>>| -> BTreeSet<(GatewayKey, BackendKey)> {
-            let collectors = value.into_iter().flat_map(|value| &value.face.collectors);
-            collectors.map(|collector| (gateway.clone(), collector.clone())).collect()
+            let backends = value.into_iter().flat_map(|value| &value.face.backends);
+            backends.map(|backend| (gateway.clone(), backend.clone())).collect()
         };
         self.change_users(uses(before), uses(after), update);
     }
@@ -259,14 +266,7 @@ impl Translator {
         let named = |route: Option<&Arc<TranslatedRoute>>| -> BTreeSet<BackendKey> {
             route.into_iter().flat_map(|route| route.named.iter().cloned()).collect()
         };
-        let (lost, new) = changes(named(before), named(after));
-        let lost: Vec<_> = lost.into_iter().filter(|backend| self.index.named.remove(backend)).collect();
-        let new: Vec<_> = new.into_iter().filter(|backend| self.index.named.add(backend)).collect();
-        for backend in lost.into_iter().chain(new) {
-            if let BackendKey::Object(object) = backend {
-                self.graph.schedule(Key::BackendReport(object));
-            }
-        }
+        self.change_named(named(before), named(after));
         let told = |route: Option<&Arc<TranslatedRoute>>| -> BTreeSet<PolicyFact> {
             route.into_iter().flat_map(|route| route.policies.iter().cloned()).collect()
         };
@@ -336,17 +336,7 @@ impl Translator {
         let named = |version: Option<&Arc<RouteVersion>>| {
             version.map(|version| version.named_objects()).unwrap_or_default()
         };
-        let (lost, new) = changes(named(before), named(after));
-        for (gateway, object) in lost {
-            if self.index.naming.remove(&object, &gateway) {
-                self.schedule_what_names_gateways_of(&object);
-            }
-        }
-        for (gateway, object) in new {
-            if self.index.naming.add(&object, &gateway) {
-                self.schedule_what_names_gateways_of(&object);
-            }
-        }
+        self.change_naming(named(before), named(after));
         let uses =
             |version: Option<&Arc<RouteVersion>>| version.map(|version| version.uses()).unwrap_or_default();
         self.change_users(uses(before), uses(after), update);
@@ -361,6 +351,37 @@ impl Translator {
         for (gateway, part) in new {
             if self.index.parts.add(&gateway, &part) {
                 update.touched.filters(&gateway);
+            }
+        }
+    }
+
+    /// Notes which backends are named now.
+    fn change_named(&mut self, before: BTreeSet<BackendKey>, after: BTreeSet<BackendKey>) {
+        let (lost, new) = changes(before, after);
+        let lost: Vec<_> = lost.into_iter().filter(|backend| self.index.named.remove(backend)).collect();
+        let new: Vec<_> = new.into_iter().filter(|backend| self.index.named.add(backend)).collect();
+        for backend in lost.into_iter().chain(new) {
+            if let BackendKey::Object(object) = backend {
+                self.graph.schedule(Key::BackendReport(object));
+            }
+        }
+    }
+
+    /// Notes at which Gateways which Services and XBackends are named now.
+    fn change_naming(
+        &mut self,
+        before: BTreeSet<(GatewayKey, ObjectKey)>,
+        after: BTreeSet<(GatewayKey, ObjectKey)>,
+    ) {
+        let (lost, new) = changes(before, after);
+        for (gateway, object) in lost {
+            if self.index.naming.remove(&object, &gateway) {
+                self.schedule_what_names_gateways_of(&object);
+            }
+        }
+        for (gateway, object) in new {
+            if self.index.naming.add(&object, &gateway) {
+                self.schedule_what_names_gateways_of(&object);
             }
         }
     }
@@ -385,7 +406,7 @@ impl Translator {
         }
     }
 
-    /// Has made anew what depends on the Gateways with routes that name a backend: the statuses of a Service's
+    /// Has made anew what depends on the Gateways at which a backend is named: the statuses of a Service's
     /// BackendTLSPolicies, or what there is to tell and to do about an XBackend.
     fn schedule_what_names_gateways_of(&mut self, backend: &ObjectKey) {
         if backend.kind == Kind::XBackend {

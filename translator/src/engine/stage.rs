@@ -53,8 +53,9 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
             let face = port::port(view, gateway, *number)?;
             let listeners = std::iter::once(&face.listener).chain(&face.udp);
             let listeners = listeners.map(|listener| xds::encode_listener(listener, view.settings()));
-            let encoded =
-                listeners.chain(face.filters.iter().map(xds::encode_l4_filter)).map(Arc::new).collect();
+            let filters = face.filters.iter().map(xds::encode_l4_filter);
+            let filters = filters.chain(face.auth_filters.iter().map(xds::encode_listener_auth));
+            let encoded = listeners.chain(filters).map(Arc::new).collect();
             PortValue { face, encoded }.into_value()
         }
         Key::Host(key) => host::host(view, key)?.into_value(),

@@ -156,7 +156,7 @@ impl Translator {
                         listeners.insert((gateway.clone(), *port, is_udp), served);
                     }
                 }
-                (Key::Host(host), Value::Host(face)) if matches!(**face, HostFace::Of(_)) => {
+                (Key::Host(host), Value::Host(face)) if matches!(**face, HostFace::Of { .. }) => {
                     paths.entry(host.clone()).or_default();
                 }
                 (Key::Entry(host, route), Value::Entry(entries)) => {

@@ -76,7 +76,7 @@ pub(crate) fn report_of_classless(view: &impl View, key: &NamespacedName) -> Opt
     let fault = unserved_class(view, &gateway.spec.gateway_class_name);
     // What else is wrong is told as well.
     let listeners = listener::listeners(gateway, &[]).into_iter().map(|listener| ListenerFacts {
-        conditions: listener.conditions().into_iter().filter(|condition| condition.is_problem()).collect(),
+        conditions: listener.conditions(&[]).into_iter().filter(|condition| condition.is_problem()).collect(),
         name: listener.spec.name,
         port: listener.port,
         supported_kinds: listener.kinds,

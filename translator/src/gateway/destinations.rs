@@ -207,18 +207,18 @@ pub(super) fn resolve(
     backend_ref: &part::BackendRef,
     out: &mut TranslatedRoute,
 ) -> Result<BackendFace, Rejection> {
-    resolve_as(view, route, backend_ref, BackendProtocol::of_route(route.kind), out)
+    resolve_as(view, route, backend_ref, BackendProtocol::of_route(route.kind), &mut out.named)
 }
 
-/// The same where the kind of the route does not say how the backend is spoken to.
+/// The same for any kind of Gateway API, where it does not say how the backend is spoken to.
 pub(super) fn resolve_as(
     view: &impl View,
-    route: &RouteKey,
+    owner: &ObjectKey,
     backend_ref: &part::BackendRef,
     protocol: BackendProtocol,
-    out: &mut TranslatedRoute,
+    named: &mut Vec<BackendKey>,
 ) -> Result<BackendFace, Rejection> {
-    let namespace = &route.name.namespace;
+    let namespace = &owner.name.namespace;
     let reference = BackendRef {
         group: backend_ref.group.as_deref().unwrap_or_default(),
         kind: backend_ref.kind.as_deref().unwrap_or("Service"),
@@ -226,10 +226,10 @@ pub(super) fn resolve_as(
         name: &backend_ref.name,
         port: backend_ref.port,
     };
-    let referrer = Party::new(api::GROUP, route.kind.info().kind, namespace);
+    let referrer = Party::new(api::GROUP, owner.kind.info().kind, namespace);
     let backend = backend::meant(view, &referrer, &reference, protocol)?;
     let face = view.backend_face(&backend);
-    out.named.push(face.as_ref().map_or(backend, |face| face.key.clone()));
+    named.push(face.as_ref().map_or(backend, |face| face.key.clone()));
     face
 }
 

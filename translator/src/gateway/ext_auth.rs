@@ -90,26 +90,41 @@ impl<V: View> RuleTranslator<'_, V> {
     ) -> Result<Option<Asked>, Rejection> {
         let Some((field, spec)) = &filters.external_auth else { return Ok(None) };
         let rules = spec.read(field).map_err(rejection)?;
-        let ExternalAuth { backend: reference, .. } = &**spec;
-        let group = reference.group.as_deref().unwrap_or_default();
-        let kind = reference.kind.as_deref().unwrap_or("Service");
-        let protocol = spoken(&rules.protocol, group, kind);
-        let face = destinations::resolve_as(self.view, self.key, reference, protocol, out);
-        let (cluster, backend) =
-            face.and_then(|face| asked(self.view, &rules.protocol, face)).map_err(|error| {
-                let error = error.under(&format!("{field}.backendRef"));
-                out.ref_errors.push(error.clone());
-                error
-            })?;
-        let own = &self.key.name.namespace;
-        let namespace = reference.namespace.as_deref().unwrap_or(own);
-        let host = format!("{}.{namespace}", reference.name);
-        let mut service = build(&rules, AuthServiceName::of_filter(own, 0), cluster, &host);
-        let content = serde_json::to_vec(&service)
-            .map_err(|error| Rejection::new(Reason::InternalError, error.to_string()))?;
-        service.name = AuthServiceName::of_filter(own, xxh3_128(&content));
-        Ok(Some(Asked::new(service, backend, rules.body.map(read_body), BTreeMap::new())))
+        let service = of_filter(self.view, self.key, field, spec, &rules, &mut out.named);
+        let Service { service, backend, body } =
+            service.inspect_err(|error| out.ref_errors.push(error.clone()))?;
+        Ok(Some(Asked::new(service, backend, body.map(read_body), BTreeMap::new())))
     }
+}
+
+/// The service that a filter of a route or listener names, at `field`. The backend is noted that is named.
+///
+/// # Errors
+/// It cannot be asked.
+pub(super) fn of_filter(
+    view: &impl View,
+    owner: &ObjectKey,
+    field: &str,
+    spec: &ExternalAuth,
+    rules: &ServiceRules,
+    named: &mut Vec<BackendKey>,
+) -> Result<Service, Rejection> {
+    let ExternalAuth { backend: reference, .. } = spec;
+    let group = reference.group.as_deref().unwrap_or_default();
+    let kind = reference.kind.as_deref().unwrap_or("Service");
+    let protocol = spoken(&rules.protocol, group, kind);
+    let face = destinations::resolve_as(view, owner, reference, protocol, named);
+    let (cluster, backend) = face
+        .and_then(|face| asked(view, &rules.protocol, face))
+        .map_err(|error| error.under(&format!("{field}.backendRef")))?;
+    let own = &owner.name.namespace;
+    let namespace = reference.namespace.as_deref().unwrap_or(own);
+    let host = format!("{}.{namespace}", reference.name);
+    let mut service = build(rules, AuthServiceName::of_filter(own, 0), cluster, &host);
+    let content = serde_json::to_vec(&service)
+        .map_err(|error| Rejection::new(Reason::InternalError, error.to_string()))?;
+    service.name = AuthServiceName::of_filter(own, xxh3_128(&content));
+    Ok(Service { service, backend, body: rules.body })
 }
 
 /// How a backend is spoken to.
@@ -180,7 +195,8 @@ fn read_http(rules: &HttpRules) -> HttpAuth {
     }
 }
 
-fn read_body(Body { max_bytes, is_partial_allowed, as_bytes: _ }: Body) -> AuthBody {
+/// The same in the terms of the IR.
+pub(super) fn read_body(Body { max_bytes, is_partial_allowed, as_bytes: _ }: Body) -> AuthBody {
     AuthBody { max_bytes, is_partial_allowed }
 }
 

@@ -28,7 +28,8 @@ pub(crate) fn host(view: &impl View, key: &HostKey) -> Option<HostFace> {
     match face.owner(hostname).filter(|owner| owner.table.as_ref() == Some(table)) {
         Some(owner) => {
             let is_named = || view.routes_at(gateway, table, hostname).any(|(_, at)| *at == owner.name);
-            (owner.hostname == *hostname || is_named()).then(|| HostFace::Of(owner.name.clone()))
+            (owner.hostname == *hostname || is_named())
+                .then(|| HostFace::Of { listener: owner.name.clone(), places: owner.places.clone() })
         }
         None => {
             let own = own?;
@@ -47,7 +48,7 @@ pub(crate) fn host(view: &impl View, key: &HostKey) -> Option<HostFace> {
 pub(crate) fn entries(view: &impl View, key: &Arc<HostKey>, route: &RouteKey) -> Option<Entries> {
     let HostKey { gateway, table, hostname } = &**key;
     let host = view.host(key)?;
-    let HostFace::Of(listener) = &*host else { return None };
+    let HostFace::Of { listener, .. } = &*host else { return None };
     let served = view.served(route)?;
     let rows = served.rows.iter().filter(|row| {
         row.gateway == *gateway

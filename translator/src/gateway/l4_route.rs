@@ -51,7 +51,7 @@ fn shares(
     let shares = shares.filter_map(|(index, backend_ref)| {
         let field = format!("spec.rules[0].backendRefs[{index}]");
         let weight = weight(backend_ref, &field).map_err(|error| translated.broken.push(error)).ok()?;
-        let resolved = resolve_as(view, key, backend_ref, protocol, translated);
+        let resolved = resolve_as(view, key, backend_ref, protocol, &mut translated.named);
         let face = resolved.map_err(|error| note(&mut translated.ref_errors, error.under(&field))).ok();
         let cluster = face.and_then(|face| {
             let cluster = face.clusters.iter().next().cloned();

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use crds::Kind;
 use crds::NamespacedName;
 use crds::gateway_api::gateways::GatewayListenersTlsMode as TlsMode;
-use crds::gateway_api::{self, Gateway, ListenerSet, gateways, listener_filters, listener_set};
+use crds::gateway_api::{self, Gateway, ListenerSet, listener_set};
 use ir::{Hostname, RouteTableId};
 
+use super::listener_filters;
 use super::tls::{self, ListenerTls};
 use super::validate;
 pub(crate) use crate::status::Rejection;
@@ -19,7 +20,7 @@ use crate::status::{Condition, ConditionType, Detail, Reason};
 /// A listener of a Gateway with what was found out about it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Listener {
-    pub spec: gateways::GatewayListeners,
+    pub spec: gateway_api::Listener,
     /// The ListenerSet that adds it; `None` for the Gateway's own.
     pub set: Option<NamespacedName>,
     /// What it is called among all listeners of the Gateway, as whoever keeps it shares it: its name, after that of its
@@ -80,7 +81,7 @@ impl ListenerProtocol {
     ///
     /// # Errors
     /// Nothing that we serve.
-    fn of(spec: &gateways::GatewayListeners) -> Result<Self, Rejection> {
+    fn of(spec: &gateway_api::Listener) -> Result<Self, Rejection> {
         let mode = spec.tls.as_ref().and_then(|tls| tls.mode.as_ref()).unwrap_or(&TlsMode::Terminate);
         match (spec.protocol.as_str(), mode) {
             ("HTTP", _) => Ok(Self::Http),
@@ -128,14 +129,11 @@ impl ListenerProtocol {
 /// Looks at every listener of a Gateway, alone and beside the others.
 pub(crate) fn listeners(gateway: &Gateway, sets: &[Arc<ListenerSet>]) -> Vec<Listener> {
     let own = gateway.spec.listeners.iter().cloned();
-    let annotations = &gateway.metadata.annotations;
-    let mut listeners: Vec<_> =
-        own.map(|spec| Listener::new(spec, None).without_filters(annotations)).collect();
+    let mut listeners: Vec<_> = own.map(|spec| Listener::new(spec, None)).collect();
     find_conflicts(&mut listeners);
     for set in sets {
-        for spec in listener_set::listeners(set) {
-            let listener = Listener::new(spec, Some(listener_set::name(set)));
-            let mut listener = listener.without_filters(&set.metadata.annotations);
+        for spec in &set.spec.listeners {
+            let mut listener = Listener::new(spec.clone(), Some(listener_set::name(set)));
             listener.conflict = conflict_with_earlier(&listener, &listeners);
             listeners.push(listener);
         }
@@ -152,7 +150,7 @@ pub(crate) fn set_of(listener: &str) -> Option<NamespacedName> {
 }
 
 impl Listener {
-    fn new(spec: gateways::GatewayListeners, set: Option<NamespacedName>) -> Self {
+    fn new(spec: gateway_api::Listener, set: Option<NamespacedName>) -> Self {
         let port = u16::try_from(spec.port).ok().filter(|port| *port > 0);
         let (hostname, hostname_error) = match spec.hostname.as_deref() {
             None | Some("") => (Hostname::Any, None),
@@ -183,7 +181,7 @@ impl Listener {
             let text = format!("a {} listener has none", spec.protocol);
             Some(Rejection::at(Reason::UnsupportedValue, "hostname", text))
         } else {
-            tls::refused_options(&spec)
+            tls::refused_options(&spec).or_else(|| listener_filters::refused(&spec))
         };
         let protocol = protocol.ok();
         let https = match protocol {
@@ -211,16 +209,6 @@ impl Listener {
             tls: ListenerTls::default(),
             unbound: None,
         }
-    }
-
-    /// Refuses a listener that has filters, going by the annotations of its object: without them, requests would pass that
-    /// nobody has been asked about.
-    fn without_filters(mut self, annotations: &Option<BTreeMap<String, String>>) -> Self {
-        if listener_filters::has(annotations, &self.spec.name) {
-            let text = "filters of listeners are not supported yet; filters of routes and policies are";
-            self.rejected.get_or_insert_with(|| Rejection::at(Reason::UnsupportedValue, "filters", text));
-        }
-        self
     }
 
     /// The namespace of the object that it stands in.
@@ -264,8 +252,8 @@ impl Listener {
         self.tls.rejected.as_ref().or(missing)
     }
 
-    /// Its conditions.
-    pub(crate) fn conditions(&self) -> Vec<Condition> {
+    /// Its conditions. What its filters refer to is looked up apart.
+    pub(crate) fn conditions(&self, of_filters: &[Rejection]) -> Vec<Condition> {
         let unbound = self.unbound.as_ref().map(|text| Rejection::at(Reason::PortUnavailable, "port", text));
         let rejection = self.conflict.as_ref().or(self.rejected.as_ref());
         let rejection = rejection.or(self.tls.rejected.as_ref()).or(unbound.as_ref());
@@ -287,13 +275,16 @@ impl Listener {
         let overlap = self.tls.overlap.as_ref().map(|rejection| {
             Condition::bad(ConditionType::OverlappingTLSConfig, rejection.reason, rejection.message())
         });
-        [accepted, self.resolved_refs(), programmed, conflicted].into_iter().chain(overlap).collect()
+        [accepted, self.resolved_refs(of_filters), programmed, conflicted]
+            .into_iter()
+            .chain(overlap)
+            .collect()
     }
 
-    fn resolved_refs(&self) -> Condition {
+    fn resolved_refs(&self, of_filters: &[Rejection]) -> Condition {
         let kinds = self.invalid_kinds.clone();
         let kinds = kinds.map(|detail| Rejection { reason: Reason::InvalidRouteKinds, detail });
-        let errors: Vec<_> = self.tls.ref_errors.iter().chain(&kinds).collect();
+        let errors: Vec<_> = self.tls.ref_errors.iter().chain(of_filters).chain(&kinds).collect();
         let details = errors.iter().map(|error| error.detail.clone()).collect();
         Condition::resolved_refs(errors.first().map(|first| first.reason), details)
     }
@@ -301,7 +292,7 @@ impl Listener {
 
 /// The kinds that the listener allows out of those that it can carry, and what is wrong.
 fn allowed_kinds(
-    spec: &gateways::GatewayListeners,
+    spec: &gateway_api::Listener,
     supported: &[(String, String)],
 ) -> (Vec<(String, String)>, Option<Detail>) {
     let wanted = spec.allowed_routes.as_ref().and_then(|allowed| allowed.kinds.as_ref());

@@ -11,7 +11,6 @@ use crds::gateway_api::{self, Gateway, ListenerSet, listener_set};
 use crds::{NamespacedName, ObjectRef};
 
 use super::attach::selects;
-use super::listener::Listener;
 use super::report::{exposure, listener_facts};
 use super::route::creation;
 use crate::gateway::facts::{GatewayFace, GatewayKey, Placed, gateway_name, gateway_ref};
@@ -115,9 +114,8 @@ fn facts(
     placed: &Placed,
 ) -> ListenerSetFacts {
     let own = || placed.listeners.iter().filter(|listener| listener.set.as_ref() == Some(key));
-    let attached = |listener: &Listener| view.attached_routes(gateway, &listener.name);
     let listeners: Vec<ListenerFacts> =
-        own().map(|listener| listener_facts(face, listener, attached(listener))).collect();
+        own().map(|listener| listener_facts(view, gateway, face, listener)).collect();
     if let Some(rejection) = &face.rejected {
         let text = format!("Gateway {gateway} is not accepted: {}", rejection.message());
         let rejection = Rejection::unusable(Reason::ParentNotAccepted, gateway_ref(gateway), text);

@@ -29,6 +29,7 @@ mod identity;
 mod infra;
 mod l4_route;
 pub(crate) mod listener;
+mod listener_filters;
 pub(crate) mod listener_set;
 mod listener_tracing;
 mod mirror;

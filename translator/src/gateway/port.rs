@@ -1,13 +1,15 @@
 //! A port of a Gateway: the listener that the proxies open.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ir::{
-    Bind, DownstreamTls, FilterChainIr, FilterName, Hostname, HttpChain, L4FilterIr, L4Share, ListenerIr,
-    ListenerName, Observability, Protocol, SecretName, TracingIr, Transport,
+    Bind, DownstreamTls, FilterChainIr, FilterName, Hostname, HttpChain, L4FilterIr, L4Share, ListenerAuthIr,
+    ListenerIr, ListenerName, ListenerPlaces, Observability, Protocol, SecretName, TracingIr, Transport,
 };
 
 use super::listener::{Listener, ListenerProtocol};
+use super::listener_filters::{self, Asked};
 use super::{collector, policy};
 use crate::gateway::facts::{GatewayFace, GatewayKey, Placed, PortFace, PortListener};
 use crate::gateway::view::View;
@@ -18,6 +20,11 @@ pub(crate) fn port(view: &impl View, gateway: &GatewayKey, port: u16) -> Option<
     let listeners: Vec<_> = placed.on_ports().filter(|listener| listener.port == Some(port)).collect();
     let (udp, listeners): (Vec<_>, Vec<_>) =
         listeners.into_iter().partition(|listener| listener.protocol == Some(ListenerProtocol::Udp));
+    let asked: BTreeMap<_, _> = listeners
+        .iter()
+        .filter(|listener| listener.served_table().is_some())
+        .map(|listener| (listener.name.clone(), listener_filters::asked(view, gateway, listener)))
+        .collect();
     let tracing = face.parameters.tracing.as_ref().map(|tracing| collector::of_gateway(gateway, tracing));
     let (tracing, of_parameters) = tracing.unzip();
     let place = Place {
@@ -27,6 +34,7 @@ pub(crate) fn port(view: &impl View, gateway: &GatewayKey, port: u16) -> Option<
         placed: &placed,
         bind: Bind { addresses: placed.addresses.clone(), port },
         tracing: tracing.clone(),
+        asked: &asked,
     };
     let udp = udp.iter().find(|listener| listener.is_served()).map(|listener| place.datagrams(listener));
     let connections = place.connections(&listeners);
@@ -38,16 +46,23 @@ pub(crate) fn port(view: &impl View, gateway: &GatewayKey, port: u16) -> Option<
         name: listener.name.clone(),
         hostname: listener.hostname.clone(),
         table: listener.served_table().cloned(),
+        places: place.places(listener),
     });
     let collectors = listener.tables().flat_map(|table| policy::collectors(view, gateway, &placed, table));
     let is_used = |tracing: &TracingIr| listener.collectors().any(|cluster| cluster == tracing.collector());
     let of_parameters = of_parameters.filter(|_| tracing.as_ref().is_some_and(is_used));
-    let collectors: BTreeSet<_> = collectors.chain(of_parameters).collect();
-    for collector in &collectors {
-        // It is asked for so that it exists.
-        view.backend(collector);
+    let mut backends: BTreeSet<_> = collectors.chain(of_parameters).collect();
+    let mut named = backends.clone();
+    for asked in asked.values() {
+        backends.extend(asked.backends.iter().cloned());
+        named.extend(asked.named.iter().cloned());
     }
-    Some(PortFace { listener, filters, udp, listeners: listeners.collect(), collectors })
+    for backend in &backends {
+        // It is asked for so that it exists.
+        view.backend(backend);
+    }
+    let auth_filters = place.auth_filters(&listener);
+    Some(PortFace { auth_filters, listeners: listeners.collect(), listener, filters, udp, backends, named })
 }
 
 /// A port of a Gateway.
@@ -58,6 +73,8 @@ struct Place<'a, V> {
     placed: &'a Placed,
     bind: Bind,
     tracing: Option<TracingIr>,
+    /// What the filters of its listeners come to, by listener.
+    asked: &'a BTreeMap<Arc<str>, Asked>,
 }
 
 impl<V: View> Place<'_, V> {
@@ -68,7 +85,7 @@ impl<V: View> Place<'_, V> {
         let mut filters = Vec::new();
         let (name, transport, mut chains) = match first.protocol? {
             ListenerProtocol::Http => {
-                (ListenerName::http(port), Transport::Plain, vec![plain_chain(self.http(first))])
+                (ListenerName::http(port), Transport::Plain, vec![plain_chain(self.http(first, listeners))])
             }
             ListenerProtocol::Tcp => {
                 let shares = self.shares_by_name(first).into_iter().next().map(|(_, shares)| shares);
@@ -108,21 +125,24 @@ impl<V: View> Place<'_, V> {
     fn tls_chain(&self, listener: &Listener) -> FilterChainIr {
         let (tls, protocol) = match listener.protocol {
             Some(ListenerProtocol::Https) if listener.is_served() => {
-                (termination(listener, self.bind.port), self.http(listener))
+                (termination(listener, self.bind.port), self.http(listener, &[listener]))
             }
             _ => (None, Protocol::Closed),
         };
         FilterChainIr { server_name: listener.hostname.clone(), tls, protocol }
     }
 
-    fn http(&self, listener: &Listener) -> Protocol {
-        let Self { view, gateway, face, placed, tracing, .. } = self;
+    /// HTTP at a listener, which shares a chain with others.
+    fn http(&self, listener: &Listener, sharing: &[&Listener]) -> Protocol {
+        let Self { view, gateway, face, placed, tracing, bind, asked } = self;
         let Some(table) = listener.served_table() else { return Protocol::Closed };
+        let places = sharing.iter().filter_map(|listener| Some(asked.get(&listener.name)?.questions.len()));
         let Observability { access_logs, tracing: of_policies, .. } =
             policy::observability(*view, gateway, placed, table);
         Protocol::Http(HttpChain {
             table: table.clone(),
             escaped_slashes: face.escaped_slashes,
+            auth_filters: auth_filters(bind.port, places.max().unwrap_or_default().max(1)),
             observability: Observability {
                 access_logs,
                 // A policy says it for listeners, the parameters for all that a Gateway does.
@@ -135,6 +155,26 @@ impl<V: View> Place<'_, V> {
                     .collect(),
             },
         })
+    }
+
+    /// Where services are asked about the requests of a listener before a route is chosen; `None` if nowhere.
+    fn places(&self, listener: &Listener) -> Option<Arc<ListenerPlaces>> {
+        let places = self.asked.get(&listener.name)?.questions.len();
+        let filters = auth_filters(self.bind.port, places);
+        (places > 0).then(|| ListenerPlaces { listener: listener.name.clone(), filters }.into())
+    }
+
+    /// The filters that the chains of a listener name for that, with what each listener has asked there.
+    fn auth_filters(&self, listener: &ListenerIr) -> Vec<ListenerAuthIr> {
+        let names: BTreeSet<_> = listener.auth_filters().collect();
+        let filters = auth_filters(self.bind.port, names.len()).into_iter().enumerate();
+        let filters = filters.map(|(place, name)| {
+            let questions = self.asked.iter().filter_map(|(listener, asked)| {
+                Some((listener.clone(), asked.questions.get(place)?.clone()?))
+            });
+            ListenerAuthIr { name, questions: questions.collect() }
+        });
+        filters.collect()
     }
 
     /// The listener for datagrams.
@@ -179,6 +219,11 @@ impl<V: View> Place<'_, V> {
         });
         routed
     }
+}
+
+/// The filters of the first places at which services are asked about the requests of a port.
+fn auth_filters(port: u16, places: usize) -> Vec<FilterName> {
+    (0..places).map(|place| FilterName::listener_auth(port, place)).collect()
 }
 
 /// All listeners of plain HTTP share one chain: which one a request belongs to, its host says.

@@ -8,7 +8,7 @@ use crds::gateway_api::gateways::GatewayDefaultScope;
 
 use super::infra::proxy_name;
 use super::listener::Listener;
-use super::{class, exposure, reserved_metadata, tls};
+use super::{class, exposure, listener_filters, reserved_metadata, tls};
 use crate::Addressing;
 use crate::gateway::facts::{GatewayFace, Placed, gateway_ref};
 use crate::gateway::view::View;
@@ -27,7 +27,7 @@ pub(crate) fn report(view: &impl View, key: &NamespacedName) -> Option<Report> {
     let facts = GatewayFacts {
         addresses: summary.addresses(),
         conditions: summary.conditions(),
-        listeners: summary.listeners(|listener| view.attached_routes(key, listener)),
+        listeners: summary.own().map(|listener| listener_facts(view, key, &face, listener)).collect(),
         attached_listener_sets: summary.attached_listener_sets(),
     };
     Some(Report {
@@ -76,10 +76,6 @@ impl Summary<'_> {
     /// Its own listeners.
     fn own(&self) -> impl Iterator<Item = &Listener> {
         self.placed.listeners.iter().filter(|listener| listener.set.is_none())
-    }
-
-    fn listeners(&self, attached: impl Fn(&str) -> i32) -> Vec<ListenerFacts> {
-        self.own().map(|listener| listener_facts(self.face, listener, attached(&listener.name))).collect()
     }
 
     /// How many ListenerSets add a listener that is served.
@@ -152,8 +148,13 @@ impl Summary<'_> {
 }
 
 /// What to tell about a listener of a Gateway, its own or that of a ListenerSet.
-pub(super) fn listener_facts(face: &GatewayFace, listener: &Listener, attached_routes: i32) -> ListenerFacts {
-    let mut conditions = listener.conditions();
+pub(super) fn listener_facts(
+    view: &impl View,
+    gateway: &NamespacedName,
+    face: &GatewayFace,
+    listener: &Listener,
+) -> ListenerFacts {
+    let mut conditions = listener.conditions(&listener_filters::asked(view, gateway, listener).ref_errors);
     if let Some(rejection) = &face.rejected {
         conditions.retain(|condition| condition.kind != ConditionType::Programmed);
         conditions.push(invalid(rejection));
@@ -162,7 +163,7 @@ pub(super) fn listener_facts(face: &GatewayFace, listener: &Listener, attached_r
         name: listener.spec.name.clone(),
         port: listener.port,
         supported_kinds: listener.kinds.clone(),
-        attached_routes,
+        attached_routes: view.attached_routes(gateway, &listener.name),
         conditions,
     }
 }

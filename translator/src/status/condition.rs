@@ -105,6 +105,10 @@ names!(
         InvalidClientCertificateRef,
         /// A reference to a kind that is not known here.
         InvalidKind,
+        /// A filter of a listener makes no sense.
+        InvalidListenerFilter,
+        /// A filter of a listener refers to what cannot be used.
+        InvalidListenerFilterRef,
         /// Parameters that cannot be used.
         InvalidParameters,
         /// A listener allows a kind of route that it cannot have.

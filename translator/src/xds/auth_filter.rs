@@ -10,6 +10,8 @@
 //! A service that the filter does not know is answered with 500: a route never passes unasked because its table came before
 //! the filter, or because a proxy has refused the filter.
 
+use std::collections::HashMap;
+
 use ir::{AnswerHeaders, AuthBody, AuthProtocol, AuthQuestion, AuthService, GrpcServiceIr, HttpAuth};
 use proto::composite::{Composite, ExecuteFilterAction};
 use proto::core::http_uri::HttpUpstreamType;
@@ -86,30 +88,52 @@ pub(super) fn question(ir: &AuthQuestion) -> [(String, Any); 2] {
 /// The filter that listeners name.
 pub(super) fn extension<'a>(services: impl IntoIterator<Item = &'a AuthService>) -> TypedExtensionConfig {
     let nobody = (NOBODY.to_owned(), execute("envoy.filters.http.rbac", pack(&Rbac::default())));
-    let services = services.into_iter().map(|service| {
-        (service.name.to_string(), execute("envoy.filters.http.ext_authz", pack(&build_filter(service))))
-    });
+    let services =
+        services.into_iter().map(|service| (service.name.to_string(), ask(&build_filter(service, None))));
+    chosen_by(SERVICE, NAME, services.chain([nobody]))
+}
+
+/// A filter of that name that does what the branch does which is named by the request's filter state under that key, and
+/// answers 500 if there is no such branch.
+pub(super) fn chosen_by(
+    key: &str,
+    name: &str,
+    branches: impl IntoIterator<Item = (String, OnMatch)>,
+) -> TypedExtensionConfig {
+    let map: HashMap<_, _> = branches.into_iter().collect();
+    let has_branches = !map.is_empty();
     let tree = MatcherTree {
         input: Some(MatchExtension {
             name: "service".to_owned(),
             typed_config: Some(pack(&FilterStateInput {
-                key: SERVICE.to_owned(),
+                key: key.to_owned(),
                 ..FilterStateInput::default()
             })),
         }),
-        tree_type: Some(TreeType::ExactMatchMap(MatchMap { map: services.chain([nobody]).collect() })),
+        tree_type: Some(TreeType::ExactMatchMap(MatchMap { map })),
     };
     let matcher = Matcher {
-        matcher_type: Some(MatcherType::MatcherTree(tree)),
+        // Envoy takes no tree without branches.
+        matcher_type: has_branches.then_some(MatcherType::MatcherTree(tree)),
         on_no_match: Some(Box::new(execute("envoy.filters.http.fault", pack(&answer_500())))),
     };
     let filter = Composite { matcher: Some(matcher), ..Composite::default() };
-    TypedExtensionConfig { name: NAME.to_owned(), typed_config: Some(pack(&filter)) }
+    TypedExtensionConfig { name: name.to_owned(), typed_config: Some(pack(&filter)) }
+}
+
+/// A branch that asks a service.
+pub(super) fn ask(filter: &ExtAuthz) -> OnMatch {
+    execute("envoy.filters.http.ext_authz", pack(filter))
+}
+
+/// Writes the name of a service into the filter state of the request.
+fn note(service: &str) -> Any {
+    note_under(SERVICE, service)
 }
 
 /// Writes a text into the filter state of the request.
-fn note(service: &str) -> Any {
-    let value = written(SERVICE.to_owned(), literal_format(service));
+pub(super) fn note_under(key: &str, text: &str) -> Any {
+    let value = written(key.to_owned(), literal_format(text));
     pack(&SetFilterState { on_request_headers: vec![value], ..SetFilterState::default() })
 }
 
@@ -121,7 +145,9 @@ fn execute(name: &str, config: Any) -> OnMatch {
     OnMatch { on_match: Some(OnMatchKind::Action(action)), ..OnMatch::default() }
 }
 
-fn build_filter(ir: &AuthService) -> ExtAuthz {
+/// The filter that asks a service. Where routes say how much of bodies is sent, `sent` is absent.
+pub(super) fn build_filter(ir: &AuthService, sent: Option<AuthBody>) -> ExtAuthz {
+    let as_bytes = BufferSettings { max_request_bytes: 1, pack_as_bytes: true, ..BufferSettings::default() };
     ExtAuthz {
         transport_api_version: ApiVersion::V3.into(),
         services: Some(match &ir.protocol {
@@ -132,12 +158,8 @@ fn build_filter(ir: &AuthService) -> ExtAuthz {
         clear_route_cache: ir.chooses_route,
         status_on_error: Some(HttpStatus { code: ir.status_on_error.into() }),
         allowed_headers: any_of(&ir.headers),
-        // How much is sent is said by each route, and this not.
-        with_request_body: ir.bodies_as_bytes.then_some(BufferSettings {
-            max_request_bytes: 1,
-            pack_as_bytes: true,
-            ..BufferSettings::default()
-        }),
+        // A route can say how much is sent, but not this.
+        with_request_body: sent.map(body).or(ir.bodies_as_bytes.then_some(as_bytes)),
         stat_prefix: ir.stat_prefix.clone().unwrap_or_default(),
         filter_enabled: (ir.percentage < 100)
             .then(|| runtime_fraction(ir.percentage * (FRACTION_DENOMINATOR / 100))),

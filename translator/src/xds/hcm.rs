@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use ir::{EscapedSlashes, HttpChain, ListenerIr, Observability};
+use ir::{EscapedSlashes, HttpChain, ListenerIr};
 use proto::core::http_protocol_options::HeadersWithUnderscoresAction;
 use proto::core::scheme_header_transformation::Transformation;
 use proto::core::{
@@ -22,7 +22,7 @@ use proto::{bool_value, duration, pack, u32_value};
 
 use super::config_source::ads;
 use super::optional_filters::build_optional_filters;
-use super::{access_log, engine, tracing};
+use super::{access_log, engine, listener_auth, tracing};
 use crate::Settings;
 
 /// From a request's first byte to the end of its headers (slow clients, on purpose or not).
@@ -55,7 +55,7 @@ pub(super) fn build_connection_manager(
             config_source: Some(ads()),
             route_config_name: chain.table.name().to_string(),
         })),
-        http_filters: http_filters(&chain.observability, settings),
+        http_filters: http_filters(chain, settings),
         access_log: access_log::build_access_logs(&chain.observability, settings),
         tracing: chain.observability.tracing.as_deref().map(tracing::build_tracing),
         common_http_protocol_options: Some(connection_limits()),
@@ -89,13 +89,22 @@ pub(super) fn build_connection_manager(
 }
 
 /// The filters, in the order in which a request passes them.
-fn http_filters(observability: &Observability, settings: &Settings) -> Vec<HttpFilter> {
+fn http_filters(chain: &HttpChain, settings: &Settings) -> Vec<HttpFilter> {
+    let HttpChain { auth_filters, observability, .. } = chain;
     // What clients have sent is taken down before anything is changed.
     let client_request = access_log::client_request_filter(observability);
+    // What services change, routes are chosen by.
+    let before_routes = listener_auth::listener_filters(auth_filters);
     // What tokens say is written down once they have been read.
     let labelling = engine::labelling_filter(observability, settings);
     let optional = build_optional_filters(settings);
-    client_request.into_iter().chain(optional).chain(labelling).chain([router()]).collect()
+    client_request
+        .into_iter()
+        .chain(before_routes)
+        .chain(optional)
+        .chain(labelling)
+        .chain([router()])
+        .collect()
 }
 
 fn escaped_slashes_action(ir: EscapedSlashes) -> PathWithEscapedSlashesAction {

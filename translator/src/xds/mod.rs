@@ -34,6 +34,7 @@ mod header;
 mod keepalive;
 mod l4;
 mod listener;
+mod listener_auth;
 mod local_rate_limit;
 mod local_route;
 mod matcher;
@@ -73,8 +74,8 @@ use std::collections::BTreeMap;
 
 use ai_config::MetricLabel;
 use ir::{
-    ClusterIr, ClusterName, Discovery, Endpoint, FilterPart, Hostname, IpFamilies, L4FilterIr, ListenerIr,
-    RouteIr, SecretIr, TokenKeys, TokenSet,
+    ClusterIr, ClusterName, Discovery, Endpoint, FilterPart, Hostname, IpFamilies, L4FilterIr,
+    ListenerAuthIr, ListenerIr, RouteIr, SecretIr, TokenKeys, TokenSet,
 };
 use proto::route::VirtualHost;
 
@@ -110,6 +111,13 @@ pub(crate) fn encode_listener(listener: &ListenerIr, settings: &Settings) -> Enc
 /// A filter that listeners name.
 pub(crate) fn encode_l4_filter(filter: &L4FilterIr) -> EncodedResource {
     EncodedResource::new(XdsKind::Extension, &l4::build_filter(filter), Vec::new())
+}
+
+/// A filter that asks services before a route is chosen. It is refused where a cluster is missing that it asks.
+pub(crate) fn encode_listener_auth(filter: &ListenerAuthIr) -> EncodedResource {
+    let asked = filter.questions.values().map(|question| &question.service.cluster);
+    let asked = asked.map(|cluster| (XdsKind::Cluster, cluster.to_string())).collect();
+    EncodedResource::new(XdsKind::Extension, &listener_auth::extension(filter), asked)
 }
 
 /// The filter of the AI engine that listeners name; `None` if proxies do not have the engine.

@@ -136,6 +136,15 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
     }
 }
 
+/// A configuration that enables them all, and lets requests pass whose route says nothing.
+pub(super) fn enabled_for_any_route() -> HashMap<String, Any> {
+    let mut configs = enabled(&NAMES);
+    // By itself it holds any body until it is there as a whole.
+    let disabled = BufferPerRoute { r#override: Some(buffer_per_route::Override::Disabled(true)) };
+    configs.insert(BUFFER.to_owned(), pack(&disabled));
+    configs
+}
+
 /// The filters that a request passes after one.
 fn after(name: &str) -> &'static [&'static str] {
     let at = NAMES.iter().position(|other| *other == name);
@@ -149,7 +158,7 @@ pub(super) fn enabled(names: &[&str]) -> HashMap<String, Any> {
 }
 
 /// A filter that is disabled but for the routes that enable it.
-fn disabled(name: &str, config: Any) -> HttpFilter {
+pub(super) fn disabled(name: &str, config: Any) -> HttpFilter {
     HttpFilter {
         name: name.to_owned(),
         disabled: true,

@@ -11,12 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher as _};
 use std::sync::Arc;
 
-use ir::{Hostname, RouteConfigName};
+use ir::{Hostname, ListenerPlaces, RouteConfigName};
 use prost::encoding::{WireType, encode_key, encode_varint};
 use proto::route::RouteConfiguration;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use super::route::{build_misdirected_host, build_route_configuration, build_virtual_host};
+use super::route::{
+    build_asking_host, build_misdirected_host, build_route_configuration, build_virtual_host, unrouted,
+};
 use super::{EncodedResource, XdsKind};
 
 /// `RouteConfiguration.virtual_hosts`.
@@ -26,10 +28,10 @@ const VIRTUAL_HOSTS: u32 = 2;
 const SEGMENT: usize = 64;
 
 /// What a virtual host is there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HostRole {
-    /// For routes.
-    Routes,
+    /// For routes, before which services are asked at these places, if there are any.
+    Routes(Option<Arc<ListenerPlaces>>),
     /// For requests that came on a connection of another listener of the same port: each is answered 421.
     Misdirected,
 }
@@ -61,14 +63,22 @@ impl<K: Ord + Clone + Hash> Table<K> {
         Self { name, hosts: BTreeMap::new(), packed: Rope::new(), changed: BTreeSet::new(), version }
     }
 
-    /// Adds a host, or has it be there for something else than before, without routes.
+    /// Adds a host, or has it be there for something else than before. It keeps its routes if it is for routes still.
     pub(crate) fn set_host(&mut self, hostname: &Hostname, role: HostRole) {
-        match self.hosts.get(hostname) {
+        let version = xxh3_128(&head(hostname, &role));
+        match self.hosts.get_mut(hostname) {
             Some(host) if host.role == role => return,
+            Some(host) if host.role.has_routes() && role.has_routes() => {
+                let change = version.wrapping_sub(xxh3_128(&head(hostname, &host.role)));
+                host.role = role;
+                host.version = host.version.wrapping_add(change);
+                self.version = self.version.wrapping_add(change);
+                self.changed.insert(hostname.clone());
+                return;
+            }
             Some(_) => self.remove_host(hostname),
             None => {}
         }
-        let version = xxh3_128(&head(hostname, role));
         self.version = self.version.wrapping_add(version);
         self.hosts.insert(hostname.clone(), HostChunks { routes: Rope::new(), role, version });
         self.changed.insert(hostname.clone());
@@ -126,23 +136,39 @@ impl<K: Ord + Clone + Hash> Table<K> {
 impl<K: Ord + Clone> HostChunks<K> {
     /// The host as it stands in a table: key, length, message.
     fn pack(&self, hostname: &Hostname) -> Vec<u8> {
-        let head = head(hostname, self.role);
-        let length = head.len() + self.routes.len();
+        let (head, tail) = (head(hostname, &self.role), tail(&self.role));
+        let length = head.len() + self.routes.len() + tail.len();
         let mut bytes = Vec::with_capacity(length + 8);
         encode_key(VIRTUAL_HOSTS, WireType::LengthDelimited, &mut bytes);
         encode_varint(length as u64, &mut bytes);
         bytes.extend_from_slice(&head);
         self.routes.write(&mut bytes);
+        bytes.extend_from_slice(&tail);
         bytes
     }
 }
 
+impl HostRole {
+    fn has_routes(&self) -> bool {
+        matches!(self, Self::Routes(_))
+    }
+}
+
 /// A host without routes. Made where it is needed: it takes a moment, and there may be as many hosts as routes.
-fn head(hostname: &Hostname, role: HostRole) -> Vec<u8> {
+fn head(hostname: &Hostname, role: &HostRole) -> Vec<u8> {
     proto::encode(&match role {
-        HostRole::Routes => build_virtual_host(hostname),
+        HostRole::Routes(None) => build_virtual_host(hostname),
+        HostRole::Routes(Some(places)) => build_asking_host(hostname, places),
         HostRole::Misdirected => build_misdirected_host(hostname),
     })
+}
+
+/// What comes after the routes of a host. The version of a host need not tell it apart: its head does.
+fn tail(role: &HostRole) -> Vec<u8> {
+    match role {
+        HostRole::Routes(Some(_)) => proto::encode(&unrouted()),
+        HostRole::Routes(None) | HostRole::Misdirected => Vec::new(),
+    }
 }
 
 /// What a route at a place adds to the version of its table. The place counts, since it decides the order.

@@ -1,12 +1,16 @@
 //! What resources name, read back from the messages themselves: the tests' witness of what the builders say.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use ai_config::RoutePolicy;
 use proto::cluster::Cluster;
+use proto::composite::{Composite, ExecuteFilterAction};
+use proto::core::grpc_service::TargetSpecifier;
 use proto::core::http_uri::HttpUpstreamType;
-use proto::core::{TransportSocket, TypedExtensionConfig, transport_socket};
+use proto::core::{GrpcService, TransportSocket, TypedExtensionConfig, transport_socket};
 use proto::credential_injector::CredentialInjector;
+use proto::ext_authz::ExtAuthz;
+use proto::ext_authz::ext_authz::Services;
 use proto::generic_credential::Generic;
 use proto::hcm::http_connection_manager::RouteSpecifier;
 use proto::hcm::{HttpConnectionManager, HttpFilter, http_filter};
@@ -19,7 +23,10 @@ use proto::tls::common_tls_context::ValidationContextType;
 use proto::tls::{CommonTlsContext, DownstreamTlsContext, UpstreamTlsContext};
 use proto::unpack;
 use proto::upstream_http::HttpProtocolOptions;
-use proto::wkt::value;
+use proto::wkt::{Any, value};
+use proto::xds_matcher::matcher::MatcherType;
+use proto::xds_matcher::matcher::matcher_tree::TreeType;
+use proto::xds_matcher::matcher::on_match::OnMatch;
 
 use super::{XdsKind, XdsResources};
 
@@ -132,15 +139,55 @@ fn clusters_of_guard(route: &Route) -> Vec<String> {
     webhooks.chain(guard.moderation.map(|moderation| moderation.cluster)).collect()
 }
 
-/// The clusters that a filter asks for the keys of tokens.
+/// The clusters that a filter asks for the keys of tokens, and whether requests may pass.
 fn of_extension(extension: &TypedExtensionConfig) -> Vec<Reference> {
-    let any = extension.typed_config.as_ref();
-    let Some(filter) = any.and_then(|any| unpack::<JwtAuthentication>(any).ok()) else { return Vec::new() };
+    let Some(any) = &extension.typed_config else { return Vec::new() };
+    if let Ok(filter) = unpack::<Composite>(any) {
+        return sorted(
+            branches(filter).filter_map(|any| asked_by(&any)).map(|name| (XdsKind::Cluster, name)),
+        );
+    }
+    let Ok(filter) = unpack::<JwtAuthentication>(any) else { return Vec::new() };
     let keys = filter.providers.into_values().filter_map(|provider| match provider.jwks_source_specifier? {
         JwksSourceSpecifier::RemoteJwks(keys) => keys.http_uri?.http_upstream_type,
         JwksSourceSpecifier::LocalJwks(_) => None,
     });
     sorted(keys.map(|HttpUpstreamType::Cluster(cluster)| (XdsKind::Cluster, cluster)))
+}
+
+/// The filters of which one is chosen for a request.
+fn branches(filter: Composite) -> impl Iterator<Item = Any> {
+    let tree = filter.matcher.and_then(|matcher| match matcher.matcher_type? {
+        MatcherType::MatcherTree(tree) => tree.tree_type,
+        MatcherType::MatcherList(_) => None,
+    });
+    let map = match tree {
+        Some(TreeType::ExactMatchMap(map)) => map.map,
+        _ => HashMap::new(),
+    };
+    let actions = map.into_values().filter_map(|branch| match branch.on_match? {
+        OnMatch::Action(action) => unpack::<ExecuteFilterAction>(&action.typed_config?).ok(),
+        OnMatch::Matcher(_) => None,
+    });
+    actions.filter_map(|action| action.typed_config?.typed_config)
+}
+
+/// The cluster that a filter asks whether a request may pass.
+fn asked_by(filter: &Any) -> Option<String> {
+    match unpack::<ExtAuthz>(filter).ok()?.services? {
+        Services::GrpcService(service) => cluster_of_grpc(service),
+        Services::HttpService(service) => {
+            let HttpUpstreamType::Cluster(cluster) = service.server_uri?.http_upstream_type?;
+            Some(cluster)
+        }
+    }
+}
+
+fn cluster_of_grpc(service: GrpcService) -> Option<String> {
+    match service.target_specifier? {
+        TargetSpecifier::EnvoyGrpc(service) => Some(service.cluster_name),
+        TargetSpecifier::GoogleGrpc(_) => None,
+    }
 }
 
 fn clusters_of(action: &RouteAction) -> Vec<&str> {

@@ -1,12 +1,12 @@
 //! Route tables. The virtual host is the unit: each is built from its own part of the representation.
 
-use ir::{Hostname, RouteAction, RouteIr};
+use ir::{Hostname, ListenerPlaces, RouteAction, RouteIr};
 use proto::bool_value;
 use proto::route::{Route, RouteConfiguration, VirtualHost};
 
 use super::local_route::{Origin, direct_response, local_route};
 use super::matcher::{every_request, unless_host_is_plain};
-use super::{cors, forward, model_guard, optional_filters, redirect};
+use super::{cors, forward, listener_auth, model_guard, optional_filters, redirect};
 
 /// A route table without virtual hosts.
 pub(super) fn build_route_configuration() -> RouteConfiguration {
@@ -27,6 +27,23 @@ pub(super) fn build_virtual_host(hostname: &Hostname) -> VirtualHost {
         routes: refuse_malformed_host(hostname).into_iter().collect(),
         ..VirtualHost::default()
     }
+}
+
+/// The same where services are asked about all its requests before a route is chosen.
+pub(super) fn build_asking_host(hostname: &Hostname, places: &ListenerPlaces) -> VirtualHost {
+    let typed_per_filter_config = listener_auth::of_host(places);
+    VirtualHost { typed_per_filter_config, ..build_virtual_host(hostname) }
+}
+
+/// What comes last in such a host: without a route, Envoy would not ask about a request. It is answered as it is otherwise.
+pub(super) fn unrouted() -> VirtualHost {
+    let unrouted = Route {
+        name: "unrouted".to_owned(),
+        r#match: Some(every_request()),
+        action: Some(direct_response(&ir::DirectResponse { status: 404 })),
+        ..Route::default()
+    };
+    VirtualHost { routes: vec![unrouted], ..VirtualHost::default() }
 }
 
 /// The virtual host of a hostname whose requests belong to other connections (RFC 9110 §15.5.20): the client is to open

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crds::access_log::{AnyValue, GrpcLog, KeyValue, KeyValues, LogService, OpenTelemetryLog};
+use crds::access_log::{AnyValue, GrpcLog, KeyValue, KeyValues, OpenTelemetryLog};
+use crds::grpc_service::GrpcService;
 use crds::{ObjectKey, header};
 use ir::{ClientHeader, GrpcLogIr, LogSink, LogValue, OtelLogIr};
 
@@ -29,10 +30,11 @@ pub(super) fn grpc(
     log: &GrpcLog,
 ) -> Result<Collected, Rejection> {
     let GrpcLog {
-        service,
+        log_name,
         additional_request_headers_to_log: request,
         additional_response_headers_to_log: response,
         additional_response_trailers_to_log: trailers,
+        ..
     } = log;
     let of_requests = names(field, "additionalRequestHeadersToLog", request)?;
     let response_headers = names(field, "additionalResponseHeadersToLog", response)?;
@@ -44,7 +46,7 @@ pub(super) fn grpc(
     let tags: Vec<_> =
         taken_down.into_iter().map(|expression| ClientHeader { expression, default: None }).collect();
     let client_headers = tags.iter().cloned().collect();
-    let (log_name, named) = named(view, owner, field, service)?;
+    let (log_name, named) = named(view, owner, field, log_name, &log.service())?;
     let sink = named.map(|(service, backend)| {
         let log = GrpcLogIr { service, log_name, request_headers, tags, response_headers, response_trailers };
         (LogSink::Grpc(Box::new(log)), backend)
@@ -76,7 +78,9 @@ pub(super) fn open_telemetry(
     // Envoy takes these as they are.
     let mut as_it_is = |_: &str, text: &str| Ok(text.to_owned());
     let resource = key_values(&resource_field, resource_attributes.as_ref(), 1, &mut as_it_is)?;
-    let (log_name, named) = named(view, owner, &format!("{field}.grpcService"), grpc_service)?;
+    let service = grpc_service.service();
+    let (log_name, named) =
+        named(view, owner, &format!("{field}.grpcService"), &grpc_service.log_name, &service)?;
     let sink = named.map(|(service, backend)| {
         let has_builtin_labels = *disable_builtin_labels != Some(true);
         let log = OtelLogIr { service, log_name, body, attributes, resource, has_builtin_labels };
@@ -89,13 +93,13 @@ fn named(
     view: &impl View,
     owner: &ObjectKey,
     field: &str,
-    service: &LogService,
+    log_name: &str,
+    service: &GrpcService,
 ) -> Result<(String, collector::Named), Rejection> {
-    let LogService { grpc, log_name } = service;
     if log_name.is_empty() || log_name.chars().any(char::is_control) {
         return Err(invalid(&format!("{field}.logName"), "must be a name"));
     }
-    Ok((log_name.clone(), collector::named(view, owner, field, grpc)?))
+    Ok((log_name.to_owned(), collector::named(view, owner, field, service)?))
 }
 
 /// Names of headers, each once.

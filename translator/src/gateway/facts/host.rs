@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crds::{Kind, NamespacedName};
-use ir::{Hostname, L4FilterIr, L4Share, ListenerIr, Precedence, RouteTableId, Transport};
+use ir::{
+    Hostname, L4FilterIr, L4Share, ListenerAuthIr, ListenerIr, ListenerPlaces, Precedence, RouteTableId,
+    Transport,
+};
 
 use super::key::BackendKey;
 use crate::xds::EncodedResource;
@@ -38,7 +41,12 @@ pub(crate) struct Entries(pub Vec<(OrderKey, Arc<[u8]>)>);
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum HostFace {
     /// The listener that it belongs to; only routes that attach there serve it.
-    Of(Arc<str>),
+    Of {
+        /// Its name.
+        listener: Arc<str>,
+        /// Where services are asked about its requests before a route is chosen; `None` if nowhere.
+        places: Option<Arc<ListenerPlaces>>,
+    },
     /// It belongs to another listener of the port than the connection does.
     Misdirected,
 }
@@ -49,12 +57,16 @@ pub(crate) struct PortFace {
     pub listener: ListenerIr,
     /// Where the connections of chains go that are not HTTP.
     pub filters: Vec<L4FilterIr>,
+    /// The filters that ask services before a route is chosen.
+    pub auth_filters: Vec<ListenerAuthIr>,
     /// The listener for datagrams, where there is one for connections as well.
     pub udp: Option<ListenerIr>,
     /// The listeners of the Gateway on the port.
     pub listeners: Vec<PortListener>,
-    /// Where the spans and logs of its requests go.
-    pub collectors: BTreeSet<BackendKey>,
+    /// Where the spans and logs of its requests go, and who is asked before a route is chosen.
+    pub backends: BTreeSet<BackendKey>,
+    /// All that is named for these, whether it can be used or not.
+    pub named: BTreeSet<BackendKey>,
 }
 
 /// A listener of a Gateway on a port.
@@ -64,6 +76,8 @@ pub(crate) struct PortListener {
     pub hostname: Hostname,
     /// Its route table; `None` if it has none, or is not served.
     pub table: Option<Arc<RouteTableId>>,
+    /// Where services are asked about its requests before a route is chosen; `None` if nowhere.
+    pub places: Option<Arc<ListenerPlaces>>,
 }
 
 impl PortFace {

@@ -26,5 +26,5 @@ pub(crate) use policy::{HttpPolicy, PolicyEffect, PolicyFace, PolicyFact, Writte
 pub use route::RouteVersion;
 pub(crate) use route::{
     Attachment, ByPlace, CALL_BROKEN, OrderedRoute, Place, RULE_BROKEN, RouteContent, Row, TranslatedRoute,
-    Varying,
+    Varying, named_objects,
 };

@@ -211,13 +211,7 @@ impl RouteVersion {
     /// The Services and XBackends that it names, at each of its Gateways.
     pub(crate) fn named_objects(&self) -> BTreeSet<(GatewayKey, ObjectKey)> {
         let gateways: BTreeSet<_> = self.rows.iter().map(|row| &row.gateway).collect();
-        let objects = self.route.named.iter().filter_map(BackendKey::object);
-        let objects: BTreeSet<_> =
-            objects.filter(|object| matches!(object.kind, Kind::Service | Kind::XBackend)).collect();
-        let at = |gateway: &GatewayKey| {
-            objects.iter().map(|object| (gateway.clone(), object.clone())).collect::<Vec<_>>()
-        };
-        gateways.into_iter().flat_map(at).collect()
+        named_objects(&gateways, self.route.named.iter())
     }
 
     /// The backends that the Gateways need for it.
@@ -241,4 +235,18 @@ impl RouteVersion {
         };
         gateways.into_iter().flat_map(of_gateway).collect()
     }
+}
+
+/// The Services and XBackends among the backends that are named at some Gateways.
+pub(crate) fn named_objects<'a>(
+    gateways: &BTreeSet<&GatewayKey>,
+    named: impl Iterator<Item = &'a BackendKey>,
+) -> BTreeSet<(GatewayKey, ObjectKey)> {
+    let objects = named.filter_map(BackendKey::object);
+    let objects: BTreeSet<_> =
+        objects.filter(|object| matches!(object.kind, Kind::Service | Kind::XBackend)).collect();
+    let at = |gateway: &&GatewayKey| {
+        objects.iter().map(|object| ((*gateway).clone(), object.clone())).collect::<Vec<_>>()
+    };
+    gateways.iter().flat_map(at).collect()
 }

@@ -10,7 +10,7 @@ mod pem;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::gateway_api::{self, Gateway, gateways::GatewayListeners};
+use crds::gateway_api::{self, Gateway};
 use crds::{NamespacedName, ObjectRef};
 use ir::{ClientValidation, SecretIr, SecretName, SecretValue, Trust};
 
@@ -50,7 +50,7 @@ impl ListenerTls {
 }
 
 /// The options of a listener that we do not know. None is known yet.
-pub(super) fn refused_options(spec: &GatewayListeners) -> Option<Rejection> {
+pub(super) fn refused_options(spec: &gateway_api::Listener) -> Option<Rejection> {
     let options = spec.tls.as_ref().and_then(|tls| tls.options.as_ref());
     let names: Vec<_> = options.into_iter().flatten().map(|(name, _)| format!("{name:?}")).collect();
     (!names.is_empty()).then(|| {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use ir::{RouteConfigName, TokenBucket};
 
 use super::*;
+use ir::ListenerQuestion;
 use sample::{CREDENTIAL, Sample, VirtualHost, gateway};
 
 fn encode(sample: &Sample) -> Vec<EncodedResource> {
@@ -21,7 +22,7 @@ fn encode(sample: &Sample) -> Vec<EncodedResource> {
         all.push(encode_listener(listener, &Settings::default()));
         let mut table = Table::new(RouteConfigName::http(listener.bind.port));
         for VirtualHost { hostname, routes } in hosts {
-            table.set_host(hostname, HostRole::Routes);
+            table.set_host(hostname, HostRole::Routes(None));
             let routes = routes.iter().enumerate();
             let routes = routes
                 .map(|(at, route)| (at, Arc::from(encode_route(route, hostname, listener))))
@@ -39,7 +40,13 @@ fn encode(sample: &Sample) -> Vec<EncodedResource> {
     let routes = sample.listeners.iter().flat_map(|(_, hosts)| hosts).flat_map(|host| &host.routes);
     let buckets = routes.filter_map(|route| route.policy.rate_limit.clone());
     let tokens = TokenBucket { max_tokens: 1, tokens_per_fill: 1, fill_interval: Duration::from_secs(1) };
-    let parts: Vec<_> = buckets.map(|bucket| FilterPart::Bucket(bucket, tokens)).collect();
+    let parts = buckets.map(|bucket| FilterPart::Bucket(bucket, tokens));
+    let parts: Vec<_> = parts.chain([FilterPart::Auth(sample::auth_service().into())]).collect();
+    all.extend(sample.listeners.iter().flat_map(|(listener, _)| listener.auth_filters()).map(|name| {
+        let question = ListenerQuestion { service: sample::auth_service(), body: None };
+        let questions = [("listener".into(), question)].into();
+        encode_listener_auth(&ListenerAuthIr { name: name.clone(), questions })
+    }));
     all.extend(encode_filters(&parts));
     all.extend(sample.secrets.iter().map(|secret| encode_secret(secret, &TestHooks::default())));
     all.sort_by(|left, right| (left.kind, &left.name).cmp(&(right.kind, &right.name)));
@@ -79,6 +86,7 @@ fn resources_name_their_needs() {
     assert_eq!(
         needs(XdsKind::Listener, "http/8080"),
         [
+            "Extension auth/8080/0",
             "Extension chancery.external_auth",
             "Extension chancery.local_rate_limit",
             "Extension chancery.tokens",
@@ -157,7 +165,7 @@ fn the_version_of_a_table_is_that_of_its_content_whatever_came_before() {
     };
     let empty = table.encode();
     let (first, second) = ([(1, route("/a"))], [(1, route("/b"))]);
-    table.set_host(&hosts[0].hostname, HostRole::Routes);
+    table.set_host(&hosts[0].hostname, HostRole::Routes(None));
     table.replace(&hosts[0].hostname, &[], &first);
     let with_first = table.encode();
     table.replace(&hosts[0].hostname, &first, &second);

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ir::{
-    Access, Bind, BucketName, ClaimRule, ClaimValue, ClusterIr, ClusterName, Clusters, Counted, Credential,
-    Csrf, Destination, DirectResponse, Discovery, Endpoint, EscapedSlashes, FilterChainIr, Forward,
-    HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname, HttpChain, LimitEntry, LimitHeader,
-    ListenerIr, ListenerName, Observability, PathMatch, PathRewrite, Protocol, QueryParamMatch, RateLimit,
-    Redacted, Redirect, RedirectPath, Rewrite, Rights, RightsRule, RouteAction, RouteIr, RouteMatch,
-    RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr, SecretName, SecretValue, Sender, StringMatch,
-    SubjectAltName, Target, TextMatch, TextPattern, Timeouts, TokenDemand, Transport, Trust, UpstreamHttp,
-    UpstreamProtocol, UpstreamTls,
+    Access, AuthProtocol, AuthService, AuthServiceName, Bind, BucketName, ClaimRule, ClaimValue, ClusterIr,
+    ClusterName, Clusters, Counted, Credential, Csrf, Destination, DirectResponse, Discovery, Endpoint,
+    EscapedSlashes, FilterChainIr, FilterName, Forward, HeaderMatch, HeaderModifier, HostPort, HostRewrite,
+    Hostname, HttpChain, LimitEntry, LimitHeader, ListenerIr, ListenerName, Observability, PathMatch,
+    PathRewrite, Protocol, QueryParamMatch, RateLimit, Redacted, Redirect, RedirectPath, Rewrite, Rights,
+    RightsRule, RouteAction, RouteIr, RouteMatch, RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr,
+    SecretName, SecretValue, Sender, StringMatch, SubjectAltName, Target, TextMatch, TextPattern, Timeouts,
+    TokenDemand, Transport, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 use limit_rule::Rules;
 
@@ -113,6 +113,7 @@ pub(super) fn listener(port: u16) -> ListenerIr {
     let http = HttpChain {
         table,
         escaped_slashes: EscapedSlashes::default(),
+        auth_filters: vec![FilterName::listener_auth(port, 0)],
         observability: Observability::default(),
     };
     let chain = FilterChainIr { server_name: Hostname::Any, tls: None, protocol: Protocol::Http(http) };
@@ -166,6 +167,23 @@ pub(super) fn endpoint(address: &str, port: u16) -> Endpoint {
 
 pub(super) fn gemini() -> ClusterName {
     ClusterName::backend("default", "gemini")
+}
+
+/// A service that is asked whether requests may pass.
+pub(super) fn auth_service() -> AuthService {
+    AuthService {
+        name: AuthServiceName::of_filter("default", 1),
+        cluster: service("h2"),
+        protocol: AuthProtocol::Grpc("h2.default".to_owned()),
+        timeout: Duration::from_secs(1),
+        headers: vec!["cookie".to_owned()],
+        fails_open: false,
+        chooses_route: true,
+        status_on_error: 403,
+        stat_prefix: None,
+        percentage: 100,
+        bodies_as_bytes: false,
+    }
 }
 
 /// A bit of everything.
