@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     backend::Backend,
+    budget::Budget,
     gateway_extension::GatewayExtension,
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
     http_listener_policy::HTTPListenerPolicy,
@@ -17,6 +18,7 @@ use crate::{
     traffic_policy::TrafficPolicy,
     upstream::Upstream,
     virtual_host_option::VirtualHostOption,
+    virtual_key::VirtualKey,
 };
 
 /// All our CRDs, as installed in a cluster.
@@ -34,6 +36,8 @@ pub fn custom_resource_definition(group: &str, kind: &str) -> Option<CustomResou
 type Definition = (&'static str, &'static str, fn() -> CustomResourceDefinition);
 
 const OURS: &[Definition] = &[
+    ("chancery.dev", "Budget", Budget::crd),
+    ("chancery.dev", "VirtualKey", VirtualKey::crd),
     ("gateway.kgateway.dev", "Backend", Backend::crd),
     ("gateway.kgateway.dev", "GatewayExtension", GatewayExtension::crd),
     ("gateway.kgateway.dev", "GatewayParameters", GatewayParameters::crd),

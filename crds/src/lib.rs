@@ -9,6 +9,7 @@ pub mod ai;
 pub mod auth_token;
 pub mod backend;
 pub mod backend_provider;
+pub mod budget;
 pub mod core;
 pub mod ext_auth;
 pub mod gateway_api;
@@ -28,6 +29,7 @@ pub mod route_option;
 pub mod traffic_policy;
 pub mod upstream;
 pub mod virtual_host_option;
+pub mod virtual_key;
 
 mod definitions;
 mod http_url;

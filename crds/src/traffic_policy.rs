@@ -20,6 +20,8 @@ use crate::policy::{
     RouteType, Target, TargetName, UnusableTarget, Webhook, with_opaque_members,
 };
 
+use crate::virtual_key::VirtualKeysPolicy;
+
 pub use http::{
     Buffer, CorsPolicy, CsrfPolicy, Disable, HeaderFilter, HeaderModifiers, HeaderValue, LocalRateLimit,
     RateLimit, Retry, StringMatcher, Timeouts, TokenBucketSpec,
@@ -109,6 +111,9 @@ with_opaque_members! {
         /// The service that is asked whether a request may pass.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub ext_auth: Option<ExtAuthPolicy>,
+        /// The VirtualKeys of which clients must show one. It is not a member of kgateway's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub virtual_keys: Option<VirtualKeysPolicy>,
     }
     refused {
         acl "acl",
@@ -219,6 +224,7 @@ impl Policy for TrafficPolicy {
         let identity = IdentityContent {
             tokens: jwt.map(|jwt| jwt.read(&member("jwtAuth"))).transpose()?,
             rights: rbac.map(|rbac| rbac.read(&member("rbac"), &mut refused)).transpose()?,
+            keys: self.spec.virtual_keys.as_ref().map(VirtualKeysPolicy::read),
         };
         let ext_auth = self.spec.ext_auth.as_ref().map(|auth| auth.read(&member("extAuth"))).transpose()?;
         let Some(AiPolicy { prompt_enrichment, prompt_guard, defaults, route_type, model_aliases }) =

@@ -319,6 +319,7 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
         "HttpListenerOption" | "ListenerOption" | "RouteOption" | "VirtualHostOption" => {
             json!({"apiVersion": "gateway.solo.io/v1"})
         }
+        "Budget" | "VirtualKey" => json!({"apiVersion": "chancery.dev/v1alpha1"}),
         "RateLimitConfig" => json!({"apiVersion": "ratelimit.solo.io/v1alpha1"}),
         _ => json!({"apiVersion": "gloo.solo.io/v1"}),
     };
@@ -340,6 +341,8 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
         Object::ListenerOption(option) => cel::validate_cel(&*option),
         Object::GatewayExtension(extension) => cel::validate_cel(&*extension),
         Object::VirtualHostOption(option) => cel::validate_cel(&*option),
+        Object::VirtualKey(key) => cel::validate_cel(&*key),
+        Object::Budget(budget) => cel::validate_cel(&*budget),
         Object::RateLimitConfig(config) => cel::validate_cel(&*config),
         other => panic!("{other:?} is not ours"),
     };
@@ -557,6 +560,17 @@ fn the_api_server_accepts_every_shape() {
                     "tcpStats": true}}),
         ),
         (
+            "VirtualKey",
+            json!({"secretRef": {"name": "a", "key": "b"}, "previous": [{"secretRef": {"name": "c"}, "until": "2030-01-01T00:00:00Z"}],
+                "models": ["gpt-4o", "claude-*"], "expires": "2031-01-01T00:00:00Z"}),
+        ),
+        ("Budget", json!({"limit": {"tokens": 5}, "per": "Month"})),
+        (
+            "Budget",
+            json!({"keys": {"matchLabels": {"a": "b"}}, "limit": {"requests": 0}, "per": "Week", "timeZone": "Europe/Berlin",
+                "spenders": "EachKey", "action": "Audit"}),
+        ),
+        (
             "HttpListenerOption",
             json!({"options": {"httpConnectionManagerSettings": {"useRemoteAddress": true}, "leftmostXffAddress": true}}),
         ),
@@ -609,6 +623,24 @@ fn the_api_server_refuses_what_makes_no_sense() {
         ("Backend", token(json!({"kind": "Inline", "secretRef": {"name": "s"}})), "named by kind"),
         ("Backend", token(json!({"inline": "k", "passthrough": {}})), "exactly one of inline"),
         ("Backend", token(json!({"kind": "Passthrough", "inline": "k"})), "exactly one of inline"),
+        ("VirtualKey", json!({}), "does not decode"),
+        ("VirtualKey", json!({"secretRef": {"name": "a"}, "models": []}), "too few items"),
+        ("VirtualKey", json!({"secretRef": {"name": "a"}, "expires": "tomorrow"}), "does not decode"),
+        ("Budget", json!({"limit": {"tokens": 1}}), "does not decode"),
+        ("Budget", json!({"limit": {"tokens": 1}, "per": "Fortnight"}), "does not decode"),
+        (
+            "Budget",
+            json!({"limit": {"tokens": 1, "requests": 1}, "per": "Day"}),
+            "exactly one of requests and tokens",
+        ),
+        ("Budget", json!({"limit": {}, "per": "Day"}), "exactly one of requests and tokens"),
+        ("Budget", json!({"limit": {"tokens": -1}, "per": "Day"}), "out of bounds"),
+        ("TrafficPolicy", json!({"virtualKeys": {}}), "exactly one of matchLabels and disable"),
+        (
+            "TrafficPolicy",
+            json!({"virtualKeys": {"matchLabels": {}, "disable": {}}}),
+            "exactly one of matchLabels and disable",
+        ),
         ("Upstream", json!({}), "exactly one type of upstream"),
         (
             "Upstream",

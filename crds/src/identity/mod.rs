@@ -6,6 +6,7 @@ pub mod kgateway;
 use std::time::Duration;
 
 use crate::ai::SpecError;
+use crate::virtual_key::KeyDemand;
 use crate::{HttpUrl, gateway_api, header};
 
 /// What a policy says about who clients are and what they may do.
@@ -15,6 +16,8 @@ pub struct IdentityContent {
     pub tokens: Option<Tokens>,
     /// What clients may do.
     pub rights: Option<Rights>,
+    /// The VirtualKeys that clients must show.
+    pub keys: Option<KeyDemand>,
 }
 
 /// The tokens that clients must show.

@@ -32,9 +32,9 @@ macro_rules! handed_on {
 }
 
 handed_on! {
-    yes: Namespace ConfigMap CustomResourceDefinition ReferenceGrant BackendTlsPolicy Backend GatewayExtension
+    yes: Namespace ConfigMap CustomResourceDefinition ReferenceGrant BackendTlsPolicy Backend Budget GatewayExtension
         GatewayParameters GlooGatewayParameters HttpListenerOption HttpListenerPolicy ListenerOption ListenerSet RateLimitConfig
         RouteOption TrafficPolicy
-        Upstream VirtualHostOption XBackend HttpRoute GrpcRoute TcpRoute TlsRoute UdpRoute;
+        Upstream VirtualHostOption VirtualKey XBackend HttpRoute GrpcRoute TcpRoute TlsRoute UdpRoute;
     no: Secret Service EndpointSlice GatewayClass Gateway;
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::{
     backend::Backend,
+    budget::Budget,
     core::{ConfigMap, EndpointSlice, Namespace, Secret, Service},
     gateway_api::part,
     gateway_api::{
@@ -27,6 +28,7 @@ use crate::{
     traffic_policy::TrafficPolicy,
     upstream::Upstream,
     virtual_host_option::VirtualHostOption,
+    virtual_key::VirtualKey,
 };
 
 pub use metadata::Metadata;
@@ -222,6 +224,8 @@ kinds! {
     ReferenceGrant(ReferenceGrant): "gateway.networking.k8s.io" ["v1" "v1beta1"] "ReferenceGrant" "referencegrants" namespaced=true;
     BackendTlsPolicy(BackendTlsPolicy): "gateway.networking.k8s.io" ["v1" "v1alpha3"] "BackendTLSPolicy" "backendtlspolicies" namespaced=true;
     XBackend(XBackend): "gateway.networking.x-k8s.io" ["v1alpha1"] "XBackend" "xbackends" namespaced=true;
+    Budget(Budget): "chancery.dev" ["v1alpha1"] "Budget" "budgets" namespaced=true;
+    VirtualKey(VirtualKey): "chancery.dev" ["v1alpha1"] "VirtualKey" "virtualkeys" namespaced=true;
     Backend(Backend): "gateway.kgateway.dev" ["v1alpha1"] "Backend" "backends" namespaced=true;
     GatewayExtension(GatewayExtension): "gateway.kgateway.dev" ["v1alpha1"] "GatewayExtension" "gatewayextensions" namespaced=true;
     GatewayParameters(GatewayParameters): "gateway.kgateway.dev" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;

@@ -38,6 +38,8 @@ fn every_kind_is_decoded_in_every_accepted_version() {
         "BackendTLSPolicy" => json!({"targetRefs": [], "validation": {"hostname": "a.b"}}),
         "XBackend" => json!({"type": "ExternalHostname", "port": {"number": 443}}),
         "Backend" => json!({"type": "AI", "ai": {}}),
+        "VirtualKey" => json!({"secretRef": {"name": "a"}}),
+        "Budget" => json!({"limit": {"tokens": 1}, "per": "Day"}),
         "TCPRoute" | "UDPRoute" => json!({"rules": []}),
         "TLSRoute" => json!({"hostnames": [], "rules": []}),
         _ => json!({}),

@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod framing;
 pub mod guard;
 pub mod json;
+pub mod keys;
 pub mod labels;
 pub mod metadata;
 pub mod model_routing;

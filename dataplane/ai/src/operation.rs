@@ -65,6 +65,11 @@ impl Operation {
         }
     }
 
+    /// Whether the answer is text that a model writes, which is counted in tokens.
+    pub fn writes_text(&self) -> bool {
+        self.is_chat() || self.otel_name() == "text_completion"
+    }
+
     /// Whether it asks a model for text, so that a route's policies are about it and a full path replaces its own.
     pub fn is_chat(&self) -> bool {
         match self {

@@ -2,6 +2,9 @@
 
 use serde::Deserialize;
 
+/// How many bytes of text come to a token, roughly: so providers say of English.
+pub const BYTES_PER_TOKEN: u64 = 4;
+
 /// Counts of tokens. Absent is what the provider did not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

@@ -4,9 +4,15 @@
 //! different times: the module refuses a configuration of a version that it does not know, and Envoy then keeps the one
 //! before. May depend on nothing but serde. Holds no secret: credentials reach Envoy by SDS.
 
+mod keys;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use keys::{
+    KEYS_FILTER, KEYS_KEY, KeySet, KeysConfig, SPENDING_NAMESPACE, VirtualKey, digest_input, slot_key,
+};
 
 /// The version of all of it. Goes up when an older module would misread a newer configuration.
 pub const VERSION: u32 = 1;
@@ -19,6 +25,10 @@ pub const METADATA_NAMESPACE: &str = "chancery.ai";
 
 /// The key of route metadata whose value is a [`RoutePolicy`] as JSON text.
 pub const POLICY_KEY: &str = "policy";
+
+/// The key of route metadata that is there where limits or budgets count the tokens of requests: the module says with each
+/// event of a stream how many they are then, since a stream may end at any moment.
+pub const COUNTED_KEY: &str = "counted";
 
 /// The key of route metadata whose value is a list of models as JSON text: the module answers requests of such a route
 /// with that list, in the form of the client's API.

@@ -15,7 +15,7 @@ use ai_config::{
 use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Scope, Stream};
 use crate::ejection;
 use crate::metrics::{self, Metrics};
-use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody};
+use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody, text};
 
 /// A configuration: what is done for a gateway.
 #[derive(Debug)]
@@ -88,16 +88,15 @@ impl Filter {
         }
         // Whatever the client says there is not what it asks for.
         stream.remove_header(HeaderMap::Request, MODEL_HEADER);
-        let has_version = stream.header(HeaderMap::Request, "anthropic-version").is_some();
-        let schema = model_routing::schema(text(stream, ":path"), has_version);
+        let schema = placement::schema(stream);
         let has_body = !end && !matches!(text(stream, ":method"), "GET" | "HEAD" | "OPTIONS");
         match model_routing::named(text(stream, ":path")) {
             Ok(Named::ByPath(model)) => choose(stream, Some(&model)),
             Ok(Named::ByBody) if !has_body => choose(stream, None),
             Ok(Named::ByBody) => {
-                let encoding = text(stream, "content-encoding");
-                if !encoding.is_empty() && encoding != "identity" {
-                    return self.refuse(stream, &Refusal::encoded(schema));
+                if placement::is_encoded(stream) {
+                    return self
+                        .refuse(stream, &Refusal::encoded(schema, "the route is chosen by the model"));
                 }
                 self.body = placement::room_for_body(stream);
                 self.state = State::Reads(schema);
@@ -185,12 +184,4 @@ fn leads_to_pool(stream: &mut Stream) -> bool {
         stream.refresh_cluster();
     }
     true
-}
-
-/// A header of the request; empty if it is not there or is no text.
-fn text<'a>(stream: &'a Stream, name: &str) -> &'a str {
-    stream
-        .header(HeaderMap::Request, name)
-        .and_then(|value| std::str::from_utf8(value).ok())
-        .unwrap_or_default()
 }

@@ -164,18 +164,20 @@ impl Metrics {
         let is_served = outcome.usage.is_some();
         let model = label(&outcome.model, is_served);
         let answered = outcome.provider_model.as_deref().map_or(model, |model| label(model, is_served));
-        if let Some(usage) = &outcome.usage {
-            let (prompt, completion) =
-                (usage.prompt.unwrap_or_default(), usage.completion.unwrap_or_default());
+        if outcome.usage.is_some() || outcome.tokens > 0 {
             let own = self.place(recorder, values, &[facts.name, model]);
             let own = own.iter().map(String::as_str);
             let labels: Vec<_> = [facts.name, model].into_iter().chain(own).collect();
-            recorder.count(self.prompt, &labels, prompt);
-            recorder.count(self.completion, &labels, completion);
-            recorder.count(self.rate_limited, &labels, usage.total());
-            for (kind, tokens) in [("input", prompt), ("output", completion)] {
-                let labels = [*operation, facts.otel_name, model, answered, kind];
-                recorder.record(self.token_usage, &labels, tokens);
+            recorder.count(self.rate_limited, &labels, outcome.tokens);
+            if let Some(usage) = &outcome.usage {
+                let (prompt, completion) =
+                    (usage.prompt.unwrap_or_default(), usage.completion.unwrap_or_default());
+                recorder.count(self.prompt, &labels, prompt);
+                recorder.count(self.completion, &labels, completion);
+                for (kind, tokens) in [("input", prompt), ("output", completion)] {
+                    let labels = [*operation, facts.otel_name, model, answered, kind];
+                    recorder.record(self.token_usage, &labels, tokens);
+                }
             }
         }
         let error = ending.error_type().unwrap_or_default();

@@ -1,13 +1,14 @@
-//! The two places of the module in Envoy: in clusters, where it handles attempts at providers, and in listeners, where it
-//! handles requests before their route is settled. Envoy names the place when it makes a configuration.
+//! The places of the module in Envoy: in clusters, where it handles attempts at providers, and twice in listeners, where it
+//! handles requests before their route is settled, and asks for keys. Envoy names the place when it makes a configuration.
 
 use std::sync::Arc;
 
 use ai::exchange::Reply;
-use ai_config::{GATEWAY_FILTER, PROVIDER_FILTER, VERSION};
+use ai::model_routing;
+use ai_config::{GATEWAY_FILTER, KEYS_FILTER, PROVIDER_FILTER, Schema, VERSION};
 
 use crate::abi::{Body, Definer, HeaderMap, Next, Stream};
-use crate::{gateway, provider};
+use crate::{gateway, keys, provider};
 
 /// What is set aside for a body whose client says how long it is, at most: some say so and send nothing.
 const MAX_RESERVED: usize = 1024 * 1024;
@@ -39,6 +40,8 @@ pub(crate) enum Config {
     Provider(Arc<provider::Config>),
     /// Of a listener.
     Gateway(Arc<gateway::Config>),
+    /// Of a listener, for the keys of clients.
+    Keys(Arc<keys::Config>),
 }
 
 impl Config {
@@ -51,6 +54,8 @@ impl Config {
             Ok(Self::Provider(Arc::new(provider::Config::new(settings, definer)?)))
         } else if name == GATEWAY_FILTER.as_bytes() {
             Ok(Self::Gateway(Arc::new(gateway::Config::new(settings, definer)?)))
+        } else if name == KEYS_FILTER.as_bytes() {
+            Ok(Self::Keys(Arc::new(keys::Config::new(settings)?)))
         } else {
             Err("there is no filter of this name".to_owned())
         }
@@ -59,7 +64,7 @@ impl Config {
     /// Envoy is about to forget the configuration.
     pub(crate) fn end(&self) {
         match self {
-            Self::Provider(_) => {}
+            Self::Provider(_) | Self::Keys(_) => {}
             Self::Gateway(config) => config.end(),
         }
     }
@@ -72,6 +77,8 @@ pub(crate) enum Filter {
     Provider(Box<provider::Filter>),
     /// Of a request.
     Gateway(gateway::Filter),
+    /// Of a request that must show a key.
+    Keys(keys::Filter),
 }
 
 /// Calls the method of the same name.
@@ -80,6 +87,7 @@ macro_rules! either {
         match $self {
             Self::Provider($filter) => $call,
             Self::Gateway($filter) => $call,
+            Self::Keys($filter) => $call,
         }
     };
 }
@@ -89,6 +97,7 @@ impl Filter {
         match config {
             Config::Provider(config) => Self::Provider(Box::new(provider::Filter::new(config.clone()))),
             Config::Gateway(config) => Self::Gateway(gateway::Filter::new(config.clone())),
+            Config::Keys(config) => Self::Keys(keys::Filter::new(config.clone())),
         }
     }
 
@@ -112,21 +121,21 @@ impl Filter {
     pub(crate) fn on_response_headers(&mut self, stream: &mut Stream, end: bool) -> HeadersStatus {
         match self {
             Self::Provider(filter) => filter.on_response_headers(stream, end),
-            Self::Gateway(_) => HeadersStatus::Continue,
+            Self::Gateway(_) | Self::Keys(_) => HeadersStatus::Continue,
         }
     }
 
     pub(crate) fn on_response_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
         match self {
             Self::Provider(filter) => filter.on_response_body(stream, end),
-            Self::Gateway(_) => BodyStatus::Continue,
+            Self::Gateway(_) | Self::Keys(_) => BodyStatus::Continue,
         }
     }
 
     pub(crate) fn on_response_trailers(&mut self, stream: &mut Stream) -> HeadersStatus {
         match self {
             Self::Provider(filter) => filter.on_response_trailers(stream),
-            Self::Gateway(_) => HeadersStatus::Continue,
+            Self::Gateway(_) | Self::Keys(_) => HeadersStatus::Continue,
         }
     }
 
@@ -134,7 +143,7 @@ impl Filter {
     pub(crate) fn on_reply(&mut self, stream: &mut Stream, reply: Option<Reply<'_>>) -> Next {
         match self {
             Self::Provider(filter) => filter.on_reply(stream, reply),
-            Self::Gateway(_) => Next::Wait,
+            Self::Gateway(_) | Self::Keys(_) => Next::Wait,
         }
     }
 
@@ -160,6 +169,26 @@ pub(crate) fn check_version(version: u32) -> Result<(), String> {
         VERSION => Ok(()),
         _ => Err(format!("it has version {version}, and this module reads version {VERSION}")),
     }
+}
+
+/// A header of the request; empty if it is not there or is no text.
+pub(crate) fn text<'a>(stream: &'a Stream, name: &str) -> &'a str {
+    stream
+        .header(HeaderMap::Request, name)
+        .and_then(|value| std::str::from_utf8(value).ok())
+        .unwrap_or_default()
+}
+
+/// The schema in which the client reads errors, as far as the request's head tells.
+pub(crate) fn schema(stream: &Stream) -> Schema {
+    let has_version = stream.header(HeaderMap::Request, "anthropic-version").is_some();
+    model_routing::schema(text(stream, ":path"), has_version)
+}
+
+/// Whether the request's body is in an encoding under which it cannot be read.
+pub(crate) fn is_encoded(stream: &Stream) -> bool {
+    let encoding = text(stream, "content-encoding");
+    !encoding.is_empty() && encoding != "identity"
 }
 
 /// Room for the body of a request: as much as the client says that it has.

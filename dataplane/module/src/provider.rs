@@ -10,7 +10,8 @@ use ai::guard::Finding;
 use ai::labels;
 use ai::metadata::Metadata;
 use ai_config::{
-    ClusterConfig, CredentialHeader, METADATA_NAMESPACE, MODEL_HEADER, POLICY_KEY, RoutePolicy, VERSION,
+    COUNTED_KEY, ClusterConfig, CredentialHeader, METADATA_NAMESPACE, MODEL_HEADER, POLICY_KEY, RoutePolicy,
+    VERSION,
 };
 
 use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Next, Stream};
@@ -21,6 +22,9 @@ use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody};
 /// Under this namespace of dynamic metadata stands what an attempt has come to, for access logs and rate limits (the
 /// name that users of kgateway's AI gateway know).
 const RESULT_NAMESPACE: &str = "ai.kgateway.io";
+
+/// There, how many tokens count for limits and budgets.
+const TOKENS_KEY: &str = "rate_limited_tokens";
 
 /// Under this key a request keeps, for its next attempts, what it was like before the first one.
 const ORIGINAL_KEY: &str = "chancery.ai.original";
@@ -136,6 +140,8 @@ pub(crate) struct Filter {
     is_settled: bool,
     /// Whether the access log can have the tokens of a stream that its client leaves.
     is_usage_told: bool,
+    /// Set where limits or budgets count the tokens of the request: how many were told last.
+    tokens_told: Option<u64>,
     /// Whether the stream was answered here, so that nothing of it is ours any more.
     is_given_up: bool,
     /// What a server is being asked about.
@@ -165,6 +171,7 @@ impl Filter {
             is_whole: false,
             is_settled: false,
             is_usage_told: false,
+            tokens_told: None,
             is_given_up: false,
             asked: None,
             ready: Vec::new(),
@@ -189,6 +196,8 @@ impl Filter {
     pub(crate) fn on_request_headers(&mut self, stream: &mut Stream, end: bool) -> HeadersStatus {
         restore(stream);
         self.labels = metrics::label_values(stream);
+        let counted = stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, COUNTED_KEY);
+        self.tokens_told = counted.map(|_| 0);
         let begun = self.begin(stream, end);
         let exchange = match begun {
             Ok(exchange) => self.exchange.insert(exchange),
@@ -453,12 +462,19 @@ impl Filter {
         }
         let is_news = !end && !self.is_usage_told && exchange.is_stream() && exchange.usage().is_some();
         let news = is_news.then(|| exchange.outcome());
+        let tokens = exchange.tokens();
+        let are_more = self.tokens_told.is_some_and(|told| told != tokens);
         if end {
             self.settle(Some(stream));
         }
         if let Some(outcome) = news {
             self.is_usage_told = true;
             self.tell(stream, &outcome);
+        } else if are_more && !end {
+            self.tokens_told = Some(tokens);
+            let mut result = Metadata::new();
+            result.number(TOKENS_KEY, tokens);
+            stream.set_metadata(RESULT_NAMESPACE, &result);
         }
     }
 
@@ -583,12 +599,12 @@ fn result(backend: &str, provider: &str, outcome: &Outcome) -> Metadata {
     if !outcome.finish_reasons.is_empty() {
         result.texts("finish_reasons", &outcome.finish_reasons);
     }
+    result.number(TOKENS_KEY, outcome.tokens);
     if let Some(usage) = &outcome.usage {
         for (key, value) in [
             ("prompt_tokens", usage.prompt),
             ("completion_tokens", usage.completion),
             ("total_tokens", Some(usage.total())),
-            ("rate_limited_tokens", Some(usage.total())),
             ("cached_tokens", usage.cached),
             ("cache_creation_tokens", usage.cache_creation),
             ("reasoning_tokens", usage.reasoning),

@@ -2,6 +2,8 @@
 //! client gets, and what is counted.
 
 mod access_log;
+mod books;
+mod budgets;
 mod delivery;
 mod example;
 mod ext_auth;
@@ -17,5 +19,6 @@ mod providers;
 mod replica;
 mod sdk;
 mod tracing;
+mod virtual_keys;
 mod without_module;
 mod world;

@@ -164,6 +164,11 @@ impl OpenAiExample {
 
     /// The same with further arguments.
     pub(crate) async fn start_with(folder: &str, more: &[&str]) -> Result<Self> {
+        Self::start_for(folder, &[], more).await
+    }
+
+    /// The same with further values for the variables in the example's documents.
+    pub(crate) async fn start_for(folder: &str, values: &[(&str, &str)], more: &[&str]) -> Result<Self> {
         let authority = TestAuthority::generate()?;
         let name = "api.openai.com";
         let tls = Some(authority.server_config(&[name])?);
@@ -171,7 +176,7 @@ impl OpenAiExample {
         let files = TempDir::new()?;
         let trust = files.path().join("ca.pem");
         authority.write_certificate(&trust)?;
-        let documents = documents(folder, &[("OPENAI_KEY", "key-of-openai")])?;
+        let documents = documents(folder, &[&[("OPENAI_KEY", "key-of-openai")], values].concat())?;
         let documents: Vec<_> = documents.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let connect_to = format!("{name}:443:127.0.0.1:{}", provider.address().port());
         let trust = trust.display().to_string();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterName, TokenSetName};
+use crate::{ClusterName, KeyDemand, TokenSetName};
 
 /// What a request must fulfil to pass. The default is: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub struct Access {
     pub tokens: Option<TokenDemand>,
     /// What its sender may do; everything if absent.
     pub rights: Option<Arc<Rights>>,
+    /// The virtual key that it must show; none if absent.
+    pub keys: Option<KeyDemand>,
 }
 
 /// The tokens that a request must carry.

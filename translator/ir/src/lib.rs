@@ -22,6 +22,7 @@ mod gateway;
 mod grpc_service;
 mod hostname;
 mod infra;
+mod keys;
 mod matcher;
 mod name;
 mod rate_limit;
@@ -61,13 +62,14 @@ pub use infra::{
     READINESS_PORT, RESERVED_LABELS, RESERVED_PORTS, X_BACKEND_LABEL, is_reserved_annotation,
     is_reserved_label,
 };
+pub use keys::{ClientKey, KeyDemand, KeySet};
 pub use matcher::{
     GrpcMethodPrecedence, HeaderMatch, MAX_REGEX_PROGRAM_SIZE, PathMatch, Precedence, QueryParamMatch,
     RouteMatch, StringMatch,
 };
 pub use name::{
-    AuthServiceName, BucketName, ClusterName, FilterName, GatewayName, ListenerName, RouteConfigName,
-    RouteName, SecretName, TokenSetName, VirtualHostName,
+    AuthServiceName, BucketName, ClusterName, FilterName, GatewayName, KeySetName, ListenerName,
+    RouteConfigName, RouteName, SecretName, TokenSetName, VirtualHostName,
 };
 pub use rate_limit::{Counted, LimitEntry, LimitHeader, RateLimit};
 pub use route::{

@@ -83,6 +83,10 @@ name!(
     TokenSetName
 );
 name!(
+    /// Virtual keys, by which routes refer to them.
+    KeySetName
+);
+name!(
     /// A service that is asked whether requests may pass, by which routes refer to it.
     AuthServiceName
 );
@@ -273,6 +277,13 @@ impl TokenSetName {
             Stage::AfterExternal => "after",
         };
         Self(format!("{self}/{stage}"))
+    }
+}
+
+impl KeySetName {
+    /// The keys that an object asks for. `kind` in lower case.
+    pub fn of_object(kind: &str, namespace: &str, name: &str) -> Self {
+        Self(format!("{kind}/{namespace}/{name}"))
     }
 }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Access, AuthQuestion, AuthService, BucketName, RateLimit, TokenSet};
+use crate::{Access, AuthQuestion, AuthService, BucketName, KeySet, RateLimit, TokenSet};
 
 /// What filters of the proxy do with the requests of a route. All that is absent is not done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoutePolicy {
-    /// What requests must fulfil to pass. Its tokens are one of the Gateway's [`FilterPart::Tokens`].
+    /// What requests must fulfil to pass. Its tokens are one of the Gateway's [`FilterPart::Tokens`], its keys one of its
+    /// [`FilterPart::Keys`].
     pub access: Access,
     /// What a service is asked before a request passes. The service is one of the Gateway's [`FilterPart::Auth`].
     pub question: Option<AuthQuestion>,
@@ -78,6 +79,8 @@ pub enum FilterPart {
     Tokens(Arc<TokenSet>),
     /// A service that is asked whether requests may pass. A route that names one that is not there answers 500.
     Auth(Arc<AuthService>),
+    /// Virtual keys. A route that names a set that is not there answers 500.
+    Keys(Arc<KeySet>),
 }
 
 /// A bucket of tokens. Each request takes one.

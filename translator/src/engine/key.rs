@@ -58,6 +58,8 @@ pub(crate) enum Key {
     Endpoints(BackendKey),
     /// The pods of an XBackend for which somebody must keep EndpointSlices. Nothing reads it.
     Selection(NamespacedName),
+    /// A virtual key: its hashes and its budgets.
+    Client(NamespacedName),
     /// What of a policy routes and listeners may know.
     Policy(ObjectKey),
     /// A route, the same for every parent and port.
@@ -82,6 +84,10 @@ pub(crate) enum Key {
     PolicyReport(ObjectKey),
     /// The status of a RateLimitConfig.
     RateLimitsReport(NamespacedName),
+    /// The status of a VirtualKey.
+    ClientKeyReport(NamespacedName),
+    /// The status of a Budget.
+    BudgetReport(NamespacedName),
 }
 
 impl Key {
@@ -105,7 +111,7 @@ impl Key {
             Self::ParametersReport(_) | Self::Proxy(_) | Self::Secrets(_) => 8,
             Self::Backend(_) => 9,
             Self::BackendFace(_) => 10,
-            Self::Endpoints(_) => 11,
+            Self::Endpoints(_) | Self::Client(_) => 11,
             Self::Policy(_) => 12,
             Self::Route(_) => 13,
             Self::Attachment(_) => 14,
@@ -115,7 +121,10 @@ impl Key {
             Self::Entry(..) => 18,
             Self::BackendReport(_) | Self::Selection(_) => 19,
             Self::ListenerSetReport(_) | Self::GatewayReport(_) => 20,
-            Self::PolicyReport(_) | Self::RateLimitsReport(_) => 21,
+            Self::PolicyReport(_)
+            | Self::RateLimitsReport(_)
+            | Self::ClientKeyReport(_)
+            | Self::BudgetReport(_) => 21,
         }
     }
 
@@ -134,6 +143,7 @@ impl Key {
                 | Self::Classes
                 | Self::Certificate(_)
                 | Self::Authorities(_)
+                | Self::Client(_)
                 | Self::Policy(_)
         )
     }
@@ -178,6 +188,8 @@ impl Key {
                 Some(Self::ParametersReport(object.clone()))
             }
             Kind::RateLimitConfig => Some(Self::RateLimitsReport(name)),
+            Kind::VirtualKey => Some(Self::ClientKeyReport(name)),
+            Kind::Budget => Some(Self::BudgetReport(name)),
             Kind::Namespace
             | Kind::ConfigMap
             | Kind::Secret
@@ -207,6 +219,7 @@ impl Key {
             Self::BackendFace(_) => "backend_face",
             Self::Endpoints(_) => "endpoints",
             Self::Selection(_) => "selection",
+            Self::Client(_) => "client",
             Self::Policy(_) => "policy",
             Self::Route(_) => "route",
             Self::Attachment(_) => "attachment",
@@ -219,6 +232,8 @@ impl Key {
             Self::GatewayReport(_) => "gateway_report",
             Self::PolicyReport(_) => "policy_report",
             Self::RateLimitsReport(_) => "rate_limits_report",
+            Self::ClientKeyReport(_) => "client_key_report",
+            Self::BudgetReport(_) => "budget_report",
         }
     }
 
@@ -238,6 +253,8 @@ impl Key {
             Self::Authorities(map) => object(Kind::ConfigMap, map),
             Self::ListenerSetReport(set) => object(Kind::ListenerSet, set),
             Self::RateLimitsReport(config) => object(Kind::RateLimitConfig, config),
+            Self::Client(key) | Self::ClientKeyReport(key) => object(Kind::VirtualKey, key),
+            Self::BudgetReport(budget) => object(Kind::Budget, budget),
             Self::Host(host) => object(Kind::Gateway, &host.gateway),
             Self::Route(route) | Self::Attachment(route) | Self::Served(route) | Self::Entry(.., route) => {
                 Some(route.clone())

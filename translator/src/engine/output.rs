@@ -265,7 +265,7 @@ impl Output {
             }
         }
         if touched.filters {
-            for resource in filters(index, gateway) {
+            for resource in filters(index, gateway, settings) {
                 self.note(key(&resource), Some(resource), &mut changes);
             }
         }
@@ -343,7 +343,7 @@ impl Output {
             all.push(Arc::new(xds::encode_readiness_listener(settings.families)));
         }
         all.extend(engine(graph, gateway, settings));
-        all.extend(filters(index, gateway));
+        all.extend(filters(index, gateway, settings));
         all.extend(self.ports.keys().flat_map(|port| of_port(graph, gateway, *port)).cloned());
         let first = (gateway.clone(), Arc::new(RouteTableId { port: 0, https: None }));
         let of_gateway = tables.range_mut(first..).take_while(|((owner, _), _)| owner == gateway);
@@ -371,9 +371,13 @@ fn gateway_secrets<'a>(graph: &'a Graph, gateway: &GatewayKey) -> &'a [Arc<Encod
 }
 
 /// The filters that all listeners of a Gateway share, with what its routes name of them.
-fn filters(index: &Index, gateway: &GatewayKey) -> impl Iterator<Item = Arc<EncodedResource>> {
+fn filters(
+    index: &Index,
+    gateway: &GatewayKey,
+    settings: &Settings,
+) -> impl Iterator<Item = Arc<EncodedResource>> + use<> {
     let parts = index.parts.get(gateway).into_iter().flat_map(|parts| parts.keys());
-    xds::encode_filters(parts).into_iter().map(Arc::new)
+    xds::encode_filters(parts, settings).into_iter().map(Arc::new)
 }
 
 /// The filter of the AI engine that the listeners of a Gateway name.

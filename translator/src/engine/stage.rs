@@ -17,8 +17,8 @@ use crate::gateway::facts::{
 };
 use crate::gateway::view::View;
 use crate::gateway::{
-    attach, backend, class, extension, face, host, listener_set, parameters, policy, port, rate_limit,
-    report, route, tls,
+    attach, backend, budget, class, extension, face, host, listener_set, parameters, policy, port,
+    rate_limit, report, route, tls, virtual_key,
 };
 use crate::xds;
 
@@ -45,6 +45,7 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         Key::BackendFace(key) => backend::face(view, key).into_value(),
         Key::Endpoints(key) => endpoints(view, key)?,
         Key::Selection(key) => backend::selection(view, key)?.into_value(),
+        Key::Client(key) => virtual_key::face(view, key)?.into_value(),
         Key::Policy(key) => policy::face(view, key)?.into_value(),
         Key::Route(key) => route(view, key)?.into_value(),
         Key::Attachment(key) => attach::attach(view, key)?.into_value(),
@@ -69,6 +70,8 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         }
         Key::PolicyReport(key) => policy::report(view, key)?.into_value(),
         Key::RateLimitsReport(key) => rate_limit::report(view, key)?.into_value(),
+        Key::ClientKeyReport(key) => virtual_key::report(view, key)?.into_value(),
+        Key::BudgetReport(key) => budget::report(view, key)?.into_value(),
         Key::ListenerSetReport(key) => listener_set::report(view, key)?.into_value(),
         Key::GatewayReport(key) => report::report(view, key)?.into_value(),
     })

@@ -7,7 +7,7 @@ use crate::gateway::backend::Selection;
 use crate::gateway::facts::RouteVersion;
 use crate::gateway::facts::{
     Attachment, AuthoritiesValue, BackendFace, BackendValue, CertificateValue, ClassFace, Entries,
-    GatewayFace, GatewaySecrets, HostFace, Placed, PolicyFace, PortValue, Proxy, TranslatedRoute,
+    GatewayFace, GatewaySecrets, HostFace, KeyFace, Placed, PolicyFace, PortValue, Proxy, TranslatedRoute,
 };
 use crate::status::{Rejection, Report};
 use crate::xds::EncodedResource;
@@ -63,6 +63,7 @@ values! {
     BackendFace(Result<BackendFace, Rejection>);
     Endpoints(EncodedResource);
     Selection(Selection);
+    ClientKey(KeyFace);
     Policy(PolicyFace);
     Route(TranslatedRoute);
     Attachment(Attachment);

@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crds::budget::Budget;
 use crds::core::{EndpointSlice, Namespace};
 use crds::gateway_api::{BackendTlsPolicy, GatewayClass, ListenerSet};
+use crds::virtual_key::VirtualKey;
 use crds::{NamespacedName, ObjectKey, RouteParts, Typed};
 use ir::{Hostname, RouteTableId, Trust};
 
@@ -18,8 +20,8 @@ use crate::gateway::address::AddressPlan;
 use crate::gateway::class::{self};
 use crate::gateway::facts::{
     Attachment, AuthoritiesValue, BackendFace, BackendKey, BackendValue, CertificateValue, ClassFace,
-    GatewayFace, GatewayKey, HostFace, HostKey, Placed, PolicyEffect, PolicyFace, PortValue, RouteKey,
-    RouteVersion, TranslatedRoute,
+    GatewayFace, GatewayKey, HostFace, HostKey, KeyFace, Placed, PolicyEffect, PolicyFace, PortValue,
+    RouteKey, RouteVersion, TranslatedRoute,
 };
 use crate::gateway::view::View;
 use crate::reference_grant::{self, Party};
@@ -106,6 +108,16 @@ impl View for Reading<'_> {
         self.resources.listener_sets_of(gateway)
     }
 
+    fn keys_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<VirtualKey>> {
+        self.note(Key::Group(Group::KeysIn(namespace.into())));
+        self.resources.keys_in(namespace)
+    }
+
+    fn budgets_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Budget>> {
+        self.note(Key::Group(Group::BudgetsIn(namespace.into())));
+        self.resources.budgets_in(namespace)
+    }
+
     fn permits(&self, from: &Party, to: &Party, name: &str) -> bool {
         if from.namespace == to.namespace {
             return true;
@@ -144,6 +156,10 @@ impl View for Reading<'_> {
 
     fn authorities(&self, map: &NamespacedName) -> Option<Arc<AuthoritiesValue>> {
         self.unit(Key::Authorities(map.clone()))
+    }
+
+    fn client_key(&self, key: &NamespacedName) -> Option<Arc<KeyFace>> {
+        self.unit(Key::Client(key.clone()))
     }
 
     fn gateway(&self, key: &GatewayKey) -> Option<Arc<GatewayFace>> {

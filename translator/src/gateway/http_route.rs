@@ -18,7 +18,7 @@ use crate::gateway::facts::{
 };
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
-use crate::xds;
+use crate::{AiEngine, xds};
 
 /// Translates every rule.
 pub(super) fn translate<M: RequestMatch>(
@@ -136,9 +136,17 @@ fn combined(mut variants: Vec<(Option<Place>, Vec<OrderedRoute>)>) -> Vec<Ordere
 /// The policy of a rule in which it is said what each limit counts.
 ///
 /// # Errors
-/// It counts tokens, which nobody tells.
-fn counted(policy: &ir::RoutePolicy, destinations: &Destinations) -> Result<ir::RoutePolicy, Rejection> {
+/// It counts tokens, which nobody tells, or asks for keys, which nobody looks at.
+fn counted(
+    policy: &ir::RoutePolicy,
+    destinations: &Destinations,
+    engine: &AiEngine,
+) -> Result<ir::RoutePolicy, Rejection> {
     let mut policy = policy.clone();
+    if policy.access.keys.is_some() && matches!(engine, AiEngine::Unavailable(_)) {
+        let message = "its virtual keys need the AI engine, which the proxies do not have";
+        return Err(Rejection::new(Reason::AiEngineUnavailable, message));
+    }
     let usual = if destinations.any_ai { Counted::Tokens } else { Counted::Requests };
     for limit in &mut policy.shared_limits {
         let counted = *limit.counted.get_or_insert(usual);
@@ -219,7 +227,8 @@ impl<V: View> RuleTranslator<'_, V> {
         }
         // The same for all matches; told where a match needs it.
         let policy = prepared.as_ref().map_or(Ok(ir::RoutePolicy::default()), |prepared| {
-            counted(&prepared.http.policy, &destinations).map_err(|error| error.within(&self.field))
+            let engine = &self.view.settings().ai_engine;
+            counted(&prepared.http.policy, &destinations, engine).map_err(|error| error.within(&self.field))
         });
         let mut actions = Vec::new();
         for (index, read) in matches {

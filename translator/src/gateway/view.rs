@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crds::budget::Budget;
 use crds::core::EndpointSlice;
 use crds::gateway_api::{BackendTlsPolicy, ListenerSet};
+use crds::virtual_key::VirtualKey;
 use crds::{NamespacedName, ObjectKey, RouteParts, Typed};
 use ir::{Hostname, RouteTableId, Trust};
 
 use super::address::AddressPlan;
 use super::facts::{
-    AuthoritiesValue, BackendFace, BackendValue, CertificateValue, ClassFace, GatewayFace, HostFace, Placed,
-    PolicyEffect, PolicyFace, PortValue, RouteVersion, TranslatedRoute,
+    AuthoritiesValue, BackendFace, BackendValue, CertificateValue, ClassFace, GatewayFace, HostFace, KeyFace,
+    Placed, PolicyEffect, PolicyFace, PortValue, RouteVersion, TranslatedRoute,
 };
 use crate::Settings;
 use crate::gateway::facts::{BackendKey, GatewayKey, HostKey, RouteKey};
@@ -47,6 +49,12 @@ pub(crate) trait View {
 
     /// The ListenerSets that name a Gateway as their parent, sorted by name.
     fn listener_sets_of(&self, gateway: &GatewayKey) -> impl Iterator<Item = &Arc<ListenerSet>>;
+
+    /// The VirtualKeys in a namespace, sorted by name.
+    fn keys_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<VirtualKey>>;
+
+    /// The Budgets in a namespace, sorted by name.
+    fn budgets_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Budget>>;
 
     /// Whether `from` may refer to `to` of that name: within one namespace always, else by a ReferenceGrant.
     fn permits(&self, from: &Party, to: &Party, name: &str) -> bool;
@@ -86,6 +94,9 @@ pub(crate) trait View {
 
     /// The certificate authorities in a ConfigMap; `None` if there is no such ConfigMap.
     fn authorities(&self, map: &NamespacedName) -> Option<Arc<AuthoritiesValue>>;
+
+    /// A virtual key; `None` if there is no such object.
+    fn client_key(&self, key: &NamespacedName) -> Option<Arc<KeyFace>>;
 
     /// A Gateway, if it is ours.
     fn gateway(&self, key: &GatewayKey) -> Option<Arc<GatewayFace>>;

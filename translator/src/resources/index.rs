@@ -27,6 +27,10 @@ pub(crate) enum Group {
     TlsPoliciesOf(NamespacedName),
     /// The policies in a namespace that select objects of a kind by their labels.
     PoliciesSelecting(Kind, Box<str>),
+    /// The VirtualKeys in a namespace.
+    KeysIn(Box<str>),
+    /// The Budgets in a namespace.
+    BudgetsIn(Box<str>),
 }
 
 /// The groups that an object belongs to.
@@ -52,8 +56,14 @@ pub(crate) fn groups(object: &Object) -> Vec<Group> {
         Object::ListenerSet(set) => {
             listener_set::gateway(set).map(Group::ListenerSetsOf).into_iter().collect()
         }
+        Object::VirtualKey(_) => vec![Group::KeysIn(namespace_of(object))],
+        Object::Budget(_) => vec![Group::BudgetsIn(namespace_of(object))],
         _ => as_policy(object).map_or_else(Vec::new, |policy| groups_of_policy(&object.key(), policy)),
     }
+}
+
+fn namespace_of(object: &Object) -> Box<str> {
+    object.metadata().namespace().unwrap_or_default().into()
 }
 
 /// The object, if it is a policy.

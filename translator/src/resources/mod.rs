@@ -7,14 +7,16 @@ mod policies;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crds::budget::Budget;
 use crds::core::EndpointSlice;
 use crds::gateway_api::{BackendTlsPolicy, ListenerSet, ReferenceGrant};
+use crds::virtual_key::VirtualKey;
 use crds::{NamespacedName, Object, ObjectKey, ObjectRef, Typed};
 
 use index::Index;
 
 pub(crate) use index::{Group, as_policy, groups};
-pub(crate) use policies::PolicyAt;
+pub(crate) use policies::{PolicyAt, has_labels};
 
 /// A set of objects.
 ///
@@ -114,6 +116,22 @@ impl Resources {
         gateway: &NamespacedName,
     ) -> impl Iterator<Item = &'a Arc<ListenerSet>> + use<'a> {
         self.members(&Group::ListenerSetsOf(gateway.clone()))
+    }
+
+    /// The VirtualKeys in a namespace, sorted by name.
+    pub(crate) fn keys_in<'a>(
+        &'a self,
+        namespace: &str,
+    ) -> impl Iterator<Item = &'a Arc<VirtualKey>> + use<'a> {
+        self.members(&Group::KeysIn(namespace.into()))
+    }
+
+    /// The Budgets in a namespace, sorted by name.
+    pub(crate) fn budgets_in<'a>(
+        &'a self,
+        namespace: &str,
+    ) -> impl Iterator<Item = &'a Arc<Budget>> + use<'a> {
+        self.members(&Group::BudgetsIn(namespace.into()))
     }
 
     fn members<'a, T: Typed + 'a>(&'a self, group: &Group) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {

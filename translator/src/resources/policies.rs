@@ -74,6 +74,9 @@ impl Resources {
     }
 }
 
-fn has_labels(labels: Option<&BTreeMap<String, String>>, wanted: &BTreeMap<String, String>) -> bool {
+pub(crate) fn has_labels(
+    labels: Option<&BTreeMap<String, String>>,
+    wanted: &BTreeMap<String, String>,
+) -> bool {
     wanted.iter().all(|(name, value)| labels.and_then(|labels| labels.get(name)) == Some(value))
 }

@@ -19,6 +19,7 @@ use proto::dynamic_modules::DynamicModuleConfig;
 use proto::hcm::HttpFilter;
 use proto::pack;
 use proto::wkt::{Duration, StringValue, Struct, Value, value};
+use serde::Serialize;
 
 use super::discovered::discovered_filter;
 use super::filter_state::{TakenDown, taking_down};
@@ -71,9 +72,19 @@ pub(super) fn extension(module: &ModuleSource, metric_labels: &[MetricLabel]) ->
         max_request_bytes: MAX_REQUEST_BYTES,
         metric_labels: metric_labels.to_vec(),
     };
-    let config = serde_json::to_string(&config).unwrap_or_default();
-    let filter = module_filter(module, GATEWAY_FILTER, config);
-    TypedExtensionConfig { name: NAME.to_owned(), typed_config: Some(pack(&filter)) }
+    named_extension(NAME, module, GATEWAY_FILTER, &config)
+}
+
+/// A filter of the module that listeners name: `filter` is its name in the module.
+pub(super) fn named_extension(
+    name: &str,
+    module: &ModuleSource,
+    filter: &str,
+    config: &impl Serialize,
+) -> TypedExtensionConfig {
+    let config = serde_json::to_string(config).unwrap_or_default();
+    let filter = module_filter(module, filter, config);
+    TypedExtensionConfig { name: name.to_owned(), typed_config: Some(pack(&filter)) }
 }
 
 /// Metadata of a route for the engine. What a route asks of it stands in metadata and not in a configuration of its

@@ -32,6 +32,7 @@ mod grpc_service;
 mod hcm;
 mod header;
 mod keepalive;
+mod key_filter;
 mod l4;
 mod listener;
 mod listener_auth;
@@ -97,7 +98,8 @@ pub(crate) fn encode_listener(listener: &ListenerIr, settings: &Settings) -> Enc
     } else {
         &[]
     };
-    let named = engine.map(|_| engine::NAME).into_iter().chain(shared.iter().copied());
+    let of_engine = engine.iter().flat_map(|_| [engine::NAME, key_filter::NAME]);
+    let named = of_engine.chain(shared.iter().copied());
     let named = named.map(|name| (XdsKind::Extension, name.to_owned()));
     let collectors = listener.collectors().map(|cluster| (XdsKind::Cluster, cluster.to_string()));
     let needs = tables.chain(secrets).chain(filters).chain(named).chain(collectors).collect();
@@ -128,26 +130,34 @@ pub(crate) fn encode_engine(settings: &Settings, metric_labels: &[MetricLabel]) 
 
 /// The filters of which all listeners of a Gateway have the same, with the parts that its routes name. They are there also
 /// while no route names any.
-pub(crate) fn encode_filters<'a>(parts: impl IntoIterator<Item = &'a FilterPart>) -> Vec<EncodedResource> {
+pub(crate) fn encode_filters<'a>(
+    parts: impl IntoIterator<Item = &'a FilterPart>,
+    settings: &Settings,
+) -> Vec<EncodedResource> {
     let (mut buckets, mut sets, mut services) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut keys = Vec::new();
     for part in parts {
         // An earlier version of a route, which is served still, may name it with other content.
         match part {
             FilterPart::Bucket(name, tokens) => drop(buckets.entry(name).or_insert(*tokens)),
             FilterPart::Tokens(set) => drop(sets.entry(&set.name).or_insert(&**set)),
             FilterPart::Auth(service) => drop(services.entry(&service.name).or_insert(&**service)),
+            FilterPart::Keys(set) => keys.push(&**set),
         }
     }
     let buckets = local_rate_limit::extension(&buckets);
     let tokens = token_filter::extension(sets.values().copied());
-    let keys = sets.values().flat_map(|set| clusters_of_keys(set)).collect();
+    let fetched = sets.values().flat_map(|set| clusters_of_keys(set)).collect();
     let asked = services.values().map(|service| (XdsKind::Cluster, service.cluster.to_string())).collect();
     let services = auth_filter::extension(services.values().copied());
-    vec![
+    let keys = engine::of(settings).map(|module| key_filter::extension(module, keys));
+    let keys = keys.map(|keys| EncodedResource::new(XdsKind::Extension, &keys, Vec::new()));
+    let all = [
         EncodedResource::new(XdsKind::Extension, &buckets, Vec::new()),
-        EncodedResource::new(XdsKind::Extension, &tokens, keys),
+        EncodedResource::new(XdsKind::Extension, &tokens, fetched),
         EncodedResource::new(XdsKind::Extension, &services, asked),
-    ]
+    ];
+    all.into_iter().chain(keys).collect()
 }
 
 /// The clusters that are asked for the keys of tokens.

@@ -16,8 +16,9 @@
 //! but until Envoy 1.39.4 a worker could free what another one used when a route table was replaced, and it is not known
 //! to be mended in 1.40.0.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use ai_config::COUNTED_KEY;
 use ir::{Access, Csrf, RoutePolicy};
 use proto::buffer::{Buffer, BufferPerRoute, buffer_per_route};
 use proto::csrf::CsrfPolicy;
@@ -27,11 +28,13 @@ use proto::wkt::{Any, Value, value};
 use proto::{pack, u32_value};
 
 use super::matcher::{FRACTION_DENOMINATOR, runtime_fraction, text_matcher};
-use super::{auth_filter, engine, local_rate_limit, rate_limit, rights_filter, target_filter, token_filter};
+use super::{
+    auth_filter, engine, key_filter, local_rate_limit, rate_limit, rights_filter, target_filter, token_filter,
+};
 use crate::Settings;
 
 /// The names of the filters, in the order in which a request passes them.
-pub(super) const NAMES: [&str; 11] = [
+pub(super) const NAMES: [&str; 12] = [
     // It chooses the route, on which all others depend.
     engine::NAME,
     // Costs nothing, and what a page of another origin has sent must not use up what is counted below.
@@ -41,6 +44,8 @@ pub(super) const NAMES: [&str; 11] = [
     auth_filter::SERVICE,
     // Asks another program, which learns what the tokens say, and is spared what they do not let in.
     auth_filter::NAME,
+    // Behind the service that may choose another route, which may ask for other keys.
+    key_filter::NAME,
     // Reads what the tokens say.
     rights_filter::NAME,
     // What is refused is not to be counted.
@@ -72,6 +77,7 @@ pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
         token_filter::NAME => Some(token_filter::listener_filter()),
         auth_filter::SERVICE => Some(disabled(auth_filter::SERVICE, auth_filter::nobody_is_asked())),
         auth_filter::NAME => Some(auth_filter::listener_filter()),
+        key_filter::NAME => engine::of(settings).map(|_| key_filter::listener_filter()),
         rights_filter::NAME => Some(disabled(rights_filter::NAME, rights_filter::nothing_refused())),
         local_rate_limit::NAME => Some(local_rate_limit::listener_filter()),
         rate_limit::NO_TOKENS => Some(disabled(rate_limit::NO_TOKENS, pack(&rate_limit::no_tokens()))),
@@ -87,7 +93,7 @@ pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
 /// Has filters do what a policy asks for with the requests of an Envoy route.
 pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
     let RoutePolicy {
-        access: Access { tokens, rights },
+        access: Access { tokens, rights, keys },
         question,
         csrf,
         rate_limit,
@@ -110,6 +116,10 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
     if let Some(rights) = rights {
         configs.insert(rights_filter::NAME.to_owned(), rights_filter::rights(rights, tokens.as_ref()));
     }
+    if let Some(keys) = keys {
+        configs.extend(enabled(&[key_filter::NAME]));
+        key_filter::demand(keys, route);
+    }
     if let Some(csrf) = csrf {
         configs.insert(CSRF.to_owned(), pack(&csrf_of(csrf)));
     }
@@ -117,15 +127,18 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
         let limit = buffer_per_route::Override::Buffer(buffer(*bytes));
         configs.insert(BUFFER.to_owned(), pack(&BufferPerRoute { r#override: Some(limit) }));
     }
-    if rate_limit::counts_tokens(shared_limits) {
+    let no_budgets = BTreeMap::new();
+    let budgets = keys.as_ref().map_or(&no_budgets, |keys| &keys.budgets);
+    if rate_limit::counts_tokens(shared_limits, budgets) {
         configs.extend(enabled(&[rate_limit::NO_TOKENS]));
+        note(route, ai_config::METADATA_NAMESPACE, COUNTED_KEY, "tokens".to_owned());
     }
-    if !shared_limits.is_empty() {
-        configs.insert(rate_limit::NAME.to_owned(), pack(&rate_limit::of_route(shared_limits)));
+    if !shared_limits.is_empty() || !budgets.is_empty() {
+        configs.insert(rate_limit::NAME.to_owned(), pack(&rate_limit::of_route(shared_limits, budgets)));
     }
     if let Some(bucket) = rate_limit {
         configs.extend(enabled(&[local_rate_limit::NAME]));
-        note(route, local_rate_limit::BUCKET_KEY, bucket.to_string());
+        note(route, METADATA_NAMESPACE, local_rate_limit::BUCKET_KEY, bucket.to_string());
     }
     route.typed_per_filter_config.extend(configs);
     if question.as_ref().is_some_and(|question| question.chooses_route) {
@@ -168,9 +181,9 @@ pub(super) fn disabled(name: &str, config: Any) -> HttpFilter {
 }
 
 /// Writes something into a route's metadata for the filters.
-fn note(route: &mut Route, key: &str, text: String) {
+pub(super) fn note(route: &mut Route, namespace: &str, key: &str, text: String) {
     let metadata = route.metadata.get_or_insert_default();
-    let namespace = metadata.filter_metadata.entry(METADATA_NAMESPACE.to_owned());
+    let namespace = metadata.filter_metadata.entry(namespace.to_owned());
     let fields = &mut namespace.or_default().fields;
     fields.insert(key.to_owned(), Value { kind: Some(value::Kind::StringValue(text)) });
 }

@@ -3,10 +3,12 @@
 //! What limits there are travels with each request ([`limit_rule`]), so that the filter is the same for all routes, and a
 //! route's own configuration has the rest.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ai_config::{SPENDING_NAMESPACE, slot_key};
 use ir::{Counted, LimitEntry, LimitHeader, RateLimit};
-use limit_rule::{DOMAIN, Mode, RULES_KEY, Rules};
+use limit_rule::{BUDGET_KEY, DOMAIN, Mode, REQUEST_KEY, RULES_KEY, Rules, STEP_KEY, Step};
 use proto::core::grpc_service::{EnvoyGrpc, TargetSpecifier};
 use proto::core::{ApiVersion, GrpcService};
 use proto::metadata::MetadataKey;
@@ -37,6 +39,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// Where the AI engine says, in dynamic metadata, how many tokens a request has come to.
 const TOKENS_NAMESPACE: &str = "ai.kgateway.io";
 const TOKENS_KEY: &str = "rate_limited_tokens";
+const COST_KEY: &str = "cost_micros";
 
 /// The name of the filter that says, before anything is known, that no tokens were spent: of a request that has none Envoy would
 /// write a warning.
@@ -55,8 +58,21 @@ pub(super) fn no_tokens() -> SetMetadata {
 }
 
 /// Whether a route needs it.
-pub(super) fn counts_tokens(limits: &[RateLimit]) -> bool {
-    limits.iter().any(|limit| limit.counted == Some(Counted::Tokens))
+pub(super) fn counts_tokens(limits: &[RateLimit], budgets: &Budgets) -> bool {
+    budgets.keys().any(|counted| settled(*counted).is_some())
+        || limits.iter().any(|limit| limit.counted == Some(Counted::Tokens))
+}
+
+/// How many budgets keys have at most, by what they count.
+pub(super) type Budgets = BTreeMap<limit_rule::Counted, usize>;
+
+/// What a budget is settled with, if it is not settled when a request begins.
+fn settled(counted: limit_rule::Counted) -> Option<&'static str> {
+    match counted {
+        limit_rule::Counted::Requests => None,
+        limit_rule::Counted::Tokens => Some(TOKENS_KEY),
+        limit_rule::Counted::Money => Some(COST_KEY),
+    }
 }
 
 /// The filter, which asks nothing for a route without limits.
@@ -83,22 +99,67 @@ pub(super) fn filter(settings: &Settings) -> Filter {
     }
 }
 
-/// What a route adds: its questions. A limit of tokens is two: whether anything is left, and what was spent.
-pub(super) fn of_route(limits: &[RateLimit]) -> RateLimitPerRoute {
+/// What a route adds: its questions. A limit of tokens is two: whether anything is left, and what was spent. So is a budget:
+/// what the request may come to is reserved, and settled in the end.
+pub(super) fn of_route(limits: &[RateLimit], budgets: &Budgets) -> RateLimitPerRoute {
+    let of_budgets =
+        budgets.iter().flat_map(|(counted, most)| (0..*most).flat_map(|number| budget(*counted, number)));
     let rate_limits = limits.iter().flat_map(|limit| match limit.counted {
         Some(Counted::Tokens) => {
             let none = HitsAddend { number: Some(u64_value(0)), ..HitsAddend::default() };
-            let tokens = HitsAddend {
-                format: format!("%DYNAMIC_METADATA({TOKENS_NAMESPACE}:{TOKENS_KEY})%"),
-                ..HitsAddend::default()
-            };
+            let tokens = of_metadata(TOKENS_NAMESPACE, TOKENS_KEY);
             let charge =
                 RouteRateLimit { apply_on_stream_done: true, ..question(limit, Mode::Charge, Some(tokens)) };
             vec![question(limit, Mode::Check, Some(none)), charge]
         }
         Some(Counted::Requests) | None => vec![question(limit, Mode::Count, None)],
     });
-    RateLimitPerRoute { rate_limits: rate_limits.collect(), ..RateLimitPerRoute::default() }
+    RateLimitPerRoute { rate_limits: rate_limits.chain(of_budgets).collect(), ..RateLimitPerRoute::default() }
+}
+
+/// The questions of the budget of that number. Envoy asks none of them if the key of the request has no such budget.
+fn budget(counted: limit_rule::Counted, number: usize) -> Vec<RouteRateLimit> {
+    let question = |step: Step, amount: Option<HitsAddend>| {
+        let actions = [
+            spending(BUDGET_KEY, slot_key(counted.name(), number)),
+            ActionSpecifier::GenericKey(GenericKey {
+                descriptor_key: STEP_KEY.to_owned(),
+                descriptor_value: step.name().to_owned(),
+                ..GenericKey::default()
+            }),
+            spending(REQUEST_KEY, "request".to_owned()),
+        ];
+        let actions = actions.map(|action| Action { action_specifier: Some(action) });
+        RouteRateLimit { actions: actions.into(), hits_addend: amount, ..RouteRateLimit::default() }
+    };
+    match settled(counted) {
+        None => vec![question(Step::Reserve, None)],
+        Some(spent) => {
+            let settle = question(Step::Settle, Some(of_metadata(TOKENS_NAMESPACE, spent)));
+            vec![
+                question(Step::Reserve, Some(of_metadata(SPENDING_NAMESPACE, counted.name()))),
+                RouteRateLimit { apply_on_stream_done: true, ..settle },
+            ]
+        }
+    }
+}
+
+/// An entry with what the filter of keys has left; without it there is no question.
+fn spending(descriptor_key: &str, key: String) -> ActionSpecifier {
+    ActionSpecifier::Metadata(MetaData {
+        descriptor_key: descriptor_key.to_owned(),
+        metadata_key: Some(MetadataKey {
+            key: SPENDING_NAMESPACE.to_owned(),
+            path: vec![PathSegment { segment: Some(path_segment::Segment::Key(key)) }],
+        }),
+        source: Source::Dynamic.into(),
+        ..MetaData::default()
+    })
+}
+
+/// An amount that stands in dynamic metadata.
+fn of_metadata(namespace: &str, key: &str) -> HitsAddend {
+    HitsAddend { format: format!("%DYNAMIC_METADATA({namespace}:{key})%"), ..HitsAddend::default() }
 }
 
 fn question(limit: &RateLimit, mode: Mode, hits_addend: Option<HitsAddend>) -> RouteRateLimit {

@@ -62,6 +62,17 @@ pub enum Step {
     Settle,
 }
 
+impl Counted {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::Money => "money",
+        }
+    }
+}
+
 impl Step {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Reserve, Self::Settle];

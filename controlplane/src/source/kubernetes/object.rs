@@ -192,6 +192,7 @@ mod tests {
         let expected = [
             "Backend.gateway.kgateway.dev",
             "BackendTLSPolicy.gateway.networking.k8s.io",
+            "Budget.chancery.dev",
             "GRPCRoute.gateway.networking.k8s.io",
             "Gateway.gateway.networking.k8s.io",
             "GatewayClass.gateway.networking.k8s.io",
@@ -211,6 +212,7 @@ mod tests {
             "UDPRoute.gateway.networking.k8s.io",
             "Upstream.gloo.solo.io",
             "VirtualHostOption.gateway.solo.io",
+            "VirtualKey.chancery.dev",
             "XBackend.gateway.networking.x-k8s.io",
         ];
         assert_eq!(names, expected);

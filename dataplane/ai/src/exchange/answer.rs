@@ -206,6 +206,7 @@ impl Exchange {
 
     /// The answer begins: what becomes of its body.
     pub fn answer_begins(&mut self, status: u16, content_type: &str, is_encoded: bool) -> Passage {
+        self.untold.begin(status);
         let passage = self.provider_begins(status, content_type, is_encoded);
         self.begin_guarding(passage, content_type, is_encoded)
     }
@@ -225,6 +226,7 @@ impl Exchange {
     /// The answer's body has ended: what is sent behind it.
     pub fn answer_ends(&mut self) -> Vec<u8> {
         let rest = self.provider_ends();
+        self.untold.end();
         if self.asks_about_answer() {
             return self.hold_piece(&rest, true);
         }
@@ -284,12 +286,15 @@ impl Exchange {
         let (reader, instead) = match reader {
             None => return None,
             Some(Reader::Json(mut json)) => {
+                self.untold.piece(piece);
                 json.push(piece);
                 (Reader::Json(json), None)
             }
             Some(Reader::Aws(mut decoder)) => {
                 let mut seen = Vec::new();
+                let untold = &mut self.untold;
                 let read = decoder.push(piece, |message| {
+                    untold.event(message.kind() == "metadata");
                     if matches!(message.kind(), "metadata" | "messageStop") {
                         seen.push(message.payload.to_vec());
                     }
@@ -351,9 +356,13 @@ impl Exchange {
     fn look_at_event(&mut self, event: &[u8]) -> bool {
         // Nearly all events of a stream hold nothing but text.
         if self.answer.model.is_some() && is_without_usage(event) && is_without_finish(event) {
+            self.untold.event(false);
             return false;
         }
-        self.look_at(&data(event))
+        let before = self.answer.usage;
+        let is_hidden = self.look_at(&data(event));
+        self.untold.event(self.answer.usage != before);
+        is_hidden
     }
 
     fn look_at(&mut self, json: &[u8]) -> bool {

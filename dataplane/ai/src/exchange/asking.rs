@@ -92,6 +92,7 @@ impl Exchange {
     /// # Errors
     /// It is not what this operation takes, or a guard does not let it pass.
     pub fn request(&mut self, body: Vec<u8>) -> Result<Step, Refusal> {
+        self.request_bytes = body.len();
         match self.policy.guard.request_webhook {
             Some(_) => self.ask_about_request(Server::Webhook, body),
             None => self.inspect_request(body),

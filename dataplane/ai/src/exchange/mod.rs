@@ -16,6 +16,7 @@ mod redaction;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod translation;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use answer::Answer;
 use asking::Asking;
 use guarding::Guarding;
 use redaction::Redaction;
+use tokens::Untold;
 use translation::{Spoken, Translation};
 
 /// The head of a request as the client sent it.
@@ -80,6 +82,8 @@ pub struct Outcome {
     pub finish_reasons: Vec<&'static str>,
     /// What it has cost, as far as the provider has said so.
     pub usage: Option<Usage>,
+    /// How many tokens it has come to, those that the provider has not told among them.
+    pub tokens: u64,
     /// Fields of the request, as paths, that the provider's protocol has no place for.
     pub lost: Vec<String>,
 }
@@ -113,6 +117,10 @@ pub struct Exchange {
     /// Set where the answer is an error that may repeat the gateway's credential.
     redaction: Option<Redaction>,
     answer: Answer,
+    /// How long the request's body is, as the client has sent it.
+    request_bytes: usize,
+    /// What of the answer the provider has not told the tokens of.
+    untold: Untold,
     /// What the guard of requests has come to.
     request_finding: Option<Finding>,
     /// Set where the answer is guarded.
@@ -170,6 +178,8 @@ impl Exchange {
             request: None,
             redaction: None,
             answer: Answer::default(),
+            request_bytes: 0,
+            untold: Untold::default(),
             request_finding: None,
             guarding: None,
             asking: Asking::default(),
@@ -277,6 +287,7 @@ impl Exchange {
 
     /// Looks at a piece of a request that passes as it is.
     pub fn watch_request(&mut self, piece: &[u8]) {
+        self.request_bytes = self.request_bytes.saturating_add(piece.len());
         if self.is_post && self.model.is_none() && self.facts.model_in == ModelIn::Body {
             self.request.get_or_insert_with(|| Capture::new(&["model"])).push(piece);
         }
@@ -350,6 +361,7 @@ impl Exchange {
             streaming: self.is_stream(),
             finish_reasons,
             usage: self.usage(),
+            tokens: self.tokens(),
             lost: self.translation.as_ref().map(|translation| translation.lost.clone()).unwrap_or_default(),
         }
     }

@@ -42,10 +42,10 @@ impl Refusal {
         Self::new(schema, 413, "", &message, "chancery_ai_request_too_large")
     }
 
-    /// The body has a content encoding, under which it cannot be read.
-    pub fn encoded(schema: Schema) -> Self {
-        let message = "the route is chosen by the model in the request body, which has a content-encoding";
-        Self::new(schema, 415, "model", message, "chancery_ai_request_encoded")
+    /// The body has a content encoding, under which it cannot be read. `why` says what it is read for.
+    pub fn encoded(schema: Schema, why: &str) -> Self {
+        let message = format!("{why} in the request body, which has a content-encoding");
+        Self::new(schema, 415, "model", &message, "chancery_ai_request_encoded")
     }
 
     /// The request has trailers, where its body is read.
@@ -56,6 +56,16 @@ impl Refusal {
     /// The gateway's configuration is at fault.
     pub fn misconfigured(schema: Schema, message: &str) -> Self {
         Self::new(schema, 500, "", message, "chancery_ai_misconfigured")
+    }
+
+    /// The client has not shown a key that is taken here.
+    pub fn unauthenticated(schema: Schema, message: &str) -> Self {
+        Self::new(schema, 401, "", message, "chancery_key_refused")
+    }
+
+    /// The client's key is not for what is asked.
+    pub fn forbidden(schema: Schema, field: &str, message: &str) -> Self {
+        Self::new(schema, 403, field, message, "chancery_key_not_for_this")
     }
 
     /// A guard rejects the request: with the policy's own words, whatever the client speaks.

@@ -375,3 +375,66 @@ fn an_alias_is_the_providers_name_of_the_clients_model() {
     assert_eq!(sent(&mut exchange, &chat("fast"))["model"], "own", "the Backend's counts");
     assert_eq!(exchange.outcome().model, "own");
 }
+
+/// A stream of Gemini tells the tokens with every event, one of OpenAI at its end, and some never: what is not told is
+/// estimated, so that a stream that ends at any event has cost something.
+#[test]
+fn tokens_that_are_not_told_are_estimated() {
+    let openai = |body: &Value| {
+        let mut exchange = begin(Provider::OpenAi, None, RoutePolicy::default(), "/v1/chat/completions");
+        sent(&mut exchange, body);
+        exchange
+    };
+    let question = json!({"model": "m", "stream": true, "messages": []});
+    let prompt = u64::try_from(question.to_string().len()).unwrap().div_ceil(4);
+    let mut exchange = openai(&question);
+    assert_eq!(exchange.tokens(), 0, "no provider has taken it");
+    exchange.answer_begins(200, "text/event-stream", false);
+    assert_eq!(exchange.tokens(), prompt);
+    let text = "data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+    for count in 1..5 {
+        exchange.answer_piece(text.as_bytes());
+        assert_eq!(exchange.tokens(), prompt + count);
+    }
+    let mut untold = openai(&question);
+    untold.answer_begins(200, "text/event-stream", false);
+    untold.answer_piece(text.as_bytes());
+    untold.answer_ends();
+    assert!(untold.tokens() > prompt, "the provider tells nothing");
+    exchange
+        .answer_piece(b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":90,\"completion_tokens\":9}}\n\n");
+    assert_eq!(exchange.tokens(), 99);
+    exchange.answer_piece(b"data: [DONE]\n\n");
+    exchange.answer_ends();
+    assert_eq!(exchange.tokens(), 99, "what is told counts");
+
+    let mut refused = openai(&question);
+    refused.answer_begins(500, "application/json", false);
+    refused.answer_piece(b"{}");
+    refused.answer_ends();
+    assert_eq!(refused.tokens(), 0, "an error costs nothing");
+
+    let mut gemini =
+        begin(gemini(), Some("m"), RoutePolicy::default(), "/v1beta/models/m:streamGenerateContent");
+    sent(&mut gemini, &json!({"contents": []}));
+    gemini.answer_begins(200, "text/event-stream", false);
+    for count in 1..4 {
+        let event = format!(
+            "data: {{\"candidates\":[],\"usageMetadata\":{{\"promptTokenCount\":7,\"candidatesTokenCount\":{count}}}}}\n\n"
+        );
+        gemini.answer_piece(event.as_bytes());
+        assert_eq!(gemini.tokens(), 7 + count);
+    }
+
+    let mut foreign = begin(anthropic(), None, RoutePolicy::default(), "/v1/chat/completions");
+    sent(
+        &mut foreign,
+        &json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "a"}]}),
+    );
+    foreign.answer_begins(200, "text/event-stream", false);
+    let before = foreign.tokens();
+    foreign.answer_piece(
+        b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"i\",\"model\":\"m\",\"usage\":{\"input_tokens\":500,\"output_tokens\":1}}}\n\n",
+    );
+    assert!(before > 0 && foreign.tokens() > 500, "{before} {}", foreign.tokens());
+}

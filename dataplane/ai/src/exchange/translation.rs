@@ -171,6 +171,11 @@ impl Translation {
         self.answer.as_ref().is_some_and(ResponseTranslator::is_stream)
     }
 
+    /// The events of a stream since the provider has told how many tokens there were.
+    pub(super) fn untold_events(&self) -> u64 {
+        self.answer.as_ref().map_or(0, ResponseTranslator::untold_events)
+    }
+
     pub(super) fn model(&self) -> Option<String> {
         self.answer.as_ref()?.model().map(str::to_owned)
     }

@@ -109,6 +109,12 @@ impl<'a> Object<'a> {
         self.fields
     }
 
+    /// The values of all members of that name: there may be several.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let fields = self.fields.iter().filter(move |field| field.name == name);
+        fields.filter_map(|field| self.text.get(field.value.clone()))
+    }
+
     /// The value of a member as text. Of several with one name the last one, which is the one that readers take.
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         let field = self.fields.iter().rev().find(|field| field.name == name)?;

@@ -38,6 +38,8 @@ struct Output {
     tagger: Tagger,
     sink: Sink,
     usage: Option<Usage>,
+    /// How many events have come since the usage was told.
+    untold_events: u64,
     /// The model that answers, if the provider says so.
     model: Option<String>,
     /// Why the choices have ended.
@@ -90,6 +92,7 @@ impl ResponseTranslator {
             tagger,
             sink,
             usage: None,
+            untold_events: 0,
             model: None,
             finish_reasons: Vec::new(),
             ended: false,
@@ -130,6 +133,11 @@ impl ResponseTranslator {
     /// What the provider reported as used so far.
     pub fn usage(&self) -> Option<Usage> {
         self.output.usage
+    }
+
+    /// How many events of the stream have come since its usage was told.
+    pub fn untold_events(&self) -> u64 {
+        self.output.untold_events
     }
 
     /// The model that answers, if the provider has said so.
@@ -246,13 +254,19 @@ impl Output {
         }
         self.tagger.event(&mut event);
         match &event {
-            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::Usage(usage) => {
+                self.usage = Some(*usage);
+                self.untold_events = 0;
+            }
             Event::Error(_) => {
                 self.failed = true;
                 self.ended = true;
             }
             Event::Done => self.ended = true,
             _ => (),
+        }
+        if !matches!(event, Event::Usage(_)) {
+            self.untold_events = self.untold_events.saturating_add(1);
         }
         match &mut self.sink {
             Sink::Stream(writer) => {

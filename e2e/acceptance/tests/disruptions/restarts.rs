@@ -145,6 +145,7 @@ fn assert_nothing_is_left(world: &World, before: &Objects) {
 /// Our CRDs, and what the API server itself makes of them.
 fn is_crd_of_ours(object: &str) -> bool {
     let groups = [
+        ".chancery.dev",
         ".gateway.kgateway.dev",
         ".gateway.gloo.solo.io",
         ".gateway.solo.io",

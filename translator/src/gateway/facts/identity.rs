@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use crds::identity::Stages;
-use ir::{Rights, TokenSet};
+use ir::{ClientKey, KeyDemand, KeySet, Rights, TokenSet};
 
 use super::key::BackendKey;
+use crate::status::Rejection;
 
 /// What a policy says about who clients are and what they may do.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct FaceIdentity {
     pub tokens: Option<FaceTokens>,
     pub rights: Option<FaceRights>,
+    pub keys: Option<FaceKeys>,
 }
 
 /// What a policy says about the tokens that clients must show.
@@ -38,4 +40,24 @@ pub(crate) enum FaceRights {
     Disabled,
     /// What these rules say.
     Rules(Arc<Rights>),
+}
+
+/// What a policy says about the virtual keys that clients must show.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum FaceKeys {
+    /// None.
+    Disabled,
+    /// One of these.
+    Required(KeyDemand, Arc<KeySet>),
+}
+
+/// A virtual key.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct KeyFace {
+    /// The hashes of the keys that are taken, with the time until which each is, in seconds since 1970.
+    pub hashes: Vec<(String, Option<i64>)>,
+    /// What is known of it.
+    pub key: ClientKey,
+    /// Everything that is wrong with it.
+    pub faults: Vec<Rejection>,
 }

@@ -17,7 +17,7 @@ pub(crate) use gateway::{
     Placed,
 };
 pub(crate) use host::{Entries, HostFace, OrderKey, PortFace, PortListener, PortValue};
-pub(crate) use identity::{FaceIdentity, FaceRights, FaceTokens};
+pub(crate) use identity::{FaceIdentity, FaceKeys, FaceRights, FaceTokens, KeyFace};
 pub(crate) use key::{
     BackendKey, BackendProtocol, GatewayKey, HostKey, RouteKey, ServerKey, ServerService, gateway_name,
     gateway_ref, is_l4,

@@ -23,7 +23,8 @@ use crate::gateway::policy::rejection;
 use crate::gateway::server;
 use crate::gateway::target_address::is_allowed_host;
 use crate::gateway::view::View;
-use crate::status::{Reason, Rejection};
+use crate::gateway::virtual_key;
+use crate::status::{Detail, Reason, Rejection};
 
 /// The key of a ConfigMap that holds a key set.
 const KEY_SET: &str = "jwks";
@@ -31,7 +32,8 @@ const KEY_SET: &str = "jwks";
 /// After which time the keys of a server are fetched again, if nobody says so: that of kgateway and Gloo.
 const CACHE: Duration = Duration::from_secs(300);
 
-/// What a policy says about who clients are and what they may do.
+/// What a policy says about who clients are and what they may do. What is understood although it is not as it should be is
+/// noted.
 ///
 /// # Errors
 /// It makes no sense, or refers to what cannot be used. Nothing may be served without it.
@@ -39,6 +41,7 @@ pub(super) fn read(
     view: &impl View,
     policy: &ObjectKey,
     content: &IdentityContent,
+    notes: &mut Vec<Detail>,
 ) -> Result<FaceIdentity, Rejection> {
     let tokens = content.tokens.as_ref().map(|tokens| match tokens {
         Tokens::Disabled(stages) => Ok(FaceTokens::Disabled(*stages)),
@@ -51,7 +54,8 @@ pub(super) fn read(
         Rights::Disabled => Ok(FaceRights::Disabled),
         Rights::Rules(rules) => rights::read(rules).map(|rights| FaceRights::Rules(Arc::new(rights))),
     });
-    Ok(FaceIdentity { tokens: tokens.transpose()?, rights: rights.transpose()? })
+    let keys = content.keys.as_ref().map(|demand| virtual_key::required(view, policy, demand, notes));
+    Ok(FaceIdentity { tokens: tokens.transpose()?, rights: rights.transpose()?, keys })
 }
 
 /// What a GatewayExtension asks of tokens.

@@ -211,9 +211,9 @@ pub(in crate::gateway) fn merged(
             out.ask(asked.clone());
         }
     }
-    let MergedIdentity { access, tokens, backends } = identity::merged(chain, &mut merge);
+    let MergedIdentity { access, tokens, keys, backends } = identity::merged(chain, &mut merge);
     out.policy.access = access;
-    out.parts.extend(tokens.map(FilterPart::Tokens));
+    out.parts.extend(tokens.map(FilterPart::Tokens).into_iter().chain(keys.map(FilterPart::Keys)));
     out.backends.extend(backends);
     out.effects = merge.effects();
     // Every field by its name, so that none is merged and then forgotten. The bucket of the local limit is in `out` already.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crds::ObjectKey;
 use crds::identity::{Stage, Stages};
-use ir::{Access, TokenDemand, TokenSet};
+use ir::{Access, KeySet, TokenDemand, TokenSet};
 
 use super::Applied;
 use super::merge::Merge;
-use crate::gateway::facts::{BackendKey, FaceIdentity, FaceRights, FaceTokens};
+use crate::gateway::facts::{BackendKey, FaceIdentity, FaceKeys, FaceRights, FaceTokens};
 use crate::gateway::identity::name_at;
 
 /// The stages, each with the name of its field in messages.
@@ -23,6 +23,8 @@ pub(super) struct MergedIdentity {
     pub access: Access,
     /// The tokens that `access` names.
     pub tokens: Option<Arc<TokenSet>>,
+    /// The virtual keys that `access` names.
+    pub keys: Option<Arc<KeySet>>,
     /// Where proxies ask for the keys.
     pub backends: Vec<BackendKey>,
 }
@@ -31,7 +33,14 @@ pub(super) struct MergedIdentity {
 pub(super) fn merged(chain: &[Applied], merge: &mut Merge) -> MergedIdentity {
     let mut out = MergedIdentity::default();
     for Applied { face, .. } in chain {
-        let FaceIdentity { tokens, rights } = &face.identity;
+        let FaceIdentity { tokens, rights, keys } = &face.identity;
+        if let Some(keys) = keys
+            && merge.wins(&face.key, "virtualKeys")
+            && let FaceKeys::Required(demand, set) = keys
+        {
+            out.access.keys = Some(demand.clone());
+            out.keys = Some(set.clone());
+        }
         if let Some(rights) = rights
             && merge.wins(&face.key, "rbac")
             && let FaceRights::Rules(rights) = rights

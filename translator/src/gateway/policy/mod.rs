@@ -89,9 +89,9 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
     let PolicyObject { policy, created, .. } = object(view, key)?;
     let read = policy.content().map_err(rejection).and_then(|content| match content.refused.as_slice() {
         [] => {
-            let notes = guard::check(view, key, &content.ai.guard)?;
+            let mut notes = guard::check(view, key, &content.ai.guard)?;
             let http = http::read(view, key, &content.http)?;
-            let identity = super::identity::read(view, key, &content.identity)?;
+            let identity = super::identity::read(view, key, &content.identity, &mut notes)?;
             let access_logs = access_log::read(view, key, &content.access_logs)?;
             let tracing = content.tracing.as_ref();
             let tracing = tracing

@@ -47,7 +47,7 @@ fn encode(sample: &Sample) -> Vec<EncodedResource> {
         let questions = [("listener".into(), question)].into();
         encode_listener_auth(&ListenerAuthIr { name: name.clone(), questions })
     }));
-    all.extend(encode_filters(&parts));
+    all.extend(encode_filters(&parts, &Settings::default()));
     all.extend(sample.secrets.iter().map(|secret| encode_secret(secret, &TestHooks::default())));
     all.sort_by(|left, right| (left.kind, &left.name).cmp(&(right.kind, &right.name)));
     all

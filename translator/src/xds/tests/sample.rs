@@ -7,11 +7,12 @@ use ir::{
     Access, AuthProtocol, AuthService, AuthServiceName, Bind, BucketName, ClaimRule, ClaimValue, ClusterIr,
     ClusterName, Clusters, Counted, Credential, Csrf, Destination, DirectResponse, Discovery, Endpoint,
     EscapedSlashes, FilterChainIr, FilterName, Forward, HeaderMatch, HeaderModifier, HostPort, HostRewrite,
-    Hostname, HttpChain, LimitEntry, LimitHeader, ListenerIr, ListenerName, Observability, PathMatch,
-    PathRewrite, Protocol, QueryParamMatch, RateLimit, Redacted, Redirect, RedirectPath, Rewrite, Rights,
-    RightsRule, RouteAction, RouteIr, RouteMatch, RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr,
-    SecretName, SecretValue, Sender, StringMatch, SubjectAltName, Target, TextMatch, TextPattern, Timeouts,
-    TokenDemand, Transport, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    Hostname, HttpChain, KeyDemand, KeySetName, LimitEntry, LimitHeader, ListenerIr, ListenerName,
+    Observability, PathMatch, PathRewrite, Protocol, QueryParamMatch, RateLimit, Redacted, Redirect,
+    RedirectPath, Rewrite, Rights, RightsRule, RouteAction, RouteIr, RouteMatch, RouteName, RoutePolicy,
+    RouteTableId, Scheme, SecretIr, SecretName, SecretValue, Sender, StringMatch, SubjectAltName, Target,
+    TextMatch, TextPattern, Timeouts, TokenDemand, Transport, Trust, UpstreamHttp, UpstreamProtocol,
+    UpstreamTls,
 };
 use limit_rule::Rules;
 
@@ -243,7 +244,14 @@ fn matches_and_edits() -> Vec<RouteIr> {
     all.policy = RoutePolicy {
         shared_limits: vec![shared_limit()],
         question: None,
-        access: Access { tokens: Some(TokenDemand::Nothing), rights: Some(rights.into()) },
+        access: Access {
+            tokens: Some(TokenDemand::Nothing),
+            rights: Some(rights.into()),
+            keys: Some(KeyDemand {
+                set: KeySetName::of_object("trafficpolicy", "default", "keys"),
+                budgets: [(limit_rule::Counted::Requests, 1), (limit_rule::Counted::Tokens, 2)].into(),
+            }),
+        },
         csrf: Some(Csrf {
             percentage: 50,
             is_enforced: true,

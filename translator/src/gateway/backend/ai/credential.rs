@@ -46,13 +46,25 @@ pub(super) fn read_aws(
     object: &ObjectKey,
     secret: &NamespacedName,
 ) -> Result<AwsCredential, Rejection> {
-    let found = find(view, object, secret)?;
     let [access_key, secret_key, session_token] = AWS_SECRET_KEYS;
-    let required =
-        |key: &str| text(found, secret, key)?.ok_or_else(|| invalid(secret, &format!("has no key {key:?}")));
-    let session_token = text(found, secret, session_token)?;
+    let required = |key: &str| entry(view, object, secret, key);
+    let session_token = text(find(view, object, secret)?, secret, session_token)?;
     AwsCredential::new(required(access_key)?, required(secret_key)?, session_token)
         .map_err(|message| invalid(secret, message))
+}
+
+/// An entry of a Secret that an object names.
+///
+/// # Errors
+/// It may not be read, or is not there, or is no text.
+pub(in crate::gateway) fn entry<'a>(
+    view: &'a impl View,
+    object: &ObjectKey,
+    secret: &NamespacedName,
+    key: &str,
+) -> Result<&'a str, Rejection> {
+    let found = find(view, object, secret)?;
+    text(found, secret, key)?.ok_or_else(|| invalid(secret, &format!("has no key {key:?}")))
 }
 
 fn find<'a>(
@@ -82,6 +94,6 @@ fn text<'a>(found: &'a Secret, secret: &NamespacedName, key: &str) -> Result<Opt
     Ok(Some(text))
 }
 
-fn invalid(secret: &NamespacedName, what: &str) -> Rejection {
+pub(in crate::gateway) fn invalid(secret: &NamespacedName, what: &str) -> Rejection {
     Rejection::new(Reason::SecretInvalid, format!("Secret {secret}: {what}"))
 }

@@ -5,7 +5,7 @@
 //! counts tokens, at each attempt. Where it is not, a backend of one provider that changes no body is served all the
 //! same, by rewrites of the route.
 
-mod credential;
+pub(in crate::gateway) mod credential;
 mod engine;
 mod member;
 pub(in crate::gateway) mod moderation;

@@ -1,0 +1,123 @@
+//! `chancery.dev/v1alpha1` Budget: how much may be spent with VirtualKeys in a unit of time.
+#![allow(unreachable_pub, reason = "the KubeSchema derive makes a hidden copy of the struct")]
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::core::Condition;
+
+/// API group of Budget.
+pub const GROUP: &str = "chancery.dev";
+
+/// Kind of Budget.
+pub const KIND: &str = "Budget";
+
+/// How much may be spent with VirtualKeys.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "chancery.dev",
+    version = "v1alpha1",
+    kind = "Budget",
+    plural = "budgets",
+    namespaced,
+    status = "BudgetStatus",
+    derive = "PartialEq",
+    category = "chancery",
+    doc = "How much may be spent with VirtualKeys in a unit of time.",
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Accepted')].status",
+        description = "Whether the budget is applied"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetSpec {
+    /// The VirtualKeys of the same namespace whose requests count; all of them if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<KeySelector>,
+    /// How much may be spent.
+    pub limit: BudgetLimit,
+    /// The unit of time, of the calendar: a month begins on its first day, a week on Monday.
+    pub per: Period,
+    /// The time zone of the calendar, by its name in the IANA database, such as Europe/Berlin; UTC if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: Option<String>,
+    /// Whether all keys together have the limit, or each of them has it for itself; Together if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spenders: Option<Spenders>,
+    /// What becomes of a request that does not fit any more: it is answered with 429 (Block), or only told in the metrics
+    /// (Audit); Block if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<BudgetAction>,
+}
+
+/// VirtualKeys.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct KeySelector {
+    /// Those that have all of these labels.
+    pub match_labels: BTreeMap<String, String>,
+}
+
+/// How much may be spent.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("[has(self.requests), has(self.tokens)].filter(x, x).size() == 1")
+        .message("exactly one of requests and tokens must be set")
+)]
+pub struct BudgetLimit {
+    /// So many requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub requests: Option<i64>,
+    /// So many tokens that models read and write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub tokens: Option<i64>,
+}
+
+/// A unit of time.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it; a variant's doc would reach the CRD")]
+pub enum Period {
+    Second,
+    Minute,
+    Hour,
+    Day,
+    Week,
+    #[default]
+    Month,
+    Year,
+}
+
+/// Who shares a limit.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "documented at the field; a variant's doc would reach the CRD")]
+pub enum Spenders {
+    Together,
+    EachKey,
+}
+
+/// What becomes of a request that does not fit any more.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "documented at the field; a variant's doc would reach the CRD")]
+pub enum BudgetAction {
+    Block,
+    Audit,
+}
+
+/// Observed state of a Budget.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct BudgetStatus {
+    /// Conditions, of type Accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}

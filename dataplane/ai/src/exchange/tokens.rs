@@ -1,0 +1,65 @@
+//! How many tokens an attempt has come to. What the provider has not told is estimated: a stream that is cut before its end, or
+//! whose provider tells nothing, has been paid for all the same.
+
+use super::Exchange;
+use crate::usage::{BYTES_PER_TOKEN, Usage};
+
+/// What of an answer the provider has not told the tokens of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Untold {
+    /// Whether the provider has accepted the request: its answer is none of errors.
+    is_accepted: bool,
+    /// Whether the answer has come to its end.
+    is_whole: bool,
+    /// The events of a stream since it told how many tokens there were; each has about one.
+    events: u64,
+    /// The bytes of an answer that is no stream.
+    bytes: usize,
+}
+
+impl Untold {
+    /// The answer begins.
+    pub(super) fn begin(&mut self, status: u16) {
+        self.is_accepted = (200..300).contains(&status);
+    }
+
+    /// An event has come, which perhaps told of tokens.
+    pub(super) fn event(&mut self, tells: bool) {
+        self.events = if tells { 0 } else { self.events.saturating_add(1) };
+    }
+
+    /// A piece of an answer that is no stream has come.
+    pub(super) fn piece(&mut self, piece: &[u8]) {
+        self.bytes = self.bytes.saturating_add(piece.len());
+    }
+
+    /// The answer has come to its end.
+    pub(super) fn end(&mut self) {
+        self.is_whole = true;
+    }
+}
+
+impl Exchange {
+    /// How many tokens the attempt has come to so far.
+    pub fn tokens(&self) -> u64 {
+        let told = self.usage();
+        let Untold { is_accepted, is_whole, events, bytes } = self.untold;
+        let events = self.translation.as_ref().map_or(events, |translation| translation.untold_events());
+        let writes_text = self.operation.writes_text();
+        match told {
+            Some(told) if is_whole || !writes_text => told.total(),
+            None if !is_accepted || !writes_text => 0,
+            _ => {
+                let told = told.unwrap_or_default();
+                let Usage { prompt, completion, .. } = told;
+                let prompt = prompt.unwrap_or_else(|| tokens_of(self.request_bytes));
+                let answer = completion.unwrap_or_default() + events + tokens_of(bytes);
+                prompt.saturating_add(answer).max(told.total())
+            }
+        }
+    }
+}
+
+fn tokens_of(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(BYTES_PER_TOKEN)
+}

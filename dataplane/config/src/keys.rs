@@ -1,0 +1,70 @@
+//! Virtual keys: credentials of clients that the gateway has given out itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The name of the filter that stands in listeners and asks for keys: it takes a [`KeysConfig`].
+pub const KEYS_FILTER: &str = "keys";
+
+/// The key of route metadata, under [`METADATA_NAMESPACE`](crate::METADATA_NAMESPACE), whose value is the name of the
+/// [`KeySet`] of which requests must show a key.
+pub const KEYS_KEY: &str = "keys";
+
+/// The namespace of dynamic metadata in which the filter leaves whose key a request has shown, and what its budgets are to
+/// reserve: `key` is the name of the key, `request` names the request, `tokens` is how many tokens it may come to, and the
+/// budgets stand under [`slot_key`].
+pub const SPENDING_NAMESPACE: &str = "chancery.spending";
+
+/// Where in [`SPENDING_NAMESPACE`] the budget of that number stands, of those that count the same thing.
+pub fn slot_key(counted: &str, number: usize) -> String {
+    format!("{counted}.{number}")
+}
+
+/// What a key is hashed as, by SHA-256: it stands behind the salt of its set.
+pub fn digest_input(salt: &str, key: &[u8]) -> Vec<u8> {
+    [salt.as_bytes(), b"\0", key].concat()
+}
+
+/// All keys that the routes of a Gateway ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeysConfig {
+    /// [`VERSION`](crate::VERSION).
+    pub version: u32,
+    /// The largest request body in bytes that is read for its model and its size; a larger one is answered with 413.
+    pub max_request_bytes: u32,
+    /// The sets by their names.
+    pub sets: BTreeMap<String, KeySet>,
+}
+
+/// Keys of which a request must show one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeySet {
+    /// What stands before a key when it is hashed.
+    pub salt: String,
+    /// The keys, by the SHA-256 of [`digest_input`] in hexadecimal digits. Several may be of one object: old ones are
+    /// taken for a time after a change.
+    pub keys: BTreeMap<String, VirtualKey>,
+}
+
+/// What is known of a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VirtualKey {
+    /// The object, `namespace/name`.
+    pub name: String,
+    /// The models that it may ask for; one that ends in `*` stands for all that begin so. None: all models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
+    /// From when on it is not taken any more, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<i64>,
+    /// Set where its budgets cannot be applied, so that it opens nothing: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
+    /// The budgets that its requests are counted in, as text for the service that counts, by what they count.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub budgets: BTreeMap<String, Vec<String>>,
+}

@@ -1,0 +1,43 @@
+//! Virtual keys: credentials of clients that the gateway has given out.
+
+use std::collections::BTreeMap;
+
+use limit_rule::{Budget, Counted};
+use serde::{Deserialize, Serialize};
+
+use crate::KeySetName;
+
+/// That requests must show a virtual key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyDemand {
+    /// The set that it must be of.
+    pub set: KeySetName,
+    /// How many budgets a key of the set has at most, by what they count.
+    pub budgets: BTreeMap<Counted, usize>,
+}
+
+/// Keys of which requests must show one. Routes refer to them by their name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct KeySet {
+    /// Of the policy that asks for them.
+    pub name: KeySetName,
+    /// What stands before a key when it is hashed.
+    pub salt: String,
+    /// What is known of each key, by the hash of the key in hexadecimal digits.
+    pub keys: BTreeMap<String, ClientKey>,
+}
+
+/// A key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ClientKey {
+    /// The object, `namespace/name`.
+    pub name: String,
+    /// The models that it may ask for, with `*` at the end for all that begin so; all models if absent.
+    pub models: Option<Vec<String>>,
+    /// From when on it is not taken any more, in seconds since 1970.
+    pub expires: Option<i64>,
+    /// The budgets that its requests are counted in.
+    pub budgets: Vec<Budget>,
+    /// Whether a budget of it cannot be applied, so that it opens nothing.
+    pub is_blocked: bool,
+}

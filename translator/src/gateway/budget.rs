@@ -1,0 +1,106 @@
+//! Budgets: read into what the service that counts is told.
+
+use std::sync::Arc;
+
+use crds::budget::{Budget, BudgetAction, BudgetLimit, BudgetSpec, Period, Spenders};
+use crds::core::ObjectMeta;
+use crds::{NamespacedName, ObjectKey};
+use jiff::tz::TimeZoneDatabase;
+use limit_rule::{Counted, Unit};
+
+use super::view::View;
+use crate::resources::has_labels;
+use crate::status::{Condition, ConditionType, Facts, Reason, Rejection, Report};
+
+/// The budgets of a key, by what is wrong with one that cannot be applied.
+pub(super) fn of_key(
+    view: &impl View,
+    key: &NamespacedName,
+    metadata: &ObjectMeta,
+) -> Vec<Result<limit_rule::Budget, Rejection>> {
+    let selected = view.budgets_in(&key.namespace).filter(|budget| {
+        let labels = budget.spec.keys.as_ref().map(|keys| &keys.match_labels);
+        labels.is_none_or(|wanted| has_labels(metadata.labels.as_ref(), wanted))
+    });
+    let read = |budget: &Arc<Budget>| {
+        read(budget, &key.to_string()).map_err(|error| error.within(&format!("Budget {}", name_of(budget))))
+    };
+    selected.map(read).collect()
+}
+
+/// A budget with this key as a spender.
+///
+/// # Errors
+/// It makes no sense. Without it, its keys may not be used.
+fn read(budget: &Budget, key: &str) -> Result<limit_rule::Budget, Rejection> {
+    let BudgetSpec { keys: _, limit, per, time_zone, spenders, action } = &budget.spec;
+    let (counted, limit) = read_limit(limit)?;
+    let time_zone = time_zone.as_deref().map(read_time_zone).transpose()?;
+    let spender = match spenders.unwrap_or(Spenders::Together) {
+        Spenders::Together => String::new(),
+        Spenders::EachKey => key.to_owned(),
+    };
+    Ok(limit_rule::Budget {
+        name: name_of(budget).to_string(),
+        counted,
+        limit,
+        per: unit(*per),
+        time_zone: time_zone.unwrap_or_default(),
+        spender,
+        is_audit: *action == Some(BudgetAction::Audit),
+    })
+}
+
+fn name_of(budget: &Budget) -> NamespacedName {
+    let ObjectMeta { namespace, name, .. } = &budget.metadata;
+    NamespacedName::new(namespace.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default())
+}
+
+fn read_limit(limit: &BudgetLimit) -> Result<(Counted, u64), Rejection> {
+    let BudgetLimit { requests, tokens } = limit;
+    let (counted, field, number) = match (requests, tokens) {
+        (Some(requests), None) => (Counted::Requests, "requests", *requests),
+        (None, Some(tokens)) => (Counted::Tokens, "tokens", *tokens),
+        _ => {
+            let text = "exactly one of requests and tokens must be set";
+            return Err(Rejection::at(Reason::Invalid, "spec.limit", text));
+        }
+    };
+    let number = u64::try_from(number)
+        .map_err(|_| Rejection::at(Reason::Invalid, format!("spec.limit.{field}"), "is below zero"))?;
+    Ok((counted, number))
+}
+
+/// The name of a time zone. The database is a part of the program: every replica knows the same ones.
+fn read_time_zone(name: &str) -> Result<String, Rejection> {
+    TimeZoneDatabase::bundled().get(name).map(|_| name.to_owned()).map_err(|_| {
+        let text = format!("{name:?} is no time zone of the IANA database, such as Europe/Berlin");
+        Rejection::at(Reason::Invalid, "spec.timeZone", text)
+    })
+}
+
+fn unit(period: Period) -> Unit {
+    match period {
+        Period::Second => Unit::Second,
+        Period::Minute => Unit::Minute,
+        Period::Hour => Unit::Hour,
+        Period::Day => Unit::Day,
+        Period::Week => Unit::Week,
+        Period::Month => Unit::Month,
+        Period::Year => Unit::Year,
+    }
+}
+
+/// What to tell about a Budget.
+pub(crate) fn report(view: &impl View, key: &NamespacedName) -> Option<Report> {
+    let budget = view.object::<Budget>(key)?;
+    let condition = match read(budget, "") {
+        Ok(_) => Condition::good(ConditionType::Accepted, Reason::Accepted, "the budget can be applied"),
+        Err(rejection) => Condition::rejected(ConditionType::Accepted, &rejection),
+    };
+    Some(Report {
+        object: ObjectKey::of::<Budget>(key.clone()).to_ref(),
+        generation: budget.metadata.generation.unwrap_or_default(),
+        facts: Facts::Conditions(vec![condition]),
+    })
+}
