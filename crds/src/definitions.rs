@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{
     backend::Backend,
     budget::Budget,
+    direct_response::DirectResponse,
     gateway_extension::GatewayExtension,
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
     http_listener_policy::HTTPListenerPolicy,
@@ -39,6 +40,7 @@ const OURS: &[Definition] = &[
     ("chancery.dev", "Budget", Budget::crd),
     ("chancery.dev", "VirtualKey", VirtualKey::crd),
     ("gateway.kgateway.dev", "Backend", Backend::crd),
+    ("gateway.kgateway.dev", "DirectResponse", DirectResponse::crd),
     ("gateway.kgateway.dev", "GatewayExtension", GatewayExtension::crd),
     ("gateway.kgateway.dev", "GatewayParameters", GatewayParameters::crd),
     ("gateway.kgateway.dev", "HTTPListenerPolicy", HTTPListenerPolicy::crd),

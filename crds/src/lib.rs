@@ -11,6 +11,7 @@ pub mod backend;
 pub mod backend_provider;
 pub mod budget;
 pub mod core;
+pub mod direct_response;
 pub mod ext_auth;
 pub mod gateway_api;
 pub mod gateway_extension;

@@ -282,7 +282,7 @@ impl RouteOptions {
         Ok(IdentityContent {
             tokens: own.or_else(|| gloo::read_disabled(self.jwt, self.jwt_staged)),
             rights: self.rbac.as_ref().map(|rbac| rbac.read(&format!("{FIELD}.rbac"))).transpose()?,
-            keys: None,
+            ..IdentityContent::default()
         })
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::ai::SpecError;
 use crate::ext_auth::ExtAuthPolicy;
 use crate::identity::IdentityContent;
+use crate::identity::credentials::{ApiKeyAuth, BasicAuth};
 use crate::identity::kgateway::{Authorization, JwtAuth};
 use crate::policy::{
     self, AiContent, BodyDefault, Content, Moderation, Policy, PolicyStatus, PromptEnrichment, PromptGuard,
@@ -105,6 +106,12 @@ with_opaque_members! {
         /// The tokens that clients must show.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub jwt_auth: Option<JwtAuth>,
+        /// The users of which clients must be one, with the password.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub basic_auth: Option<BasicAuth>,
+        /// The API keys of which clients must have one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub api_key_auth: Option<Box<ApiKeyAuth>>,
         /// What clients may do.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub rbac: Option<Authorization>,
@@ -117,8 +124,6 @@ with_opaque_members! {
     }
     refused {
         acl "acl",
-        api_key_auth "apiKeyAuth",
-        basic_auth "basicAuth",
         ext_proc "extProc",
         fault_injection "faultInjection",
         internal_redirect "internalRedirect",
@@ -221,10 +226,13 @@ impl Policy for TrafficPolicy {
         let mut ignored: Vec<_> = self.spec.ignored_members().into_iter().map(member).collect();
         let http = self.spec.http_content(&mut refused)?;
         let (jwt, rbac) = (self.spec.jwt_auth.as_ref(), self.spec.rbac.as_ref());
+        let (basic_auth, api_keys) = (self.spec.basic_auth.as_ref(), self.spec.api_key_auth.as_ref());
         let identity = IdentityContent {
             tokens: jwt.map(|jwt| jwt.read(&member("jwtAuth"))).transpose()?,
             rights: rbac.map(|rbac| rbac.read(&member("rbac"), &mut refused)).transpose()?,
             keys: self.spec.virtual_keys.as_ref().map(VirtualKeysPolicy::read),
+            users: basic_auth.map(|auth| auth.read(&member("basicAuth"))).transpose()?,
+            api_keys: api_keys.map(|auth| auth.read(&member("apiKeyAuth"))).transpose()?,
         };
         let ext_auth = self.spec.ext_auth.as_ref().map(|auth| auth.read(&member("extAuth"))).transpose()?;
         let Some(AiPolicy { prompt_enrichment, prompt_guard, defaults, route_type, model_aliases }) =

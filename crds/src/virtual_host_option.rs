@@ -118,7 +118,7 @@ impl Policy for VirtualHostOption {
         let identity = IdentityContent {
             tokens: gloo::read_tokens(FIELD, jwt, staged, "jwtStaged")?,
             rights: rbac.as_ref().map(|rbac| rbac.read(&member("rbac"))).transpose()?,
-            keys: None,
+            ..IdentityContent::default()
         };
         Ok(Content { identity, refused, ignored, ..Content::default() })
     }

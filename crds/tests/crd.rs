@@ -313,7 +313,7 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
     let schema = schema_of(kind);
     let mut found = refusals("spec", &schema["properties"]["spec"], spec);
     let object = match kind {
-        "Backend" | "GatewayExtension" | "HTTPListenerPolicy" | "TrafficPolicy" => {
+        "Backend" | "DirectResponse" | "GatewayExtension" | "HTTPListenerPolicy" | "TrafficPolicy" => {
             json!({"apiVersion": "gateway.kgateway.dev/v1alpha1"})
         }
         "HttpListenerOption" | "ListenerOption" | "RouteOption" | "VirtualHostOption" => {
@@ -339,6 +339,7 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
         Object::HttpListenerPolicy(policy) => cel::validate_cel(&*policy),
         Object::HttpListenerOption(option) => cel::validate_cel(&*option),
         Object::ListenerOption(option) => cel::validate_cel(&*option),
+        Object::DirectResponse(response) => cel::validate_cel(&*response),
         Object::GatewayExtension(extension) => cel::validate_cel(&*extension),
         Object::VirtualHostOption(option) => cel::validate_cel(&*option),
         Object::VirtualKey(key) => cel::validate_cel(&*key),
@@ -480,6 +481,16 @@ fn the_api_server_accepts_every_shape() {
             "GatewayExtension",
             json!({"type": "JWT", "jwt": {"validationMode": "AllowMissing", "providers": [jwt_provider()]}}),
         ),
+        ("DirectResponse", json!({"status": 418, "body": "tea"})),
+        ("TrafficPolicy", json!({"basicAuth": {"users": ["alice:{SHA}4yvU2nDIjg+qQ04AgGsx1Egh63I="]}})),
+        ("TrafficPolicy", json!({"basicAuth": {"secretRef": {"name": "a", "namespace": "b", "key": "c"}}})),
+        (
+            "TrafficPolicy",
+            json!({"apiKeyAuth": {"secretSelector": {"matchLabels": {"a": "b"}}, "clientIdHeader": "x-a",
+                "forwardCredential": true, "keySources": [{"header": "a", "query": "b", "cookie": "c"}]}}),
+        ),
+        ("TrafficPolicy", json!({"apiKeyAuth": {"disable": {}}, "basicAuth": {"disable": {}}})),
+        ("DirectResponse", json!({"status": 200, "bodyFormat": {"text": "%PROTOCOL%"}})),
         ("GatewayExtension", json!({"extAuth": {"grpcService": {"backendRef": {"name": "a", "port": 1}}}})),
         (
             "GatewayExtension",
@@ -726,6 +737,31 @@ fn the_api_server_refuses_what_makes_no_sense() {
             "TrafficPolicy",
             json!({"extAuth": {"extensionRef": {"name": "a"}, "withRequestBody": {"maxRequestBytes": 0}}}),
             "out of bounds",
+        ),
+        ("DirectResponse", json!({"status": 600}), "out of bounds"),
+        ("TrafficPolicy", json!({"basicAuth": {}}), "exactly one of users, secretRef and disable"),
+        (
+            "TrafficPolicy",
+            json!({"basicAuth": {"users": ["a:b"], "disable": {}}}),
+            "exactly one of users, secretRef and disable",
+        ),
+        ("TrafficPolicy", json!({"basicAuth": {"users": []}}), "too few items"),
+        (
+            "TrafficPolicy",
+            json!({"apiKeyAuth": {"secretRef": {"name": "a"}, "secretSelector": {"matchLabels": {"a": "b"}}}}),
+            "exactly one of secretRef, secretSelector and disable",
+        ),
+        (
+            "TrafficPolicy",
+            json!({"apiKeyAuth": {"secretRef": {"name": "a"}, "keySources": [{}]}}),
+            "one of header, query and cookie",
+        ),
+        ("DirectResponse", json!({"status": 200, "body": ""}), "too short"),
+        ("DirectResponse", json!({"body": "a"}), "no status"),
+        (
+            "DirectResponse",
+            json!({"status": 200, "body": "a", "bodyFormat": {"text": "b"}}),
+            "at most one of body and bodyFormat",
         ),
         ("GatewayExtension", json!({"extAuth": {}}), "exactly one of grpcService and httpService"),
         (

@@ -1,11 +1,14 @@
-//! Who a client is and what it may do, in the same words for both dialects: tokens (JWT, RFC 7519) and rights.
+//! Who a client is and what it may do, in the same words for both dialects: tokens (JWT, RFC 7519), passwords, API keys and rights.
 
+pub mod credentials;
 pub mod gloo;
 pub mod kgateway;
 
 use std::time::Duration;
 
+use self::credentials::{ApiKeys, Users};
 use crate::ai::SpecError;
+use crate::policy::http::Setting;
 use crate::virtual_key::KeyDemand;
 use crate::{HttpUrl, gateway_api, header};
 
@@ -18,6 +21,10 @@ pub struct IdentityContent {
     pub rights: Option<Rights>,
     /// The VirtualKeys that clients must show.
     pub keys: Option<KeyDemand>,
+    /// The users of which clients must be one, with the password.
+    pub users: Option<Setting<Users>>,
+    /// The API keys of which clients must have one.
+    pub api_keys: Option<Setting<ApiKeys>>,
 }
 
 /// The tokens that clients must show.

@@ -249,7 +249,7 @@ fn type_words(name: &str) -> &str {
 /// Whether what stands at that path of an object may be a credential, in its place or beside it: no message repeats it.
 pub fn may_be_credential(kind: &KindInfo, path: &str) -> bool {
     matches!(kind.kind, "Secret" | "Backend" | "Upstream")
-        || path.split(['.', '[']).any(|part| part == "authToken")
+        || path.split(['.', '[']).any(|part| matches!(part, "authToken" | "basicAuth" | "apiKeyAuth"))
 }
 
 /// Removes from a `serde` message the value that it quotes.

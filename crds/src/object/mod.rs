@@ -13,6 +13,7 @@ use crate::{
     backend::Backend,
     budget::Budget,
     core::{ConfigMap, EndpointSlice, Namespace, Secret, Service},
+    direct_response::DirectResponse,
     gateway_api::part,
     gateway_api::{
         BackendTlsPolicy, CustomResourceDefinition, Gateway, GatewayClass, GrpcRoute, HttpRoute, ListenerSet,
@@ -227,6 +228,7 @@ kinds! {
     Budget(Budget): "chancery.dev" ["v1alpha1"] "Budget" "budgets" namespaced=true;
     VirtualKey(VirtualKey): "chancery.dev" ["v1alpha1"] "VirtualKey" "virtualkeys" namespaced=true;
     Backend(Backend): "gateway.kgateway.dev" ["v1alpha1"] "Backend" "backends" namespaced=true;
+    DirectResponse(DirectResponse): "gateway.kgateway.dev" ["v1alpha1"] "DirectResponse" "directresponses" namespaced=true;
     GatewayExtension(GatewayExtension): "gateway.kgateway.dev" ["v1alpha1"] "GatewayExtension" "gatewayextensions" namespaced=true;
     GatewayParameters(GatewayParameters): "gateway.kgateway.dev" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;
     GlooGatewayParameters(GlooGatewayParameters): "gateway.gloo.solo.io" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;

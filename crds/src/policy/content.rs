@@ -68,6 +68,8 @@ pub struct Content {
     pub identity: IdentityContent,
     /// Who is asked whether a request may pass.
     pub ext_auth: Option<Demand>,
+    /// What requests are answered with by the gateway itself.
+    pub answer: Option<Answer>,
     /// Where requests are logged.
     pub access_logs: AccessLogs,
     /// Where the traces of requests go, with the field that says so.
@@ -76,6 +78,15 @@ pub struct Content {
     pub refused: Vec<String>,
     /// Fields that have no effect.
     pub ignored: Vec<String>,
+}
+
+/// An answer that the gateway gives itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code, from 200 to 599.
+    pub status: u16,
+    /// The body, which is not empty, and no longer than Envoy takes.
+    pub body: Option<String>,
 }
 
 /// What is done with the requests to AI backends. Of a list, empty is the same as absent.

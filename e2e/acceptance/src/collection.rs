@@ -75,6 +75,7 @@ pub const READ: &[Collection] = &[
     custom("gateway.gloo.solo.io", "v1alpha1", "GatewayParameters", "gatewayparameters"),
     custom("gloo.solo.io", "v1", "Upstream", "upstreams"),
     custom("gateway.kgateway.dev", "v1alpha1", "TrafficPolicy", "trafficpolicies"),
+    custom("gateway.kgateway.dev", "v1alpha1", "DirectResponse", "directresponses"),
     custom("gateway.kgateway.dev", "v1alpha1", "GatewayExtension", "gatewayextensions"),
     custom("gateway.solo.io", "v1", "RouteOption", "routeoptions"),
     custom("gateway.solo.io", "v1", "VirtualHostOption", "virtualhostoptions"),

@@ -4,6 +4,7 @@
 mod access_log;
 mod books;
 mod budgets;
+mod credentials;
 mod delivery;
 mod example;
 mod ext_auth;

@@ -1,6 +1,7 @@
 //! What the HTTPRoute features come to in a real Envoy, seen from the client and from the backend.
 
 mod cors;
+mod direct_response;
 mod mirror;
 mod policies;
 mod precedence;

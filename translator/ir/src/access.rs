@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterName, KeyDemand, TokenSetName};
+use crate::{ClusterName, Credentials, KeyDemand, TokenSetName};
 
 /// What a request must fulfil to pass. The default is: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub struct Access {
     pub rights: Option<Arc<Rights>>,
     /// The virtual key that it must show; none if absent.
     pub keys: Option<KeyDemand>,
+    /// The user, or the API key, that it must show.
+    pub credentials: Credentials,
 }
 
 /// The tokens that a request must carry.

@@ -15,6 +15,7 @@ mod access;
 mod access_log;
 mod cluster;
 mod cors;
+mod credentials;
 mod external_auth;
 mod families;
 mod filter;
@@ -44,6 +45,7 @@ pub use cluster::{
     SubjectAltName, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls, bracketed,
 };
 pub use cors::{Cors, NameList, Origins};
+pub use credentials::{ApiKey, Credentials, KeyList, KeyPlace, USER_HEADER, UserList};
 pub use external_auth::{
     AnswerHeaders, AuthBody, AuthProtocol, AuthQuestion, AuthService, HttpAuth, ListenerAuthIr,
     ListenerPlaces, ListenerQuestion,
@@ -68,8 +70,8 @@ pub use matcher::{
     RouteMatch, StringMatch,
 };
 pub use name::{
-    AuthServiceName, BucketName, ClusterName, FilterName, GatewayName, KeySetName, ListenerName,
-    RouteConfigName, RouteName, SecretName, TokenSetName, VirtualHostName,
+    AuthServiceName, BucketName, ClusterName, CredentialsName, FilterName, GatewayName, KeySetName,
+    ListenerName, RouteConfigName, RouteName, SecretName, TokenSetName, VirtualHostName,
 };
 pub use rate_limit::{Counted, LimitEntry, LimitHeader, RateLimit};
 pub use route::{

@@ -90,6 +90,10 @@ name!(
     /// A service that is asked whether requests may pass, by which routes refer to it.
     AuthServiceName
 );
+name!(
+    /// Users or API keys, by which routes refer to them.
+    CredentialsName
+);
 
 impl ClusterName {
     /// The cluster of one port of a Service.
@@ -303,6 +307,13 @@ impl AuthServiceName {
     /// another name, so that no route can get what another one has asked for.
     pub fn of_filter(namespace: &str, digest: u128) -> Self {
         Self(format!("filter/{namespace}/{digest:032x}"))
+    }
+}
+
+impl CredentialsName {
+    /// Those that an object names. `kind` in lower case.
+    pub fn of_object(kind: &str, namespace: &str, name: &str) -> Self {
+        Self(format!("{kind}/{namespace}/{name}"))
     }
 }
 

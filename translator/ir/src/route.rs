@@ -46,6 +46,15 @@ pub enum RouteAction {
 pub struct DirectResponse {
     /// The status code.
     pub status: u16,
+    /// The body; at most 4096 bytes.
+    pub body: Option<String>,
+}
+
+impl DirectResponse {
+    /// An answer without a body.
+    pub const fn empty(status: u16) -> Self {
+        Self { status, body: None }
+    }
 }
 
 /// Forwarding to one or more destinations.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Access, AuthQuestion, AuthService, BucketName, KeySet, RateLimit, TokenSet};
+use crate::{Access, AuthQuestion, AuthService, BucketName, KeyList, KeySet, RateLimit, TokenSet, UserList};
 
 /// What filters of the proxy do with the requests of a route. All that is absent is not done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoutePolicy {
     /// What requests must fulfil to pass. Its tokens are one of the Gateway's [`FilterPart::Tokens`], its keys one of its
-    /// [`FilterPart::Keys`].
+    /// [`FilterPart::Keys`], its users and API keys of [`FilterPart::Users`] and [`FilterPart::ApiKeys`].
     pub access: Access,
     /// What a service is asked before a request passes. The service is one of the Gateway's [`FilterPart::Auth`].
     pub question: Option<AuthQuestion>,
@@ -81,6 +81,10 @@ pub enum FilterPart {
     Auth(Arc<AuthService>),
     /// Virtual keys. A route that names a set that is not there answers 500.
     Keys(Arc<KeySet>),
+    /// Users of whom the sender of a request must be one. A route that names a list that is not there answers 500.
+    Users(Arc<UserList>),
+    /// API keys of which a request must have one. Likewise.
+    ApiKeys(Arc<KeyList>),
 }
 
 /// A bucket of tokens. Each request takes one.

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::{SecretName, Trust};
 
 /// A value that neither `Debug` nor `Serialize` shows.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Redacted<T>(T);
 
 impl<T> Redacted<T> {

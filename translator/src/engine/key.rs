@@ -183,6 +183,7 @@ impl Key {
             | Kind::TrafficPolicy
             | Kind::VirtualHostOption
             // An extension is of no effect by itself, but has a status like them.
+            | Kind::DirectResponse
             | Kind::GatewayExtension => Some(Self::PolicyReport(object.clone())),
             Kind::GatewayParameters | Kind::GlooGatewayParameters => {
                 Some(Self::ParametersReport(object.clone()))

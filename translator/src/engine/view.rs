@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::budget::Budget;
-use crds::core::{EndpointSlice, Namespace};
+use crds::core::{EndpointSlice, Namespace, Secret};
 use crds::gateway_api::{BackendTlsPolicy, GatewayClass, ListenerSet};
 use crds::virtual_key::VirtualKey;
 use crds::{NamespacedName, ObjectKey, RouteParts, Typed};
@@ -116,6 +116,11 @@ impl View for Reading<'_> {
     fn budgets_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Budget>> {
         self.note(Key::Group(Group::BudgetsIn(namespace.into())));
         self.resources.budgets_in(namespace)
+    }
+
+    fn secrets_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Secret>> {
+        self.note(Key::Group(Group::SecretsIn(namespace.to_owned())));
+        self.resources.secrets_in(namespace)
     }
 
     fn permits(&self, from: &Party, to: &Party, name: &str) -> bool {

@@ -129,10 +129,12 @@ impl<V: View> RuleTranslator<'_, V> {
         let own = self.told(own, out);
         self.unless_blocked(&own, field, out)?;
         if let Some(Applied { face, .. }) = own.iter().find(|applied| applied.face.is_for_rules()) {
-            let text = format!(
-                "{}: members other than ai are supported at the rule, not at a backend reference",
-                face.key.to_ref()
-            );
+            let what = match face.answer() {
+                Some(_) => "a DirectResponse is",
+                None => "members other than ai are",
+            };
+            let text =
+                format!("{}: {what} supported at the rule, not at a backend reference", face.key.to_ref());
             return Err(Rejection::unusable(Reason::UnsupportedValue, face.key.to_ref(), text).within(field));
         }
         Ok(policy::sorted(own.into_iter().chain(chain.iter().cloned()).collect()))

@@ -153,6 +153,16 @@ impl Filters {
         self.redirect.is_some()
     }
 
+    /// The type of a filter that says what is done with requests in place of an answer, or on the way to a backend.
+    pub(crate) fn needs_backend(&self) -> Option<&'static str> {
+        let filters = [
+            ("RequestRedirect", self.is_redirect()),
+            ("URLRewrite", self.host.is_some() || self.path.is_some()),
+            ("RequestMirror", !self.mirrors.is_empty()),
+        ];
+        filters.into_iter().find_map(|(name, is_there)| is_there.then_some(name))
+    }
+
     /// The redirect for requests that `matched` took.
     pub(crate) fn redirect(&self, matched: &PathMatch) -> Option<Result<Redirect, Rejection>> {
         let filter = self.redirect.as_ref()?;

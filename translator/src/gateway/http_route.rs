@@ -284,6 +284,7 @@ impl<V: View> RuleTranslator<'_, V> {
         let mut chain: Vec<_> = self.policies.of_rule(self.variant, rule.name.as_deref()).collect();
         let prepared = self.read_rule(rule).and_then(|mut prepared| {
             chain.extend(self.of_filters(&prepared.filters, Level::RuleFilter, out)?);
+            self.check_answer(rule, &prepared.filters, &chain)?;
             prepared.mirrors = self.mirrors(&prepared.filters, out)?;
             prepared.asked = self.question(&prepared.filters, out)?;
             Ok(prepared)
@@ -360,7 +361,9 @@ impl<V: View> RuleTranslator<'_, V> {
     ) -> Result<Action, Rejection> {
         let Prepared { filters, limits, retry, mirrors, asked: _, http } = prepared;
         let at_rule = |rejection: Rejection| rejection.within(&self.field);
-        let action = if let Some(redirect) = filters.redirect(&matched.path) {
+        let action = if let Some(answer) = &http.answer {
+            RouteAction::Respond(answer.clone())
+        } else if let Some(redirect) = filters.redirect(&matched.path) {
             RouteAction::Redirect(redirect.map_err(at_rule)?)
         } else if destinations
             .list

@@ -6,6 +6,7 @@
 
 mod access_log;
 pub(crate) mod address;
+mod answer;
 pub(crate) mod attach;
 pub(crate) mod backend;
 pub(crate) mod budget;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::budget::Budget;
-use crds::core::EndpointSlice;
+use crds::core::{EndpointSlice, Secret};
 use crds::gateway_api::{BackendTlsPolicy, ListenerSet};
 use crds::virtual_key::VirtualKey;
 use crds::{NamespacedName, ObjectKey, RouteParts, Typed};
@@ -55,6 +55,9 @@ pub(crate) trait View {
 
     /// The Budgets in a namespace, sorted by name.
     fn budgets_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Budget>>;
+
+    /// The Secrets in a namespace, sorted by name.
+    fn secrets_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Secret>>;
 
     /// Whether `from` may refer to `to` of that name: within one namespace always, else by a ReferenceGrant.
     fn permits(&self, from: &Party, to: &Party, name: &str) -> bool;

@@ -19,6 +19,8 @@ pub(crate) enum Group {
     SlicesOfXBackend(NamespacedName),
     /// The ReferenceGrants in a namespace.
     GrantsIn(String),
+    /// The Secrets in a namespace.
+    SecretsIn(String),
     /// The ListenerSets that name a Gateway as their parent.
     ListenerSetsOf(NamespacedName),
     /// The policies that name an object as their target.
@@ -52,6 +54,9 @@ pub(crate) fn groups(object: &Object) -> Vec<Group> {
         }
         Object::ReferenceGrant(grant) => {
             vec![Group::GrantsIn(grant.metadata.namespace.clone().unwrap_or_default())]
+        }
+        Object::Secret(secret) => {
+            vec![Group::SecretsIn(secret.metadata.namespace.clone().unwrap_or_default())]
         }
         Object::ListenerSet(set) => {
             listener_set::gateway(set).map(Group::ListenerSetsOf).into_iter().collect()

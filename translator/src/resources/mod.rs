@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::budget::Budget;
-use crds::core::EndpointSlice;
+use crds::core::{EndpointSlice, Secret};
 use crds::gateway_api::{BackendTlsPolicy, ListenerSet, ReferenceGrant};
 use crds::virtual_key::VirtualKey;
 use crds::{NamespacedName, Object, ObjectKey, ObjectRef, Typed};
@@ -92,6 +92,14 @@ impl Resources {
         backend: &NamespacedName,
     ) -> impl Iterator<Item = &'a Arc<EndpointSlice>> + use<'a> {
         self.members(&Group::SlicesOfXBackend(backend.clone()))
+    }
+
+    /// The Secrets in a namespace, sorted by name.
+    pub(crate) fn secrets_in<'a>(
+        &'a self,
+        namespace: &str,
+    ) -> impl Iterator<Item = &'a Arc<Secret>> + use<'a> {
+        self.members(&Group::SecretsIn(namespace.to_owned()))
     }
 
     /// The ReferenceGrants in a namespace, sorted by name.

@@ -1,19 +1,10 @@
 //! The filter that asks a service whether a request may pass, `envoy.filters.http.ext_authz`.
 //!
 //! Much of what there is to say about a service can be said by the filter's own configuration alone (what happens if the
-//! service is away, which headers it gets), so that a route cannot carry it, and each service needs a filter of its own. They
-//! are the branches of one filter of each Gateway, which stands in every listener, comes apart from it (ECDS) and is
-//! disabled but for the routes that ask. A branch is chosen by the name of the service (`envoy.filters.http.composite`). That
-//! name is a text in the request's filter state, which the filter before it writes as the route has it; no client has a
-//! part in it. What differs from route to route (how much of the body is sent, what is told beside) stands in the route.
-//!
-//! A service that the filter does not know is answered with 500: a route never passes unasked because its table came before
-//! the filter, or because a proxy has refused the filter.
-
-use std::collections::HashMap;
+//! service is away, which headers it gets), so that each service is a branch of a [chosen filter](super::chosen_filter). What
+//! differs from route to route (how much of the body is sent, what is told beside) stands in the route.
 
 use ir::{AnswerHeaders, AuthBody, AuthProtocol, AuthQuestion, AuthService, GrpcServiceIr, HttpAuth};
-use proto::composite::{Composite, ExecuteFilterAction};
 use proto::core::http_uri::HttpUpstreamType;
 use proto::core::{ApiVersion, GrpcService, HeaderValue, HttpUri, TypedExtensionConfig};
 use proto::ext_authz::ext_authz::Services;
@@ -22,23 +13,14 @@ use proto::ext_authz::{
     AuthorizationRequest, AuthorizationResponse, BufferSettings, CheckSettings, ExtAuthz, ExtAuthzPerRoute,
     HttpService,
 };
-use proto::hcm::HttpFilter;
-use proto::http_rbac::Rbac;
 use proto::matcher::{ListStringMatcher, StringMatcher};
 use proto::mutation_rules::HeaderMutationRules;
-use proto::network_inputs::FilterStateInput;
-use proto::set_filter_state::Config as SetFilterState;
 use proto::types::{HttpStatus, StatusCode};
 use proto::wkt::Any;
-use proto::xds_core::TypedExtensionConfig as MatchExtension;
-use proto::xds_matcher::Matcher;
-use proto::xds_matcher::matcher::matcher_tree::{MatchMap, TreeType};
-use proto::xds_matcher::matcher::on_match::OnMatch as OnMatchKind;
-use proto::xds_matcher::matcher::{MatcherTree, MatcherType, OnMatch};
+use proto::xds_matcher::matcher::OnMatch;
 use proto::{bool_value, duration, pack};
 
-use super::discovered::{answer_500, discovered_filter};
-use super::filter_state::written;
+use super::chosen_filter::{self, Chosen};
 use super::grpc_service::build_grpc_service;
 use super::header::literal_format;
 use super::matcher::{FRACTION_DENOMINATOR, exact, regex, regex_matcher, runtime_fraction};
@@ -47,11 +29,8 @@ use super::token_filter;
 /// The name of the filter.
 pub(super) const NAME: &str = "chancery.external_auth";
 
-/// The name of the filter before it, which notes whom the route has asked.
-pub(super) const SERVICE: &str = "chancery.auth_service";
-
-/// The value for a request whose route has nobody asked, and which passes. It is the name of no service.
-const NOBODY: &str = "nobody";
+/// The same with what chooses the service.
+pub(super) const FILTER: Chosen = Chosen { name: NAME, key: "chancery.auth_service" };
 
 /// The headers that no service may change: whoever changes those that frame messages ends one early, so that the rest of a
 /// body becomes a request of its own; and a request is not to be served under another name than it was let in by. An Envoy
@@ -64,85 +43,27 @@ pub(crate) fn is_known_status(status: u16) -> bool {
     StatusCode::try_from(i32::from(status)).is_ok_and(|status| status != StatusCode::Empty)
 }
 
-/// The filter as it stands in a listener.
-pub(super) fn listener_filter() -> HttpFilter {
-    discovered_filter::<Composite>(NAME)
-}
-
-/// What the filter before it does for a route that says nothing.
-pub(super) fn nobody_is_asked() -> Any {
-    note(NOBODY)
-}
-
-/// What a route says to both filters.
-pub(super) fn question(ir: &AuthQuestion) -> [(String, Any); 2] {
+/// What a route says beside the name of the service.
+pub(super) fn question(ir: &AuthQuestion) -> Any {
     let settings = CheckSettings {
         context_extensions: ir.context.clone().into_iter().collect(),
         with_request_body: ir.body.map(body),
         ..CheckSettings::default()
     };
-    let route = ExtAuthzPerRoute { r#override: Some(Override::CheckSettings(settings)) };
-    [(SERVICE.to_owned(), note(ir.service.as_str())), (NAME.to_owned(), pack(&route))]
+    pack(&ExtAuthzPerRoute { r#override: Some(Override::CheckSettings(settings)) })
 }
 
 /// The filter that listeners name.
 pub(super) fn extension<'a>(services: impl IntoIterator<Item = &'a AuthService>) -> TypedExtensionConfig {
-    let nobody = (NOBODY.to_owned(), execute("envoy.filters.http.rbac", pack(&Rbac::default())));
-    let services =
-        services.into_iter().map(|service| (service.name.to_string(), ask(&build_filter(service, None))));
-    chosen_by(SERVICE, NAME, services.chain([nobody]))
-}
-
-/// A filter of that name that does what the branch does which is named by the request's filter state under that key, and
-/// answers 500 if there is no such branch.
-pub(super) fn chosen_by(
-    key: &str,
-    name: &str,
-    branches: impl IntoIterator<Item = (String, OnMatch)>,
-) -> TypedExtensionConfig {
-    let map: HashMap<_, _> = branches.into_iter().collect();
-    let has_branches = !map.is_empty();
-    let tree = MatcherTree {
-        input: Some(MatchExtension {
-            name: "service".to_owned(),
-            typed_config: Some(pack(&FilterStateInput {
-                key: key.to_owned(),
-                ..FilterStateInput::default()
-            })),
-        }),
-        tree_type: Some(TreeType::ExactMatchMap(MatchMap { map })),
-    };
-    let matcher = Matcher {
-        // Envoy takes no tree without branches.
-        matcher_type: has_branches.then_some(MatcherType::MatcherTree(tree)),
-        on_no_match: Some(Box::new(execute("envoy.filters.http.fault", pack(&answer_500())))),
-    };
-    let filter = Composite { matcher: Some(matcher), ..Composite::default() };
-    TypedExtensionConfig { name: name.to_owned(), typed_config: Some(pack(&filter)) }
+    let branches = services.into_iter().map(|service| {
+        (service.name.to_string(), "envoy.filters.http.ext_authz", pack(&build_filter(service, None)))
+    });
+    chosen_filter::extension(FILTER, branches)
 }
 
 /// A branch that asks a service.
 pub(super) fn ask(filter: &ExtAuthz) -> OnMatch {
-    execute("envoy.filters.http.ext_authz", pack(filter))
-}
-
-/// Writes the name of a service into the filter state of the request.
-fn note(service: &str) -> Any {
-    note_under(SERVICE, service)
-}
-
-/// Writes a text into the filter state of the request.
-pub(super) fn note_under(key: &str, text: &str) -> Any {
-    let value = written(key.to_owned(), literal_format(text));
-    pack(&SetFilterState { on_request_headers: vec![value], ..SetFilterState::default() })
-}
-
-/// A branch that does what a filter does.
-fn execute(name: &str, config: Any) -> OnMatch {
-    let filter = TypedExtensionConfig { name: name.to_owned(), typed_config: Some(config) };
-    let action = ExecuteFilterAction { typed_config: Some(filter), ..ExecuteFilterAction::default() };
-    let action = MatchExtension { name: "filter".to_owned(), typed_config: Some(pack(&action)) };
-    OnMatch { on_match: Some(OnMatchKind::Action(action)), ..OnMatch::default() }
+    chosen_filter::execute("envoy.filters.http.ext_authz", pack(filter))
 }
 
 /// The filter that asks a service. Where routes say how much of bodies is sent, `sent` is absent.

@@ -20,7 +20,7 @@ use super::local_route::direct_response;
 use super::matcher::{build_match, exact, header_fits, header_matcher, header_present};
 
 /// The answer to a preflight request.
-const PREFLIGHT: ir::DirectResponse = ir::DirectResponse { status: 204 };
+const PREFLIGHT: ir::DirectResponse = ir::DirectResponse::empty(204);
 
 const ORIGIN: &str = "origin";
 const REQUEST_METHOD: &str = "access-control-request-method";

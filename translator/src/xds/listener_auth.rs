@@ -18,7 +18,8 @@ use proto::core::TypedExtensionConfig;
 use proto::hcm::HttpFilter;
 use proto::wkt::Any;
 
-use super::auth_filter::{ask, build_filter, chosen_by, note_under};
+use super::auth_filter::{ask, build_filter};
+use super::chosen_filter::{chosen_by, note_under};
 use super::discovered::discovered_filter;
 use super::optional_filters::{self, disabled, enabled};
 

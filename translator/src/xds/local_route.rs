@@ -1,6 +1,8 @@
 //! Routes that the gateway answers itself.
 
 use ir::{ListenerIr, RouteIr, Scheme};
+use proto::core::DataSource;
+use proto::core::data_source::Specifier;
 use proto::route::{DirectResponseAction, Route, route};
 
 use super::header::HeaderEdits;
@@ -33,10 +35,22 @@ pub(super) fn local_route(ir: &RouteIr, action: route::Action) -> Route {
     }
 }
 
-/// An answer without a body.
+/// A route that answers requests.
+pub(super) fn answering_route(ir: &RouteIr, response: &ir::DirectResponse) -> Route {
+    let mut route = local_route(ir, direct_response(response));
+    if matches!(response.status, 201 | 300..=399) {
+        // Envoy names the request's own URL in it. What the route sets itself is added afterwards.
+        route.response_headers_to_remove.push("location".to_owned());
+    }
+    route
+}
+
+/// An answer.
 pub(super) fn direct_response(ir: &ir::DirectResponse) -> route::Action {
+    let body = ir.body.clone().map(Specifier::InlineString);
     route::Action::DirectResponse(DirectResponseAction {
         status: ir.status.into(),
+        body: body.map(|body| DataSource { specifier: Some(body), ..DataSource::default() }),
         ..DirectResponseAction::default()
     })
 }

@@ -19,9 +19,11 @@
 
 mod access_log;
 mod auth_filter;
+mod chosen_filter;
 mod cluster;
 mod config_source;
 mod cors;
+mod credential_filter;
 mod discovered;
 mod downstream_tls;
 mod endpoint;
@@ -93,11 +95,7 @@ pub(crate) fn encode_listener(listener: &ListenerIr, settings: &Settings) -> Enc
     let filters = listener.filters().map(|filter| (XdsKind::Extension, filter.to_string()));
     let has_http = listener.tables().next().is_some();
     let engine = engine::of(settings).filter(|_| has_http);
-    let shared = if has_http {
-        [local_rate_limit::NAME, token_filter::NAME, auth_filter::NAME].as_slice()
-    } else {
-        &[]
-    };
+    let shared = if has_http { optional_filters::DISCOVERED.as_slice() } else { &[] };
     let of_engine = engine.iter().flat_map(|_| [engine::NAME, key_filter::NAME]);
     let named = of_engine.chain(shared.iter().copied());
     let named = named.map(|name| (XdsKind::Extension, name.to_owned()));
@@ -136,6 +134,7 @@ pub(crate) fn encode_filters<'a>(
 ) -> Vec<EncodedResource> {
     let (mut buckets, mut sets, mut services) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut keys = Vec::new();
+    let (mut users, mut api_keys) = (BTreeMap::new(), BTreeMap::new());
     for part in parts {
         // An earlier version of a route, which is served still, may name it with other content.
         match part {
@@ -143,6 +142,8 @@ pub(crate) fn encode_filters<'a>(
             FilterPart::Tokens(set) => drop(sets.entry(&set.name).or_insert(&**set)),
             FilterPart::Auth(service) => drop(services.entry(&service.name).or_insert(&**service)),
             FilterPart::Keys(set) => keys.push(&**set),
+            FilterPart::Users(list) => drop(users.entry(&list.name).or_insert(&**list)),
+            FilterPart::ApiKeys(list) => drop(api_keys.entry(&list.name).or_insert(&**list)),
         }
     }
     let buckets = local_rate_limit::extension(&buckets);
@@ -150,12 +151,16 @@ pub(crate) fn encode_filters<'a>(
     let fetched = sets.values().flat_map(|set| clusters_of_keys(set)).collect();
     let asked = services.values().map(|service| (XdsKind::Cluster, service.cluster.to_string())).collect();
     let services = auth_filter::extension(services.values().copied());
+    let users = credential_filter::users(users.into_values());
+    let api_keys = credential_filter::api_keys(api_keys.into_values());
     let keys = engine::of(settings).map(|module| key_filter::extension(module, keys));
     let keys = keys.map(|keys| EncodedResource::new(XdsKind::Extension, &keys, Vec::new()));
     let all = [
         EncodedResource::new(XdsKind::Extension, &buckets, Vec::new()),
         EncodedResource::new(XdsKind::Extension, &tokens, fetched),
         EncodedResource::new(XdsKind::Extension, &services, asked),
+        EncodedResource::new(XdsKind::Extension, &users, Vec::new()),
+        EncodedResource::new(XdsKind::Extension, &api_keys, Vec::new()),
     ];
     all.into_iter().chain(keys).collect()
 }

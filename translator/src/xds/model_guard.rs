@@ -27,7 +27,7 @@ use super::matcher::build_match;
 use super::optional_filters::{self, enabled};
 
 /// For a request that no engine has looked at.
-const UNREAD: DirectResponse = DirectResponse { status: 500 };
+const UNREAD: DirectResponse = DirectResponse::empty(500);
 
 /// The Envoy routes of a route, with a guard before them if it is chosen by the model.
 pub(super) fn guarded(ir: &RouteIr, routes: Vec<Route>) -> Vec<Route> {

@@ -19,29 +19,36 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ai_config::COUNTED_KEY;
-use ir::{Access, Csrf, RoutePolicy};
+use ir::{Access, Credentials, Csrf, RoutePolicy};
 use proto::buffer::{Buffer, BufferPerRoute, buffer_per_route};
+use proto::composite::Composite;
 use proto::csrf::CsrfPolicy;
 use proto::hcm::{HttpFilter, http_filter};
 use proto::route::{FilterConfig, Route};
 use proto::wkt::{Any, Value, value};
 use proto::{pack, u32_value};
 
+use super::chosen_filter::{self, Chosen};
+use super::discovered::discovered_filter;
 use super::matcher::{FRACTION_DENOMINATOR, runtime_fraction, text_matcher};
 use super::{
-    auth_filter, engine, key_filter, local_rate_limit, rate_limit, rights_filter, target_filter, token_filter,
+    auth_filter, credential_filter, engine, key_filter, local_rate_limit, rate_limit, rights_filter,
+    target_filter, token_filter,
 };
 use crate::Settings;
 
 /// The names of the filters, in the order in which a request passes them.
-pub(super) const NAMES: [&str; 12] = [
+pub(super) const NAMES: [&str; 14] = [
     // It chooses the route, on which all others depend.
     engine::NAME,
     // Costs nothing, and what a page of another origin has sent must not use up what is counted below.
     CSRF,
+    // Before those that read it.
+    chosen_filter::CHOICES,
+    // Both look something up in a list, which costs less than what tokens and services do.
+    credential_filter::USERS.name,
+    credential_filter::API_KEYS.name,
     token_filter::NAME,
-    // Before the one that reads it.
-    auth_filter::SERVICE,
     // Asks another program, which learns what the tokens say, and is spared what they do not let in.
     auth_filter::NAME,
     // Behind the service that may choose another route, which may ask for other keys.
@@ -60,6 +67,18 @@ pub(super) const NAMES: [&str; 12] = [
     target_filter::NAME,
 ];
 
+/// Those of which a route chooses a branch.
+const CHOSEN: [Chosen; 3] = [credential_filter::USERS, credential_filter::API_KEYS, auth_filter::FILTER];
+
+/// Those that come apart from the listener.
+pub(super) const DISCOVERED: [&str; 5] = [
+    credential_filter::USERS.name,
+    credential_filter::API_KEYS.name,
+    token_filter::NAME,
+    auth_filter::NAME,
+    local_rate_limit::NAME,
+];
+
 /// The check of origins.
 const CSRF: &str = "chancery.csrf";
 
@@ -75,9 +94,9 @@ pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
         engine::NAME => engine::of(settings).map(|_| engine::listener_filter()),
         CSRF => Some(disabled(CSRF, pack(&csrf_policy(0, 0, Vec::new())))),
         token_filter::NAME => Some(token_filter::listener_filter()),
-        auth_filter::SERVICE => Some(disabled(auth_filter::SERVICE, auth_filter::nobody_is_asked())),
-        auth_filter::NAME => Some(auth_filter::listener_filter()),
         key_filter::NAME => engine::of(settings).map(|_| key_filter::listener_filter()),
+        chosen_filter::CHOICES => Some(disabled(name, chosen_filter::choices(&CHOSEN, &[]))),
+        _ if CHOSEN.iter().any(|chosen| chosen.name == name) => Some(discovered_filter::<Composite>(name)),
         rights_filter::NAME => Some(disabled(rights_filter::NAME, rights_filter::nothing_refused())),
         local_rate_limit::NAME => Some(local_rate_limit::listener_filter()),
         rate_limit::NO_TOKENS => Some(disabled(rate_limit::NO_TOKENS, pack(&rate_limit::no_tokens()))),
@@ -93,7 +112,7 @@ pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
 /// Has filters do what a policy asks for with the requests of an Envoy route.
 pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
     let RoutePolicy {
-        access: Access { tokens, rights, keys },
+        access: Access { tokens, rights, keys, credentials: Credentials { users, api_keys } },
         question,
         csrf,
         rate_limit,
@@ -101,14 +120,22 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
         max_request_bytes,
     } = policy;
     let mut configs: HashMap<String, Any> = HashMap::new();
+    let lists = [(credential_filter::USERS, users), (credential_filter::API_KEYS, api_keys)];
+    let lists = lists.iter().filter_map(|(filter, list)| Some((*filter, list.as_ref()?.as_str())));
+    let mut chosen: Vec<_> = lists.collect();
+    chosen.iter().for_each(|(filter, _)| configs.extend(enabled(&[filter.name])));
     if let Some(question) = question {
-        configs.extend(auth_filter::question(question));
+        chosen.push((auth_filter::FILTER, question.service.as_str()));
+        configs.insert(auth_filter::NAME.to_owned(), auth_filter::question(question));
         // Of a body that is sent in part, Envoy holds no more than it holds anyway, and answers 413.
         let partial = question.body.filter(|body| body.is_partial_allowed);
         if let Some(bytes) = partial.map(|body| u64::from(body.max_bytes)) {
             let limit = route.request_body_buffer_limit.get_or_insert_default();
             limit.value = limit.value.max(bytes);
         }
+    }
+    if !chosen.is_empty() {
+        configs.insert(chosen_filter::CHOICES.to_owned(), chosen_filter::choices(&CHOSEN, &chosen));
     }
     if let Some(tokens) = tokens {
         configs.insert(token_filter::NAME.to_owned(), token_filter::demand(tokens));

@@ -4,7 +4,7 @@ use ir::{Hostname, ListenerPlaces, RouteAction, RouteIr};
 use proto::bool_value;
 use proto::route::{Route, RouteConfiguration, VirtualHost};
 
-use super::local_route::{Origin, direct_response, local_route};
+use super::local_route::{Origin, answering_route, direct_response};
 use super::matcher::{every_request, unless_host_is_plain};
 use super::{cors, forward, listener_auth, model_guard, optional_filters, redirect};
 
@@ -40,7 +40,7 @@ pub(super) fn unrouted() -> VirtualHost {
     let unrouted = Route {
         name: "unrouted".to_owned(),
         r#match: Some(every_request()),
-        action: Some(direct_response(&ir::DirectResponse { status: 404 })),
+        action: Some(direct_response(&ir::DirectResponse::empty(404))),
         ..Route::default()
     };
     VirtualHost { routes: vec![unrouted], ..VirtualHost::default() }
@@ -52,7 +52,7 @@ pub(super) fn build_misdirected_host(hostname: &Hostname) -> VirtualHost {
     let misdirected = Route {
         name: "misdirected".to_owned(),
         r#match: Some(every_request()),
-        action: Some(direct_response(&ir::DirectResponse { status: 421 })),
+        action: Some(direct_response(&ir::DirectResponse::empty(421))),
         ..Route::default()
     };
     let mut host = build_virtual_host(hostname);
@@ -70,7 +70,7 @@ fn refuse_malformed_host(hostname: &Hostname) -> Option<Route> {
         Hostname::Wildcard(_) | Hostname::Any => Some(Route {
             name: "malformed-host".to_owned(),
             r#match: Some(unless_host_is_plain()),
-            action: Some(direct_response(&ir::DirectResponse { status: 400 })),
+            action: Some(direct_response(&ir::DirectResponse::empty(400))),
             ..Route::default()
         }),
     }
@@ -93,7 +93,7 @@ pub(super) fn build_everywhere(ir: &RouteIr) -> Option<Vec<Route>> {
     let routes = match &ir.action {
         RouteAction::Forward(forward) => forward::build_routes(ir, forward),
         RouteAction::Redirect(_) => return None,
-        RouteAction::Respond(response) => vec![local_route(ir, direct_response(response))],
+        RouteAction::Respond(response) => vec![answering_route(ir, response)],
         RouteAction::ListModels(models) => vec![model_guard::list_route(ir, models)],
     };
     Some(complete(ir, routes))

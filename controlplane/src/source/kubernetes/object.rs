@@ -193,6 +193,7 @@ mod tests {
             "Backend.gateway.kgateway.dev",
             "BackendTLSPolicy.gateway.networking.k8s.io",
             "Budget.chancery.dev",
+            "DirectResponse.gateway.kgateway.dev",
             "GRPCRoute.gateway.networking.k8s.io",
             "Gateway.gateway.networking.k8s.io",
             "GatewayClass.gateway.networking.k8s.io",

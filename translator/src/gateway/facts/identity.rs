@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crds::identity::Stages;
-use ir::{ClientKey, KeyDemand, KeySet, Rights, TokenSet};
+use crds::policy::http::Setting;
+use ir::{ClientKey, KeyDemand, KeyList, KeySet, Rights, TokenSet, UserList};
 
 use super::key::BackendKey;
 use crate::status::Rejection;
@@ -14,6 +15,8 @@ pub(crate) struct FaceIdentity {
     pub tokens: Option<FaceTokens>,
     pub rights: Option<FaceRights>,
     pub keys: Option<FaceKeys>,
+    pub users: Option<Setting<Arc<UserList>>>,
+    pub api_keys: Option<Setting<Arc<KeyList>>>,
 }
 
 /// What a policy says about the tokens that clients must show.

@@ -1,8 +1,8 @@
 //! Policies, and what routes tell about them.
 
 use crds::ObjectKey;
-use crds::policy::Content;
 use crds::policy::http::{Limit, RetryContent, Setting};
+use crds::policy::{Answer, Content};
 use ir::{AccessLogIr, Cors, Csrf, HeaderModifier, RateLimit, TokenBucket, TracingIr};
 
 use super::ext_auth::FaceQuestion;
@@ -35,9 +35,15 @@ pub(crate) struct PolicyFace {
 impl PolicyFace {
     /// Whether it says what can be said for a whole rule alone, and not for one of its backends.
     pub(crate) fn is_for_rules(&self) -> bool {
-        self.http != HttpPolicy::default()
+        self.answer().is_some()
+            || self.http != HttpPolicy::default()
             || self.identity != FaceIdentity::default()
             || self.ext_auth.is_some()
+    }
+
+    /// What it has requests answered with.
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        self.content.as_ref().ok()?.answer.as_ref()
     }
 
     /// A policy without which nothing can be served that it applies to.

@@ -11,10 +11,10 @@ use super::policy::PolicyFact;
 use crate::status::{Condition, ConditionType, Detail, Reason, Rejection, Report};
 
 /// What a request is answered with whose rule cannot be carried out.
-pub(crate) const RULE_BROKEN: DirectResponse = DirectResponse { status: 500 };
+pub(crate) const RULE_BROKEN: DirectResponse = DirectResponse::empty(500);
 
 /// The same for a call of gRPC, which hears UNAVAILABLE (Gateway API, `GRPCRouteRule.backendRefs`).
-pub(crate) const CALL_BROKEN: DirectResponse = DirectResponse { status: 503 };
+pub(crate) const CALL_BROKEN: DirectResponse = DirectResponse::empty(503);
 
 /// A route, translated; the same for every parent, listener and port.
 #[derive(Clone, Debug, Default, PartialEq)]

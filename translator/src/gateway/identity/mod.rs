@@ -1,5 +1,6 @@
 //! Who clients are and what they may do, as policies say it: checked, with what it refers to.
 
+mod credentials;
 mod keys;
 mod rights;
 
@@ -55,7 +56,14 @@ pub(super) fn read(
         Rights::Rules(rules) => rights::read(rules).map(|rights| FaceRights::Rules(Arc::new(rights))),
     });
     let keys = content.keys.as_ref().map(|demand| virtual_key::required(view, policy, demand, notes));
-    Ok(FaceIdentity { tokens: tokens.transpose()?, rights: rights.transpose()?, keys })
+    let (users, api_keys) = (content.users.as_ref(), content.api_keys.as_ref());
+    Ok(FaceIdentity {
+        tokens: tokens.transpose()?,
+        rights: rights.transpose()?,
+        keys,
+        users: users.map(|users| credentials::users(view, policy, users)).transpose()?,
+        api_keys: api_keys.map(|keys| credentials::api_keys(view, policy, keys)).transpose()?,
+    })
 }
 
 /// What a GatewayExtension asks of tokens.

@@ -1,10 +1,11 @@
 //! What policies ask for requests to any backend: read into the IR's types, and merged field by field.
 
+use crds::policy::Answer;
 use crds::policy::http::{
     CsrfContent, HttpContent, Limit, RetryContent, Setting, TextMatch, TextPattern, TokenBucket, Written,
 };
 use crds::{Kind, KindInfo, NamespacedName, ObjectKey};
-use ir::{BucketName, Csrf, FilterPart, HeaderModifier, HostRewrite, RateLimit, RoutePolicy};
+use ir::{BucketName, Csrf, DirectResponse, FilterPart, HeaderModifier, HostRewrite, RateLimit, RoutePolicy};
 
 use super::Applied;
 use super::chain::Level;
@@ -156,6 +157,8 @@ pub(in crate::gateway) struct MergedHttp {
     pub response_headers: HeaderModifier,
     pub cors: Option<ir::Cors>,
     pub policy: RoutePolicy,
+    /// What requests are answered with, in place of all else that the rule says.
+    pub answer: Option<DirectResponse>,
     /// What the filters of the Gateways need for `policy`.
     pub parts: Vec<FilterPart>,
     /// The backends that these filters ask.
@@ -204,6 +207,11 @@ pub(in crate::gateway) fn merged(
         }
     }
     for Applied { face, .. } in chain {
+        if let Some(Answer { status, body }) = face.answer()
+            && merge.wins(&face.key, "status")
+        {
+            out.answer = Some(DirectResponse { status: *status, body: body.clone() });
+        }
         if let Some(question) = &face.ext_auth
             && merge.wins(&face.key, own_fields::EXT_AUTH)
             && let FaceQuestion::Asked(asked) = question
@@ -211,7 +219,11 @@ pub(in crate::gateway) fn merged(
             out.ask(asked.clone());
         }
     }
-    let MergedIdentity { access, tokens, keys, backends } = identity::merged(chain, &mut merge);
+    let MergedIdentity { access, tokens, keys, backends, lists, foreign_headers } =
+        identity::merged(chain, &mut merge);
+    out.parts.extend(lists);
+    let foreign =
+        HeaderModifier { remove: foreign_headers.into_iter().collect(), ..HeaderModifier::default() };
     out.policy.access = access;
     out.parts.extend(tokens.map(FilterPart::Tokens).into_iter().chain(keys.map(FilterPart::Keys)));
     out.backends.extend(backends);
@@ -240,7 +252,7 @@ pub(in crate::gateway) fn merged(
         idle_timeout,
         retry,
         host: host.map(HostRewrite::Literal).or(by_endpoint),
-        request_headers: request_headers.unwrap_or_default(),
+        request_headers: foreign.followed_by(&request_headers.unwrap_or_default()),
         response_headers: response_headers.unwrap_or_default(),
         cors: on(cors),
         ..out

@@ -15,6 +15,7 @@ mod report;
 use std::sync::Arc;
 
 use crds::ai::{ErrorKind, SpecError};
+use crds::direct_response::DirectResponse;
 use crds::gateway_api::part::ExtensionRef;
 use crds::http_listener_policy::HTTPListenerPolicy;
 use crds::listener_option::{HttpListenerOption, ListenerOption};
@@ -47,6 +48,10 @@ struct PolicyObject<'a> {
 
 fn object<'a>(view: &'a impl View, key: &ObjectKey) -> Option<PolicyObject<'a>> {
     let (policy, metadata): (&dyn Policy, _) = match key.kind {
+        Kind::DirectResponse => {
+            let response = view.object::<DirectResponse>(&key.name)?;
+            (&**response, &response.metadata)
+        }
         Kind::RouteOption => {
             let option = view.object::<RouteOption>(&key.name)?;
             (&**option, &option.metadata)
@@ -131,7 +136,9 @@ pub(super) fn of_filter(
     reference: &ExtensionRef,
 ) -> Result<Arc<PolicyFace>, Rejection> {
     let ExtensionRef { group, kind, name } = reference;
-    let Some(kind @ (Kind::TrafficPolicy | Kind::RouteOption)) = Kind::find(group, kind) else {
+    let Some(kind @ (Kind::TrafficPolicy | Kind::RouteOption | Kind::DirectResponse)) =
+        Kind::find(group, kind)
+    else {
         let message = format!("a filter of kind {kind:?} in group {group:?} is not supported");
         return Err(Rejection::new(Reason::InvalidKind, message));
     };

@@ -150,7 +150,7 @@ fn conditions(
         Ok(_) => vec![
             Condition::good(ConditionType::Accepted, Reason::Accepted, "the policy is valid")
                 .with_notes(&face.notes),
-            attached(effects),
+            attached(effects, face.answer().is_some()),
         ],
     };
     let faults: Vec<_> = faults.iter().cloned().chain(listener::faults(view, gateway, face)).collect();
@@ -161,8 +161,8 @@ fn conditions(
     conditions
 }
 
-/// Whether the policy has an effect at a Gateway, and which other policies have a part in it.
-fn attached(effects: &[PolicyEffect]) -> Condition {
+/// Whether the policy has an effect at a Gateway, and which other policies have a part in it; `is_answer`: it is a DirectResponse.
+fn attached(effects: &[PolicyEffect], is_answer: bool) -> Condition {
     let has = |wanted: PolicyEffect| effects.contains(&wanted);
     let named = |name: fn(&PolicyEffect) -> Option<String>| effects.iter().filter_map(name).collect();
     let merged: BTreeSet<_> = named(|effect| match effect {
@@ -192,6 +192,7 @@ fn attached(effects: &[PolicyEffect]) -> Condition {
             "it needs the AI engine, which the proxies do not have; what it applies to is answered with 500"
         }
         (false, true) if !overridden.is_empty() => "the policy has no effect",
+        (false, true) if is_answer => "no rule that names it can be carried out",
         (false, true) => "no AI backend gets requests by what the policy applies to",
     };
     let parts = [
@@ -210,6 +211,7 @@ fn attached(effects: &[PolicyEffect]) -> Condition {
         (true, _) | (false, false) => (true, Reason::Attached),
         (false, true) if has(PolicyEffect::NoEngine) => (false, Reason::AiEngineUnavailable),
         (false, true) if !overridden.is_empty() => (false, Reason::Overridden),
+        (false, true) if is_answer => (false, Reason::Invalid),
         (false, true) => (false, Reason::NoAffectedBackend),
     };
     Condition { status, ..Condition::good(ConditionType::Attached, reason, message) }

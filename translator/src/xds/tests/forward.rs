@@ -199,6 +199,6 @@ fn an_error_share_keeps_the_routes_response_headers() {
     error.request_headers = set("q", "1");
     error.response_headers = set("p", "1");
     assert_eq!(show(error.clone()), ["500 <p=1"]);
-    error.action = RouteAction::Respond(DirectResponse { status: 503 });
+    error.action = RouteAction::Respond(DirectResponse::empty(503));
     assert_eq!(show(error), ["503 <p=1"]);
 }

@@ -87,9 +87,11 @@ fn resources_name_their_needs() {
         needs(XdsKind::Listener, "http/8080"),
         [
             "Extension auth/8080/0",
+            "Extension chancery.api_keys",
             "Extension chancery.external_auth",
             "Extension chancery.local_rate_limit",
             "Extension chancery.tokens",
+            "Extension chancery.users",
             "Route http/8080"
         ]
     );

@@ -42,7 +42,7 @@ pub(super) fn to_rewritten(weight: u32, name: ClusterName, rewrite: Rewrite) -> 
 }
 
 pub(super) fn to_error(weight: u32) -> Destination {
-    Destination { weight, target: Target::Respond(DirectResponse { status: 500 }) }
+    Destination { weight, target: Target::Respond(DirectResponse::empty(500)) }
 }
 
 pub(super) fn provider_rewrite(host: &str, path: &str) -> Rewrite {
@@ -251,6 +251,7 @@ fn matches_and_edits() -> Vec<RouteIr> {
                 set: KeySetName::of_object("trafficpolicy", "default", "keys"),
                 budgets: [(limit_rule::Counted::Requests, 1), (limit_rule::Counted::Tokens, 2)].into(),
             }),
+            ..Access::default()
         },
         csrf: Some(Csrf {
             percentage: 50,
@@ -296,7 +297,7 @@ fn redirects() -> Vec<RouteIr> {
     vec![
         route("/old", RouteAction::Redirect(moved)),
         route("/there", RouteAction::Redirect(elsewhere)),
-        route("/gone", RouteAction::Respond(DirectResponse { status: 410 })),
+        route("/gone", RouteAction::Respond(DirectResponse::empty(410))),
     ]
 }
 
