@@ -36,7 +36,7 @@ fn requests() -> usize {
     env::var("BOOKS_REQUESTS").ok().and_then(|number| number.parse().ok()).unwrap_or(2000)
 }
 
-/// A Redis server that writes down what it is told before it answers, killed in the end.
+/// A Valkey or Redis server that writes down what it is told before it answers, killed in the end.
 struct StoreServer {
     child: Child,
     folder: TempDir,
@@ -50,7 +50,8 @@ impl StoreServer {
 
     fn spawn(folder: &TempDir) -> Result<Child> {
         let made = e2e::workspace::workspace_root().join(".tools/bin/redis-server");
-        let program = env::var_os("CHANCERY_REDIS").map_or(made, PathBuf::from);
+        let named = ["CHANCERY_VALKEY", "CHANCERY_REDIS"].into_iter().find_map(env::var_os);
+        let program = named.map_or(made, PathBuf::from);
         let socket = folder.path().join("socket");
         let arguments = ["--port", "0", "--appendonly", "yes", "--appendfsync", "always", "--save", ""];
         Command::new(&program)
