@@ -65,9 +65,9 @@ mod tests {
     #[test]
     fn the_module_stands_in_each_of_its_places() {
         let text = configuration(available(Path::new("/the/module.so"))).unwrap();
-        for filter in [ai_config::PROVIDER_FILTER, ai_config::GATEWAY_FILTER] {
+        for filter in [ai_config::PROVIDER_FILTER, ai_config::GATEWAY_FILTER, ai_config::KEYS_FILTER] {
             assert!(text.contains(&format!("\"filter_name\":\"{filter}\"")), "{filter}: {text}");
         }
-        assert_eq!(text.matches("/the/module.so").count(), 2, "{text}");
+        assert_eq!(text.matches("/the/module.so").count(), 3, "{text}");
     }
 }
