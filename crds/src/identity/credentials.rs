@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::kgateway::Disable;
 use crate::ai::SpecError;
 use crate::policy::http::Setting;
+use crate::sensitive::Opaque;
 use crate::{SensitiveString, header};
 
 /// The key of a Secret with users, if nobody says so.
@@ -122,11 +123,15 @@ pub struct KeysSecret {
 }
 
 /// Secrets by their labels.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretSelector {
     /// The labels that a Secret must have, all of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub match_labels: BTreeMap<String, String>,
+    /// Not supported yet: a policy that has it is invalid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub match_expressions: Option<Opaque>,
 }
 
 /// The users whose requests pass.
@@ -224,7 +229,11 @@ impl ApiKeyAuth {
             self;
         let secrets = match (secret_ref, secret_selector, disable) {
             (Some(secret), None, None) => secret.read(&format!("{field}.secretRef"))?,
-            (None, Some(SecretSelector { match_labels }), None) => {
+            (None, Some(SecretSelector { match_expressions: Some(_), .. }), None) => {
+                let field = format!("{field}.secretSelector.matchExpressions");
+                return Err(SpecError::unsupported(field, "not supported yet"));
+            }
+            (None, Some(SecretSelector { match_labels, match_expressions: None }), None) => {
                 let field = format!("{field}.secretSelector.matchLabels");
                 if match_labels.is_empty() {
                     return Err(SpecError::invalid(field, "without labels, every Secret would hold keys"));
@@ -289,6 +298,25 @@ impl ApiKeySource {
         match places.is_empty() {
             true => Err(SpecError::invalid(field, "one of header, query and cookie must be set")),
             false => Ok(places),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Without them, a selector would take more Secrets than its author wants.
+    #[test]
+    fn expressions_of_a_selector_are_refused_and_not_passed_over() {
+        for labels in [json!({}), json!({"a": "b"})] {
+            let expressions = json!([{"key": "c", "operator": "Exists"}]);
+            let selector = json!({"matchLabels": labels, "matchExpressions": expressions});
+            let spec: ApiKeyAuth = serde_json::from_value(json!({"secretSelector": selector})).unwrap();
+            let error = spec.read("spec.apiKeyAuth").unwrap_err();
+            assert_eq!(error.path, "spec.apiKeyAuth.secretSelector.matchExpressions", "{selector}");
         }
     }
 }
