@@ -20,6 +20,7 @@ use crate::gateway::facts::{
     named_objects,
 };
 use crate::gateway::listener::set_of;
+use crate::resources::Group;
 use crate::xds::{HostRole, Table};
 
 /// Both values of a unit as its type.
@@ -414,8 +415,8 @@ impl Translator {
             self.graph.schedule(Key::Selection(backend.name.clone()));
             return;
         }
-        let policies = self.resources.tls_policies_of(&backend.name);
-        let names = policies.map(|policy| Object::BackendTlsPolicy(policy.clone()).key());
+        let policies = self.resources.members(&Group::TlsPoliciesOf(backend.name.clone()));
+        let names = policies.map(|policy| Object::BackendTlsPolicy(Arc::clone(policy)).key());
         names.for_each(|policy| self.graph.schedule(Key::PolicyReport(policy)));
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crds::core::EndpointSlice;
 use crds::{NamespacedName, ObjectRef};
 use ir::{GatewayName, Hostname, L4Share, PathMatch, Transport};
 
@@ -14,6 +15,7 @@ use crate::gateway::backend::Selection;
 use crate::gateway::facts::{
     BackendKey, GatewayKey, HostFace, HostKey, PortValue, Proxy, RouteVersion, gateway_name,
 };
+use crate::resources::Group;
 use crate::status::Report;
 use crate::{GatewayOutput, Translation};
 
@@ -110,7 +112,8 @@ impl Translator {
             let (Key::Backend(BackendKey::Service(name, ..)), Value::Backend(backend)) = (key, value) else {
                 return None;
             };
-            let is_unknown = backend.result.is_ok() && self.resources.slices_of(name).next().is_none();
+            let is_unknown = backend.result.is_ok()
+                && self.resources.members::<EndpointSlice>(&Group::SlicesOf(name.clone())).next().is_none();
             is_unknown.then(|| ObjectRef::namespaced("", "Service", &name.namespace, &name.name))
         });
         services.collect()

@@ -61,6 +61,13 @@ impl<'a> Reading<'a> {
         value
     }
 
+    /// The members of a group, sorted by name.
+    fn members<T: Typed + 'a>(&self, group: Group) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {
+        let members = self.resources.members(&group);
+        self.note(Key::Group(group));
+        members
+    }
+
     fn note(&self, key: Key) {
         self.reads.borrow_mut().push(key);
     }
@@ -89,46 +96,38 @@ impl View for Reading<'_> {
     }
 
     fn slices_of(&self, service: &NamespacedName) -> impl Iterator<Item = &Arc<EndpointSlice>> {
-        self.note(Key::Group(Group::SlicesOf(service.clone())));
-        self.resources.slices_of(service)
+        self.members(Group::SlicesOf(service.clone()))
     }
 
     fn slices_of_x_backend(&self, backend: &NamespacedName) -> impl Iterator<Item = &Arc<EndpointSlice>> {
-        self.note(Key::Group(Group::SlicesOfXBackend(backend.clone())));
-        self.resources.slices_of_x_backend(backend)
+        self.members(Group::SlicesOfXBackend(backend.clone()))
     }
 
     fn tls_policies_of(&self, service: &NamespacedName) -> impl Iterator<Item = &Arc<BackendTlsPolicy>> {
-        self.note(Key::Group(Group::TlsPoliciesOf(service.clone())));
-        self.resources.tls_policies_of(service)
+        self.members(Group::TlsPoliciesOf(service.clone()))
     }
 
     fn listener_sets_of(&self, gateway: &GatewayKey) -> impl Iterator<Item = &Arc<ListenerSet>> {
-        self.note(Key::Group(Group::ListenerSetsOf(gateway.clone())));
-        self.resources.listener_sets_of(gateway)
+        self.members(Group::ListenerSetsOf(gateway.clone()))
     }
 
     fn keys_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<VirtualKey>> {
-        self.note(Key::Group(Group::KeysIn(namespace.into())));
-        self.resources.keys_in(namespace)
+        self.members(Group::KeysIn(namespace.into()))
     }
 
     fn budgets_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Budget>> {
-        self.note(Key::Group(Group::BudgetsIn(namespace.into())));
-        self.resources.budgets_in(namespace)
+        self.members(Group::BudgetsIn(namespace.into()))
     }
 
     fn secrets_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Secret>> {
-        self.note(Key::Group(Group::SecretsIn(namespace.to_owned())));
-        self.resources.secrets_in(namespace)
+        self.members(Group::SecretsIn(namespace.to_owned()))
     }
 
     fn permits(&self, from: &Party, to: &Party, name: &str) -> bool {
         if from.namespace == to.namespace {
             return true;
         }
-        self.note(Key::Group(Group::GrantsIn(to.namespace.clone())));
-        let mut grants = self.resources.grants_in(&to.namespace);
+        let mut grants = self.members(Group::GrantsIn(to.namespace.clone()));
         grants.any(|grant| reference_grant::permits(grant, from, to, name))
     }
 

@@ -7,10 +7,6 @@ mod policies;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crds::budget::Budget;
-use crds::core::{EndpointSlice, Secret};
-use crds::gateway_api::{BackendTlsPolicy, ListenerSet, ReferenceGrant};
-use crds::virtual_key::VirtualKey;
 use crds::{NamespacedName, Object, ObjectKey, ObjectRef, Typed};
 
 use index::Index;
@@ -78,71 +74,11 @@ impl Resources {
         self.objects.range(first..).map_while(|(_, object)| T::of(object))
     }
 
-    /// The slices of a Service, sorted by name.
-    pub(crate) fn slices_of<'a>(
+    /// The members of a group, sorted by name.
+    pub(crate) fn members<'a, T: Typed + 'a>(
         &'a self,
-        service: &NamespacedName,
-    ) -> impl Iterator<Item = &'a Arc<EndpointSlice>> + use<'a> {
-        self.members(&Group::SlicesOf(service.clone()))
-    }
-
-    /// The slices of an XBackend with that label, sorted by name.
-    pub(crate) fn slices_of_x_backend<'a>(
-        &'a self,
-        backend: &NamespacedName,
-    ) -> impl Iterator<Item = &'a Arc<EndpointSlice>> + use<'a> {
-        self.members(&Group::SlicesOfXBackend(backend.clone()))
-    }
-
-    /// The Secrets in a namespace, sorted by name.
-    pub(crate) fn secrets_in<'a>(
-        &'a self,
-        namespace: &str,
-    ) -> impl Iterator<Item = &'a Arc<Secret>> + use<'a> {
-        self.members(&Group::SecretsIn(namespace.to_owned()))
-    }
-
-    /// The ReferenceGrants in a namespace, sorted by name.
-    pub(crate) fn grants_in<'a>(
-        &'a self,
-        namespace: &str,
-    ) -> impl Iterator<Item = &'a Arc<ReferenceGrant>> + use<'a> {
-        self.members(&Group::GrantsIn(namespace.to_owned()))
-    }
-
-    /// The BackendTLSPolicies of a Service, sorted by name.
-    pub(crate) fn tls_policies_of<'a>(
-        &'a self,
-        service: &NamespacedName,
-    ) -> impl Iterator<Item = &'a Arc<BackendTlsPolicy>> + use<'a> {
-        self.members(&Group::TlsPoliciesOf(service.clone()))
-    }
-
-    /// The ListenerSets that name a Gateway as their parent, sorted by name.
-    pub(crate) fn listener_sets_of<'a>(
-        &'a self,
-        gateway: &NamespacedName,
-    ) -> impl Iterator<Item = &'a Arc<ListenerSet>> + use<'a> {
-        self.members(&Group::ListenerSetsOf(gateway.clone()))
-    }
-
-    /// The VirtualKeys in a namespace, sorted by name.
-    pub(crate) fn keys_in<'a>(
-        &'a self,
-        namespace: &str,
-    ) -> impl Iterator<Item = &'a Arc<VirtualKey>> + use<'a> {
-        self.members(&Group::KeysIn(namespace.into()))
-    }
-
-    /// The Budgets in a namespace, sorted by name.
-    pub(crate) fn budgets_in<'a>(
-        &'a self,
-        namespace: &str,
-    ) -> impl Iterator<Item = &'a Arc<Budget>> + use<'a> {
-        self.members(&Group::BudgetsIn(namespace.into()))
-    }
-
-    fn members<'a, T: Typed + 'a>(&'a self, group: &Group) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {
+        group: &Group,
+    ) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {
         let keys = self.index.members(group).into_iter().flatten();
         keys.filter_map(|key| T::of(self.objects.get(key)?))
     }
