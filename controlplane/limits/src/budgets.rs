@@ -82,7 +82,7 @@ impl Asked {
         let change = match (self.step, self.budget.counted) {
             (Step::Settle, _) => Change::Settle { request: request(), amount },
             (Step::Reserve, Counted::Requests) => Change::Spend { amount: amount.unwrap_or(1), is_audit },
-            (Step::Reserve, Counted::Tokens | Counted::Money) => {
+            (Step::Reserve, Counted::Tokens) => {
                 Change::Reserve { request: request(), amount: amount.unwrap_or(1), is_audit }
             }
         };
@@ -95,11 +95,7 @@ pub(crate) fn posting(budget: &Budget, change: Change, now: Timestamp) -> Result
     let zone = zone(&budget.time_zone)
         .ok_or_else(|| UnknownZone { budget: budget.name.clone(), zone: budget.time_zone.clone() })?;
     let window = Window::of(budget.per, now, &zone);
-    let counted = match budget.counted {
-        Counted::Requests => "requests",
-        Counted::Tokens => "tokens",
-        Counted::Money => "money",
-    };
+    let counted = budget.counted.name();
     let zone = zone.iana_name().unwrap_or(&budget.time_zone);
     // Names of objects and time zones have no `|`. A client may choose the spender, who comes last.
     let account = format!("{}|{counted}|{:?}|{zone}|{}", budget.name, budget.per, budget.spender);

@@ -36,8 +36,8 @@ pub struct ClientKey {
     pub models: Option<Vec<String>>,
     /// From when on it is not taken any more, in seconds since 1970.
     pub expires: Option<i64>,
-    /// The budgets that its requests are counted in.
-    pub budgets: Vec<Budget>,
+    /// The budgets that its requests are counted in, by what they count.
+    pub budgets: BTreeMap<Counted, Vec<Budget>>,
     /// Whether a budget of it cannot be applied, so that it opens nothing.
     pub is_blocked: bool,
 }

@@ -65,6 +65,7 @@ pub use infra::{
     is_reserved_label,
 };
 pub use keys::{ClientKey, KeyDemand, KeySet};
+pub use limit_rule::Counted;
 pub use matcher::{
     GrpcMethodPrecedence, HeaderMatch, MAX_REGEX_PROGRAM_SIZE, PathMatch, Precedence, QueryParamMatch,
     RouteMatch, StringMatch,
@@ -73,7 +74,7 @@ pub use name::{
     AuthServiceName, BucketName, ClusterName, CredentialsName, FilterName, GatewayName, KeySetName,
     ListenerName, RouteConfigName, RouteName, SecretName, TokenSetName, VirtualHostName,
 };
-pub use rate_limit::{Counted, LimitEntry, LimitHeader, RateLimit};
+pub use rate_limit::{LimitEntry, LimitHeader, RateLimit};
 pub use route::{
     Clusters, Destination, DirectResponse, Forward, L4FilterIr, L4Share, Mirror, Retry, RouteAction, RouteIr,
     Target, Timeouts,

@@ -1,24 +1,16 @@
 //! How much clients may ask for in a unit of time, as a service counts it that all proxies share.
 
-use limit_rule::Rules;
+use limit_rule::{Counted, Rules};
 use serde::{Deserialize, Serialize};
 
 use crate::TextMatch;
 
-/// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Counted {
-    /// Requests. One that does not fit any more is refused.
-    Requests,
-    /// The tokens that a model has read and written. They are known when an answer is complete: a request is refused once
-    /// nothing is left, and those that run then may go beyond.
-    Tokens,
-}
-
 /// A question that the proxy asks the service for each request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
-    /// What is counted; tokens of requests to AI backends and requests to others if absent.
+    /// What is counted; tokens of requests to AI backends and requests to others if absent. A request that does not fit any more
+    /// is refused. Tokens are known when an answer is complete: a request is refused once nothing is left, and those that run
+    /// then may go beyond.
     pub counted: Option<Counted>,
     /// The limits that the entries may come to.
     pub rules: Rules,

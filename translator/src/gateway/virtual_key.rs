@@ -40,12 +40,9 @@ pub(super) fn required(
     let mut keys: BTreeMap<String, ClientKey> = BTreeMap::new();
     let mut budgets: BTreeMap<Counted, usize> = BTreeMap::new();
     for face in names.filter_map(|name| view.client_key(&name)) {
-        for counted in [Counted::Requests, Counted::Tokens, Counted::Money] {
-            let count = face.key.budgets.iter().filter(|budget| budget.counted == counted).count();
-            if count > 0 {
-                let most = budgets.entry(counted).or_default();
-                *most = count.max(*most);
-            }
+        for (counted, of_key) in &face.key.budgets {
+            let most = budgets.entry(*counted).or_default();
+            *most = of_key.len().max(*most);
         }
         for (hash, until) in &face.hashes {
             let expires = face.key.expires.into_iter().chain(*until).min();
@@ -88,27 +85,22 @@ pub(crate) fn face(view: &impl View, name: &NamespacedName) -> Option<KeyFace> {
             Err(rejection) => faults.push(rejection.within(&field)),
         }
     }
-    let mut budgets = Vec::new();
+    let mut budgets: BTreeMap<Counted, Vec<_>> = BTreeMap::new();
     let mut is_blocked = false;
     for budget in budget::of_key(view, name, &object.metadata) {
         match budget {
-            Ok(budget) => budgets.push(budget),
+            Ok(budget) => budgets.entry(budget.counted).or_default().push(budget),
             Err(rejection) => {
                 is_blocked = true;
                 faults.push(rejection);
             }
         }
     }
-    for counted in [Counted::Requests, Counted::Tokens, Counted::Money] {
-        let count = budgets.iter().filter(|budget| budget.counted == counted).count();
-        if count > MOST_BUDGETS {
-            is_blocked = true;
-            let text = format!(
-                "it has {count} budgets of {}, and at most {MOST_BUDGETS} can be applied",
-                counted.name()
-            );
-            faults.push(Rejection::new(Reason::Invalid, text));
-        }
+    if let Some((counted, of_key)) = budgets.iter().find(|(_, of_key)| of_key.len() > MOST_BUDGETS) {
+        is_blocked = true;
+        let (count, counted) = (of_key.len(), counted.name());
+        let text = format!("it has {count} budgets of {counted}, and at most {MOST_BUDGETS} can be applied");
+        faults.push(Rejection::new(Reason::Invalid, text));
     }
     if is_blocked {
         budgets.clear();

@@ -11,6 +11,7 @@ use ai_config::{
     KEYS_FILTER, KEYS_KEY, KeysConfig, MAX_REQUEST_BYTES, METADATA_NAMESPACE, VERSION, VirtualKey,
 };
 use ir::{ClientKey, KeyDemand, KeySet, ModuleSource};
+use limit_rule::Budget;
 use proto::core::TypedExtensionConfig;
 use proto::dynamic_module_filter::DynamicModuleFilter;
 use proto::hcm::HttpFilter;
@@ -58,15 +59,14 @@ pub(super) fn extension<'a>(
 
 fn virtual_key(key: &ClientKey) -> VirtualKey {
     let ClientKey { name, models, expires, budgets, is_blocked } = key;
-    let mut by_counted: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for budget in budgets {
-        by_counted.entry(budget.counted.name().to_owned()).or_default().push(budget.to_text());
-    }
+    let texts = budgets
+        .iter()
+        .map(|(counted, budgets)| (counted.name().to_owned(), budgets.iter().map(Budget::to_text).collect()));
     VirtualKey {
         name: name.clone(),
         models: models.clone(),
         expires: *expires,
         blocked: is_blocked.then(|| BLOCKED.to_owned()),
-        budgets: by_counted,
+        budgets: texts.collect(),
     }
 }

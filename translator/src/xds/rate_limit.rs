@@ -39,7 +39,6 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// Where the AI engine says, in dynamic metadata, how many tokens a request has come to.
 const TOKENS_NAMESPACE: &str = "ai.kgateway.io";
 const TOKENS_KEY: &str = "rate_limited_tokens";
-const COST_KEY: &str = "cost_micros";
 
 /// The name of the filter that says, before anything is known, that no tokens were spent: of a request that has none Envoy would
 /// write a warning.
@@ -59,21 +58,12 @@ pub(super) fn no_tokens() -> SetMetadata {
 
 /// Whether a route needs it.
 pub(super) fn counts_tokens(limits: &[RateLimit], budgets: &Budgets) -> bool {
-    budgets.keys().any(|counted| settled(*counted).is_some())
+    budgets.contains_key(&Counted::Tokens)
         || limits.iter().any(|limit| limit.counted == Some(Counted::Tokens))
 }
 
 /// How many budgets keys have at most, by what they count.
-pub(super) type Budgets = BTreeMap<limit_rule::Counted, usize>;
-
-/// What a budget is settled with, if it is not settled when a request begins.
-fn settled(counted: limit_rule::Counted) -> Option<&'static str> {
-    match counted {
-        limit_rule::Counted::Requests => None,
-        limit_rule::Counted::Tokens => Some(TOKENS_KEY),
-        limit_rule::Counted::Money => Some(COST_KEY),
-    }
-}
+pub(super) type Budgets = BTreeMap<Counted, usize>;
 
 /// The filter, which asks nothing for a route without limits.
 pub(super) fn filter(settings: &Settings) -> Filter {
@@ -118,7 +108,7 @@ pub(super) fn of_route(limits: &[RateLimit], budgets: &Budgets) -> RateLimitPerR
 }
 
 /// The questions of the budget of that number. Envoy asks none of them if the key of the request has no such budget.
-fn budget(counted: limit_rule::Counted, number: usize) -> Vec<RouteRateLimit> {
+fn budget(counted: Counted, number: usize) -> Vec<RouteRateLimit> {
     let question = |step: Step, amount: Option<HitsAddend>| {
         let actions = [
             spending(BUDGET_KEY, slot_key(counted.name(), number)),
@@ -132,14 +122,12 @@ fn budget(counted: limit_rule::Counted, number: usize) -> Vec<RouteRateLimit> {
         let actions = actions.map(|action| Action { action_specifier: Some(action) });
         RouteRateLimit { actions: actions.into(), hits_addend: amount, ..RouteRateLimit::default() }
     };
-    match settled(counted) {
-        None => vec![question(Step::Reserve, None)],
-        Some(spent) => {
-            let settle = question(Step::Settle, Some(of_metadata(TOKENS_NAMESPACE, spent)));
-            vec![
-                question(Step::Reserve, Some(of_metadata(SPENDING_NAMESPACE, counted.name()))),
-                RouteRateLimit { apply_on_stream_done: true, ..settle },
-            ]
+    match counted {
+        Counted::Requests => vec![question(Step::Reserve, None)],
+        Counted::Tokens => {
+            let reserve = question(Step::Reserve, Some(of_metadata(SPENDING_NAMESPACE, counted.name())));
+            let settle = question(Step::Settle, Some(of_metadata(TOKENS_NAMESPACE, TOKENS_KEY)));
+            vec![reserve, RouteRateLimit { apply_on_stream_done: true, ..settle }]
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct Budget {
     pub name: String,
     /// What is counted. A budget that is changed from one to another begins anew.
     pub counted: Counted,
-    /// How much may be spent: requests, tokens, or millionths of the currency.
+    /// How much may be spent: requests or tokens.
     pub limit: u64,
     /// The unit of time, of the calendar.
     pub per: Unit,
@@ -47,8 +47,6 @@ pub enum Counted {
     Requests,
     /// Tokens that models have read and written.
     Tokens,
-    /// Money, in millionths of the currency.
-    Money,
 }
 
 /// What is to be done with the amount of a request.
@@ -68,7 +66,6 @@ impl Counted {
         match self {
             Self::Requests => "requests",
             Self::Tokens => "tokens",
-            Self::Money => "money",
         }
     }
 }
@@ -114,7 +111,7 @@ mod tests {
     fn a_budget_is_read_as_it_was_written() {
         let budget = Budget {
             name: "n/b".to_owned(),
-            counted: Counted::Money,
+            counted: Counted::Tokens,
             limit: u64::MAX,
             per: Unit::Month,
             time_zone: "Europe/Berlin".to_owned(),

@@ -139,8 +139,8 @@ fn metric(service: &LimitService, name: &str) -> Option<u64> {
 #[tokio::test]
 async fn a_budget_is_reserved_settled_and_told() {
     let service = LimitService::default();
-    let money = budget(Counted::Money, 6_000_000_000);
-    let reserve = |request, amount| vec![of_budget(&money, "reserve", request, Some(amount))];
+    let tokens = budget(Counted::Tokens, 6_000_000_000);
+    let reserve = |request, amount| vec![of_budget(&tokens, "reserve", request, Some(amount))];
     let now = "2027-03-31T21:30:00Z";
     let first = ask_at(&service, now, reserve("r1", 1_000_000_000)).await.unwrap();
     assert_eq!(told(&first), [(false, u32::MAX)], "more than the protocol can say is left");
@@ -158,12 +158,12 @@ async fn a_budget_is_reserved_settled_and_told() {
         [(true, 1_000_000_000)]
     );
     let settle =
-        vec![of_budget(&money, "settle", "r2", Some(500)), of_budget(&money, "settle", "r1", Some(0))];
+        vec![of_budget(&tokens, "settle", "r2", Some(500)), of_budget(&tokens, "settle", "r1", Some(0))];
     assert_eq!(told(&ask_at(&service, "2027-03-31T22:10:00Z", settle).await.unwrap()).len(), 2);
     let end = "2027-03-31T22:00:00Z".to_owned();
-    assert_eq!(spending_at(&service, &money, now).await, (500, 0, end));
+    assert_eq!(spending_at(&service, &tokens, now).await, (500, 0, end));
     let next = "2027-04-30T22:00:00Z".to_owned();
-    assert_eq!(spending_at(&service, &money, "2027-03-31T22:10:00Z").await, (0, 0, next));
+    assert_eq!(spending_at(&service, &tokens, "2027-03-31T22:10:00Z").await, (0, 0, next));
     let checks = |verdict| {
         metric(&service, &format!("chancery_budget_checks_total{{budget=\"n/b\",verdict=\"{verdict}\"}}"))
     };
@@ -209,7 +209,7 @@ async fn an_account_is_of_one_budget_unit_zone_and_spender() {
     ask_at(&service, now, vec![of_budget(&tokens, "reserve", "r", Some(7))]).await.unwrap();
     let others = [
         Budget { name: "n/other".to_owned(), ..tokens.clone() },
-        Budget { counted: Counted::Money, ..tokens.clone() },
+        Budget { counted: Counted::Requests, ..tokens.clone() },
         Budget { per: Unit::Year, ..tokens.clone() },
         Budget { time_zone: "Europe/Paris".to_owned(), ..tokens.clone() },
         Budget { time_zone: String::new(), ..tokens.clone() },

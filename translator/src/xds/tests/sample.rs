@@ -249,7 +249,7 @@ fn matches_and_edits() -> Vec<RouteIr> {
             rights: Some(rights.into()),
             keys: Some(KeyDemand {
                 set: KeySetName::of_object("trafficpolicy", "default", "keys"),
-                budgets: [(limit_rule::Counted::Requests, 1), (limit_rule::Counted::Tokens, 2)].into(),
+                budgets: [(Counted::Requests, 1), (Counted::Tokens, 2)].into(),
             }),
             ..Access::default()
         },
