@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::exchange::Refusal;
 use crate::json::Object;
 use crate::metadata::Metadata;
+use crate::model_routing::{self, Named};
 use crate::operation::Operation;
 use crate::usage::BYTES_PER_TOKEN;
 
@@ -149,12 +150,26 @@ pub fn check_upgrade(key: &VirtualKey, schema: Schema) -> Result<(), Refusal> {
     }
 }
 
-/// Whether a key may ask for a model; `None` is a request that names none.
+/// How many tokens a request may come to, if a key may send it. `body` is `None` where nothing is asked of a model.
 ///
 /// # Errors
-/// It may not.
-pub fn check_model(key: &VirtualKey, model: Option<&str>, schema: Schema) -> Result<(), Refusal> {
-    let Some(models) = &key.models else { return Ok(()) };
+/// The key may not be used for it.
+pub fn admit(key: &VirtualKey, path: &str, body: Option<&[u8]>, schema: Schema) -> Result<u64, Refusal> {
+    let Some(body) = body else { return Ok(0) };
+    let object = if needs_body(key) { Object::parse(body).ok() } else { None };
+    if let Some(models) = &key.models {
+        let model = match (model_routing::named(path)?, &object) {
+            (Named::ByPath(model), _) => Some(model),
+            (Named::ByBody, Some(object)) => model_routing::named_in(object, schema)?,
+            (Named::ByBody, None) => None,
+        };
+        check_model(models, model.as_deref(), schema)?;
+    }
+    Ok(if counts_tokens(key) { estimate(path, body.len(), object.as_ref()) } else { 0 })
+}
+
+/// Whether a key for these models may ask for one; `None` is a request that names none.
+fn check_model(models: &[String], model: Option<&str>, schema: Schema) -> Result<(), Refusal> {
     let Some(model) = model else {
         let message = "this API key is for some models alone, and the request names none";
         return Err(Refusal::forbidden(schema, "model", message));
@@ -170,10 +185,9 @@ pub fn check_model(key: &VirtualKey, model: Option<&str>, schema: Schema) -> Res
 }
 
 /// How many tokens a request may come to: those of its text, and as many as its answers may have.
-pub fn estimate(path: &str, body: &[u8]) -> u64 {
-    let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
-    let object = Object::parse(body).ok();
-    let answer = object.as_ref().and_then(|object| {
+fn estimate(path: &str, length: usize, object: Option<&Object<'_>>) -> u64 {
+    let length = u64::try_from(length).unwrap_or(u64::MAX);
+    let answer = object.and_then(|object| {
         let nested = NESTED.iter().filter_map(|name| Object::parse(object.get(name)?).ok());
         let most = |object: &Object<'_>, names: &[&str]| largest(object, names);
         let all: Vec<_> = nested.collect();
@@ -219,6 +233,7 @@ pub fn spending(key: &VirtualKey, request: &str, tokens: u64) -> Metadata {
 #[cfg(test)]
 mod tests {
     use ai_config::KeySet;
+    use serde_json::json;
 
     use super::*;
 
@@ -298,7 +313,10 @@ mod tests {
         let models = ["gpt-4o", "claude-*"].map(str::to_owned).to_vec();
         let some = VirtualKey { models: Some(models), ..named("n/k") };
         let none = VirtualKey { models: Some(Vec::new()), ..named("n/k") };
-        let is_allowed = |key: &VirtualKey, model| check_model(key, model, Schema::OpenAi).is_ok();
+        let is_allowed = |key: &VirtualKey, model: Option<&str>| {
+            let body = model.map_or_else(|| json!({}), |model| json!({"model": model})).to_string();
+            admit(key, "/v1/chat/completions", Some(body.as_bytes()), Schema::OpenAi).is_ok()
+        };
         for (model, expected) in [
             (Some("gpt-4o"), true),
             (Some("claude-"), true),
@@ -320,6 +338,8 @@ mod tests {
 
     #[test]
     fn a_request_reserves_what_its_text_and_its_answers_may_come_to() {
+        let counted = VirtualKey { budgets: [("tokens".to_owned(), Vec::new())].into(), ..named("n/k") };
+        let estimate = |path: &str, body: &[u8]| admit(&counted, path, Some(body), Schema::OpenAi).unwrap();
         let of = |path: &str, body: &str| {
             estimate(path, body.as_bytes()) - u64::try_from(body.len()).unwrap().div_ceil(BYTES_PER_TOKEN)
         };

@@ -37,7 +37,14 @@ pub fn named(path: &str) -> Result<Named, Refusal> {
 /// # Errors
 /// It names two, so that a provider might take another one than the route was chosen by, or one that cannot be a name.
 pub fn named_by(body: &[u8], schema: Schema) -> Result<Option<String>, Refusal> {
-    let Ok(object) = Object::parse(body) else { return Ok(None) };
+    Object::parse(body).map_or(Ok(None), |object| named_in(&object, schema))
+}
+
+/// The same of a body that was parsed.
+///
+/// # Errors
+/// As [`named_by`].
+pub fn named_in(object: &Object<'_>, schema: Schema) -> Result<Option<String>, Refusal> {
     let count = object.fields().iter().filter(|field| field.name == "model").count();
     if count > 1 {
         return Err(Refusal::bad_request(schema, "model", "the member \"model\" stands in the body twice"));

@@ -9,13 +9,14 @@ use ai::metadata::Metadata;
 use ai::model_routing::{self, Named};
 use ai_config::{
     GROUPS_NAMESPACE, GatewayConfig, METADATA_NAMESPACE, MODEL_HEADER, MODEL_READ_KEY, MODELS_KEY, POOL_KEY,
-    Pool, Schema, VERSION,
+    Pool, VERSION,
 };
 
-use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Scope, Stream};
+use crate::abi::{Definer, HeaderMap, MetadataSource, Scope, Stream};
 use crate::ejection;
+use crate::holding::Holding;
 use crate::metrics::{self, Metrics};
-use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody, text};
+use crate::placement::{self, BodyStatus, HeadersStatus, text};
 
 /// A configuration: what is done for a gateway.
 #[derive(Debug)]
@@ -45,34 +46,21 @@ impl Config {
     }
 }
 
-/// One request.
+/// One request, whose body may be held back for its model.
 #[derive(Debug)]
 pub(crate) struct Filter {
     config: Arc<Config>,
-    /// The request's body, as far as it is held back.
-    body: Vec<u8>,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// The body is read for its model; a refusal has this schema.
-    Reads(Schema),
-    /// Everything passes.
-    Passes,
-    /// The request was answered here.
-    Answered,
+    request: Holding<()>,
 }
 
 impl Filter {
     pub(crate) fn new(config: Arc<Config>) -> Self {
-        Self { config, body: Vec::new(), state: State::Passes }
+        Self { config, request: Holding::new() }
     }
 
     /// Nothing is done to the stream any more.
     pub(crate) fn give_up(&mut self) {
-        self.state = State::Answered;
-        self.body = Vec::new();
+        self.request.give_up();
     }
 
     pub(crate) fn on_request_headers(&mut self, stream: &mut Stream, end: bool) -> HeadersStatus {
@@ -96,58 +84,26 @@ impl Filter {
             Ok(Named::ByBody) => {
                 if placement::is_encoded(stream) {
                     return self
+                        .request
                         .refuse(stream, &Refusal::encoded(schema, "the route is chosen by the model"));
                 }
-                self.body = placement::room_for_body(stream);
-                self.state = State::Reads(schema);
-                return HeadersStatus::Stop;
+                return self.request.hold(stream, (), schema);
             }
-            Err(refusal) => return self.refuse(stream, &refusal),
+            Err(refusal) => return self.request.refuse(stream, &refusal),
         }
         HeadersStatus::Continue
     }
 
-    fn refuse(&mut self, stream: &mut Stream, refusal: &Refusal) -> HeadersStatus {
-        self.give_up();
-        stream.respond(refusal.status, refusal.content_type, &refusal.body, refusal.details);
-        HeadersStatus::Stop
-    }
-
     pub(crate) fn on_request_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
-        let schema = match self.state {
-            State::Reads(schema) => schema,
-            State::Passes => return BodyStatus::Continue,
-            State::Answered => return BodyStatus::Stop,
-        };
         let limit = self.config.gateway.max_request_bytes;
-        match placement::hold_body(&mut self.body, stream, limit, end) {
-            HeldBody::Whole => {}
-            HeldBody::Part => return BodyStatus::Stop,
-            HeldBody::TooLarge => {
-                self.refuse(stream, &Refusal::too_large(schema, limit));
-                return BodyStatus::Stop;
-            }
-        }
-        let body = std::mem::take(&mut self.body);
-        match model_routing::named_by(&body, schema) {
-            Ok(model) => choose(stream, model.as_deref()),
-            Err(refusal) => {
-                self.refuse(stream, &refusal);
-                return BodyStatus::Stop;
-            }
-        }
-        self.state = State::Passes;
-        stream.replace_body(Body::Request, &body);
-        BodyStatus::Continue
+        self.request.on_body(stream, limit, end, |stream, (), schema, body| {
+            choose(stream, model_routing::named_by(body, schema)?.as_deref());
+            Ok(())
+        })
     }
 
     pub(crate) fn on_request_trailers(&mut self, stream: &mut Stream) -> HeadersStatus {
-        match self.state {
-            State::Passes => HeadersStatus::Continue,
-            State::Answered => HeadersStatus::Stop,
-            // The body has ended before the trailers; there is no piece of it any more to put all of it into.
-            State::Reads(schema) => self.refuse(stream, &Refusal::with_trailers(schema)),
-        }
+        self.request.on_trailers(stream)
     }
 }
 

@@ -9,11 +9,11 @@ use std::time::SystemTime;
 
 use ai::exchange::Refusal;
 use ai::keys::{self, Keys};
-use ai::model_routing::{self, Named};
 use ai_config::{KEYS_KEY, KeysConfig, METADATA_NAMESPACE, SPENDING_NAMESPACE, Schema, VirtualKey};
 
-use crate::abi::{Body, HeaderMap, MetadataSource, Stream};
-use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody, text};
+use crate::abi::{HeaderMap, MetadataSource, Stream};
+use crate::holding::Holding;
+use crate::placement::{self, BodyStatus, HeadersStatus, text};
 
 /// A configuration: the keys that routes ask for.
 #[derive(Debug)]
@@ -34,40 +34,27 @@ impl Config {
     }
 }
 
-/// One request.
+/// One request, whose body may be held back for what its key may do with it.
 #[derive(Debug)]
 pub(crate) struct Filter {
     config: Arc<Config>,
-    /// The request's body, as far as it is held back.
-    body: Vec<u8>,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    /// The body is read for what this key may do with it; a refusal has this schema.
-    Reads(Arc<VirtualKey>, Schema),
-    /// Everything passes.
-    Passes,
-    /// The request was answered here.
-    Answered,
+    request: Holding<Arc<VirtualKey>>,
 }
 
 impl Filter {
     pub(crate) fn new(config: Arc<Config>) -> Self {
-        Self { config, body: Vec::new(), state: State::Passes }
+        Self { config, request: Holding::new() }
     }
 
     /// Nothing is done to the stream any more.
     pub(crate) fn give_up(&mut self) {
-        self.state = State::Answered;
-        self.body = Vec::new();
+        self.request.give_up();
     }
 
     pub(crate) fn on_request_headers(&mut self, stream: &mut Stream, end: bool) -> HeadersStatus {
         match self.begin(stream, end) {
             Ok(status) => status,
-            Err(refusal) => self.refuse(stream, &refusal),
+            Err(refusal) => self.request.refuse(stream, &refusal),
         }
     }
 
@@ -85,78 +72,35 @@ impl Filter {
         if stream.header(HeaderMap::Request, "upgrade").is_some() {
             keys::check_upgrade(&key, schema)?;
         }
-        let asks_nothing = end && matches!(text(stream, ":method"), "GET" | "HEAD" | "OPTIONS");
         if end || !keys::needs_body(&key) {
-            if !asks_nothing {
-                check_model(stream, &key, b"", schema)?;
-            }
-            note(stream, &key, b"", asks_nothing);
+            let asks_nothing = end && matches!(text(stream, ":method"), "GET" | "HEAD" | "OPTIONS");
+            let body = (!asks_nothing).then_some(b"".as_slice());
+            admit(stream, &key, body, schema)?;
             return Ok(HeadersStatus::Continue);
         }
         if placement::is_encoded(stream) {
             return Err(Refusal::encoded(schema, "the API key is for what stands"));
         }
-        self.body = placement::room_for_body(stream);
-        self.state = State::Reads(key, schema);
-        Ok(HeadersStatus::Stop)
-    }
-
-    fn refuse(&mut self, stream: &mut Stream, refusal: &Refusal) -> HeadersStatus {
-        self.give_up();
-        stream.respond(refusal.status, refusal.content_type, &refusal.body, refusal.details);
-        HeadersStatus::Stop
+        Ok(self.request.hold(stream, key, schema))
     }
 
     pub(crate) fn on_request_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
-        let (key, schema) = match &self.state {
-            State::Reads(key, schema) => (key.clone(), *schema),
-            State::Passes => return BodyStatus::Continue,
-            State::Answered => return BodyStatus::Stop,
-        };
         let limit = self.config.max_request_bytes;
-        let refusal = match placement::hold_body(&mut self.body, stream, limit, end) {
-            HeldBody::Whole => check_model(stream, &key, &self.body, schema).err(),
-            HeldBody::Part => return BodyStatus::Stop,
-            HeldBody::TooLarge => Some(Refusal::too_large(schema, limit)),
-        };
-        if let Some(refusal) = refusal {
-            self.refuse(stream, &refusal);
-            return BodyStatus::Stop;
-        }
-        let body = std::mem::take(&mut self.body);
-        note(stream, &key, &body, false);
-        self.state = State::Passes;
-        stream.replace_body(Body::Request, &body);
-        BodyStatus::Continue
+        self.request
+            .on_body(stream, limit, end, |stream, key, schema, body| admit(stream, key, Some(body), schema))
     }
 
     pub(crate) fn on_request_trailers(&mut self, stream: &mut Stream) -> HeadersStatus {
-        match self.state {
-            State::Passes => HeadersStatus::Continue,
-            State::Answered => HeadersStatus::Stop,
-            // The body has ended before the trailers; there is no piece of it any more to put all of it into.
-            State::Reads(_, schema) => self.refuse(stream, &Refusal::with_trailers(schema)),
-        }
+        self.request.on_trailers(stream)
     }
 }
 
-/// Whether the key may ask for the model that the request names.
-fn check_model(stream: &Stream, key: &VirtualKey, body: &[u8], schema: Schema) -> Result<(), Refusal> {
-    if key.models.is_none() {
-        return Ok(());
-    }
-    let model = match model_routing::named(text(stream, ":path"))? {
-        Named::ByPath(model) => Some(model),
-        Named::ByBody => model_routing::named_by(body, schema)?,
-    };
-    keys::check_model(key, model.as_deref(), schema)
-}
-
-/// Notes whose key it is, and what its budgets are to reserve.
-fn note(stream: &mut Stream, key: &VirtualKey, body: &[u8], asks_nothing: bool) {
-    let tokens = if asks_nothing { 0 } else { keys::estimate(text(stream, ":path"), body) };
-    let spending = keys::spending(key, &request_name(), tokens);
-    stream.set_metadata(SPENDING_NAMESPACE, &spending);
+/// Lets a request pass if its key may send it, and notes what the key's budgets are to reserve. `body` is `None` where nothing is
+/// asked of a model.
+fn admit(stream: &mut Stream, key: &VirtualKey, body: Option<&[u8]>, schema: Schema) -> Result<(), Refusal> {
+    let tokens = keys::admit(key, text(stream, ":path"), body, schema)?;
+    stream.set_metadata(SPENDING_NAMESPACE, &keys::spending(key, &request_name(), tokens));
+    Ok(())
 }
 
 /// A name that no other request of any proxy has.

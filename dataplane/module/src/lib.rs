@@ -9,6 +9,7 @@
 mod abi;
 mod ejection;
 mod gateway;
+mod holding;
 mod keys;
 mod metrics;
 mod placement;

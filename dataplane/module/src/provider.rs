@@ -462,15 +462,18 @@ impl Filter {
         }
         let is_news = !end && !self.is_usage_told && exchange.is_stream() && exchange.usage().is_some();
         let news = is_news.then(|| exchange.outcome());
-        let tokens = exchange.tokens();
-        let are_more = self.tokens_told.is_some_and(|told| told != tokens);
+        // Where nobody counts them, they are told at the end.
+        let more = self.tokens_told.filter(|_| !end).and_then(|told| {
+            let tokens = exchange.tokens();
+            (tokens != told).then_some(tokens)
+        });
         if end {
             self.settle(Some(stream));
         }
         if let Some(outcome) = news {
             self.is_usage_told = true;
             self.tell(stream, &outcome);
-        } else if are_more && !end {
+        } else if let Some(tokens) = more {
             self.tokens_told = Some(tokens);
             let mut result = Metadata::new();
             result.number(TOKENS_KEY, tokens);
