@@ -13,16 +13,10 @@ use proto::access_log_service::stream_access_logs_message::LogEntries;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::world::{DEADLINE, World, backend, chat, route, secret, streamed};
+use crate::world::{DEADLINE, World, chat, openai, streamed};
 
 /// The credential of the gateway.
 const CANARY: &str = "canary-of-the-gateway";
-
-fn objects() -> String {
-    let backend =
-        backend("one", "llm: {openai: {authToken: {kind: SecretRef, secretRef: {name: key}}}, HOST_A}");
-    secret("key", CANARY) + &backend + &route("one")
-}
 
 /// An HTTPListenerPolicy of the Gateway with these logs.
 fn policy(name: &str, logs: &Value) -> String {
@@ -88,7 +82,7 @@ async fn a43_a_line_holds_what_an_ai_request_has_come_to_and_no_credential_of_th
         {"fileSink": {"path": logs.path("json"), "jsonFormat": format}},
         {"fileSink": {"path": logs.path("text"), "stringFormat": text}},
     ]);
-    let world = World::start(&(objects() + &policy("logs", &sinks)), &[]).await?;
+    let world = World::start(&(openai(CANARY) + &policy("logs", &sinks)), &[]).await?;
     let headers = [("authorization", "Bearer of-the-client"), ("user-agent", "a-test")];
     let answer = world.post("/one/v1/chat/completions", &headers, &chat("one two three")).await?.json()?;
     let usage = &answer["usage"];
@@ -153,7 +147,7 @@ async fn a43_filters_choose_and_a_bad_format_costs_its_policy_alone() -> Result<
             json!({"orFilter": [{"durationFilter": {"op": "GE", "value": 0}}, {"traceableFilter": true}]})
         ),
     ]);
-    let world = World::start(&(objects() + &policy("a-logs", &sinks)), &[]).await?;
+    let world = World::start(&(openai(CANARY) + &policy("a-logs", &sinks)), &[]).await?;
     assert_eq!(world.post("/one/v1/chat/completions", &[("x-log", "yes")], &chat("a")).await?.status, 200);
     assert_eq!(world.get("/none").await?.status, 404);
     assert_eq!(world.post("/nothing", &[("x-log", "yes")], &json!({})).await?.status, 404);
@@ -214,7 +208,7 @@ async fn logs_go_to_services_by_grpc_and_none_holds_a_credential_of_the_gateway(
         // One service that is not there costs its own log alone.
         {"grpcService": {"logName": "missing", "backendRef": {"name": "missing", "port": 80}}},
     ]);
-    let documents = objects() + &policy("logs", &logs) + &collector_service(&collector);
+    let documents = openai(CANARY) + &policy("logs", &logs) + &collector_service(&collector);
     let world = World::start(&documents, &[]).await?;
     let told = world.told("HTTPListenerPolicy default/logs", "PartiallyInvalid", "UnsupportedValue").await?;
     ensure!(told.contains("spec.accessLog[2].grpcService.backendRef"), "{told}");

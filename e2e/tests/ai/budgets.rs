@@ -9,7 +9,7 @@ use mock_llm::Knobs;
 use serde_json::{Value, json};
 
 use crate::virtual_keys::{asking, key};
-use crate::world::{DEADLINE, OpenAiExample, World, backend, chat, failing, route, secret, streamed};
+use crate::world::{DEADLINE, OpenAiExample, World, chat, failing, openai, streamed};
 
 const ALICE: &str = "sk-canary-alice-000000000000000001";
 const BOB: &str = "sk-canary-bob-00000000000000000002";
@@ -22,11 +22,7 @@ pub(crate) fn budget(name: &str, spec: &Value) -> String {
 }
 
 fn objects() -> String {
-    let one =
-        backend("one", "llm: {openai: {authToken: {kind: SecretRef, secretRef: {name: provider}}}, HOST_A}");
-    secret("provider", "canary-provider")
-        + &one
-        + &route("one")
+    openai("canary-provider")
         + &asking("one", &json!({}))
         + &key("alice", ALICE, "a", &json!({}))
         + &key("bob", BOB, "b", &json!({}))

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use e2e::http::{closed_port, eventually, post_json};
 use serde_json::{Value, json};
 
-use crate::world::{DEADLINE, OpenAiExample, World, backend, chat, route, route_to, secret, streamed};
+use crate::world::{DEADLINE, OpenAiExample, World, chat, openai, route_to, streamed};
 
 /// A RateLimitConfig.
 fn limits(name: &str, raw: &Value) -> String {
@@ -33,14 +33,9 @@ fn per_user(count: u32) -> Value {
     })
 }
 
-fn objects() -> String {
-    let one = backend("one", "llm: {openai: {authToken: {kind: SecretRef, secretRef: {name: key}}}, HOST_A}");
-    secret("key", "canary-key") + &one + &route("one")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a39_tokens_of_a_user_are_limited_and_others_are_not() -> Result<()> {
-    let documents = objects() + &limits("tokens", &per_user(70)) + &option("one", &["tokens"]);
+    let documents = openai("canary-key") + &limits("tokens", &per_user(70)) + &option("one", &["tokens"]);
     let world = World::start(&documents, &[]).await?;
     let ask = async |user: &str, body: &Value| world.post("/one", &[("x-user", user)], body).await;
     let first = ask("alice", &chat("hello")).await?;
@@ -79,7 +74,7 @@ async fn requests_are_counted_where_the_object_says_so_and_what_is_refused_does_
         "rateLimits": [{"type": "REQUEST", "setActions": [
             {"requestHeaders": {"headerName": "x-user", "descriptorKey": "user"}}, {"remoteAddress": {}}]}],
     });
-    let documents = objects()
+    let documents = openai("canary-key")
         + &limits("requests", &requests)
         + &limits("guests", &sets)
         + &option("one", &["requests", "guests"]);
@@ -100,7 +95,7 @@ async fn requests_are_counted_where_the_object_says_so_and_what_is_refused_does_
 async fn a_limit_that_cannot_be_carried_out_lets_nothing_pass() -> Result<()> {
     let mut wrong = per_user(3);
     wrong["descriptors"][0]["rateLimit"]["unit"] = json!("FORTNIGHT");
-    let documents = objects()
+    let documents = openai("canary-key")
         + &route_to("other", "one")
         + &limits("wrong", &wrong)
         + &option("one", &["wrong"])
@@ -118,7 +113,7 @@ async fn a_limit_that_cannot_be_carried_out_lets_nothing_pass() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_is_away_lets_nothing_pass_that_is_limited() -> Result<()> {
-    let documents = objects()
+    let documents = openai("canary-key")
         + &route_to("other", "one")
         + &limits("tokens", &per_user(70))
         + &option("one", &["tokens"]);

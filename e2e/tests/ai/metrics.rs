@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::world::{DEADLINE, World, backend, chat, failing, route, secret, streamed};
+use crate::world::{DEADLINE, World, backend, chat, failing, openai, route, secret, streamed};
 
 fn objects() -> String {
     let member = |name: &str, provider: &str, host: &str| {
@@ -16,11 +16,7 @@ fn objects() -> String {
         )
     };
     let pool = [member("a", "openai", "HOST_A"), member("b", "anthropic", "HOST_B")].join(", ");
-    secret("key", "canary")
-        + &backend("one", "llm: {openai: {authToken: {kind: SecretRef, secretRef: {name: key}}}, HOST_A}")
-        + &route("one")
-        + &backend("pool", &format!("priorityGroups: [{pool}]"))
-        + &route("pool")
+    openai("canary") + &backend("pool", &format!("priorityGroups: [{pool}]")) + &route("pool")
 }
 
 /// The lines of metrics of the AI engine.

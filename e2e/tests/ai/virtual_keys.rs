@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use e2e::http::{Response, eventually};
 use serde_json::{Value, json};
 
-use crate::world::{DEADLINE, World, backend, chat, route, route_to, secret};
+use crate::world::{DEADLINE, World, chat, openai, route_to};
 
 const ONE: &str = "sk-canary-one-00000000000000000001";
 const TWO: &str = "sk-canary-two-00000000000000000002";
@@ -42,11 +42,7 @@ pub(crate) fn key(name: &str, text: &str, team: &str, more: &Value) -> String {
 }
 
 fn objects() -> String {
-    let one =
-        backend("one", "llm: {openai: {authToken: {kind: SecretRef, secretRef: {name: provider}}}, HOST_A}");
-    secret("provider", "canary-provider")
-        + &one
-        + &route("one")
+    openai("canary-provider")
         + &route_to("all", "one")
         + &route_to("open", "one")
         + &asking("one", &json!({"team": "a"}))

@@ -111,6 +111,12 @@ pub(crate) fn backend(name: &str, ai: &str) -> String {
     )
 }
 
+/// The first provider as OpenAI, with this key of the gateway's: the Backend `one`, and the route from the path `/one` to it.
+pub(crate) fn openai(key: &str) -> String {
+    let one = "llm: {openai: {authToken: {kind: SecretRef, secretRef: {name: key}}}, HOST_A}";
+    secret("key", key) + &backend("one", one) + &route("one")
+}
+
 /// A route from the path `/NAME` to the Backend of that name.
 pub(crate) fn route(name: &str) -> String {
     route_to(name, name)
