@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::object::Metadata;
+
 /// The identity of one object, whatever its API version.
 ///
 /// The order (group, kind, namespace, name) is the canonical order of everything that is listed.
@@ -111,6 +113,11 @@ impl NamespacedName {
     /// Pairs a namespace with a name.
     pub fn new(namespace: impl AsRef<str>, name: impl AsRef<str>) -> Self {
         Self { namespace: namespace.as_ref().into(), name: name.as_ref().into() }
+    }
+
+    /// That of an object; the namespace is empty if it has none.
+    pub fn of(metadata: &(impl Metadata + ?Sized)) -> Self {
+        Self::new(metadata.namespace().unwrap_or_default(), metadata.name())
     }
 }
 

@@ -29,15 +29,6 @@ pub struct ListenerSetSpec {
     pub parent_ref: ListenerSetParentRef,
 }
 
-/// Where a ListenerSet is.
-pub fn name(set: &ListenerSet) -> NamespacedName {
-    let metadata = &set.metadata;
-    NamespacedName::new(
-        metadata.namespace.as_deref().unwrap_or_default(),
-        metadata.name.as_deref().unwrap_or_default(),
-    )
-}
-
 /// The Gateway that a ListenerSet adds listeners to; `None` if its parent is of another kind.
 pub fn gateway(set: &ListenerSet) -> Option<NamespacedName> {
     let parent = &set.spec.parent_ref;

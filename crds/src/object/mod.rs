@@ -82,7 +82,7 @@ pub fn is_builtin_group(group: &str) -> bool {
 }
 
 /// The type of the objects of one kind.
-pub trait Typed: Sized {
+pub trait Typed: Sized + 'static {
     /// The kind.
     const KIND: Kind;
 
@@ -297,9 +297,7 @@ impl Object {
 
     /// The object's key among those that the translator reads.
     pub fn key(&self) -> ObjectKey {
-        let metadata = self.metadata();
-        let name = NamespacedName::new(metadata.namespace().unwrap_or_default(), metadata.name());
-        ObjectKey { kind: self.kind(), name }
+        ObjectKey { kind: self.kind(), name: NamespacedName::of(self.metadata()) }
     }
 
     /// `metadata.generation`: the version of the spec. Absent outside a cluster.

@@ -4,10 +4,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::budget::Budget;
-use crds::core::{EndpointSlice, Namespace, Secret};
-use crds::gateway_api::{BackendTlsPolicy, GatewayClass, ListenerSet};
-use crds::virtual_key::VirtualKey;
+use crds::core::{EndpointSlice, Namespace};
+use crds::gateway_api::{BackendTlsPolicy, GatewayClass, ListenerSet, ReferenceGrant};
 use crds::{NamespacedName, ObjectKey, RouteParts, Typed};
 use ir::{Hostname, RouteTableId, Trust};
 
@@ -62,7 +60,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The members of a group, sorted by name.
-    fn members<T: Typed + 'a>(&self, group: Group) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {
+    fn members<T: Typed>(&self, group: Group) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {
         let members = self.resources.members(&group);
         self.note(Key::Group(group));
         members
@@ -111,23 +109,15 @@ impl View for Reading<'_> {
         self.members(Group::ListenerSetsOf(gateway.clone()))
     }
 
-    fn keys_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<VirtualKey>> {
-        self.members(Group::KeysIn(namespace.into()))
-    }
-
-    fn budgets_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Budget>> {
-        self.members(Group::BudgetsIn(namespace.into()))
-    }
-
-    fn secrets_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Secret>> {
-        self.members(Group::SecretsIn(namespace.to_owned()))
+    fn objects_in<T: Typed>(&self, namespace: &str) -> impl Iterator<Item = &Arc<T>> {
+        self.members(Group::InNamespace(T::KIND, namespace.into()))
     }
 
     fn permits(&self, from: &Party, to: &Party, name: &str) -> bool {
         if from.namespace == to.namespace {
             return true;
         }
-        let mut grants = self.members(Group::GrantsIn(to.namespace.clone()));
+        let mut grants = self.objects_in::<ReferenceGrant>(&to.namespace);
         grants.any(|grant| reference_grant::permits(grant, from, to, name))
     }
 

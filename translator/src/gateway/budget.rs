@@ -18,12 +18,13 @@ pub(super) fn of_key(
     key: &NamespacedName,
     metadata: &ObjectMeta,
 ) -> Vec<Result<limit_rule::Budget, Rejection>> {
-    let selected = view.budgets_in(&key.namespace).filter(|budget| {
+    let selected = view.objects_in::<Budget>(&key.namespace).filter(|budget| {
         let labels = budget.spec.keys.as_ref().map(|keys| &keys.match_labels);
         labels.is_none_or(|wanted| has_labels(metadata.labels.as_ref(), wanted))
     });
     let read = |budget: &Arc<Budget>| {
-        read(budget, &key.to_string()).map_err(|error| error.within(&format!("Budget {}", name_of(budget))))
+        read(budget, &key.to_string())
+            .map_err(|error| error.within(&format!("Budget {}", NamespacedName::of(&budget.metadata))))
     };
     selected.map(read).collect()
 }
@@ -41,7 +42,7 @@ fn read(budget: &Budget, key: &str) -> Result<limit_rule::Budget, Rejection> {
         Spenders::EachKey => key.to_owned(),
     };
     Ok(limit_rule::Budget {
-        name: name_of(budget).to_string(),
+        name: NamespacedName::of(&budget.metadata).to_string(),
         counted,
         limit,
         per: unit(*per),
@@ -49,11 +50,6 @@ fn read(budget: &Budget, key: &str) -> Result<limit_rule::Budget, Rejection> {
         spender,
         is_audit: *action == Some(BudgetAction::Audit),
     })
-}
-
-fn name_of(budget: &Budget) -> NamespacedName {
-    let ObjectMeta { namespace, name, .. } = &budget.metadata;
-    NamespacedName::new(namespace.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default())
 }
 
 fn read_limit(limit: &BudgetLimit) -> Result<(Counted, u64), Rejection> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crds::Kind;
 use crds::NamespacedName;
 use crds::gateway_api::gateways::GatewayListenersTlsMode as TlsMode;
-use crds::gateway_api::{self, Gateway, ListenerSet, listener_set};
+use crds::gateway_api::{self, Gateway, ListenerSet};
 use ir::{Hostname, RouteTableId};
 
 use super::listener_filters;
@@ -133,7 +133,7 @@ pub(crate) fn listeners(gateway: &Gateway, sets: &[Arc<ListenerSet>]) -> Vec<Lis
     find_conflicts(&mut listeners);
     for set in sets {
         for spec in &set.spec.listeners {
-            let mut listener = Listener::new(spec.clone(), Some(listener_set::name(set)));
+            let mut listener = Listener::new(spec.clone(), Some(NamespacedName::of(&set.metadata)));
             listener.conflict = conflict_with_earlier(&listener, &listeners);
             listeners.push(listener);
         }

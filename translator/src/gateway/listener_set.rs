@@ -26,9 +26,13 @@ pub(crate) const KIND: &str = "ListenerSet";
 /// (Gateway API, `ListenerSetSpec`).
 pub(crate) fn of_gateway(view: &impl View, key: &GatewayKey, gateway: &Gateway) -> Vec<Arc<ListenerSet>> {
     let sets = view.listener_sets_of(key);
-    let mut sets: Vec<_> =
-        sets.filter(|set| is_allowed(view, key, gateway, &listener_set::name(set))).cloned().collect();
-    sets.sort_by_key(|set| (creation(set.metadata.creation_timestamp.as_ref()), listener_set::name(set)));
+    let mut sets: Vec<_> = sets
+        .filter(|set| is_allowed(view, key, gateway, &NamespacedName::of(&set.metadata)))
+        .cloned()
+        .collect();
+    sets.sort_by_key(|set| {
+        (creation(set.metadata.creation_timestamp.as_ref()), NamespacedName::of(&set.metadata))
+    });
     sets
 }
 

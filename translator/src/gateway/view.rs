@@ -4,10 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::budget::Budget;
-use crds::core::{EndpointSlice, Secret};
+use crds::core::EndpointSlice;
 use crds::gateway_api::{BackendTlsPolicy, ListenerSet};
-use crds::virtual_key::VirtualKey;
 use crds::{NamespacedName, ObjectKey, RouteParts, Typed};
 use ir::{Hostname, RouteTableId, Trust};
 
@@ -50,14 +48,9 @@ pub(crate) trait View {
     /// The ListenerSets that name a Gateway as their parent, sorted by name.
     fn listener_sets_of(&self, gateway: &GatewayKey) -> impl Iterator<Item = &Arc<ListenerSet>>;
 
-    /// The VirtualKeys in a namespace, sorted by name.
-    fn keys_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<VirtualKey>>;
-
-    /// The Budgets in a namespace, sorted by name.
-    fn budgets_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Budget>>;
-
-    /// The Secrets in a namespace, sorted by name.
-    fn secrets_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Secret>>;
+    /// The objects of a type in a namespace, sorted by name: of the types that
+    /// [`Group::InNamespace`](crate::resources::Group::InNamespace) has.
+    fn objects_in<T: Typed>(&self, namespace: &str) -> impl Iterator<Item = &Arc<T>>;
 
     /// Whether `from` may refer to `to` of that name: within one namespace always, else by a ReferenceGrant.
     fn permits(&self, from: &Party, to: &Party, name: &str) -> bool;

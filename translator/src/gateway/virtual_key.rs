@@ -34,9 +34,9 @@ pub(super) fn required(
 ) -> FaceKeys {
     let Demand::Labels(wanted) = demand else { return FaceKeys::Disabled };
     let NamespacedName { namespace, name } = &policy.name;
-    let selected = view.keys_in(namespace).filter(|key| has_labels(key.metadata.labels.as_ref(), wanted));
-    let names =
-        selected.map(|key| NamespacedName::new(namespace, key.metadata.name.as_deref().unwrap_or_default()));
+    let all = view.objects_in::<VirtualKey>(namespace);
+    let selected = all.filter(|key| has_labels(key.metadata.labels.as_ref(), wanted));
+    let names = selected.map(|key| NamespacedName::of(&key.metadata));
     let mut keys: BTreeMap<String, ClientKey> = BTreeMap::new();
     let mut budgets: BTreeMap<Counted, usize> = BTreeMap::new();
     for face in names.filter_map(|name| view.client_key(&name)) {

@@ -17,10 +17,8 @@ pub(crate) enum Group {
     SlicesOf(NamespacedName),
     /// The EndpointSlices of an XBackend, by their namespace and the value of the label.
     SlicesOfXBackend(NamespacedName),
-    /// The ReferenceGrants in a namespace.
-    GrantsIn(String),
-    /// The Secrets in a namespace.
-    SecretsIn(String),
+    /// The objects of a kind in a namespace: ReferenceGrants, Secrets, VirtualKeys and Budgets.
+    InNamespace(Kind, Box<str>),
     /// The ListenerSets that name a Gateway as their parent.
     ListenerSetsOf(NamespacedName),
     /// The policies that name an object as their target.
@@ -29,10 +27,6 @@ pub(crate) enum Group {
     TlsPoliciesOf(NamespacedName),
     /// The policies in a namespace that select objects of a kind by their labels.
     PoliciesSelecting(Kind, Box<str>),
-    /// The VirtualKeys in a namespace.
-    KeysIn(Box<str>),
-    /// The Budgets in a namespace.
-    BudgetsIn(Box<str>),
 }
 
 /// The groups that an object belongs to.
@@ -52,23 +46,15 @@ pub(crate) fn groups(object: &Object) -> Vec<Group> {
             let services = services.map(|target| NamespacedName::new(namespace, &target.name));
             services.collect::<BTreeSet<_>>().into_iter().map(Group::TlsPoliciesOf).collect()
         }
-        Object::ReferenceGrant(grant) => {
-            vec![Group::GrantsIn(grant.metadata.namespace.clone().unwrap_or_default())]
-        }
-        Object::Secret(secret) => {
-            vec![Group::SecretsIn(secret.metadata.namespace.clone().unwrap_or_default())]
+        Object::ReferenceGrant(_) | Object::Secret(_) | Object::VirtualKey(_) | Object::Budget(_) => {
+            let namespace = object.metadata().namespace().unwrap_or_default();
+            vec![Group::InNamespace(object.kind(), namespace.into())]
         }
         Object::ListenerSet(set) => {
             listener_set::gateway(set).map(Group::ListenerSetsOf).into_iter().collect()
         }
-        Object::VirtualKey(_) => vec![Group::KeysIn(namespace_of(object))],
-        Object::Budget(_) => vec![Group::BudgetsIn(namespace_of(object))],
         _ => as_policy(object).map_or_else(Vec::new, |policy| groups_of_policy(&object.key(), policy)),
     }
-}
-
-fn namespace_of(object: &Object) -> Box<str> {
-    object.metadata().namespace().unwrap_or_default().into()
 }
 
 /// The object, if it is a policy.

@@ -69,13 +69,13 @@ impl Resources {
     }
 
     /// Every object of that type, sorted by name.
-    pub(crate) fn of_type<'a, T: Typed + 'a>(&'a self) -> impl Iterator<Item = &'a Arc<T>> {
+    pub(crate) fn of_type<'a, T: Typed>(&'a self) -> impl Iterator<Item = &'a Arc<T>> {
         let first = ObjectKey::of::<T>(NamespacedName::new("", ""));
         self.objects.range(first..).map_while(|(_, object)| T::of(object))
     }
 
     /// The members of a group, sorted by name.
-    pub(crate) fn members<'a, T: Typed + 'a>(
+    pub(crate) fn members<'a, T: Typed>(
         &'a self,
         group: &Group,
     ) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {

@@ -12,6 +12,7 @@ use ir::{ApiKey, CredentialsName, KeyList, KeyPlace, Redacted, UserList};
 
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
+use crate::resources::has_labels;
 use crate::status::{Reason, Rejection};
 
 /// What stands before the digest of a password.
@@ -133,15 +134,9 @@ pub(super) fn api_keys(
         }
         KeySecrets::Labelled { field, labels } => {
             let namespace = &policy.name.namespace;
-            let fits = |secret: &Secret| {
-                let own = secret.metadata.labels.as_ref();
-                labels.iter().all(|(key, value)| own.and_then(|own| own.get(key)) == Some(value))
-            };
-            let found = view.secrets_in(namespace).filter(|secret| fits(secret));
-            let named = found.map(|secret| {
-                let name = secret.metadata.name.as_deref().unwrap_or_default();
-                (NamespacedName::new(namespace, name), &**secret)
-            });
+            let all = view.objects_in::<Secret>(namespace);
+            let found = all.filter(|secret| has_labels(secret.metadata.labels.as_ref(), labels));
+            let named = found.map(|secret| (NamespacedName::of(&secret.metadata), &**secret));
             (field, named.collect())
         }
     };
