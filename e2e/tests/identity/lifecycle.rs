@@ -1,5 +1,7 @@
 //! Policies, extensions and keys that come, change and go, while the listener stays.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::{Result, ensure};
 use e2e::fixture::DEADLINE;
 use e2e::http::eventually;
@@ -87,5 +89,25 @@ async fn keys_of_a_server_are_fetched_before_they_are_needed_and_again() -> Resu
     world.fixture.save("more.yaml", &(policy("b", "  rbac: {policy: {matchExpressions: ['false']}}")))?;
     world.until_with("/b", "", 403).await?;
     assert_eq!(server.served(), before);
+    Ok(())
+}
+
+/// Envoy keeps tokens that it has verified, and takes one for a minute after it has expired.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_was_taken_before_is_refused_once_it_has_expired() -> Result<()> {
+    let issuer = Issuer::new()?;
+    let provider = format!("jwks: {{local: {{inline: '{}'}}}}", issuer.key_set());
+    let objects =
+        extension("idp", "Strict", &provider) + &policy("a", "  jwtAuth: {extensionRef: {name: idp}}");
+    let world = World::start(&["a"], &objects).await?;
+    world.until_with("/a", "", 401).await?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let token = issuer.token(&json!({"sub": "alice", "exp": now - 56}))?;
+    for _ in 0..3 {
+        assert_eq!(world.ask_with("/a", &token).await?.status, 200);
+    }
+    let kept = world.fixture.envoy("gw")?.get("/stats?filter=jwt_cache_hit").await?.text();
+    ensure!(!kept.contains("jwt_cache_hit: 0"), "{kept}");
+    world.until_with("/a", &token, 401).await?;
     Ok(())
 }

@@ -69,7 +69,7 @@ impl Resources {
     }
 
     /// Every object of that type, sorted by name.
-    pub(crate) fn of_type<'a, T: Typed>(&'a self) -> impl Iterator<Item = &'a Arc<T>> {
+    pub(crate) fn of_type<T: Typed>(&self) -> impl Iterator<Item = &Arc<T>> {
         let first = ObjectKey::of::<T>(NamespacedName::new("", ""));
         self.objects.range(first..).map_while(|(_, object)| T::of(object))
     }

@@ -17,8 +17,8 @@ use proto::jwt_authn::jwt_provider::JwksSourceSpecifier;
 use proto::jwt_authn::jwt_requirement::RequiresType;
 use proto::jwt_authn::per_route_config::RequirementSpecifier;
 use proto::jwt_authn::{
-    JwksAsyncFetch, JwtAuthentication, JwtClaimToHeader, JwtHeader, JwtProvider, JwtRequirement,
-    JwtRequirementAndList, JwtRequirementOrList, PerRouteConfig, RemoteJwks,
+    JwksAsyncFetch, JwtAuthentication, JwtCacheConfig, JwtClaimToHeader, JwtHeader, JwtProvider,
+    JwtRequirement, JwtRequirementAndList, JwtRequirementOrList, PerRouteConfig, RemoteJwks,
 };
 use proto::wkt::Any;
 use proto::{duration, empty, pack};
@@ -30,6 +30,9 @@ pub(super) const NAME: &str = "chancery.tokens";
 
 /// The namespace of the metadata in which it leaves what tokens say.
 pub(super) const METADATA_NAMESPACE: &str = "envoy.filters.http.jwt_authn";
+
+/// How many verified tokens a worker keeps of each provider.
+const KEPT_TOKENS: u32 = 1000;
 
 /// How long a fetch of keys may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -132,8 +135,20 @@ fn build_provider(set: &TokenSet, ir: &TokenProvider) -> JwtProvider {
         // The route is chosen before, with its other filters: another one might ask for more.
         clear_route_cache: false,
         jwks_source_specifier: Some(keys(&ir.keys)),
+        jwt_cache_config: is_kept(&ir.keys).then(kept_tokens),
         ..JwtProvider::default()
     }
+}
+
+/// Whether a token whose signature has been verified need not be verified again until it expires; its times, issuer and
+/// audience are looked at each time. Envoy does not forget tokens when it has fetched other keys, so that one of a key that was
+/// taken back would pass; keys that stand in the configuration come with a new filter, which has kept no token.
+fn is_kept(keys: &TokenKeys) -> bool {
+    matches!(keys, TokenKeys::Local(_))
+}
+
+fn kept_tokens() -> JwtCacheConfig {
+    JwtCacheConfig { jwt_cache_size: KEPT_TOKENS, ..JwtCacheConfig::default() }
 }
 
 fn keys(ir: &TokenKeys) -> JwksSourceSpecifier {

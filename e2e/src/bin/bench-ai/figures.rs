@@ -2,7 +2,7 @@
 
 use crate::CONNECTIONS;
 use crate::bodies::Size;
-use crate::rows::Row;
+use crate::rows::{Base, METERING, Row};
 
 /// How much more memory than the plain route's a stream may take, in KiB.
 const STREAM_TARGET: f64 = 16.0;
@@ -20,11 +20,12 @@ pub(crate) struct Cell {
     pub p99: f64,
 }
 
-/// The table of a size. The first row is what others are compared with.
+/// The table of a size. The first row is the plain route.
 pub(crate) fn speed(size: Size, rows: &[&Row], rounds: &[Vec<Cell>]) -> String {
     let (count, of) = (rounds.len(), CONNECTIONS);
     let mut table = format!(
-        "{}: medians of {count} rounds; throughput and processor time with {of} connections, latency with one\n\
+        "{}: medians of {count} rounds; throughput and processor time with {of} connections, latency with one;\n\
+         ratios and what is added are to the plain route, of rows that begin with \"{METERING} +\" to the row of that name\n\
          | {:<26} | {:>7} | {:>14} | {:>24} | {:>6} | {:>20} | {:>20} |\n",
         size.name(),
         "",
@@ -36,23 +37,27 @@ pub(crate) fn speed(size: Size, rows: &[&Row], rounds: &[Vec<Cell>]) -> String {
         "p99 (added), us",
     );
     for (index, row) in rows.iter().enumerate() {
+        let base = match row.base {
+            Base::Plain => 0,
+            Base::Metering => rows.iter().position(|row| row.name == METERING).unwrap_or_default(),
+        };
         let each = |figure: &dyn Fn(&Cell, &Cell) -> f64| -> Vec<f64> {
-            let pair = |round: &Vec<Cell>| Some(figure(round.get(index)?, round.first()?));
+            let pair = |round: &Vec<Cell>| Some(figure(round.get(index)?, round.get(base)?));
             rounds.iter().filter_map(pair).collect()
         };
-        let ratios = each(&|cell, plain| cell.processor / plain.processor);
+        let ratios = each(&|cell, base| cell.processor / base.processor);
         let bounds =
             (ratios.iter().copied().fold(f64::MAX, f64::min), ratios.iter().copied().fold(0.0, f64::max));
         let target =
-            row.target.filter(|_| size == Size::Small).map_or(String::new(), |target| format!("{target:.1}"));
+            row.target.filter(|_| size == Size::Small).map_or(String::new(), |target| format!("{target:.2}"));
         table += &format!(
             "| {:<26} | {:>7.0} | {:>14.1} | {:>24} | {target:>6} | {:>20} | {:>20} |\n",
             row.name,
             median(each(&|cell, _| cell.rate)),
             median(each(&|cell, _| cell.processor)),
             format!("{:.2} ({:.2}..{:.2})", median(ratios), bounds.0, bounds.1),
-            added(median(each(&|cell, _| cell.p50)), median(each(&|cell, plain| cell.p50 - plain.p50))),
-            added(median(each(&|cell, _| cell.p99)), median(each(&|cell, plain| cell.p99 - plain.p99))),
+            added(median(each(&|cell, _| cell.p50)), median(each(&|cell, base| cell.p50 - base.p50))),
+            added(median(each(&|cell, _| cell.p99)), median(each(&|cell, base| cell.p99 - base.p99))),
         );
     }
     table

@@ -22,7 +22,7 @@ use clap::Parser;
 use self::bodies::Size;
 use self::figures::Cell;
 use self::meter::EnvoyProcess;
-use self::rows::{ROWS, Row};
+use self::rows::Row;
 
 /// Connections of the client while processor time and throughput are measured.
 const CONNECTIONS: usize = 4;
@@ -39,7 +39,7 @@ struct Arguments {
     /// Open, silent streams.
     #[arg(long, default_value_t = 1000)]
     streams: usize,
-    /// Only rows whose name holds this (and the plain route).
+    /// Only rows whose name holds this, and those that they are compared with.
     #[arg(long, default_value = "")]
     only: String,
     /// Only sizes whose name holds this.
@@ -54,12 +54,7 @@ fn main() -> Result<()> {
     closed_pipe::end_quietly();
     raise_file_limit();
     let arguments = Arguments::parse();
-    let rows: Vec<&'static Row> = ROWS
-        .iter()
-        .enumerate()
-        .filter(|(index, row)| *index == 0 || row.name.contains(&arguments.only))
-        .map(|(_, row)| row)
-        .collect();
+    let rows = rows::named(&arguments.only);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         speed(&rows, &arguments).await?;
@@ -108,7 +103,7 @@ async fn speed(rows: &[&'static Row], arguments: &Arguments) -> Result<()> {
 
 /// One row in one round: first with several connections, for the processor time, then with one, for the latency.
 async fn measure(world: &rows::World, row: &Row, size: Size, seconds: f64) -> Result<Cell> {
-    let request = row.request(size);
+    let request = world.request(row, size);
     let envoy: &EnvoyProcess = &world.envoy;
     let before = envoy.processor_time()?;
     let time = Duration::from_secs_f64(seconds);

@@ -37,7 +37,7 @@ pub(crate) async fn measure(rows: &[&'static Row], streams: usize) -> Result<()>
 /// KiB for each open, silent stream.
 async fn per_idle_stream(row: &Row, streams: usize) -> Result<f64> {
     let world = World::start().await?;
-    let request = row.request(Size::Idle);
+    let request = world.request(row, Size::Idle);
     // What is made once for all is not a stream's.
     drop(client::open(world.address(), &request).await?);
     let before = settled(&world).await?;
@@ -64,11 +64,11 @@ async fn settled(world: &World) -> Result<u64> {
 /// MiB above what a few small requests have needed, after each size, the smaller ones included.
 async fn peak(row: &Row) -> Result<Vec<f64>> {
     let world = World::start().await?;
-    client::count(world.address(), &row.request(Size::Small), 5, 1).await?;
+    client::count(world.address(), &world.request(row, Size::Small), 5, 1).await?;
     let before = world.envoy.resident()?;
     let mut peaks = Vec::new();
     for size in Size::ALL {
-        client::count(world.address(), &row.request(size), EACH, CONNECTIONS).await?;
+        client::count(world.address(), &world.request(row, size), EACH, CONNECTIONS).await?;
         peaks.push((world.envoy.peak()? as f64 - before as f64) / 1024.0);
     }
     Ok(peaks)
