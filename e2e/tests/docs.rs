@@ -1,10 +1,12 @@
-//! Links in the project's pages lead to files, and to headings in them.
+//! Links in the project's pages lead to files, and to headings in them; the objects that pages show are valid.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use e2e::scenario;
 use e2e::workspace::workspace_root;
 
 /// Folders in which nothing is the project's own text.
@@ -100,4 +102,42 @@ fn a_link_to_nowhere_is_found() {
     let text = "a [b](c.md), [d](e#f)\n```\n[no](link)\n```\n## What must hold, and `x`\n";
     assert_eq!(targets(text), ["c.md", "e#f"]);
     assert!(anchors(text).contains("what-must-hold-and-x"));
+}
+
+/// The blocks of YAML of a page that are objects, not parts of some.
+fn objects(page: &str) -> Vec<String> {
+    let blocks =
+        page.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0.to_owned()));
+    blocks.filter(|block| block.lines().any(|line| line.starts_with("apiVersion:"))).collect()
+}
+
+/// What `chancery check` says of documents, without that objects of other pages are missing.
+fn findings(documents: &str) -> Result<Vec<String>> {
+    let folder = tempfile::TempDir::new()?;
+    let file = folder.path().join("page.yaml");
+    fs::write(&file, documents)?;
+    let output = Command::new(scenario::binary()?).args(["check", "--for-cluster"]).arg(&file).output()?;
+    let text = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
+    ensure!(text.contains(" in 1 file: "), "no closing line: {text}");
+    let lines = text.lines().filter(|line| !line.contains(" in 1 file: "));
+    Ok(lines.filter(|line| !line.ends_with(" does not exist")).map(str::to_owned).collect())
+}
+
+#[test]
+fn objects_in_the_pages_are_valid() -> Result<()> {
+    let mut all = Vec::new();
+    pages(&workspace_root(), &mut all)?;
+    let (mut faults, mut count) = (Vec::new(), 0);
+    for page in all {
+        for documents in objects(&fs::read_to_string(&page)?) {
+            count += 1;
+            faults
+                .extend(findings(&documents)?.into_iter().map(|line| format!("{}: {line}", page.display())));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(count > 10, "{count} blocks");
+    let wrong = "apiVersion: chancery.dev/v1alpha1\nkind: Budget\nmetadata: {name: a}\nspec: {limits: {}}\n";
+    assert!(!findings(wrong)?.is_empty());
+    Ok(())
 }
