@@ -211,7 +211,7 @@ fn refusal(rejection: &Rejection, name: &str, objects_of: impl Fn(&str) -> BTree
         Cause::NotReady => format!(
             "the proxy does not get the module of the AI engine from the control plane, and tries again: the fetch fails, \
              or brings another file than the one with this SHA-256; the proxy's log says which. Until it succeeds, the \
-             proxy keeps what it had of this backend, and answers 500 if it had nothing; no request passes unprocessed: \
+             proxy keeps what it had of whatever needs the engine, and answers 500 if it had nothing; no request passes unprocessed: \
              {message}"
         ),
     };

@@ -67,15 +67,16 @@ pub fn gateway_name(group: &NodeGroup) -> Option<GatewayName> {
 }
 
 fn encoded(resource: &EncodedResource) -> Resource {
-    let EncodedResource { kind, name, bytes, version, needs } = resource;
+    let EncodedResource { kind, name, bytes, version, needs, is_optional } = resource;
     let needs = needs.iter().map(|(kind, name)| (resource_type(*kind), name.clone())).collect();
-    Resource::with_version(
+    let resource = Resource::with_version(
         name.as_str(),
         resource_type(*kind),
         ResourceVersion::from_u128(*version),
         &[bytes],
         needs,
-    )
+    );
+    if *is_optional { resource.optional() } else { resource }
 }
 
 /// The type of a kind.

@@ -120,10 +120,24 @@ impl Held {
         self.sent.version == Some(version)
     }
 
+    /// Whether the client has accepted that version, and it was not sent another one since.
+    fn is_accepted_at(&self, version: ResourceVersion) -> bool {
+        let is_good = self.good.as_ref().is_some_and(|good| good.version == Some(version));
+        self.is_at(version) && is_good
+    }
+
     /// The response by which the client accepted the resource, in its present or an earlier version.
     pub(crate) fn accepted_by(&self) -> Option<u64> {
         self.good.as_ref().map(|_| self.good_serial)
     }
+}
+
+/// What has to wait, of what is to be sent; see [`Ledger::set_aside`].
+#[derive(Debug)]
+pub(crate) struct Aside {
+    owed: BTreeSet<Arc<str>>,
+    outstanding: BTreeSet<Arc<str>>,
+    apart: BTreeSet<Arc<str>>,
 }
 
 /// How much of a type may be sent now.
@@ -264,7 +278,28 @@ impl Ledger {
             && !self.subscription.is_empty()
             && !self.has_unsent()
             && self.in_flight.is_empty()
-            && self.rejected.is_empty()
+            && self.rejected.keys().all(|name| self.is_optional(name))
+    }
+
+    fn is_optional(&self, name: &str) -> bool {
+        let resource = self.seen.as_ref().and_then(|(_, set)| set.get(name));
+        resource.is_some_and(|resource| resource.is_optional())
+    }
+
+    /// Whether it is still to be heard what the client makes of a resource of the snapshot. One that is optional and was
+    /// refused counts as still to be heard of.
+    pub(crate) fn is_pending(&self, resource: &Resource) -> bool {
+        let name = resource.name();
+        if !self.opened || !self.subscription.covers(name) {
+            return false;
+        }
+        if self.deferrals.has(name) {
+            return true;
+        }
+        if self.is_rejected(resource) {
+            return resource.is_optional();
+        }
+        self.held.get(name).is_none_or(|held| !held.is_accepted_at(resource.version()))
     }
 
     /// Takes the names whose rejection was reported and is overcome: nothing of them is refused, on its way
@@ -292,6 +327,34 @@ impl Ledger {
     }
 
     // --- What goes out and comes back ---
+
+    /// The names of what is to be sent.
+    pub(crate) fn unsent(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.owed.iter().chain(&self.outstanding).chain(&self.apart)
+    }
+
+    /// Takes out of what is to be sent whatever has to wait. It is to be put back.
+    pub(crate) fn set_aside(&mut self, waiting: &BTreeSet<Arc<str>>) -> Aside {
+        let take = |names: &mut BTreeSet<Arc<str>>| {
+            let (waiting, others) =
+                std::mem::take(names).into_iter().partition(|name| waiting.contains(name));
+            *names = others;
+            waiting
+        };
+        Aside {
+            owed: take(&mut self.owed),
+            outstanding: take(&mut self.outstanding),
+            apart: take(&mut self.apart),
+        }
+    }
+
+    /// Has what was set aside sent another time.
+    pub(crate) fn put_back(&mut self, aside: Aside) {
+        let Aside { owed, outstanding, apart } = aside;
+        self.owed.extend(owed);
+        self.outstanding.extend(outstanding);
+        self.apart.extend(apart);
+    }
 
     /// Takes what is to be sent of `set`, by name: no more than `limit` resources.
     pub(crate) fn take_changes(&mut self, extent: Extent, set: &ResourceSet, limit: usize) -> Changes {

@@ -24,6 +24,7 @@ pub struct Resource {
     /// How many bytes at the end of `entry` are the message.
     message_len: usize,
     needs: Vec<(ResourceType, String)>,
+    is_optional: bool,
 }
 
 impl Resource {
@@ -53,7 +54,19 @@ impl Resource {
         let name = name.into();
         let (entry, any_offset) = encode_entry(&name, version, kind, pieces);
         let message_len = pieces.iter().map(|piece| piece.len()).sum();
-        Self { kind, name, version, entry, any_offset, message_len, needs }
+        Self { kind, name, version, entry, any_offset, message_len, needs, is_optional: false }
+    }
+
+    /// The same, without which a client that refuses it counts as having everything. Filters that need it are not sent
+    /// until the client has it.
+    #[must_use]
+    pub fn optional(self) -> Self {
+        Self { is_optional: true, ..self }
+    }
+
+    /// See [`optional`](Self::optional).
+    pub(crate) fn is_optional(&self) -> bool {
+        self.is_optional
     }
 
     /// The type.
@@ -83,7 +96,7 @@ impl Resource {
 
     /// Whether both have the same content and are used in the same way.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.version == other.version && self.needs == other.needs
+        self.version == other.version && self.needs == other.needs && self.is_optional == other.is_optional
     }
 
     /// Field 2 (`resources`) of a `DeltaDiscoveryResponse`, key and length included.

@@ -12,6 +12,10 @@
 //! * The *drain* leaves what is gone in place until listeners and routes without it are acknowledged, plus a
 //!   delay for requests in progress. A rejected listener or route may go on using it: then it stays.
 //!
+//! A filter that listeners name (ECDS) is not sent before it is known what the client makes of the clusters that it needs. Envoy
+//! 1.40 takes a filter for the one that it has once it has refused it: sent again, it is accepted and not put into effect
+//! (`FilterConfigSubscription::onConfigUpdate`). So one is never sent that would be refused only because something else is late.
+//!
 //! There is no queue of transactions. Each step compares what the client holds with the newest snapshot, so a
 //! later snapshot simply joins in. Both waits are bounded, and endpoints and secrets never wait at all.
 
@@ -313,6 +317,14 @@ impl Session {
     }
 
     fn push_changes(&mut self, kind: ResourceType, extent: Extent, snapshot: &Snapshot, now: Instant) {
+        let aside = (kind == ResourceType::Extension).then(|| self.set_filters_aside(snapshot));
+        self.push_what_may_go(kind, extent, snapshot, now);
+        if let Some(aside) = aside {
+            self.ledgers.get_mut(kind).put_back(aside);
+        }
+    }
+
+    fn push_what_may_go(&mut self, kind: ResourceType, extent: Extent, snapshot: &Snapshot, now: Instant) {
         let version = snapshot.version(kind);
         let ledger = self.ledgers.get_mut(kind);
         // What finds no room stays where it is until there is an answer.

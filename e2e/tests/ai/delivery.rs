@@ -14,7 +14,8 @@ use ir::{ModuleSource, RemoteModule};
 use mock_llm::MockLlm;
 
 use crate::replica::{Replica, Site, module};
-use crate::world::{DEADLINE, GATEWAY, backend, chat, route, secret};
+use crate::virtual_keys::{asking, key};
+use crate::world::{DEADLINE, GATEWAY, backend, chat, route, route_to, secret};
 
 /// A backend with the engine, and one that has nothing to do with it. Both lead to `mock`.
 fn objects(site: &Site, mock: &MockLlm) -> String {
@@ -33,8 +34,37 @@ fn objects(site: &Site, mock: &MockLlm) -> String {
         + &route("plain")
 }
 
+/// The virtual key of the route `keyed`.
+const KEY: &str = "sk-canary-delivered-0000000001";
+
+/// The parts of the engine that stand in the listener: pools, models, virtual keys and guards. All lead to `mock`.
+fn listener_objects(mock: &MockLlm) -> String {
+    let place = format!("host: 127.0.0.1, port: {}", mock.address().port());
+    let openai = "openai: {authToken: {kind: SecretRef, secretRef: {name: key}}}";
+    let group = format!("{{providers: [{{{openai}, {place}}}]}}");
+    let by_model = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: by-model, namespace: default}\n\
+        spec:\n  parentRefs: [{name: gw}]\n  rules:\n  - matches: [{path: {value: /by-model}, headers: [{name: x-gateway-model-name, \
+        value: client-model}]}]\n    backendRefs: [{name: model, group: gateway.kgateway.dev, kind: Backend}]\n";
+    let guard = "---\napiVersion: gateway.kgateway.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: {name: guarded, namespace: default}\n\
+        spec:\n  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: guarded}]\n  \
+        ai: {promptGuard: {request: {regex: {action: REJECT, matches: [{pattern: forbidden}]}}}}\n";
+    backend("pool", &format!("priorityGroups: [{group}, {group}]"))
+        + &route("pool")
+        + by_model
+        + &route_to("keyed", "model")
+        + &asking("keyed", &serde_json::json!({"team": "a"}))
+        + &key("one", KEY, "a", &serde_json::json!({}))
+        + &route_to("guarded", "model")
+        + guard
+}
+
 async fn ask(site: &Site, path: &str) -> Result<Response> {
-    post_json(site.gateway, "ai.example", path, &[], &chat("hello")).await
+    ask_for(site, path, "hello").await
+}
+
+/// Asks with the virtual key, which means nothing to routes that ask for none.
+async fn ask_for(site: &Site, path: &str, text: &str) -> Result<Response> {
+    post_json(site.gateway, "ai.example", path, &[("x-api-key", KEY)], &chat(text)).await
 }
 
 async fn wait_until_served(site: &Site, mock: &MockLlm) -> Result<()> {
@@ -101,6 +131,51 @@ async fn a_proxy_fetches_the_module_from_the_control_plane_and_keeps_it() -> Res
     wait_until_served(&site, &mock).await
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pools_models_keys_and_guards_are_served_by_a_module_that_is_fetched_and_by_none_are_refused()
+-> Result<()> {
+    let (site, mock) = (Site::new()?, MockLlm::start().await?);
+    let objects = objects(&site, &mock) + &listener_objects(&mock);
+    let folder = tempfile::tempdir()?;
+    let module = module(folder.path(), b"")?;
+    let source = site.source(&module);
+    // The replica has no module to give at first.
+    let replica = Replica::start(&site, None, source.clone(), &objects).await?;
+    let _envoy = site.envoy().await?;
+    eventually(DEADLINE, || async {
+        let answer = ask(&site, "/plain").await?;
+        ensure!(!mock.recording().take().is_empty(), "{}: it is not served", answer.status);
+        ensure!(!replica.refused().is_empty(), "nothing is told");
+        anyhow::Ok(())
+    })
+    .await?;
+    let paths = ["/model", "/pool", "/by-model", "/keyed", "/guarded"];
+    for path in paths {
+        let answer = ask(&site, path).await?;
+        assert!(matches!(answer.status, 500 | 503), "{path}: {} {}", answer.status, answer.text());
+    }
+    assert_eq!(mock.recording().take().len(), 0, "nothing passed");
+    replica.stop().await?;
+
+    let replica = Replica::start(&site, Some(module), source, &objects).await?;
+    for path in paths {
+        eventually(DEADLINE, || async {
+            let answer = ask(&site, path).await?;
+            ensure!(answer.status == 200, "{path}: {} {}", answer.status, answer.text());
+            anyhow::Ok(())
+        })
+        .await?;
+    }
+    mock.recording().take();
+    let no_key = post_json(site.gateway, "ai.example", "/keyed", &[], &chat("hello")).await?;
+    assert_eq!(no_key.status, 401, "{}", no_key.text());
+    let guarded = ask_for(&site, "/guarded", "a forbidden word").await?;
+    assert_eq!(guarded.status, 403, "{}", guarded.text());
+    assert_eq!(mock.recording().take().len(), 0, "nothing passed");
+    assert_eq!(replica.refused(), []);
+    Ok(())
+}
+
 /// A fetch that fails, and one that brings another file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_module_no_request_passes_and_nothing_else_is_affected() -> Result<()> {
@@ -119,11 +194,13 @@ async fn without_the_module_no_request_passes_and_nothing_else_is_affected() -> 
             let answer = ask(&site, "/plain").await?;
             ensure!(!mock.recording().take().is_empty(), "{}: it is not served", answer.status);
             let refused = replica.refused();
-            ensure!(!refused.is_empty(), "nothing is told");
+            ensure!(refused.iter().any(|(objects, _)| !objects.is_empty()), "nothing is told");
             anyhow::Ok(refused)
         })
         .await?;
-        let [(objects, message)] = &told[..] else { panic!("{told:?}") };
+        // That of the cluster with which the proxy shows that it has the module is nobody's.
+        let of_objects: Vec<_> = told.iter().filter(|(objects, _)| !objects.is_empty()).collect();
+        let [(objects, message)] = &of_objects[..] else { panic!("{told:?}") };
         assert_eq!(objects.len(), 1, "{objects:?}");
         assert!(objects[0].contains("default/model"), "{objects:?}");
         assert!(message.contains("does not get the module of the AI engine"), "{message}");

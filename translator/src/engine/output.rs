@@ -342,6 +342,7 @@ impl Output {
         if settings.addressing == Addressing::Service {
             all.push(Arc::new(xds::encode_readiness_listener(settings.families)));
         }
+        all.extend(xds::encode_module_cluster(settings).map(Arc::new));
         all.extend(engine(graph, gateway, settings));
         all.extend(filters(index, gateway, settings));
         all.extend(self.ports.keys().flat_map(|port| of_port(graph, gateway, *port)).cloned());

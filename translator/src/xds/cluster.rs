@@ -13,6 +13,7 @@ use proto::cluster::{
 use proto::core::{Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions, TypedExtensionConfig};
 use proto::dns_cluster::{DnsCluster, dns_cluster::RefreshRate};
 use proto::dns_common::DnsLookupFamily;
+use proto::hcm::HttpFilter;
 use proto::least_request::LeastRequest;
 use proto::types::Percent;
 use proto::upstream_http::http_protocol_options::explicit_http_config::ProtocolConfig;
@@ -24,7 +25,7 @@ use proto::{duration, pack, u32_value};
 use super::config_source::ads;
 use super::endpoint::build_dns_assignment;
 use super::keepalive::tcp_keepalive;
-use super::upstream_filter::upstream_filters;
+use super::upstream_filter::{upstream_codec, upstream_filters};
 use super::upstream_tls::build_transport_socket;
 
 /// For TCP and TLS together.
@@ -99,6 +100,27 @@ pub(super) fn build_cluster(ir: &ClusterIr, families: IpFamilies) -> Cluster {
     match &ir.discovery {
         Discovery::Endpoints => with_eds(cluster, &ir.name),
         Discovery::Dns(hosts) => with_dns(cluster, &ir.name, hosts, families),
+    }
+}
+
+/// A cluster that nobody can reach anything by, with these filters and the codec behind them.
+pub(super) fn without_endpoints(name: &str, mut http_filters: Vec<HttpFilter>) -> Cluster {
+    http_filters.push(upstream_codec());
+    let explicit = ExplicitHttpConfig {
+        protocol_config: Some(ProtocolConfig::HttpProtocolOptions(Http1ProtocolOptions::default())),
+    };
+    let options = proto::upstream_http::HttpProtocolOptions {
+        http_filters,
+        upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)),
+        ..proto::upstream_http::HttpProtocolOptions::default()
+    };
+    Cluster {
+        name: name.to_owned(),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Static.into())),
+        connect_timeout: Some(duration(CONNECT_TIMEOUT)),
+        load_balancing_policy: Some(least_request()),
+        typed_extension_protocol_options: [(HTTP_OPTIONS.to_owned(), pack(&options))].into(),
+        ..Cluster::default()
     }
 }
 

@@ -10,6 +10,7 @@ use ai_config::{
     VERSION, metadata_state_key,
 };
 use ir::{Engine, ModuleSource, Observability, RemoteModule};
+use proto::cluster::Cluster;
 use proto::core::async_data_source::Specifier as AsyncSpecifier;
 use proto::core::data_source::Specifier;
 use proto::core::http_uri::HttpUpstreamType;
@@ -23,7 +24,9 @@ use serde::Serialize;
 
 use super::discovered::discovered_filter;
 use super::filter_state::{TakenDown, taking_down};
+use super::resources::XdsKind;
 use super::upstream_filter::filter as http_filter;
+use super::{cluster, key_filter};
 use crate::{AiEngine, Settings};
 
 /// The name of the filter.
@@ -42,6 +45,28 @@ pub(super) fn of(settings: &Settings) -> Option<&ModuleSource> {
 
 /// How long a fetch of the module may take. The next one begins when the cluster is sent again after that.
 const FETCH_TIMEOUT: Duration = Duration { seconds: 10, nanos: 0 };
+
+/// The cluster that has no endpoints and gets no request: a proxy that has fetched the module accepts it.
+const MODULE_CLUSTER: &str = "chancery_module";
+
+/// What a filter of listeners needs that is made of the module. While a proxy fetches the module it refuses whatever is made
+/// of it, and a filter of listeners that it has refused once is not put into effect when it comes again. So such filters come
+/// after this cluster. A module in a file needs nothing.
+pub(super) fn needs(module: &ModuleSource) -> Vec<(XdsKind, String)> {
+    match module {
+        ModuleSource::Remote(_) => vec![(XdsKind::Cluster, MODULE_CLUSTER.to_owned())],
+        ModuleSource::File(_) => Vec::new(),
+    }
+}
+
+/// The cluster that filters of listeners [need](needs), if the module is fetched.
+pub(super) fn module_cluster(module: &ModuleSource) -> Option<Cluster> {
+    let filters = match module {
+        ModuleSource::Remote(_) => vec![http_filter(NAME, &key_filter::without_keys(module))],
+        ModuleSource::File(_) => return None,
+    };
+    Some(cluster::without_endpoints(MODULE_CLUSTER, filters))
+}
 
 /// The filter of a cluster.
 pub(super) fn filter(ir: &Engine) -> HttpFilter {
@@ -82,9 +107,17 @@ pub(super) fn named_extension(
     filter: &str,
     config: &impl Serialize,
 ) -> TypedExtensionConfig {
-    let config = serde_json::to_string(config).unwrap_or_default();
-    let filter = module_filter(module, filter, config);
+    let filter = configured(module, filter, config);
     TypedExtensionConfig { name: name.to_owned(), typed_config: Some(pack(&filter)) }
+}
+
+/// A filter of the module; `filter` is its name in the module.
+pub(super) fn configured(
+    module: &ModuleSource,
+    filter: &str,
+    config: &impl Serialize,
+) -> DynamicModuleFilter {
+    module_filter(module, filter, serde_json::to_string(config).unwrap_or_default())
 }
 
 /// Metadata of a route for the engine. What a route asks of it stands in metadata and not in a configuration of its

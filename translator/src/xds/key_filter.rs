@@ -53,8 +53,16 @@ pub(super) fn extension<'a>(
             }
         }
     }
-    let config = KeysConfig { version: VERSION, max_request_bytes: MAX_REQUEST_BYTES, sets: by_name };
-    engine::named_extension(NAME, module, KEYS_FILTER, &config)
+    engine::named_extension(NAME, module, KEYS_FILTER, &config(by_name))
+}
+
+/// The filter with no key at all.
+pub(super) fn without_keys(module: &ModuleSource) -> DynamicModuleFilter {
+    engine::configured(module, KEYS_FILTER, &config(BTreeMap::new()))
+}
+
+fn config(sets: BTreeMap<String, ai_config::KeySet>) -> KeysConfig {
+    KeysConfig { version: VERSION, max_request_bytes: MAX_REQUEST_BYTES, sets }
 }
 
 fn virtual_key(key: &ClientKey) -> VirtualKey {

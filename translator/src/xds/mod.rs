@@ -122,8 +122,17 @@ pub(crate) fn encode_listener_auth(filter: &ListenerAuthIr) -> EncodedResource {
 
 /// The filter of the AI engine that listeners name; `None` if proxies do not have the engine.
 pub(crate) fn encode_engine(settings: &Settings, metric_labels: &[MetricLabel]) -> Option<EncodedResource> {
-    let config = engine::extension(engine::of(settings)?, metric_labels);
-    Some(EncodedResource::new(XdsKind::Extension, &config, Vec::new()))
+    let module = engine::of(settings)?;
+    let config = engine::extension(module, metric_labels);
+    Some(EncodedResource::new(XdsKind::Extension, &config, engine::needs(module)))
+}
+
+/// The cluster without which no proxy gets the filters of the AI engine that listeners name; `None` if they need none.
+pub(crate) fn encode_module_cluster(settings: &Settings) -> Option<EncodedResource> {
+    let cluster = engine::module_cluster(engine::of(settings)?)?;
+    let encoded = EncodedResource::new(XdsKind::Cluster, &cluster, Vec::new());
+    // A proxy that cannot have the module serves what needs none.
+    Some(EncodedResource { is_optional: true, ..encoded })
 }
 
 /// The filters of which all listeners of a Gateway have the same, with the parts that its routes name. They are there also
@@ -153,8 +162,9 @@ pub(crate) fn encode_filters<'a>(
     let services = auth_filter::extension(services.values().copied());
     let users = credential_filter::users(users.into_values());
     let api_keys = credential_filter::api_keys(api_keys.into_values());
-    let keys = engine::of(settings).map(|module| key_filter::extension(module, keys));
-    let keys = keys.map(|keys| EncodedResource::new(XdsKind::Extension, &keys, Vec::new()));
+    let keys = engine::of(settings).map(|module| {
+        EncodedResource::new(XdsKind::Extension, &key_filter::extension(module, keys), engine::needs(module))
+    });
     let all = [
         EncodedResource::new(XdsKind::Extension, &buckets, Vec::new()),
         EncodedResource::new(XdsKind::Extension, &tokens, fetched),

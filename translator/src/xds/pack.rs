@@ -129,7 +129,14 @@ impl<K: Ord + Clone + Hash> Table<K> {
         self.packed.write(&mut bytes);
         bytes.extend_from_slice(&tail);
         let name = self.name.to_string();
-        EncodedResource { kind: XdsKind::Route, name, bytes, version: self.version, needs: Vec::new() }
+        EncodedResource {
+            kind: XdsKind::Route,
+            name,
+            bytes,
+            version: self.version,
+            needs: Vec::new(),
+            is_optional: false,
+        }
     }
 }
 

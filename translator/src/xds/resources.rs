@@ -63,6 +63,8 @@ pub struct EncodedResource {
     /// The resources without which it cannot be used, each once, sorted: what a cluster or a listener names. A route
     /// table has none here: its clusters come first anyway, and it names thousands.
     pub needs: Vec<(XdsKind, String)>,
+    /// Whether a proxy without it counts as having everything.
+    pub is_optional: bool,
 }
 
 impl EncodedResource {
@@ -71,7 +73,14 @@ impl EncodedResource {
         needs.sort();
         needs.dedup();
         let bytes = proto::encode(message);
-        Self { kind, name: message.name().to_owned(), version: xxh3_128(&bytes), bytes, needs }
+        Self {
+            kind,
+            name: message.name().to_owned(),
+            version: xxh3_128(&bytes),
+            bytes,
+            needs,
+            is_optional: false,
+        }
     }
 }
 

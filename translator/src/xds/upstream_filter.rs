@@ -37,9 +37,14 @@ pub(super) fn upstream_filters(ir: &UpstreamHttp) -> Vec<HttpFilter> {
     .flatten()
     .collect();
     if !filters.is_empty() {
-        filters.push(filter("envoy.filters.http.upstream_codec", &UpstreamCodec::default()));
+        filters.push(upstream_codec());
     }
     filters
+}
+
+/// What has to be the last one.
+pub(super) fn upstream_codec() -> HttpFilter {
+    filter("envoy.filters.http.upstream_codec", &UpstreamCodec::default())
 }
 
 fn edit_headers(ir: &UpstreamHttp) -> Option<HttpFilter> {

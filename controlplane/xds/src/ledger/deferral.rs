@@ -4,7 +4,8 @@
 //! Envoy refuses such a resource, fetches the module in the background, and takes the resource when it is sent once more
 //! after that. (Without it, requests would pass without the filter until the module is there, or for good.) So this
 //! refusal is no fault of the resource: it counts as refused only until it is due again, and is reported only if that
-//! goes on for longer than [`Settings::not_ready_patience`].
+//! goes on for longer than [`Settings::not_ready_patience`]. Filters that listeners name do not come to that, see
+//! [`crate::session`].
 //!
 //! A listener whose port another program has is likewise no fault of the listener, and Envoy does not try again by
 //! itself. It is reported at once, since a person has to do something about it.
@@ -80,6 +81,11 @@ impl Deferrals {
     /// Ends it: the client has the resource, another version of it is there, or it is wanted no more.
     pub(super) fn end(&mut self, name: &str) {
         self.by_name.remove(name);
+    }
+
+    /// Whether the client cannot use it yet.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
     }
 
     /// Takes what is due.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Session, TRAFFIC};
-use crate::ledger::Revived;
+use crate::ledger::{Aside, Revived};
 use crate::observation::Observation;
 use crate::resource::Resource;
 use crate::resource_type::ResourceType;
@@ -34,6 +34,22 @@ impl Session {
         for (cluster, serial) in clusters {
             self.warmings.resume(&cluster, serial, now);
         }
+    }
+
+    /// Takes out of what is to be sent the filters whose clusters the client was not heard about. Costs as much as there are
+    /// filters to be sent.
+    pub(super) fn set_filters_aside(&mut self, snapshot: &Snapshot) -> Aside {
+        let clusters = self.ledgers.get(ResourceType::Cluster);
+        let is_pending = |(kind, name): &(ResourceType, String)| {
+            let cluster = (*kind == ResourceType::Cluster).then(|| snapshot.get(*kind, name)).flatten();
+            cluster.is_some_and(|cluster| clusters.is_pending(cluster))
+        };
+        let filter = |name: &Arc<str>| snapshot.get(ResourceType::Extension, name);
+        let waits =
+            |name: &&Arc<str>| filter(name).is_some_and(|filter| filter.needs().iter().any(is_pending));
+        let filters = self.ledgers.get(ResourceType::Extension);
+        let waiting: BTreeSet<Arc<str>> = filters.unsent().filter(waits).cloned().collect();
+        self.ledgers.get_mut(ResourceType::Extension).set_aside(&waiting)
     }
 
     /// Has the endpoints of `cluster` sent again if the client subscribed to them; else it will ask.

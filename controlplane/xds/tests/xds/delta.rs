@@ -9,21 +9,21 @@ use xds::{Cause, DeltaConnection, Observation, Resource, ResourceType, ResourceV
 use crate::support::*;
 
 /// A connection, and a clock that only tests move.
-struct Stream {
-    connection: DeltaConnection,
+pub(crate) struct Stream {
+    pub(crate) connection: DeltaConnection,
     start: Instant,
     milliseconds: u64,
-    last: Vec<Response>,
+    pub(crate) last: Vec<Response>,
 }
 
 impl Stream {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let connection = DeltaConnection::new(SETTINGS);
         Self { connection, start: Instant::now(), milliseconds: 0, last: Vec::new() }
     }
 
     /// A stream that holds `resources`, all subscribed to and acknowledged.
-    fn holding(resources: Vec<Resource>) -> Self {
+    pub(crate) fn holding(resources: Vec<Resource>) -> Self {
         let mut stream = Self::new();
         let named = |kind| -> Vec<String> {
             let of_kind = resources.iter().filter(|resource| resource.resource_type() == kind);
@@ -40,7 +40,7 @@ impl Stream {
         stream
     }
 
-    fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         after(self.start, self.milliseconds)
     }
 
@@ -49,12 +49,17 @@ impl Stream {
         self.last.iter().map(summary).collect()
     }
 
-    fn publish(&mut self, resources: impl IntoIterator<Item = Resource>) -> Vec<Sent> {
+    pub(crate) fn publish(&mut self, resources: impl IntoIterator<Item = Resource>) -> Vec<Sent> {
         self.connection.on_snapshot(snapshot(resources), self.now());
         self.take()
     }
 
-    fn request(&mut self, kind: ResourceType, subscribe: &[&str], unsubscribe: &[&str]) -> Vec<Sent> {
+    pub(crate) fn request(
+        &mut self,
+        kind: ResourceType,
+        subscribe: &[&str],
+        unsubscribe: &[&str],
+    ) -> Vec<Sent> {
         self.connection.on_request(&delta_request(kind, subscribe, unsubscribe), self.now());
         let before = std::mem::take(&mut self.last);
         let sent = self.take();
@@ -70,7 +75,7 @@ impl Stream {
     }
 
     /// Acknowledges what was sent last, and returns what that sets free.
-    fn ack_last(&mut self) -> Vec<Sent> {
+    pub(crate) fn ack_last(&mut self) -> Vec<Sent> {
         let last = std::mem::take(&mut self.last);
         let mut freed = Vec::new();
         let mut responses = Vec::new();
@@ -82,7 +87,7 @@ impl Stream {
         freed
     }
 
-    fn nack_last(&mut self, message: &str) -> Vec<Sent> {
+    pub(crate) fn nack_last(&mut self, message: &str) -> Vec<Sent> {
         let [response] = &*self.last else { panic!("{:?}", self.last) };
         let request = DeltaDiscoveryRequest {
             response_nonce: response.nonce.to_string(),
@@ -94,14 +99,14 @@ impl Stream {
     }
 
     /// Acknowledges everything until nothing more comes.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         while !self.last.is_empty() {
             self.ack_last();
         }
         self.connection.take_observations();
     }
 
-    fn wait(&mut self, milliseconds: u64) -> Vec<Sent> {
+    pub(crate) fn wait(&mut self, milliseconds: u64) -> Vec<Sent> {
         self.milliseconds += milliseconds;
         self.connection.on_tick(self.now());
         self.take()
