@@ -137,6 +137,11 @@ pub struct LimitArgs {
     /// several replicas share them, and they outlive us [default: in memory].
     #[arg(long, env = "CHANCERY_LIMIT_STORE", hide_env_values = true, value_name = "URL")]
     pub limit_store: Option<String>,
+
+    /// How long what a request has reserved of a budget waits for the end of the request. Then it is charged as it is, since its
+    /// proxy may be gone.
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = parse_seconds)]
+    pub reservation_lease: Duration,
 }
 
 /// `chancery serve`.

@@ -20,6 +20,7 @@ use crate::mailbox;
 use crate::overlay::Overlays;
 use crate::pipeline::{ProxyChanges, Served};
 use crate::source::{Finding, SharedOrigins};
+use crate::spending::{Accounts, Spends};
 use crate::status::Style;
 use crate::table::{render_ai_routes, render_table};
 use crate::telemetry::Metrics;
@@ -55,14 +56,21 @@ pub(crate) struct Followed {
     pub(crate) heard: watch::Receiver<Arc<Heard>>,
     /// What is served.
     pub(crate) served: watch::Receiver<Arc<Served>>,
+    /// What is spent of Budgets.
+    pub(crate) spends: watch::Receiver<Arc<Spends>>,
 }
 
 impl Console {
-    /// A console that has told nothing.
-    pub(crate) fn new(view: watch::Sender<View>, metrics: Metrics, origins: SharedOrigins) -> Self {
+    /// A console that has told nothing. It tells by `accounts` where it is written down what is spent of Budgets.
+    pub(crate) fn new(
+        view: watch::Sender<View>,
+        metrics: Metrics,
+        accounts: watch::Sender<Arc<Accounts>>,
+        origins: SharedOrigins,
+    ) -> Self {
         let style = if io::stdout().is_terminal() { Style::Unicode } else { Style::Ascii };
         Self {
-            telling: Telling::new(view, metrics, Some(style), origins.clone()),
+            telling: Telling::new(view, metrics, accounts, Some(style), origins.clone()),
             proxies: BTreeMap::new(),
             table: None,
             heard: BTreeSet::new(),
@@ -77,7 +85,7 @@ impl Console {
         let mut is_patient = true;
         let mut patience = Instant::now() + PATIENCE;
         loop {
-            let Followed { reports, heard, .. } = &mut followed;
+            let Followed { reports, heard, spends, .. } = &mut followed;
             tokio::select! {
                 changed = reports.take() => {
                     let Some(changed) = changed else { return };
@@ -87,6 +95,7 @@ impl Console {
                     patience = Instant::now() + PATIENCE;
                 }
                 Ok(()) = heard.changed() => {}
+                Ok(()) = spends.changed() => {}
                 () = sleep_until(patience), if is_patient => is_patient = false,
             }
             if let Some(changed) = followed.proxies.try_take() {
@@ -139,7 +148,8 @@ impl Console {
                 if table.is_empty() { String::new() } else { render_ai_routes(&served.ai_routes) };
             [table, ai_routes].into_iter().filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n")
         });
-        let overlays = Overlays { refused, silent, ..Overlays::default() };
+        let spends = followed.spends.borrow_and_update().clone();
+        let overlays = Overlays { refused, silent, spends, ..Overlays::default() };
         self.telling.set_overlays(overlays);
         let (_, lines) = self.telling.tell(self.heard.len(), waiting);
         let lines = lines.into_iter().chain(self.new_unreachable(&served));

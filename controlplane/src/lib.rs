@@ -59,6 +59,7 @@ pub mod serve;
 pub mod settings;
 mod signals;
 pub mod source;
+mod spending;
 pub mod status;
 pub mod status_writer;
 pub mod table;

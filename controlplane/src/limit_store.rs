@@ -23,6 +23,6 @@ impl LimitArgs {
                 Store::Shared(shared)
             }
         };
-        Ok(LimitService::new(store, metrics))
+        Ok(LimitService::new(store, metrics).with_lease(self.reservation_lease))
     }
 }

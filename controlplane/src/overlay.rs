@@ -8,11 +8,12 @@ use crds::gateway_api::part::ParentRef;
 use crds::{ObjectRef, gateway_api};
 use ir::GatewayName;
 use translator::status::{
-    Condition, ConditionType, Facts, GatewayFacts, ListenerFacts, ListenerSetFacts, ParentFacts, Reason,
-    Report,
+    BudgetFacts, Condition, ConditionType, Facts, GatewayFacts, ListenerFacts, ListenerSetFacts, ParentFacts,
+    Reason, Report, Spend,
 };
 
 use crate::refusal::{Refusal, Refusals};
+use crate::spending::Spends;
 use crate::status::gateway_of;
 
 /// The Gateways to which ListenerSets add listeners.
@@ -28,7 +29,7 @@ pub(crate) fn note_set(sets: &mut Sets, object: &ObjectRef, report: Option<&Repo
     }
 }
 
-/// What is known of the proxies.
+/// What is known of the proxies, and of what is spent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Overlays {
     /// What they refuse.
@@ -39,6 +40,8 @@ pub(crate) struct Overlays {
     pub(crate) unready: BTreeMap<GatewayName, String>,
     /// Gateways of which nothing is told yet: that one is programmed is said once its proxy says so.
     pub(crate) silent: BTreeSet<GatewayName>,
+    /// What is spent of Budgets.
+    pub(crate) spends: Arc<Spends>,
 }
 
 impl Overlays {
@@ -46,7 +49,7 @@ impl Overlays {
     pub(crate) fn differing(&self, other: &Self, sets: &Sets) -> BTreeSet<ObjectRef> {
         let mut objects = BTreeSet::new();
         let gateways = |overlays: &Self| -> BTreeSet<GatewayName> {
-            let Self { refused, failures, unready, silent } = overlays;
+            let Self { refused, failures, unready, silent, spends: _ } = overlays;
             let named = refused.keys().chain(failures.keys()).chain(unready.keys()).chain(silent);
             named.cloned().collect()
         };
@@ -64,6 +67,9 @@ impl Overlays {
             let refusals = ours.into_iter().chain(theirs).flatten();
             objects.extend(refusals.flat_map(|refusal| refusal.objects.iter().cloned()));
         }
+        let budgets = self.spends.keys().chain(other.spends.keys());
+        let differing = budgets.filter(|budget| self.spends.get(*budget) != other.spends.get(*budget));
+        objects.extend(differing.cloned());
         objects
     }
 
@@ -78,6 +84,11 @@ impl Overlays {
                 let told: &mut Report = told.get_or_insert_with(|| Report::clone(report));
                 refuse_object(told, gateway, refusal, sets);
             }
+        }
+        if let Facts::Budget(BudgetFacts { accounts: Some(accounts), .. }) = &report.facts
+            && let Some(spend) = self.spends.get(&report.object).filter(|spend| spend.accounts == *accounts)
+        {
+            tell_spend(told.get_or_insert_with(|| Report::clone(report)), spend);
         }
         Some(told.map_or_else(|| report.clone(), Arc::new))
     }
@@ -127,6 +138,7 @@ impl<'a> Listening<'a> {
                 Some(Self { conditions, listeners, is_gateway: false })
             }
             Facts::Conditions(_)
+            | Facts::Budget(_)
             | Facts::Class(_)
             | Facts::Route(_)
             | Facts::Policy(_)
@@ -197,12 +209,22 @@ fn refuse_object(report: &mut Report, gateway: &GatewayName, refusal: &Refusal, 
     let condition = Condition::bad(ConditionType::Accepted, Reason::RejectedByProxy, refusal.message.clone());
     let namespace = report.object.namespace.clone().unwrap_or_default();
     match &mut report.facts {
-        Facts::Conditions(conditions) => put(conditions, condition),
+        Facts::Conditions(conditions) | Facts::Budget(BudgetFacts { conditions, .. }) => {
+            put(conditions, condition)
+        }
         Facts::Route(parents) | Facts::Policy(parents) | Facts::XBackend(_, parents) => {
             let parents = parents.iter_mut().filter(|parent| is_parent(parent, gateway, &namespace, sets));
             parents.for_each(|parent| put(&mut parent.conditions, condition.clone()));
         }
         Facts::Gateway(_) | Facts::ListenerSet(_) | Facts::Class(_) => {}
+    }
+}
+
+/// Has a Budget say what is spent of it.
+fn tell_spend(report: &mut Report, spend: &Arc<Spend>) {
+    if let Facts::Budget(budget) = &mut report.facts {
+        budget.conditions.push(spend.condition());
+        budget.spend = Some(spend.clone());
     }
 }
 

@@ -17,6 +17,7 @@ use crate::mailbox;
 use crate::overlay::Overlays;
 use crate::refusal::{self, Refusals};
 use crate::source::{Finding, SharedOrigins};
+use crate::spending::{Accounts, Spends};
 use crate::status::Style;
 use crate::telemetry::Metrics;
 use crate::telling::Telling;
@@ -51,19 +52,23 @@ pub(crate) struct Followed {
     pub(crate) failures: watch::Receiver<DeployFailures>,
     /// How those are that were made.
     pub(crate) health: watch::Receiver<ProxyHealth>,
+    /// What is spent of Budgets.
+    pub(crate) spends: watch::Receiver<Arc<Spends>>,
 }
 
 impl Reporter {
-    /// Tells the admin port by `view`, the status writer by `told`, and the other replicas by `heard`.
+    /// Tells the admin port by `view`, the status writer by `told`, the other replicas by `heard`, and by `accounts` where it
+    /// is written down what is spent of Budgets.
     pub(crate) fn new(
         view: watch::Sender<View>,
         told: mailbox::Sender<ObjectRef, Option<Arc<Report>>>,
         metrics: Metrics,
         heard: watch::Sender<Refusals>,
+        accounts: watch::Sender<Arc<Accounts>>,
     ) -> Self {
         // They go into the log at this level.
         let style = tracing::enabled!(tracing::Level::DEBUG).then_some(Style::Ascii);
-        let telling = Telling::new(view, metrics, style, SharedOrigins::default());
+        let telling = Telling::new(view, metrics, accounts, style, SharedOrigins::default());
         Self { telling, told, heard, proxies: BTreeMap::new(), is_published: false }
     }
 
@@ -71,8 +76,17 @@ impl Reporter {
     pub(crate) async fn run(mut self, mut followed: Followed) {
         loop {
             self.look(&mut followed);
-            let Followed { reports, proxies, findings, waiting_for, heard, elsewhere, failures, health } =
-                &mut followed;
+            let Followed {
+                reports,
+                proxies,
+                findings,
+                waiting_for,
+                heard,
+                elsewhere,
+                failures,
+                health,
+                spends,
+            } = &mut followed;
             tokio::select! {
                 changed = reports.take() => match changed {
                     Some(changed) => {
@@ -88,6 +102,7 @@ impl Reporter {
                 Ok(()) = elsewhere.changed() => {}
                 Ok(()) = failures.changed() => {}
                 Ok(()) = health.changed() => {}
+                Ok(()) = spends.changed() => {}
             }
             // What was published together is told together.
             if let Some(changed) = followed.proxies.try_take() {
@@ -110,7 +125,7 @@ impl Reporter {
     }
 
     fn look(&mut self, followed: &mut Followed) {
-        let Followed { findings, waiting_for, heard, elsewhere, failures, health, .. } = followed;
+        let Followed { findings, waiting_for, heard, elsewhere, failures, health, spends, .. } = followed;
         self.telling.set_findings(&findings.borrow_and_update());
         let mut refused = heard.borrow_and_update().refused.clone();
         self.heard.send_if_modified(|before| {
@@ -123,6 +138,7 @@ impl Reporter {
         let failures = failures.borrow_and_update().clone();
         let unready = health.borrow_and_update().unready(&self.proxies);
         let waiting_for = waiting_for.borrow_and_update().clone();
+        let spends = spends.borrow_and_update().clone();
         match unready {
             _ if !self.is_published && waiting_for.is_empty() => {
                 self.telling.wait(vec!["the first translation".to_owned()]);
@@ -132,7 +148,7 @@ impl Reporter {
             None => self.telling.wait(vec!["the state of the proxies".to_owned()]),
             Some(unready) => {
                 let silent = Default::default();
-                self.telling.set_overlays(Overlays { refused, failures, unready, silent });
+                self.telling.set_overlays(Overlays { refused, failures, unready, silent, spends });
                 let (changed, lines) = self.telling.tell(self.proxies.len(), Vec::new());
                 lines.iter().for_each(|line| tracing::debug!("{line}"));
                 self.told.put(changed);

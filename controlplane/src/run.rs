@@ -28,6 +28,7 @@ use crate::settings::{Machine, standalone};
 use crate::signals::Signals;
 use crate::source::Source as _;
 use crate::source::file::FileSource;
+use crate::spending::Spending;
 use crate::telemetry::Metrics;
 use crate::trust;
 use crate::vital::Vitals;
@@ -70,7 +71,7 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
         drain_timeout,
     };
     let limits = limits.service(&mut registry)?;
-    let service = XdsService { cache: cache.clone(), metrics: xds_metrics, events, limits };
+    let service = XdsService { cache: cache.clone(), metrics: xds_metrics, events, limits: limits.clone() };
     let launcher = Launcher::start(Launcher::this_program())?;
     let mut deployer = LocalDeployer::new(local, state, service, launcher, metrics.clone());
 
@@ -115,8 +116,12 @@ pub async fn run(args: RunArgs) -> Result<Outcome> {
     let initial = settings.borrow().clone();
     let pipeline = Pipeline::new(initial, publisher, outlets, metrics.clone(), vitals.clone());
     pipeline.start(source.start()?, settings_changes, heard)?;
-    let followed = Followed { reports, proxies: at_console, findings, heard: fleet, served };
-    vitals.spawn("the console", Console::new(view_sender, metrics, origins).run(followed));
+    let (accounts_sender, accounts) = watch::channel(Arc::default());
+    let (spends_sender, spends) = watch::channel(Arc::default());
+    vitals.spawn("what is spent", Spending::new(limits, accounts, None, spends_sender).run());
+    let followed = Followed { reports, proxies: at_console, findings, heard: fleet, served, spends };
+    let console = Console::new(view_sender, metrics, accounts_sender, origins);
+    vitals.spawn("the console", console.run(followed));
     // After all that the first answer needs.
     tokio::task::spawn_blocking(move || check_version(&envoy));
 

@@ -47,6 +47,7 @@ use crate::settings::cluster;
 use crate::signals::Signals;
 use crate::source::Source as _;
 use crate::source::kubernetes::{KubernetesSource, Others};
+use crate::spending::Spending;
 use crate::status::Statuses;
 use crate::status_writer::StatusWriter;
 use crate::telemetry::Metrics;
@@ -188,7 +189,11 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let (fleet_sender, fleet) = watch::channel(Arc::new(Heard::default()));
     let (failures, failed) = watch::channel(DeployFailures::new());
     let (health_sender, health) = watch::channel(ProxyHealth::default());
-    let reporter = Reporter::new(view_sender, told, metrics.clone(), heard_sender);
+    let (accounts_sender, accounts) = watch::channel(Arc::default());
+    let (spends_sender, spends) = watch::channel(Arc::default());
+    let spending = Spending::new(limits.clone(), accounts, Some(leadership.clone()), spends_sender);
+    vitals.spawn("what is spent", spending.run());
+    let reporter = Reporter::new(view_sender, told, metrics.clone(), heard_sender, accounts_sender);
     let followed = Followed {
         reports: translated,
         proxies: at_reporter,
@@ -198,6 +203,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
         elsewhere,
         failures: failed,
         health,
+        spends,
     };
     vitals.spawn("reporting", reporter.run(followed));
     let writer =

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crds::ObjectRef;
 use tokio::sync::watch;
-use translator::status::Report;
+use translator::status::{BudgetFacts, Facts, Report};
 
 use crate::admin::View;
 use crate::by_object::ByObject;
@@ -15,6 +15,7 @@ use crate::finding_log::FindingLog;
 use crate::overlay::{Overlays, Sets, note_set};
 use crate::pipeline::ReportChanges;
 use crate::source::{Finding, Severity, SharedOrigins};
+use crate::spending::Accounts;
 use crate::status::{SharedStatuses, Style, lock};
 use crate::telemetry::Metrics;
 
@@ -30,6 +31,8 @@ pub(crate) struct Telling {
     findings: Arc<Vec<Finding>>,
     finding_log: FindingLog,
     statuses: SharedStatuses,
+    /// The accounts of Budgets, for whoever looks them up.
+    accounts: watch::Sender<Arc<Accounts>>,
     view: watch::Sender<View>,
     metrics: Metrics,
     /// How lines are written; `None` if nobody reads them.
@@ -43,6 +46,7 @@ impl Telling {
     pub(crate) fn new(
         view: watch::Sender<View>,
         metrics: Metrics,
+        accounts: watch::Sender<Arc<Accounts>>,
         style: Option<Style>,
         origins: SharedOrigins,
     ) -> Self {
@@ -55,6 +59,7 @@ impl Telling {
             findings: Arc::default(),
             finding_log: FindingLog::default(),
             statuses,
+            accounts,
             view,
             metrics,
             style,
@@ -66,12 +71,32 @@ impl Telling {
     pub(crate) fn take(&mut self, reports: ReportChanges) {
         for (object, report) in reports {
             note_set(&mut self.sets, &object, report.as_deref());
+            self.note_accounts(&object, report.as_deref());
             match report {
                 Some(report) => drop(self.reports.insert(report)),
                 None => drop(self.reports.remove(&object)),
             }
             self.changed.insert(object);
         }
+    }
+
+    /// Takes in the accounts of a Budget.
+    fn note_accounts(&self, object: &ObjectRef, report: Option<&Report>) {
+        let accounts = match report.map(|report| &report.facts) {
+            Some(Facts::Budget(BudgetFacts { accounts, .. })) => accounts.clone(),
+            _ => None,
+        };
+        self.accounts.send_if_modified(|all| {
+            if all.get(object) == accounts.as_ref() {
+                return false;
+            }
+            let all = Arc::make_mut(all);
+            match accounts {
+                Some(accounts) => drop(all.insert(object.clone(), accounts)),
+                None => drop(all.remove(object)),
+            }
+            true
+        });
     }
 
     /// Takes in what is known of the proxies.

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::core::Condition;
+use crate::core::{Condition, Time};
 
 /// API group of Budget.
 pub const GROUP: &str = "chancery.dev";
@@ -32,6 +32,12 @@ pub const KIND: &str = "Budget";
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Accepted')].status",
         description = "Whether the budget is applied"
+    ),
+    printcolumn(
+        name = "Spent",
+        type_ = "integer",
+        json_path = ".status.spend.spent",
+        description = "What is spent in this unit of time"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -115,9 +121,73 @@ pub enum BudgetAction {
 
 /// Observed state of a Budget.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
 pub struct BudgetStatus {
-    /// Conditions, of type Accepted.
+    /// Conditions, of types Accepted and Exhausted (all that may be spent is spent, be it by one of several spenders).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+    /// The generation of the Budget that this is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// What is spent, as it was some seconds ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spend: Option<BudgetSpend>,
+}
+
+/// What is spent of a Budget.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct BudgetSpend {
+    /// The present unit of time.
+    pub period: BudgetPeriod,
+    /// How much may be spent in it: by all together, or by each spender.
+    pub limit: i64,
+    /// What is spent in it, by all spenders together.
+    pub spent: i64,
+    /// What requests that have not ended have reserved.
+    pub reserved: i64,
+    /// What is neither spent nor reserved; absent where each spender has the limit for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<i64>,
+    /// The spenders, where each has the limit for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spenders: Option<BudgetSpenders>,
+}
+
+/// One unit of time of a Budget.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetPeriod {
+    /// When it began.
+    pub start: Time,
+    /// When the next one begins.
+    pub end: Time,
+    /// The time zone of the calendar.
+    pub time_zone: String,
+}
+
+/// The spenders of a Budget.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct BudgetSpenders {
+    /// How many there are.
+    pub count: i64,
+    /// How many of them have spent all that they may.
+    pub exhausted: i64,
+    /// Those who have spent most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub most: Vec<BudgetSpender>,
+}
+
+/// What one of several spenders has spent.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct BudgetSpender {
+    /// The name of the VirtualKey.
+    pub name: String,
+    /// What is spent in this unit of time.
+    pub spent: i64,
+    /// What requests that have not ended have reserved.
+    pub reserved: i64,
+    /// What is neither spent nor reserved.
+    pub remaining: i64,
 }

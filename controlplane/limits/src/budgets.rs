@@ -16,14 +16,17 @@ pub struct Spending {
     pub spent: u64,
     /// What requests that have not ended have reserved.
     pub reserved: u64,
+    /// When this unit of time began.
+    pub since: Timestamp,
     /// When the next unit of time begins.
     pub resets_at: Timestamp,
 }
 
 impl Spending {
     pub(crate) fn of(balance: Balance, window: Window) -> Self {
-        let resets_at = Timestamp::from_second(window.end).unwrap_or(Timestamp::MAX);
-        Self { spent: balance.spent, reserved: balance.reserved, resets_at }
+        let at = |seconds| Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
+        let (since, resets_at) = (at(window.start), at(window.end));
+        Self { spent: balance.spent, reserved: balance.reserved, since, resets_at }
     }
 }
 

@@ -86,7 +86,15 @@ impl LimitService {
         self.spendings_at(budgets, Timestamp::now()).await
     }
 
-    async fn spendings_at(&self, budgets: &[Budget], now: Timestamp) -> Result<Vec<Spending>, StoreError> {
+    /// The same at some time.
+    ///
+    /// # Errors
+    /// As [`Self::spendings`].
+    pub async fn spendings_at(
+        &self,
+        budgets: &[Budget],
+        now: Timestamp,
+    ) -> Result<Vec<Spending>, StoreError> {
         if budgets.is_empty() {
             return Ok(Vec::new());
         }

@@ -2,7 +2,9 @@ use crds::ObjectKey;
 use crds::gateway_api::part::ParentRef;
 use http::Method;
 use tokio::time::{sleep, timeout};
-use translator::status::{Condition, ConditionType, Facts, ParentFacts, Reason};
+use translator::status::{
+    BudgetAccounts, BudgetFacts, Condition, ConditionType, Facts, ParentFacts, Reason, Spend,
+};
 
 use super::*;
 use crate::mock_api::{Fault, MockApi, Write, object_path};
@@ -349,4 +351,66 @@ async fn the_writer_ends_with_its_input() {
     );
     drop(reports);
     timeout(Duration::from_secs(1), task).await.expect("ends").unwrap();
+}
+
+fn budget_report(spent: Option<u64>) -> Report {
+    let budget = limit_rule::Budget {
+        name: "default/b".to_owned(),
+        counted: limit_rule::Counted::Tokens,
+        limit: 100,
+        per: limit_rule::Unit::Month,
+        time_zone: String::new(),
+        spender: String::new(),
+        is_audit: false,
+    };
+    let accounts = Arc::new(BudgetAccounts { budget, spenders: None });
+    let spend = spent.map(|spent| Spend {
+        accounts: accounts.clone(),
+        start: clock::epoch(),
+        end: clock::epoch(),
+        spent,
+        reserved: 0,
+        exhausted: 0,
+        most: Vec::new(),
+    });
+    let mut conditions = vec![Condition::good(ConditionType::Accepted, Reason::Accepted, "")];
+    conditions.extend(spend.as_ref().map(Spend::condition));
+    let facts = BudgetFacts { conditions, accounts: Some(accounts), spend: spend.map(Arc::new) };
+    let object = ObjectRef::namespaced("chancery.dev", "Budget", "default", "b");
+    Report { object, generation: 1, facts: Facts::Budget(facts) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_spent_is_written_if_it_is_another_and_another_leader_leaves_it_until_it_has_looked() {
+    let api = MockApi::new();
+    let object = json!({
+        "apiVersion": "chancery.dev/v1alpha1",
+        "kind": "Budget",
+        "metadata": {"name": "b", "namespace": "default", "generation": 1},
+        "spec": {"limit": {"tokens": 100}, "per": "Month"},
+    });
+    let path = object_path(&object);
+    api.apply(object);
+    let tell = |writer: &Writer| {
+        let object = ObjectKey::find(&budget_report(None).object).unwrap();
+        writer.observed.send((object, Some(read(api.get(&path).unwrap(), CONTROLLER)))).unwrap();
+    };
+    let spent = || api.get(&path).unwrap()["status"]["spend"]["spent"].clone();
+    let writer = start(&api, leader());
+    tell(&writer);
+    writer.want(vec![budget_report(None)]);
+    assert_eq!((writer.settled().await.len(), spent()), (1, Value::Null));
+    for (report, writes) in [(Some(40), 2), (Some(40), 2), (Some(100), 3)] {
+        writer.want(vec![budget_report(report)]);
+        assert_eq!((writer.settled().await.len(), spent()), (writes, json!(report)));
+    }
+    writer.leadership.send_replace(Leadership::Follower);
+    let other = start(&api, leader());
+    tell(&other);
+    other.want(vec![budget_report(None)]);
+    assert_eq!((other.settled().await.len(), spent()), (3, json!(100)));
+    other.want(vec![budget_report(Some(7))]);
+    assert_eq!((other.settled().await.len(), spent()), (4, json!(7)));
+    writer.want(vec![budget_report(Some(9))]);
+    assert_eq!((other.settled().await.len(), spent()), (4, json!(7)), "it leads no more");
 }

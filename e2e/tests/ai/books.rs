@@ -12,6 +12,7 @@ use e2e::http::{eventually, post_json};
 use limit_rule::{Budget, Counted, Unit};
 use limits::{LimitService, Metrics, Shared, Spending, Store};
 use mock_llm::{Knobs, MockLlm};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -37,13 +38,13 @@ fn requests() -> usize {
 }
 
 /// A Valkey or Redis server that writes down what it is told before it answers, killed in the end.
-struct StoreServer {
+pub(crate) struct StoreServer {
     child: Child,
     folder: TempDir,
 }
 
 impl StoreServer {
-    fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         let folder = TempDir::new()?;
         Ok(Self { child: Self::spawn(&folder)?, folder })
     }
@@ -73,7 +74,7 @@ impl StoreServer {
         Ok(())
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("redis+unix://{}", self.folder.path().join("socket").display())
     }
 
@@ -136,7 +137,7 @@ struct Site {
 }
 
 impl Site {
-    async fn start(limit: u64) -> Result<Self> {
+    async fn start(limit: u64, more: &[&str]) -> Result<Self> {
         let store = StoreServer::start()?;
         let (cut, silent) = (MockLlm::start().await?, MockLlm::start().await?);
         cut.set_knobs(Knobs { cut_after: Some(EVENTS), ..Knobs::default() });
@@ -144,7 +145,7 @@ impl Site {
         let place = |mock: &MockLlm| format!("host: 127.0.0.1, port: {}", mock.address().port());
         let objects = objects(limit).replace("HOST_C", &place(&cut)).replace("HOST_D", &place(&silent));
         let address = store.address();
-        let arguments = ["--limit-store", &*address];
+        let arguments = [&["--limit-store", &*address], more].concat();
         let worlds = [World::start(&objects, &arguments).await?, World::start(&objects, &arguments).await?];
         for world in &worlds {
             world.b.set_knobs(failing(503));
@@ -170,8 +171,8 @@ fn gemini_question() -> Value {
         "generationConfig": {"maxOutputTokens": 300}})
 }
 
-/// Asks for a stream of Gemini's, and leaves after the events that its provider sends, or at its end.
-async fn leave(world: &World, path: &str) -> Result<()> {
+/// Asks for a stream of Gemini's, and reads the events that its provider sends, or all. It ends when it is dropped.
+async fn begin(world: &World, path: &str) -> Result<TcpStream> {
     let body = gemini_question().to_string();
     let mut stream = TcpStream::connect(world.fixture.address()).await?;
     let head = format!(
@@ -185,7 +186,7 @@ async fn leave(world: &World, path: &str) -> Result<()> {
         let text = String::from_utf8_lossy(&seen);
         if count == 0 || text.matches("data: ").count() >= EVENTS {
             ensure!(text.starts_with("HTTP/1.1 200"), "{path}: {text}");
-            return Ok(());
+            return Ok(stream);
         }
     }
 }
@@ -194,7 +195,7 @@ async fn leave(world: &World, path: &str) -> Result<()> {
 async fn ask(world: &World, number: usize, cut: u64) -> Result<u64> {
     let path = match number % 10 {
         1 | 2 => {
-            leave(world, if number % 10 == 1 { "cut" } else { "silent" }).await?;
+            drop(begin(world, if number % 10 == 1 { "cut" } else { "silent" }).await?);
             return Ok(cut);
         }
         0 => "/pool",
@@ -218,7 +219,7 @@ async fn ask(world: &World, number: usize, cut: u64) -> Result<u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_spent_is_what_the_providers_books_say() -> Result<()> {
-    let mut site = Site::start(1_000_000_000).await?;
+    let mut site = Site::start(1_000_000_000, &[]).await?;
     let cut = book_of_cut_stream().await?;
     let (began, count) = (Instant::now(), requests());
     let worlds = Arc::new(site.worlds);
@@ -252,7 +253,7 @@ async fn what_is_spent_is_what_the_providers_books_say() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_is_spent_than_the_limit_however_many_ask_at_a_time() -> Result<()> {
     const LIMIT: u64 = 5_000;
-    let site = Site::start(LIMIT).await?;
+    let site = Site::start(LIMIT, &[]).await?;
     let worlds = Arc::new(site.worlds);
     let mut running = JoinSet::new();
     for number in 0..AT_A_TIME {
@@ -278,4 +279,76 @@ async fn no_more_is_spent_than_the_limit_however_many_ask_at_a_time() -> Result<
     .await?;
     assert!(booked <= LIMIT && refused > 0, "{booked} of {LIMIT} tokens, {refused} requests refused");
     Ok(())
+}
+
+/// Kills the Envoy of a world. Its control plane starts another one.
+fn kill_envoy(world: &World) -> Result<()> {
+    let state = world.fixture.state().display().to_string();
+    let processes = std::fs::read_dir("/proc")?.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let number: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let arguments = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let arguments = String::from_utf8_lossy(&arguments).into_owned();
+        let is_envoy = arguments.split('\0').next()?.ends_with("envoy") && arguments.contains(&state);
+        is_envoy.then_some(Pid::from_raw(number)?)
+    });
+    let processes: Vec<Pid> = processes.collect();
+    ensure!(processes.len() == 1, "{processes:?}");
+    processes.into_iter().try_for_each(|process| Ok(kill_process(process, Signal::KILL)?))
+}
+
+/// What its requests have reserved is held back from all others, and counts as spent when the lease is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_proxy_has_reserved_is_held_and_then_charged() -> Result<()> {
+    const STREAMS: u64 = 8;
+    let text = u64::try_from(gemini_question().to_string().len())?.div_ceil(4);
+    let held = STREAMS * (text + 300);
+    let limit = held + 400;
+    // Long enough that all of it is still held when the proxy is gone.
+    let site = Site::start(limit, &["--reservation-lease", "20"]).await?;
+    let [killed, other] = &site.worlds;
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        streams.push(begin(killed, "silent").await?);
+    }
+    let spending = async |spent: u64, reserved: u64| {
+        eventually(2 * DEADLINE, || async {
+            let found = site.store.spending(&team(limit)).await?;
+            ensure!(
+                (found.spent, found.reserved) == (spent, reserved),
+                "{found:?}, not {spent} and {reserved}"
+            );
+            anyhow::Ok(())
+        })
+        .await
+    };
+    let asked = async |world: &World, tokens: u64| {
+        let mut question = chat("hello");
+        question["max_tokens"] = json!(tokens);
+        let answer = world.post("/good", &[("x-api-key", ALICE)], &question).await?;
+        let used = answer.json().ok().and_then(|answer| answer["usage"]["total_tokens"].as_u64());
+        anyhow::Ok((answer.status, used.unwrap_or_default()))
+    };
+    spending(0, held).await?;
+    kill_envoy(killed)?;
+    drop(streams);
+    let (status, mut booked) = asked(other, 50).await?;
+    assert_eq!(status, 200, "beside what is held, something is left");
+    assert_eq!(asked(other, 400).await?.0, 429, "what is held is not left");
+    spending(booked, held).await?;
+    spending(booked + held, 0).await?;
+    let book = STREAMS * book_of_cut_stream().await?;
+    assert!(book <= held, "the providers' bills are covered: {book} of {held}");
+    // Both proxies spend what is left, and no more.
+    for world in &site.worlds {
+        let used = eventually(DEADLINE, || async {
+            let (status, used) = asked(world, 50).await?;
+            ensure!(status == 200, "{status}");
+            anyhow::Ok(used)
+        })
+        .await?;
+        booked += used;
+        assert_eq!(asked(world, 400).await?.0, 429, "what is charged is not left");
+    }
+    spending(booked + held, 0).await
 }

@@ -8,6 +8,7 @@ use e2e::http::{Response, eventually, post_json};
 use mock_llm::Knobs;
 use serde_json::{Value, json};
 
+use crate::books::StoreServer;
 use crate::virtual_keys::{asking, key};
 use crate::world::{DEADLINE, OpenAiExample, World, chat, failing, openai, streamed};
 
@@ -153,6 +154,43 @@ async fn a_budget_that_cannot_be_applied_lets_none_of_its_keys_pass() -> Result<
         assert!(told.contains("spec.timeZone"), "{object}: {told}");
     }
     Ok(())
+}
+
+/// What is spent stands in the statuses of Budgets, as a store knows it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_status_of_a_budget_tells_what_is_spent() -> Result<()> {
+    let store = StoreServer::start()?;
+    let team = json!({"limit": {"tokens": 3000}, "per": "Year", "timeZone": "Europe/Berlin"});
+    let each = json!({"limit": {"requests": 2}, "per": "Year", "spenders": "EachKey"});
+    let documents = objects() + &budget("team", &team) + &budget("each", &each);
+    let world = World::start(&documents, &["--limit-store", &store.address()]).await?;
+    let told = async |name: &str, expected: Value, exhausted: &str| {
+        let object = format!("Budget default/{name}");
+        eventually(DEADLINE, || async {
+            let status = world.fixture.status(&object).await?;
+            let mut spend = status["spend"].clone();
+            let period = spend.as_object_mut().and_then(|spend| spend.remove("period")).unwrap_or_default();
+            ensure!(spend == expected, "{spend} is not {expected}");
+            ensure!(period["timeZone"] == if name == "team" { "Europe/Berlin" } else { "UTC" }, "{period}");
+            let condition = world.condition(&object, "Exhausted").await?;
+            ensure!(condition["status"] == exhausted, "{condition}");
+            Ok(())
+        })
+        .await
+    };
+    told("team", json!({"limit": 3000, "spent": 0, "reserved": 0, "remaining": 3000}), "False").await?;
+    let mut spent = 0;
+    for _ in 0..2 {
+        let answer = ask(&world, ALICE, &limited(chat("hello"), 400)).await?;
+        ensure!(answer.status == 200, "{}", answer.text());
+        spent += answer.json()?["usage"]["total_tokens"].as_u64().unwrap_or_default();
+    }
+    let left = 3000 - spent;
+    told("team", json!({"limit": 3000, "spent": spent, "reserved": 0, "remaining": left}), "False").await?;
+    let alice = json!({"name": "alice", "spent": 2, "reserved": 0, "remaining": 0});
+    let bob = json!({"name": "bob", "spent": 0, "reserved": 0, "remaining": 2});
+    let spenders = json!({"count": 2, "exhausted": 1, "most": [alice, bob]});
+    told("each", json!({"limit": 2, "spent": 2, "reserved": 0, "spenders": spenders}), "True").await
 }
 
 /// `examples/virtual-keys`, as it stands there.

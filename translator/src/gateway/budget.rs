@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use crds::budget::{Budget, BudgetAction, BudgetLimit, BudgetSpec, Period, Spenders};
 use crds::core::ObjectMeta;
+use crds::virtual_key::VirtualKey;
 use crds::{NamespacedName, ObjectKey};
 use jiff::tz::TimeZoneDatabase;
 use limit_rule::{Counted, Unit};
 
 use super::view::View;
 use crate::resources::has_labels;
-use crate::status::{Condition, ConditionType, Facts, Reason, Rejection, Report};
+use crate::status::{
+    BudgetAccounts, BudgetFacts, Condition, ConditionType, Facts, Reason, Rejection, Report,
+};
 
 /// The budgets of a key, by what is wrong with one that cannot be applied.
 pub(super) fn of_key(
@@ -18,15 +21,18 @@ pub(super) fn of_key(
     key: &NamespacedName,
     metadata: &ObjectMeta,
 ) -> Vec<Result<limit_rule::Budget, Rejection>> {
-    let selected = view.objects_in::<Budget>(&key.namespace).filter(|budget| {
-        let labels = budget.spec.keys.as_ref().map(|keys| &keys.match_labels);
-        labels.is_none_or(|wanted| has_labels(metadata.labels.as_ref(), wanted))
-    });
+    let selected = view.objects_in::<Budget>(&key.namespace).filter(|budget| is_about(budget, metadata));
     let read = |budget: &Arc<Budget>| {
         read(budget, &key.to_string())
             .map_err(|error| error.within(&format!("Budget {}", NamespacedName::of(&budget.metadata))))
     };
     selected.map(read).collect()
+}
+
+/// Whether a budget is about the key with this metadata.
+fn is_about(budget: &Budget, key: &ObjectMeta) -> bool {
+    let labels = budget.spec.keys.as_ref().map(|keys| &keys.match_labels);
+    labels.is_none_or(|wanted| has_labels(key.labels.as_ref(), wanted))
 }
 
 /// A budget with this key as a spender.
@@ -90,13 +96,23 @@ fn unit(period: Period) -> Unit {
 /// What to tell about a Budget.
 pub(crate) fn report(view: &impl View, key: &NamespacedName) -> Option<Report> {
     let budget = view.object::<Budget>(key)?;
-    let condition = match read(budget, "") {
+    let read = read(budget, "");
+    let condition = match &read {
         Ok(_) => Condition::good(ConditionType::Accepted, Reason::Accepted, "the budget can be applied"),
-        Err(rejection) => Condition::rejected(ConditionType::Accepted, &rejection),
+        Err(rejection) => Condition::rejected(ConditionType::Accepted, rejection),
     };
+    let spenders = || (budget.spec.spenders == Some(Spenders::EachKey)).then(|| spenders(view, budget));
+    let accounts = read.ok().map(|read| Arc::new(BudgetAccounts { budget: read, spenders: spenders() }));
     Some(Report {
         object: ObjectKey::of::<Budget>(key.clone()).to_ref(),
         generation: budget.metadata.generation.unwrap_or_default(),
-        facts: Facts::Conditions(vec![condition]),
+        facts: Facts::Budget(BudgetFacts { conditions: vec![condition], accounts, spend: None }),
     })
+}
+
+/// The keys that a budget is about, as accounts name them.
+fn spenders(view: &impl View, budget: &Budget) -> Vec<String> {
+    let namespace = budget.metadata.namespace.as_deref().unwrap_or_default();
+    let keys = view.objects_in::<VirtualKey>(namespace).filter(|key| is_about(budget, &key.metadata));
+    keys.map(|key| NamespacedName::of(&key.metadata).to_string()).collect()
 }

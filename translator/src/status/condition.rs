@@ -51,6 +51,8 @@ names!(
         OverlappingTLSConfig,
         /// Clients with invalid certificates are let in, as asked for.
         InsecureFrontendValidationMode,
+        /// All that may be spent of a budget is spent.
+        Exhausted,
     }
 );
 
@@ -69,6 +71,8 @@ names!(
         Attached,
         /// Good: the CRDs are of a release that is supported.
         SupportedVersion,
+        /// Good: not all that may be spent is spent.
+        WithinLimit,
         /// Good: a policy has an effect together with others, or in part.
         Merged,
         /// The proxies cannot do what needs the AI engine.
@@ -113,6 +117,8 @@ names!(
         InvalidParameters,
         /// A listener allows a kind of route that it cannot have.
         InvalidRouteKinds,
+        /// All that may be spent is spent.
+        LimitReached,
         /// At least one listener is not valid.
         ListenersNotValid,
         /// None of the backends that a policy applies to is one that it has an effect on.
@@ -194,13 +200,14 @@ impl ConditionType {
             Self::Conflicted
             | Self::PartiallyInvalid
             | Self::OverlappingTLSConfig
-            | Self::InsecureFrontendValidationMode => false,
+            | Self::InsecureFrontendValidationMode
+            | Self::Exhausted => false,
         }
     }
 
     /// Whether it only points something out: what it says is as the user has it.
     fn is_notice(self) -> bool {
-        matches!(self, Self::OverlappingTLSConfig | Self::InsecureFrontendValidationMode)
+        matches!(self, Self::OverlappingTLSConfig | Self::InsecureFrontendValidationMode | Self::Exhausted)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Status as data: the translation reports facts, [`render_status`] makes a status of them.
 
+mod budget;
 mod condition;
 mod detail;
 mod rejection;
@@ -8,6 +9,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+pub use budget::{BudgetAccounts, BudgetFacts, MOST_SPENDERS, Spend, SpenderSpend};
 pub use condition::{Condition, ConditionType, Reason};
 pub(crate) use detail::joined;
 pub use detail::{Cause, Detail};

@@ -25,6 +25,20 @@ pub fn render_status(report: &Report, previous: Option<&Value>, controller: &str
             let before = status.remove("conditions");
             status.insert("conditions".to_owned(), stamp.merge(before.as_ref(), conditions));
         }
+        Facts::Budget(budget) => {
+            let before = status.remove("conditions");
+            let Value::Array(mut conditions) = stamp.merge(before.as_ref(), &budget.conditions) else {
+                return Value::Object(status);
+            };
+            let kind = |condition: &Value| {
+                condition.get("type").and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
+            let kept = list(before.as_ref()).iter().filter(|condition| budget.keeps(&kind(condition)));
+            conditions.extend(kept.cloned());
+            status.insert("conditions".to_owned(), Value::Array(conditions));
+            status.insert("observedGeneration".to_owned(), report.generation.into());
+            budget.render(&mut status);
+        }
         Facts::Class(class) => {
             let before = status.remove("conditions");
             status.insert("conditions".to_owned(), stamp.merge(before.as_ref(), &class.conditions));

@@ -6,7 +6,7 @@ use crds::ObjectRef;
 use crds::gateway_api::part::ParentRef;
 use ir::GatewayName;
 
-use super::{Condition, ConditionType, Detail, Reason};
+use super::{BudgetFacts, Condition, ConditionType, Detail, Reason};
 
 /// The facts about one object that its status shall tell.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Report {
 pub enum Facts {
     /// A list of conditions (Backend, Upstream).
     Conditions(Vec<Condition>),
+    /// A Budget.
+    Budget(BudgetFacts),
     /// A GatewayClass.
     Class(ClassFacts),
     /// A Gateway.
@@ -146,7 +148,7 @@ impl Facts {
             conditions.insert(0, condition.clone());
         };
         match &mut self {
-            Self::Conditions(conditions) => put(conditions),
+            Self::Conditions(conditions) | Self::Budget(BudgetFacts { conditions, .. }) => put(conditions),
             Self::Class(class) => put(&mut class.conditions),
             Self::Gateway(gateway) => put(&mut gateway.conditions),
             Self::ListenerSet(set) => put(&mut set.conditions),
@@ -163,7 +165,9 @@ impl Report {
     pub fn conditions(&self) -> impl Iterator<Item = (String, &Condition)> {
         let mut all: Vec<(String, &Condition)> = Vec::new();
         match &self.facts {
-            Facts::Conditions(conditions) | Facts::Class(ClassFacts { conditions, .. }) => {
+            Facts::Conditions(conditions)
+            | Facts::Budget(BudgetFacts { conditions, .. })
+            | Facts::Class(ClassFacts { conditions, .. }) => {
                 all.extend(conditions.iter().map(|c| (String::new(), c)));
             }
             Facts::Gateway(GatewayFacts { conditions, listeners, .. })
@@ -226,6 +230,7 @@ impl Report {
             Facts::Gateway(GatewayFacts { listeners, .. })
             | Facts::ListenerSet(ListenerSetFacts { listeners, .. }) => listeners,
             Facts::Conditions(_)
+            | Facts::Budget(_)
             | Facts::Class(_)
             | Facts::Route(_)
             | Facts::Policy(_)
@@ -245,7 +250,9 @@ impl Report {
     /// The object's own condition of a type (not a listener's or a parent's).
     pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
         let conditions = match &self.facts {
-            Facts::Conditions(conditions) | Facts::Class(ClassFacts { conditions, .. }) => conditions,
+            Facts::Conditions(conditions)
+            | Facts::Budget(BudgetFacts { conditions, .. })
+            | Facts::Class(ClassFacts { conditions, .. }) => conditions,
             Facts::Gateway(gateway) => &gateway.conditions,
             Facts::ListenerSet(set) => &set.conditions,
             Facts::Route(_) | Facts::Policy(_) | Facts::XBackend(..) => return None,

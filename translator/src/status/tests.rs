@@ -121,3 +121,91 @@ fn a_problem_reads_as_one_line() {
         ["HTTPRoute default/r: parent a: Accepted=False (NoMatchingParent): no such listener"]
     );
 }
+
+fn budget(spenders: Option<usize>, spent: Option<u64>) -> Report {
+    let accounts = std::sync::Arc::new(BudgetAccounts {
+        budget: limit_rule::Budget {
+            name: "default/b".to_owned(),
+            counted: limit_rule::Counted::Tokens,
+            limit: 100,
+            per: limit_rule::Unit::Month,
+            time_zone: "Europe/Berlin".to_owned(),
+            spender: String::new(),
+            is_audit: false,
+        },
+        spenders: spenders.map(|count| (0..count).map(|number| format!("default/k{number}")).collect()),
+    });
+    let most = |spent| {
+        let all = accounts.spenders.iter().flatten();
+        all.map(|spender| SpenderSpend { spender: spender.clone(), spent, reserved: 5 }).collect()
+    };
+    let spend = spent.map(|spent| Spend {
+        accounts: accounts.clone(),
+        start: time(OLD),
+        end: time(NEW),
+        spent,
+        reserved: 5,
+        exhausted: spenders.map_or(0, |count| count / 2),
+        most: most(spent),
+    });
+    let mut conditions = vec![Condition::good(ConditionType::Accepted, Reason::Accepted, "")];
+    conditions.extend(spend.as_ref().map(Spend::condition));
+    let facts = BudgetFacts { conditions, accounts: Some(accounts), spend: spend.map(std::sync::Arc::new) };
+    let object = ObjectRef::namespaced("chancery.dev", "Budget", "default", "b");
+    Report { object, generation: 3, facts: Facts::Budget(facts) }
+}
+
+fn condition_of<'a>(status: &'a Value, kind: &str) -> &'a Value {
+    let conditions = status["conditions"].as_array().unwrap();
+    conditions.iter().find(|condition| condition["type"] == kind).unwrap_or(&Value::Null)
+}
+
+#[test]
+fn a_budget_tells_what_is_spent_as_its_crd_has_it() {
+    for (report, expected) in [
+        (
+            budget(None, Some(30)),
+            json!({"limit": 100, "spent": 30, "reserved": 5, "remaining": 65,
+                "period": {"start": OLD, "end": NEW, "timeZone": "Europe/Berlin"}}),
+        ),
+        (
+            budget(Some(2), Some(120)),
+            json!({"limit": 100, "spent": 120, "reserved": 5,
+            "period": {"start": OLD, "end": NEW, "timeZone": "Europe/Berlin"},
+            "spenders": {"count": 2, "exhausted": 1, "most": [
+                {"name": "k0", "spent": 120, "reserved": 5, "remaining": 0},
+                {"name": "k1", "spent": 120, "reserved": 5, "remaining": 0},
+            ]}}),
+        ),
+    ] {
+        let status = render(&report, None, OLD);
+        assert_eq!(status["spend"], expected);
+        assert_eq!(status["observedGeneration"], 3);
+        let read: crds::budget::BudgetStatus = serde_json::from_value(status.clone()).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), status);
+        assert_eq!(render(&report, Some(&status), NEW), status);
+    }
+    let (spent, left) =
+        (render(&budget(None, Some(100)), None, OLD), render(&budget(None, Some(99)), None, OLD));
+    let told = |status: &Value| {
+        let condition = condition_of(status, "Exhausted");
+        (condition["status"].clone(), condition["reason"].clone())
+    };
+    assert_eq!(told(&spent), (json!("True"), json!("LimitReached")));
+    assert_eq!(told(&left), (json!("False"), json!("WithinLimit")));
+    assert_eq!(budget(None, Some(100)).problem_count(), 0, "nothing is wrong with the object");
+}
+
+/// Another leader, or the same after a restart, has not looked yet.
+#[test]
+fn what_a_budget_has_told_stays_until_somebody_has_looked_again_or_it_cannot_be_applied() {
+    let told = render(&budget(None, Some(100)), None, OLD);
+    assert_eq!(render(&budget(None, None), Some(&told), NEW), told);
+    let mut wrong = budget(None, None);
+    if let Facts::Budget(facts) = &mut wrong.facts {
+        facts.accounts = None;
+        facts.conditions = vec![Condition::bad(ConditionType::Accepted, Reason::Invalid, "no")];
+    }
+    let refused = render(&wrong, Some(&told), NEW);
+    assert_eq!((&refused["spend"], condition_of(&refused, "Exhausted")), (&Value::Null, &Value::Null));
+}

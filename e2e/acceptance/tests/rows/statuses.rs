@@ -56,6 +56,9 @@ fn statuses_read_well_by_kubectl_get_and_leave_the_words_of_others_alone() {
     world.wait_for_condition(&upstream, ".status.conditions", "Accepted", "True Accepted");
     let parameters = ["gatewayparameters.gateway.kgateway.dev", "unusable", "-n", NAMESPACE];
     world.wait_for_condition(&parameters, ".status.conditions", "Accepted", "False UnsupportedValue");
+    let budget = ["budget", "unspent", "-n", NAMESPACE];
+    world.wait_for_condition(&budget, ".status.conditions", "Exhausted", "False WithinLimit");
+    assert_eq!(world.field(&budget, ".status.spend.remaining"), "1000");
     assert_printer_columns(world);
     assert_words_of_others_stay(world);
 }
@@ -92,7 +95,11 @@ fn assert_printer_columns(world: &World) {
     assert_eq!(parameters.columns, ["NAME", "ACCEPTED", "AGE"]);
     assert_eq!(parameters.row("used"), ["used", "True"]);
     assert_eq!(parameters.row("unusable"), ["unusable", "False"]);
-    for table in [gateways, routes, classes, backends, upstreams, parameters] {
+
+    let budgets = table(world, "budgets.chancery.dev");
+    assert_eq!(budgets.columns, ["NAME", "ACCEPTED", "SPENT", "AGE"]);
+    assert_eq!(budgets.row("unspent"), ["unspent", "True", "0"]);
+    for table in [budgets, gateways, routes, classes, backends, upstreams, parameters] {
         println!("{} {:?}", table.columns.join(" "), table.rows);
     }
 }
@@ -116,9 +123,13 @@ fn assert_words_of_others_stay(world: &World) {
         .kubectl(&["patch", "httproute", "r", "-n", NAMESPACE, "--type=merge", "-p", hosts])
         .expect("a route");
     wait_until_observed(world, "httproute", "r");
-    for (kind, name) in
-        [("gateway", "ours"), ("gateway", "broken"), ("backend", "fixed"), ("backend", "keyless")]
-    {
+    for (kind, name) in [
+        ("gateway", "ours"),
+        ("gateway", "broken"),
+        ("backend", "fixed"),
+        ("backend", "keyless"),
+        ("budget", "unspent"),
+    ] {
         wait_until_observed(world, kind, name);
     }
     let route = get(world, "httproute", "r");
