@@ -1,6 +1,9 @@
 //! Golden translations: `NAME.in.yaml` → `NAME.xds.yaml` and `NAME.status.yaml`; in the area
 //! `infra` also `NAME.infra.yaml`, what a deployer must provide.
 //!
+//! Every listener has the optional filters, and every Gateway the filters that come apart from listeners. What of them is as with
+//! a Gateway without routes stands in `always.xds.yaml` alone; elsewhere its name stands for it.
+//!
 //! `make golden` (`UPDATE_GOLDEN=1`) rewrites the outputs and deletes those without an input.
 
 mod support;
@@ -11,7 +14,7 @@ use std::path::Path;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
-use support::{Case, cases};
+use support::{Case, cases, cases_folder};
 use translator::status::render_status;
 use translator::xds::dangling_references;
 use translator::{Resources, Settings, Translation, translate};
@@ -21,13 +24,22 @@ const TARGET_FILTER: &str = include_str!("../src/xds/target_filter.lua");
 #[test]
 fn every_case_translates_to_its_golden_output() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let always = Always::new();
+    let path = cases_folder().join("always.xds.yaml");
     let mut wrong = Vec::new();
+    if update {
+        fs::write(&path, always.text()).unwrap();
+    } else if fs::read_to_string(&path).unwrap_or_default() != always.text() {
+        wrong.push(format!("always.xds.yaml:\n{}", first_difference(&path, &always.text())));
+    }
     for case in cases() {
         let (resources, settings) = case.resources();
         let translation = translate(&resources, &settings);
         let infra = case.has_infra().then(|| ("infra.yaml", infra(&translation)));
-        let outputs =
-            [("xds.yaml", xds(&translation)), ("status.yaml", statuses(&case, &translation, &settings))];
+        let outputs = [
+            ("xds.yaml", xds(&translation, &always)),
+            ("status.yaml", statuses(&case, &translation, &settings)),
+        ];
         for (ending, text) in outputs.into_iter().chain(infra) {
             let path = case.beside(ending);
             if update {
@@ -124,11 +136,22 @@ fn rendering_a_status_again_changes_nothing() {
     }
 }
 
-/// What every Gateway's Envoys get: per Gateway and type, the resources by name.
-fn xds(translation: &Translation) -> String {
+/// Of one Gateway: per type, the resources by name.
+type Kinds = BTreeMap<String, BTreeMap<String, Value>>;
+
+/// What every Gateway's Envoys get.
+fn xds(translation: &Translation, always: &Always) -> String {
+    let mut gateways = in_full(translation);
+    for kinds in gateways.values_mut() {
+        always.abridge(kinds);
+    }
+    yaml(&gateways)
+}
+
+fn in_full(translation: &Translation) -> BTreeMap<String, Kinds> {
     let mut gateways = BTreeMap::new();
     for (name, output) in &translation.gateways {
-        let mut kinds: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
+        let mut kinds = Kinds::new();
         for resource in output.resources.values() {
             let mut json = proto::to_json(&resource.kind.type_url(), &resource.bytes).unwrap();
             name_the_script(&mut json);
@@ -136,7 +159,70 @@ fn xds(translation: &Translation) -> String {
         }
         gateways.insert(name.to_string(), kinds);
     }
-    yaml(&gateways)
+    gateways
+}
+
+/// What a Gateway has that has no route, by name.
+struct Always {
+    /// The filters of its listener that are disabled.
+    filters: BTreeMap<String, Value>,
+    /// The filters that come apart.
+    extensions: BTreeMap<String, Value>,
+}
+
+impl Always {
+    fn new() -> Self {
+        let gateway = "# settings: {\"aiModule\": \"/usr/lib/chancery/libchancery_ai.so\", \"impliedClass\": \"chancery\"}\n\
+                       apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: gw, namespace: default}\n\
+                       spec: {gatewayClassName: chancery, listeners: [{name: http, port: 80, protocol: HTTP}]}\n";
+        let mut kinds = in_full(&support::translation_of(gateway)).into_values().next().unwrap();
+        let mut filters = BTreeMap::new();
+        for listener in kinds.get_mut("Listener").unwrap().values_mut() {
+            each_disabled_filter(listener, &mut |filter| {
+                filters.insert(filter["name"].as_str().unwrap().to_owned(), filter.clone());
+            });
+        }
+        Self { filters, extensions: kinds.remove("Extension").unwrap() }
+    }
+
+    fn text(&self) -> String {
+        yaml(&json!({"filters": self.filters, "extensions": self.extensions}))
+    }
+
+    /// Puts names in the place of what is as always.
+    fn abridge(&self, kinds: &mut Kinds) {
+        for (name, extension) in kinds.get_mut("Extension").into_iter().flatten() {
+            if self.extensions.get(name) == Some(extension) {
+                *extension = json!("as always");
+            }
+        }
+        for listener in kinds.get_mut("Listener").into_iter().flat_map(BTreeMap::values_mut) {
+            each_disabled_filter(listener, &mut |filter| {
+                let name = filter["name"].as_str().unwrap().to_owned();
+                if self.filters.get(&name) == Some(filter) {
+                    *filter = json!(name);
+                }
+            });
+        }
+    }
+}
+
+/// Calls `f` with each disabled filter of HTTP in a listener.
+fn each_disabled_filter(value: &mut Value, f: &mut impl FnMut(&mut Value)) {
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map {
+                match value {
+                    Value::Array(filters) if name == "http_filters" => {
+                        filters.iter_mut().filter(|filter| filter["disabled"] == true).for_each(&mut *f);
+                    }
+                    _ => each_disabled_filter(value, f),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| each_disabled_filter(value, f)),
+        _ => {}
+    }
 }
 
 /// The script that stands in every listener is the same in all: its name says enough.

@@ -17,10 +17,15 @@ pub(crate) struct Case {
     pub(crate) name: String,
 }
 
+/// The folder of all cases.
+pub(crate) fn cases_folder() -> PathBuf {
+    // `e2e` and `translator` both stand in the workspace's top folder.
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../translator/tests/golden")
+}
+
 /// Every case below `translator/tests/golden`, sorted.
 pub(crate) fn cases() -> Vec<Case> {
-    // `e2e` and `translator` both stand in the workspace's top folder.
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../translator/tests/golden");
+    let root = cases_folder();
     let mut cases: Vec<Case> =
         folders(&root).iter().flat_map(|folder| files(folder)).filter_map(case).collect();
     cases.sort_by(|left, right| left.name.cmp(&right.name));
@@ -90,6 +95,11 @@ fn try_objects(text: &str) -> Result<Vec<Object>, String> {
         }
     };
     documents.into_iter().filter(|document| !document.is_null()).map(decode).collect()
+}
+
+/// The translation of a text, with the settings that it begins with.
+pub(crate) fn translation_of(text: &str) -> translator::Translation {
+    translator::translate(&objects(text).into_iter().collect(), &settings(text))
 }
 
 /// The settings of a case: the cluster's without what is the same in every case, changed by a first line such as
