@@ -14,6 +14,7 @@ use crate::{
     gateway_parameters::{GatewayParameters, GlooGatewayParameters},
     http_listener_policy::HTTPListenerPolicy,
     listener_option::{HttpListenerOption, ListenerOption},
+    price_list::PriceList,
     rate_limit_config::RateLimitConfig,
     route_option::RouteOption,
     traffic_policy::TrafficPolicy,
@@ -38,6 +39,7 @@ type Definition = (&'static str, &'static str, fn() -> CustomResourceDefinition)
 
 const OURS: &[Definition] = &[
     ("chancery.dev", "Budget", Budget::crd),
+    ("chancery.dev", "PriceList", PriceList::crd),
     ("chancery.dev", "VirtualKey", VirtualKey::crd),
     ("gateway.kgateway.dev", "Backend", Backend::crd),
     ("gateway.kgateway.dev", "DirectResponse", DirectResponse::crd),

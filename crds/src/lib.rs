@@ -25,6 +25,7 @@ pub mod listener_tracing;
 pub mod object;
 pub mod object_ref;
 pub mod policy;
+pub mod price_list;
 pub mod rate_limit_config;
 pub mod route_option;
 pub mod traffic_policy;

@@ -198,6 +198,9 @@ pub struct AiPolicy {
     /// names no model.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub model_aliases: BTreeMap<String, String>,
+    /// Whether answers that are no streams tell in a header what they cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_header: Option<bool>,
 }
 
 /// A member that the body of a chat request gets.
@@ -235,8 +238,14 @@ impl Policy for TrafficPolicy {
             api_keys: api_keys.map(|auth| auth.read(&member("apiKeyAuth"))).transpose()?,
         };
         let ext_auth = self.spec.ext_auth.as_ref().map(|auth| auth.read(&member("extAuth"))).transpose()?;
-        let Some(AiPolicy { prompt_enrichment, prompt_guard, defaults, route_type, model_aliases }) =
-            &self.spec.ai
+        let Some(AiPolicy {
+            prompt_enrichment,
+            prompt_guard,
+            defaults,
+            route_type,
+            model_aliases,
+            cost_header,
+        }) = &self.spec.ai
         else {
             return Ok(Content { http, identity, ext_auth, refused, ignored, ..Content::default() });
         };
@@ -258,6 +267,7 @@ impl Policy for TrafficPolicy {
         }
         let ai = AiContent {
             model_aliases: model_aliases.clone(),
+            cost_header: *cost_header,
             guard,
             ..AiContent::new("spec.ai", prompt_enrichment.as_ref(), defaults, *route_type)?
         };

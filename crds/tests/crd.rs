@@ -319,7 +319,7 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
         "HttpListenerOption" | "ListenerOption" | "RouteOption" | "VirtualHostOption" => {
             json!({"apiVersion": "gateway.solo.io/v1"})
         }
-        "Budget" | "VirtualKey" => json!({"apiVersion": "chancery.dev/v1alpha1"}),
+        "Budget" | "PriceList" | "VirtualKey" => json!({"apiVersion": "chancery.dev/v1alpha1"}),
         "RateLimitConfig" => json!({"apiVersion": "ratelimit.solo.io/v1alpha1"}),
         _ => json!({"apiVersion": "gloo.solo.io/v1"}),
     };
@@ -344,6 +344,7 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
         Object::VirtualHostOption(option) => cel::validate_cel(&*option),
         Object::VirtualKey(key) => cel::validate_cel(&*key),
         Object::Budget(budget) => cel::validate_cel(&*budget),
+        Object::PriceList(list) => cel::validate_cel(&*list),
         Object::RateLimitConfig(config) => cel::validate_cel(&*config),
         other => panic!("{other:?} is not ours"),
     };
@@ -577,6 +578,14 @@ fn the_api_server_accepts_every_shape() {
         ),
         ("Budget", json!({"limit": {"tokens": 5}, "per": "Month"})),
         (
+            "PriceList",
+            json!({"provider": "azureopenai", "backends": ["a"], "models": [
+                {"model": "gpt-*", "prices": [
+                    {"effectiveFrom": "2027-01-01T00:00:00Z", "input": "2.50", "output": "10"},
+                    {"input": "2", "output": "0.000001", "cacheRead": "0", "cacheWrite": "1000000", "cacheWriteHour": "3",
+                        "tiers": [{"tier": "Flex", "input": "1"}, {"promptsAbove": 200_000, "input": "4", "output": "15"}]}]}]}),
+        ),
+        (
             "Budget",
             json!({"keys": {"matchLabels": {"a": "b"}}, "limit": {"requests": 0}, "per": "Week", "timeZone": "Europe/Berlin",
                 "spenders": "EachKey", "action": "Audit"}),
@@ -637,6 +646,15 @@ fn the_api_server_refuses_what_makes_no_sense() {
         ("VirtualKey", json!({}), "does not decode"),
         ("VirtualKey", json!({"secretRef": {"name": "a"}, "models": []}), "too few items"),
         ("VirtualKey", json!({"secretRef": {"name": "a"}, "expires": "tomorrow"}), "does not decode"),
+        ("PriceList", json!({"models": []}), "too few items"),
+        ("PriceList", json!({"models": [{"model": "m", "prices": []}]}), "too few items"),
+        ("PriceList", json!({"models": [{"model": "m", "prices": [{"output": "1"}]}]}), "does not decode"),
+        ("PriceList", json!({"models": [{"model": "m", "prices": [{"input": 1.5}]}]}), "does not decode"),
+        (
+            "PriceList",
+            json!({"provider": "openrouter", "models": [{"model": "m", "prices": [{"input": "1"}]}]}),
+            "does not decode",
+        ),
         ("Budget", json!({"limit": {"tokens": 1}}), "does not decode"),
         ("Budget", json!({"limit": {"tokens": 1}, "per": "Fortnight"}), "does not decode"),
         (

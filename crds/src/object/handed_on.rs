@@ -33,7 +33,7 @@ macro_rules! handed_on {
 
 handed_on! {
     yes: Namespace ConfigMap CustomResourceDefinition ReferenceGrant BackendTlsPolicy Backend Budget DirectResponse GatewayExtension
-        GatewayParameters GlooGatewayParameters HttpListenerOption HttpListenerPolicy ListenerOption ListenerSet RateLimitConfig
+        GatewayParameters GlooGatewayParameters HttpListenerOption HttpListenerPolicy ListenerOption ListenerSet PriceList RateLimitConfig
         RouteOption TrafficPolicy
         Upstream VirtualHostOption VirtualKey XBackend HttpRoute GrpcRoute TcpRoute TlsRoute UdpRoute;
     no: Secret Service EndpointSlice GatewayClass Gateway;

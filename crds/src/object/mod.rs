@@ -24,6 +24,7 @@ use crate::{
     http_listener_policy::HTTPListenerPolicy,
     listener_option::{HttpListenerOption, ListenerOption},
     object_ref::{GroupKind, NamespacedName, ObjectRef},
+    price_list::PriceList,
     rate_limit_config::RateLimitConfig,
     route_option::RouteOption,
     traffic_policy::TrafficPolicy,
@@ -226,6 +227,7 @@ kinds! {
     BackendTlsPolicy(BackendTlsPolicy): "gateway.networking.k8s.io" ["v1" "v1alpha3"] "BackendTLSPolicy" "backendtlspolicies" namespaced=true;
     XBackend(XBackend): "gateway.networking.x-k8s.io" ["v1alpha1"] "XBackend" "xbackends" namespaced=true;
     Budget(Budget): "chancery.dev" ["v1alpha1"] "Budget" "budgets" namespaced=true;
+    PriceList(PriceList): "chancery.dev" ["v1alpha1"] "PriceList" "pricelists" namespaced=true;
     VirtualKey(VirtualKey): "chancery.dev" ["v1alpha1"] "VirtualKey" "virtualkeys" namespaced=true;
     Backend(Backend): "gateway.kgateway.dev" ["v1alpha1"] "Backend" "backends" namespaced=true;
     DirectResponse(DirectResponse): "gateway.kgateway.dev" ["v1alpha1"] "DirectResponse" "directresponses" namespaced=true;

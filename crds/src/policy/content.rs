@@ -102,6 +102,8 @@ pub struct AiContent {
     pub defaults: Vec<BodyDefault>,
     /// The provider's name of a model, by the name that clients know it by.
     pub model_aliases: BTreeMap<String, String>,
+    /// Whether answers that are no streams tell in a header what they cost.
+    pub cost_header: Option<bool>,
     /// What is looked for in requests and answers.
     pub guard: GuardContent,
 }
@@ -188,6 +190,7 @@ impl AiContent {
             append,
             defaults,
             model_aliases: BTreeMap::new(),
+            cost_header: None,
             guard: GuardContent::default(),
         })
     }

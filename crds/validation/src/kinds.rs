@@ -57,7 +57,7 @@ const LISTENER_SETS: &str = include_str!("../gateway-api/listenersets.json");
 const XBACKENDS: &str = include_str!("../gateway-api/xbackends.json");
 const REFERENCE_GRANTS: &str = include_str!("../gateway-api/referencegrants.json");
 
-static ALL: [Known; 34] = [
+static ALL: [Known; 35] = [
     gateway_api("BackendTLSPolicy", "v1", BACKEND_TLS_POLICIES),
     gateway_api("BackendTLSPolicy", "v1alpha3", BACKEND_TLS_POLICIES),
     gateway_api("GatewayClass", "v1", GATEWAY_CLASSES),
@@ -78,6 +78,7 @@ static ALL: [Known; 34] = [
     gateway_api("ReferenceGrant", "v1beta1", REFERENCE_GRANTS),
     known("gateway.networking.x-k8s.io", "XBackend", "v1alpha1", Source::GatewayApi(XBACKENDS)),
     known("chancery.dev", "Budget", "v1alpha1", Source::Ours),
+    known("chancery.dev", "PriceList", "v1alpha1", Source::Ours),
     known("chancery.dev", "VirtualKey", "v1alpha1", Source::Ours),
     known("gateway.kgateway.dev", "Backend", "v1alpha1", Source::Ours),
     known("gateway.kgateway.dev", "DirectResponse", "v1alpha1", Source::Ours),

@@ -17,6 +17,7 @@ pub mod labels;
 pub mod metadata;
 pub mod model_routing;
 pub mod operation;
+pub mod prices;
 pub mod protocol;
 pub mod provider;
 pub mod usage;

@@ -1,6 +1,10 @@
 //! How many tokens a request has cost, as providers tell it.
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::prices::ServiceTier;
 
 /// How many bytes of text come to a token, roughly: so providers say of English.
 pub const BYTES_PER_TOKEN: u64 = 4;
@@ -20,6 +24,8 @@ pub struct Usage {
     pub cache_creation: Option<u64>,
     /// Tokens of the answer that are reasoning.
     pub reasoning: Option<u64>,
+    /// What only prices depend on.
+    pub billing: Billing,
 }
 
 impl Usage {
@@ -28,13 +34,20 @@ impl Usage {
     pub fn read(json: &[u8]) -> Option<Self> {
         let raw: RawUsage = serde_json::from_slice(json).ok()?;
         let usage = raw.into_usage();
-        (usage != Self::default()).then_some(usage)
+        let counts = Self { billing: Billing::default(), ..usage };
+        (counts != Self::default()).then_some(usage)
     }
 
     /// Both together.
     pub fn total(&self) -> u64 {
         let sum = self.prompt.unwrap_or_default().saturating_add(self.completion.unwrap_or_default());
         self.total.unwrap_or(sum).max(sum)
+    }
+
+    /// With the tier of service that is told beside it.
+    #[must_use]
+    pub fn in_tier(self, tier: Option<ServiceTier>) -> Self {
+        Self { billing: Billing { tier: self.billing.tier.or(tier), ..self.billing }, ..self }
     }
 
     /// Takes in what a later part of a stream tells. Counts in a stream only grow, and a part may leave some out.
@@ -47,6 +60,7 @@ impl Usage {
             cached: newer(self.cached, later.cached),
             cache_creation: newer(self.cache_creation, later.cache_creation),
             reasoning: newer(self.reasoning, later.reasoning),
+            billing: self.billing.updated(later.billing),
         };
     }
 }
@@ -92,20 +106,144 @@ struct RawUsage {
     bedrock_cache_read: Option<u64>,
     #[serde(rename = "cacheWriteInputTokens")]
     bedrock_cache_write: Option<u64>,
+    #[serde(flatten)]
+    billing: Billing,
+}
+
+/// What only prices depend on. What is not told in the form that is known is as if it was not told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "RawBilling")]
+pub struct Billing {
+    /// Those of the tokens written to the provider's cache that stay there for an hour instead of some minutes.
+    pub cache_creation_hour: Option<u64>,
+    /// Tokens of prompt and answer that are sound.
+    pub audio: Option<u64>,
+    /// The tier of service that the request was answered in.
+    pub tier: Option<ServiceTier>,
+}
+
+/// All providers' spellings.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawBilling {
+    // Anthropic.
+    #[serde(deserialize_with = "lenient")]
+    cache_creation: CacheCreation,
+    #[serde(deserialize_with = "lenient")]
+    service_tier: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    speed: Option<String>,
+    // Gemini, Vertex AI.
+    #[serde(rename = "promptTokensDetails", deserialize_with = "lenient")]
+    prompt_details: Vec<Modality>,
+    #[serde(rename = "candidatesTokensDetails", deserialize_with = "lenient")]
+    candidates_details: Vec<Modality>,
+    #[serde(rename = "trafficType", deserialize_with = "lenient")]
+    traffic_type: Option<String>,
+    #[serde(rename = "serviceTier", deserialize_with = "lenient")]
+    gemini_tier: Option<String>,
+    // Bedrock Converse.
+    #[serde(rename = "cacheDetails", deserialize_with = "lenient")]
+    cache_details: Vec<CacheDetail>,
+}
+
+impl Billing {
+    /// With what a later part of a stream tells.
+    #[must_use]
+    pub fn updated(self, later: Self) -> Self {
+        Self {
+            cache_creation_hour: later.cache_creation_hour.max(self.cache_creation_hour),
+            audio: later.audio.max(self.audio),
+            tier: later.tier.or(self.tier),
+        }
+    }
+}
+
+/// Reads the tier of service that stands beside the counts: a text (OpenAI), or an object with its `type` (Bedrock).
+pub fn told_tier<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ServiceTier>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let word = value.as_str().or_else(|| value.get("type")?.as_str());
+    Ok(word.map(ServiceTier::read))
+}
+
+impl From<RawBilling> for Billing {
+    fn from(raw: RawBilling) -> Self {
+        let details = raw.cache_details.iter().filter(|detail| detail.ttl == "1h");
+        let of_bedrock = details.map(|detail| detail.input_tokens).reduce(u64::saturating_add);
+        let of_gemini = raw.prompt_details.iter().chain(&raw.candidates_details);
+        let audio = of_gemini.filter(|part| part.modality == "AUDIO").map(|part| part.token_count);
+        // Anthropic's fast mode is no tier of theirs, but has prices of its own.
+        let words =
+            raw.speed.iter().chain(&raw.service_tier).chain(&raw.traffic_type).chain(&raw.gemini_tier);
+        let tiers = words.map(|word| ServiceTier::read(word));
+        Self {
+            cache_creation_hour: raw.cache_creation.ephemeral_1h_input_tokens.or(of_bedrock),
+            audio: audio.reduce(u64::saturating_add).filter(|tokens| *tokens > 0),
+            tier: tiers.reduce(|first, second| if first == ServiceTier::Usual { second } else { first }),
+        }
+    }
+}
+
+/// What only prices depend on: in another form than the usual one, it is as if it was not there, and the counts are read
+/// all the same.
+fn lenient<'de, T: DeserializeOwned + Default, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Details {
     cached_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
     reasoning_tokens: Option<u64>,
+    audio_tokens: Option<u64>,
+}
+
+/// How long what Anthropic writes to its cache stays there.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct CacheCreation {
+    ephemeral_1h_input_tokens: Option<u64>,
+}
+
+/// The same of Bedrock.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct CacheDetail {
+    ttl: String,
+    input_tokens: u64,
+}
+
+/// How many tokens Gemini counts of one sort.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Modality {
+    modality: String,
+    token_count: u64,
 }
 
 impl RawUsage {
+    /// Tokens that are sound, as OpenAI tells them.
+    fn audio(&self) -> Option<u64> {
+        let details = [
+            &self.prompt_tokens_details,
+            &self.completion_tokens_details,
+            &self.input_tokens_details,
+            &self.output_tokens_details,
+        ];
+        let audio = details.into_iter().filter_map(|details| details.as_ref()?.audio_tokens);
+        audio.reduce(u64::saturating_add).filter(|tokens| *tokens > 0)
+    }
+
     fn into_usage(self) -> Usage {
         let cached = |details: &Option<Details>| details.as_ref().and_then(|details| details.cached_tokens);
         let reasoning =
             |details: &Option<Details>| details.as_ref().and_then(|details| details.reasoning_tokens);
+        let billing = Billing { audio: self.audio().or(self.billing.audio), ..self.billing };
+        let write =
+            |details: &Option<Details>| details.as_ref().and_then(|details| details.cache_write_tokens);
+        let written_inside = write(&self.prompt_tokens_details).or(write(&self.input_tokens_details));
         let details = cached(&self.prompt_tokens_details).or(cached(&self.input_tokens_details));
         // Anthropic and Bedrock count what comes from their cache, or goes into it, apart from the other input.
         let read = self.cache_read_input_tokens.or(self.bedrock_cache_read);
@@ -131,7 +269,8 @@ impl RawUsage {
                 .or(gemini_answer),
             total: self.total_tokens.or(self.bedrock_total).or(self.total_token_count),
             cached: details.or(read).or(self.cached_content_token_count),
-            cache_creation: written,
+            cache_creation: written_inside.or(written),
+            billing,
             reasoning: reasoning(&self.completion_tokens_details)
                 .or(reasoning(&self.output_tokens_details))
                 .or(self.thoughts_token_count),
@@ -141,7 +280,13 @@ impl RawUsage {
 
 #[cfg(test)]
 mod tests {
+    use ai_config::Tier;
+
     use super::*;
+
+    fn in_tier(tier: Tier) -> Billing {
+        Billing { tier: Some(ServiceTier::Other(tier)), ..Billing::default() }
+    }
 
     fn counts(prompt: u64, completion: u64, total: u64) -> Usage {
         Usage { prompt: Some(prompt), completion: Some(completion), total: Some(total), ..Usage::default() }
@@ -161,19 +306,45 @@ mod tests {
                 13,
             ),
             (
-                r#"{"input_tokens":10,"cache_read_input_tokens":5,"cache_creation_input_tokens":7,"output_tokens":3,"service_tier":"standard"}"#,
-                Usage { total: None, cached: Some(5), cache_creation: Some(7), ..counts(22, 3, 0) },
+                r#"{"input_tokens":10,"cache_read_input_tokens":5,"cache_creation_input_tokens":7,"output_tokens":3,"service_tier":"priority","cache_creation":{"ephemeral_5m_input_tokens":1,"ephemeral_1h_input_tokens":6}}"#,
+                Usage {
+                    total: None,
+                    cached: Some(5),
+                    cache_creation: Some(7),
+                    billing: Billing { cache_creation_hour: Some(6), ..in_tier(Tier::Priority) },
+                    ..counts(22, 3, 0)
+                },
                 25,
             ),
             (
-                r#"{"promptTokenCount":4,"candidatesTokenCount":6,"thoughtsTokenCount":10,"totalTokenCount":20,"promptTokensDetails":[{"modality":"TEXT","tokenCount":4}]}"#,
-                Usage { reasoning: Some(10), ..counts(4, 16, 20) },
+                r#"{"promptTokenCount":4,"candidatesTokenCount":6,"thoughtsTokenCount":10,"totalTokenCount":20,"promptTokensDetails":[{"modality":"TEXT","tokenCount":1},{"modality":"AUDIO","tokenCount":3}],"trafficType":"ON_DEMAND_FLEX"}"#,
+                Usage {
+                    reasoning: Some(10),
+                    billing: Billing { audio: Some(3), ..in_tier(Tier::Flex) },
+                    ..counts(4, 16, 20)
+                },
                 20,
             ),
             (
-                r#"{"inputTokens":4,"outputTokens":6,"totalTokens":15,"cacheReadInputTokens":5}"#,
-                Usage { cached: Some(5), ..counts(9, 6, 15) },
+                r#"{"inputTokens":4,"outputTokens":6,"totalTokens":15,"cacheReadInputTokens":5,"cacheWriteInputTokens":0,"cacheDetails":[{"ttl":"1h","inputTokens":2},{"ttl":"5m","inputTokens":9},{"ttl":"1h","inputTokens":1}]}"#,
+                Usage {
+                    cached: Some(5),
+                    cache_creation: Some(0),
+                    billing: Billing { cache_creation_hour: Some(3), ..Billing::default() },
+                    ..counts(9, 6, 15)
+                },
                 15,
+            ),
+            (
+                // What only prices depend on costs no count when it is in another form.
+                r#"{"prompt_tokens":8,"total_tokens":8,"service_tier":7,"cache_creation":null,"promptTokensDetails":{},"cacheDetails":null,"prompt_tokens_details":{"cache_write_tokens":2,"audio_tokens":1}}"#,
+                Usage {
+                    completion: None,
+                    cache_creation: Some(2),
+                    billing: Billing { audio: Some(1), ..Billing::default() },
+                    ..counts(8, 0, 8)
+                },
+                8,
             ),
             (r#"{"prompt_tokens":8,"total_tokens":8}"#, Usage { completion: None, ..counts(8, 0, 8) }, 8),
         ];

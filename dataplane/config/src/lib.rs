@@ -5,6 +5,7 @@
 //! before. May depend on nothing but serde. Holds no secret: credentials reach Envoy by SDS.
 
 mod keys;
+mod prices;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use keys::{
     KEYS_FILTER, KEYS_KEY, KeySet, KeysConfig, SPENDING_NAMESPACE, VirtualKey, digest_input, slot_key,
 };
+pub use prices::{DatedPrice, ModelPrice, PriceList, Rate, Tier};
 
 /// The version of all of it. Goes up when an older module would misread a newer configuration.
 pub const VERSION: u32 = 1;
@@ -70,6 +72,9 @@ pub struct GatewayConfig {
     /// More labels of the metrics of tokens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metric_labels: Vec<MetricLabel>,
+    /// Prices of users, by the namespace of the backends that they are for. Those that go before others come first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<String, Vec<PriceList>>,
 }
 
 /// A label of metrics, whose value is in the metadata of a request.
@@ -237,6 +242,9 @@ pub struct RoutePolicy {
     /// Set where the route says something about translation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translation: Option<Translation>,
+    /// Whether an answer that is no stream has a header that tells what it costs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cost_header: bool,
     /// Set where requests or answers are inspected. An older module refuses a policy that has it, and so answers 500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<Guard>,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ai::exchange::Refusal;
 use ai::metadata::Metadata;
 use ai::model_routing::{self, Named};
+use ai::prices::Prices;
 use ai_config::{
     GROUPS_NAMESPACE, GatewayConfig, METADATA_NAMESPACE, MODEL_HEADER, MODEL_READ_KEY, MODELS_KEY, POOL_KEY,
     Pool, VERSION,
@@ -17,6 +18,7 @@ use crate::ejection;
 use crate::holding::Holding;
 use crate::metrics::{self, Metrics};
 use crate::placement::{self, BodyStatus, HeadersStatus, text};
+use crate::prices;
 
 /// A configuration: what is done for a gateway.
 #[derive(Debug)]
@@ -31,18 +33,21 @@ impl Config {
     /// # Errors
     /// It is not one that this module understands.
     pub(crate) fn new(settings: &[u8], definer: &mut Definer) -> Result<Self, String> {
-        let gateway: GatewayConfig = serde_json::from_slice(settings).map_err(|error| error.to_string())?;
+        let mut gateway: GatewayConfig =
+            serde_json::from_slice(settings).map_err(|error| error.to_string())?;
         placement::check_version(gateway.version)?;
         let metrics =
             Metrics::define(definer, &gateway.metric_labels).ok_or("Envoy does not define its metrics")?;
         let scope = definer.scope();
         metrics::share(scope, metrics);
+        prices::share(scope, Prices::new(std::mem::take(&mut gateway.prices)));
         Ok(Self { gateway, scope })
     }
 
     /// Envoy is about to forget it.
     pub(crate) fn end(&self) {
         metrics::end_sharing(self.scope);
+        prices::end_sharing(self.scope);
     }
 }
 

@@ -13,4 +13,5 @@ mod holding;
 mod keys;
 mod metrics;
 mod placement;
+mod prices;
 mod provider;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use ai::exchange::Outcome;
 use ai::guard::Verdict;
 use ai::labels::{self, Places};
+use ai::prices::{Cost, Micros};
 use ai::provider::Facts;
 use ai_config::MetricLabel;
 
@@ -30,6 +31,9 @@ static MODELS: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 /// The values that stand in labels of users' own.
 static PLACES: Mutex<Option<Places>> = Mutex::new(None);
 
+/// What of the costs is not counted yet, since it makes no whole millionth of a dollar.
+static MICROS: Mutex<Option<Micros>> = Mutex::new(None);
+
 /// The metrics of each listener's configuration that Envoy has. They are the same metrics under different numbers.
 static SHARED: RwLock<Vec<(Scope, Metrics)>> = RwLock::new(Vec::new());
 
@@ -41,6 +45,8 @@ pub(crate) struct Metrics {
     prompt: Counter,
     completion: Counter,
     rate_limited: Counter,
+    cost: Counter,
+    unpriced: Counter,
     ejections: Counter,
     guards: Counter,
     crowded_out: Counter,
@@ -58,6 +64,8 @@ pub(crate) struct Attempt<'a> {
     pub operation: &'static str,
     /// What it has come to.
     pub outcome: &'a Outcome,
+    /// What it costs, if it is billed for anything.
+    pub cost: Option<Cost<'a>>,
     /// How it has ended.
     pub ending: Ending,
     /// From its beginning to its end.
@@ -112,6 +120,8 @@ impl Metrics {
             prompt: definer.counter("ai_prompt_tokens_total", &labels)?,
             completion: definer.counter("ai_completion_tokens_total", &labels)?,
             rate_limited: definer.counter("ai_rate_limited_tokens_total", &labels)?,
+            cost: definer.counter("ai_cost_micro_usd_total", &labels)?,
+            unpriced: definer.counter("ai_unpriced_requests_total", &["llm", "model"])?,
             ejections: definer.counter("ai_ejections_total", &["llm", "cluster"])?,
             guards: definer.counter("ai_guard_verdicts_total", &["phase", "verdict"])?,
             crowded_out: definer.counter("ai_label_values_crowded_out_total", &["label"])?,
@@ -160,7 +170,8 @@ impl Metrics {
     }
 
     fn count(&self, recorder: &impl Recorder, attempt: &Attempt<'_>) {
-        let Attempt { facts, operation, outcome, ending, duration, first_piece, labels: values } = attempt;
+        let Attempt { facts, operation, outcome, cost, ending, duration, first_piece, labels: values } =
+            attempt;
         let is_served = outcome.usage.is_some();
         let model = label(&outcome.model, is_served);
         let answered = outcome.provider_model.as_deref().map_or(model, |model| label(model, is_served));
@@ -169,6 +180,16 @@ impl Metrics {
             let own = own.iter().map(String::as_str);
             let labels: Vec<_> = [facts.name, model].into_iter().chain(own).collect();
             recorder.count(self.rate_limited, &labels, outcome.tokens);
+            match cost {
+                Some(Cost::Known { amount, .. }) => {
+                    let mut micros = MICROS.lock().unwrap_or_else(PoisonError::into_inner);
+                    let more = micros.get_or_insert_default().add(&labels, *amount);
+                    drop(micros);
+                    recorder.count(self.cost, &labels, more);
+                }
+                Some(Cost::Unknown) => recorder.count(self.unpriced, &[facts.name, model], 1),
+                None => {}
+            }
             if let Some(usage) = &outcome.usage {
                 let (prompt, completion) =
                     (usage.prompt.unwrap_or_default(), usage.completion.unwrap_or_default());

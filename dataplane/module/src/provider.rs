@@ -9,6 +9,7 @@ use ai::exchange::{Exchange, Outcome, Passage, Policy, Refusal, Reply, RequestHe
 use ai::guard::Finding;
 use ai::labels;
 use ai::metadata::Metadata;
+use ai::prices::{self as pricing, Cost, Source};
 use ai_config::{
     COUNTED_KEY, ClusterConfig, CredentialHeader, METADATA_NAMESPACE, MODEL_HEADER, POLICY_KEY, RoutePolicy,
     VERSION,
@@ -18,6 +19,7 @@ use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Next, Stream};
 use crate::ejection::Member;
 use crate::metrics::{self, Attempt, Ending, Metrics};
 use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody};
+use crate::prices;
 
 /// Under this namespace of dynamic metadata stands what an attempt has come to, for access logs and rate limits (the
 /// name that users of kgateway's AI gateway know).
@@ -48,6 +50,12 @@ const LOST_HEADER: &str = "x-chancery-ai-not-carried";
 
 /// The longest value of that header, in bytes.
 const MAX_LOST: usize = 1024;
+
+/// Tells what an answer costs, in US dollars.
+const COST_HEADER: &str = "x-chancery-ai-cost";
+
+/// How much of an answer is held back until it is known what it costs, in bytes. A longer one goes on without the header.
+const MAX_HELD_ANSWER: usize = 16 * 1024 * 1024;
 
 /// The scheme of bearer tokens (RFC 6750).
 const BEARER: &[u8] = b"Bearer ";
@@ -144,6 +152,8 @@ pub(crate) struct Filter {
     tokens_told: Option<u64>,
     /// Whether the stream was answered here, so that nothing of it is ours any more.
     is_given_up: bool,
+    /// Whether the answer's head waits for what the answer costs.
+    holds_for_cost: bool,
     /// What a server is being asked about.
     asked: Option<AskedAbout>,
     /// What of the answer goes on next; while a server is asked, it waits.
@@ -173,6 +183,7 @@ impl Filter {
             is_usage_told: false,
             tokens_told: None,
             is_given_up: false,
+            holds_for_cost: false,
             asked: None,
             ready: Vec::new(),
         }
@@ -410,7 +421,8 @@ impl Filter {
                 }
             }
         }
-        let is_held = !end && exchange.holds_answer();
+        self.holds_for_cost = !end && status < 400 && exchange.tells_cost();
+        let is_held = !end && (self.holds_for_cost || exchange.holds_answer());
         if !end && status < 400 && exchange.is_stream() {
             self.tell_progress(stream);
         } else {
@@ -422,10 +434,12 @@ impl Filter {
     pub(crate) fn on_response_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
         let Some(exchange) = self.exchange.as_mut() else { return BodyStatus::Continue };
         self.first_piece.get_or_insert_with(|| self.began.elapsed());
-        let is_changed = self.passage != Passage::AsItIs;
+        let is_changed = self.passage != Passage::AsItIs || self.holds_for_cost;
         stream.body(Body::Response, |piece| {
             if let Some(mut bytes) = exchange.answer_piece(piece) {
                 self.ready.append(&mut bytes);
+            } else if self.holds_for_cost {
+                self.ready.extend_from_slice(piece);
             }
         });
         if end {
@@ -437,9 +451,11 @@ impl Filter {
         }
         if is_changed {
             let is_asking = self.ask_about_answer(stream);
-            let ready = if is_asking { Vec::new() } else { std::mem::take(&mut self.ready) };
+            self.holds_for_cost &= self.ready.len() <= MAX_HELD_ANSWER;
+            let is_waiting = is_asking || (self.holds_for_cost && !end);
+            let ready = if is_waiting { Vec::new() } else { std::mem::take(&mut self.ready) };
             stream.replace_body(Body::Response, &ready);
-            if is_asking {
+            if is_waiting {
                 return BodyStatus::Stop;
             }
         }
@@ -468,6 +484,7 @@ impl Filter {
             (tokens != told).then_some(tokens)
         });
         if end {
+            self.tell_cost(stream);
             self.settle(Some(stream));
         }
         if let Some(outcome) = news {
@@ -481,6 +498,18 @@ impl Filter {
         }
     }
 
+    /// Tells the client what the answer costs, whose head has waited for it.
+    fn tell_cost(&mut self, stream: &mut Stream) {
+        if !std::mem::take(&mut self.holds_for_cost) {
+            return;
+        }
+        let prices = prices::shared();
+        let cost = self.exchange.as_ref().and_then(|exchange| exchange.cost(&exchange.outcome(), &prices));
+        if let Some(Cost::Known { amount, .. }) = cost {
+            stream.set_header(HeaderMap::Response, COST_HEADER, amount.to_string().as_bytes());
+        }
+    }
+
     pub(crate) fn on_response_trailers(&mut self, stream: &mut Stream) -> HeadersStatus {
         if let Some(exchange) = self.exchange.as_mut() {
             let mut rest = exchange.answer_ends();
@@ -490,9 +519,16 @@ impl Filter {
                 if self.ask_about_answer(stream) {
                     return HeadersStatus::Stop;
                 }
+            } else if self.holds_for_cost {
+                self.ready.append(&mut rest);
             }
         }
         self.is_whole = true;
+        if self.holds_for_cost {
+            self.tell_cost(stream);
+            let ready = std::mem::take(&mut self.ready);
+            stream.append_body(Body::StoppedResponse, &ready);
+        }
         self.settle(Some(stream));
         HeadersStatus::Continue
     }
@@ -512,10 +548,12 @@ impl Filter {
         let Some(exchange) = self.exchange.as_ref().filter(|_| !self.is_settled) else { return };
         self.is_settled = true;
         let (outcome, facts) = (exchange.outcome(), *exchange.facts());
+        let prices = prices::shared();
         let attempt = Attempt {
             facts: &facts,
             operation: exchange.operation().otel_name(),
             outcome: &outcome,
+            cost: exchange.cost(&outcome, &prices),
             ending: self.ending(),
             duration: self.began.elapsed(),
             first_piece: self.first_piece,
@@ -561,6 +599,9 @@ impl Filter {
         result.text("span_name", format!("{operation} {}", outcome.model).trim_end());
         result.text("provider_name", exchange.facts().otel_name);
         add_error(&mut result, self.ending());
+        if let Some(cost) = exchange.cost(outcome, &prices::shared()) {
+            add_cost(&mut result, &cost);
+        }
         stream.set_metadata(RESULT_NAMESPACE, &result);
     }
 }
@@ -587,6 +628,23 @@ fn add_error(result: &mut Metadata, ending: Ending) {
         // Another one may have been told before.
         None => result.null("error_type"),
     }
+}
+
+/// Tells what an attempt costs, if that is known, and otherwise that it is not.
+fn add_cost(result: &mut Metadata, cost: &Cost<'_>) {
+    match cost {
+        Cost::Known { amount, source, is_estimated } => {
+            result.text("cost", &amount.to_string());
+            result.truth("cost_estimated", *is_estimated);
+            match source {
+                Source::List(name) => result.text("price", &format!("PriceList {name}")),
+                Source::Public => result.text("price", &format!("public {}", pricing::date())),
+            }
+        }
+        // Another price may have been told before.
+        Cost::Unknown => ["cost", "cost_estimated", "price"].into_iter().for_each(|name| result.null(name)),
+    }
+    result.truth("unpriced", *cost == Cost::Unknown);
 }
 
 /// What an attempt has come to, for access logs and rate limits.

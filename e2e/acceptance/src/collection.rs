@@ -69,6 +69,7 @@ pub const READ: &[Collection] = &[
     custom(GATEWAY_API, "v1", "BackendTLSPolicy", "backendtlspolicies"),
     custom("gateway.networking.x-k8s.io", "v1alpha1", "XBackend", "xbackends"),
     custom("chancery.dev", "v1alpha1", "Budget", "budgets"),
+    custom("chancery.dev", "v1alpha1", "PriceList", "pricelists"),
     custom("chancery.dev", "v1alpha1", "VirtualKey", "virtualkeys"),
     custom("gateway.kgateway.dev", "v1alpha1", "Backend", "backends"),
     custom("gateway.kgateway.dev", "v1alpha1", "GatewayParameters", "gatewayparameters"),

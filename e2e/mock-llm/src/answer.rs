@@ -11,6 +11,8 @@ pub const CALLS_TOOL: &str = "weather";
 pub const CALLS_TWICE: &str = "parallel";
 /// The word that makes half of the input tokens cached ones.
 pub const IS_CACHED: &str = "cached";
+/// The word that has it answered in another tier of service: flex, or Anthropic's priority.
+pub const IS_OTHER_TIER: &str = "tier";
 
 /// The values of text arguments, call by call.
 const PLACES: [&str; 2] = ["Paris", "London"];
@@ -67,6 +69,8 @@ pub struct Usage {
     pub output: u64,
     /// Output tokens of thoughts.
     pub reasoning: u64,
+    /// Whether it was answered in another tier of service than the usual one.
+    pub is_other_tier: bool,
 }
 
 /// What the mock answers to `ask`.
@@ -84,7 +88,9 @@ pub fn answer(ask: &Ask) -> Answer {
     let reasoning = thinking.as_deref().map_or(0, count_words);
     let output = reasoning + count_words(&text) + calls.len() as u64 * TOKENS_OF_CALL;
     let cached = if said.contains(IS_CACHED) { input / 2 } else { 0 };
-    Answer { thinking, text, calls, finish, usage: Usage { input, cached, output, reasoning } }
+    let is_other_tier = said.contains(IS_OTHER_TIER);
+    let usage = Usage { input, cached, output, reasoning, is_other_tier };
+    Answer { thinking, text, calls, finish, usage }
 }
 
 fn calls(ask: &Ask, said: &str) -> Vec<Call> {

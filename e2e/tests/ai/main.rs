@@ -4,6 +4,7 @@
 mod access_log;
 mod books;
 mod budgets;
+mod cost;
 mod credentials;
 mod delivery;
 mod example;

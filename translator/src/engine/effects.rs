@@ -31,6 +31,14 @@ fn both<'a, T: OfValue + 'a>(
     (before.and_then(T::of), after.and_then(T::of))
 }
 
+/// The namespace whose price lists are for a backend, if there may be any.
+fn priced_namespace(backend: &BackendKey) -> Option<&Arc<str>> {
+    match backend {
+        BackendKey::Object(object) => Some(&object.name.namespace),
+        _ => None,
+    }
+}
+
 /// What is in one set and not in the other: what was lost, and what is new.
 fn changes<T: Ord>(before: BTreeSet<T>, after: BTreeSet<T>) -> (Vec<T>, Vec<T>) {
     let (before, after) = (&mut before.into_iter().peekable(), &mut after.into_iter().peekable());
@@ -103,6 +111,12 @@ impl Translator {
                 self.touch_users(backend, update);
             }
             Key::Endpoints(backend) => self.touch_users(backend, update),
+            Key::Prices(namespace) => {
+                let gateways = self.index.namespaces.iter();
+                gateways
+                    .filter(|(_, namespaces)| namespaces.get(&namespace.as_str().into()) > 0)
+                    .for_each(|(gateway, _)| update.touched.engine(gateway));
+            }
             Key::Selection(backend) => {
                 let selection = after.and_then(Selection::of).cloned();
                 update.selections.insert(backend.clone(), selection);
@@ -398,11 +412,21 @@ impl Translator {
         for (gateway, backend) in &lost {
             if self.index.users.remove(backend, gateway) {
                 update.touched.backend(gateway, backend);
+                if let Some(namespace) = priced_namespace(backend)
+                    && self.index.namespaces.remove(gateway, namespace)
+                {
+                    self.touch_prices(gateway, namespace, update);
+                }
             }
         }
         for (gateway, backend) in &new {
             if self.index.users.add(backend, gateway) {
                 update.touched.backend(gateway, backend);
+                if let Some(namespace) = priced_namespace(backend)
+                    && self.index.namespaces.add(gateway, namespace)
+                {
+                    self.touch_prices(gateway, namespace, update);
+                }
             }
         }
     }
@@ -444,6 +468,13 @@ impl Translator {
         {
             self.index.set_l4_row(&gateway, &listener, &row, is_there);
             self.graph.schedule(Key::Port(gateway, port));
+        }
+    }
+
+    /// Has a Gateway sent other prices, if there are any in a namespace.
+    fn touch_prices(&self, gateway: &GatewayKey, namespace: &str, update: &mut Update) {
+        if self.graph.value(&Key::Prices(namespace.to_owned())).is_some() {
+            update.touched.engine(gateway);
         }
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Index {
     pub naming: GroupedCounts<ObjectKey, GatewayKey>,
     /// How many routes of a Gateway need a backend.
     pub users: GroupedCounts<BackendKey, GatewayKey>,
+    /// How many backends in a namespace routes of a Gateway need: their prices are for its proxies.
+    pub namespaces: GroupedCounts<GatewayKey, Arc<str>>,
     /// How many routes of a Gateway name a part of a filter that the Gateway has one of.
     pub parts: GroupedCounts<GatewayKey, FilterPart>,
     /// How many routes count as attached to a listener.
@@ -186,6 +188,7 @@ impl Index {
             named,
             naming,
             users,
+            namespaces,
             parts,
             attached,
             policy_facts,
@@ -198,6 +201,7 @@ impl Index {
             && named.is_empty()
             && naming.is_empty()
             && users.is_empty()
+            && namespaces.is_empty()
             && parts.is_empty()
             && attached.is_empty()
             && policy_facts.is_empty()

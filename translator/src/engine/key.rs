@@ -60,6 +60,8 @@ pub(crate) enum Key {
     Selection(NamespacedName),
     /// A virtual key: its hashes and its budgets.
     Client(NamespacedName),
+    /// The price lists of a namespace. Nothing reads it; they go to the proxies as they are.
+    Prices(String),
     /// What of a policy routes and listeners may know.
     Policy(ObjectKey),
     /// A route, the same for every parent and port.
@@ -88,6 +90,8 @@ pub(crate) enum Key {
     ClientKeyReport(NamespacedName),
     /// The status of a Budget.
     BudgetReport(NamespacedName),
+    /// The status of a PriceList.
+    PriceListReport(NamespacedName),
 }
 
 impl Key {
@@ -111,7 +115,7 @@ impl Key {
             Self::ParametersReport(_) | Self::Proxy(_) | Self::Secrets(_) => 8,
             Self::Backend(_) => 9,
             Self::BackendFace(_) => 10,
-            Self::Endpoints(_) | Self::Client(_) => 11,
+            Self::Endpoints(_) | Self::Client(_) | Self::Prices(_) => 11,
             Self::Policy(_) => 12,
             Self::Route(_) => 13,
             Self::Attachment(_) => 14,
@@ -124,7 +128,8 @@ impl Key {
             Self::PolicyReport(_)
             | Self::RateLimitsReport(_)
             | Self::ClientKeyReport(_)
-            | Self::BudgetReport(_) => 21,
+            | Self::BudgetReport(_)
+            | Self::PriceListReport(_) => 21,
         }
     }
 
@@ -156,6 +161,7 @@ impl Key {
                 Some(Self::Route(object.clone()))
             }
             Kind::Backend | Kind::Upstream => Some(Self::Backend(BackendKey::Object(object.clone()))),
+            Kind::PriceList => Some(Self::Prices(object.name.namespace.to_string())),
             // Whether there is a status is for those to say that use them.
             Kind::GatewayParameters | Kind::GlooGatewayParameters => return Vec::new(),
             _ => None,
@@ -191,6 +197,7 @@ impl Key {
             Kind::RateLimitConfig => Some(Self::RateLimitsReport(name)),
             Kind::VirtualKey => Some(Self::ClientKeyReport(name)),
             Kind::Budget => Some(Self::BudgetReport(name)),
+            Kind::PriceList => Some(Self::PriceListReport(name)),
             Kind::Namespace
             | Kind::ConfigMap
             | Kind::Secret
@@ -221,6 +228,7 @@ impl Key {
             Self::Endpoints(_) => "endpoints",
             Self::Selection(_) => "selection",
             Self::Client(_) => "client",
+            Self::Prices(_) => "prices",
             Self::Policy(_) => "policy",
             Self::Route(_) => "route",
             Self::Attachment(_) => "attachment",
@@ -235,6 +243,7 @@ impl Key {
             Self::RateLimitsReport(_) => "rate_limits_report",
             Self::ClientKeyReport(_) => "client_key_report",
             Self::BudgetReport(_) => "budget_report",
+            Self::PriceListReport(_) => "price_list_report",
         }
     }
 
@@ -256,6 +265,7 @@ impl Key {
             Self::RateLimitsReport(config) => object(Kind::RateLimitConfig, config),
             Self::Client(key) | Self::ClientKeyReport(key) => object(Kind::VirtualKey, key),
             Self::BudgetReport(budget) => object(Kind::Budget, budget),
+            Self::PriceListReport(list) => object(Kind::PriceList, list),
             Self::Host(host) => object(Kind::Gateway, &host.gateway),
             Self::Route(route) | Self::Attachment(route) | Self::Served(route) | Self::Entry(.., route) => {
                 Some(route.clone())
@@ -274,6 +284,7 @@ impl Key {
             | Self::Peers
             | Self::Trust
             | Self::Classes
+            | Self::Prices(_)
             | Self::AddressPlan => None,
         }
     }

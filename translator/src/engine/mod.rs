@@ -28,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crds::price_list::PriceList;
 use crds::{Kind, NamespacedName, Object, ObjectKey};
 
 pub use ai_summary::{AiProvider, AiRoute};
@@ -37,7 +38,7 @@ pub use summary::{ServedHost, ServedListener};
 use crate::gateway::backend::Selection;
 use crate::gateway::class::is_of_a_peer;
 use crate::gateway::facts::{BackendKey, GatewayKey, OrderKey, RouteKey, RouteVersion};
-use crate::resources::groups;
+use crate::resources::{Group, groups};
 use crate::status::Report;
 use crate::xds::Table;
 use crate::{Resources, Settings};
@@ -307,6 +308,10 @@ fn is_possible(key: &Key, resources: &Resources, index: &Index) -> bool {
         }
         Key::Route(route) | Key::Attachment(route) | Key::Served(route) => resources.object(route).is_some(),
         Key::PolicyReport(object) => resources.object(object).is_some(),
+        Key::Prices(namespace) => {
+            let group = Group::InNamespace(Kind::PriceList, namespace.as_str().into());
+            resources.members::<PriceList>(&group).next().is_some()
+        }
         Key::Host(host) => {
             index.routes_at(&(host.gateway.clone(), host.table.clone()), &host.hostname).next().is_some()
         }

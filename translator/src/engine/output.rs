@@ -12,7 +12,7 @@ use super::key::Key;
 use super::value::OfValue as _;
 use crate::gateway::facts::{
     BackendKey, BackendValue, EncodedBackend, GatewayFace, GatewayKey, GatewaySecrets, OrderKey, PortValue,
-    Proxy, RouteKey, RouteVersion, gateway_name,
+    PriceBook, Proxy, RouteKey, RouteVersion, gateway_name,
 };
 use crate::xds::{self, EncodedResource, Table, XdsKind};
 use crate::{Addressing, Settings};
@@ -270,7 +270,7 @@ impl Output {
             }
         }
         if touched.engine
-            && let Some(resource) = engine(graph, gateway, settings)
+            && let Some(resource) = engine(graph, index, gateway, settings)
         {
             self.note(key(&resource), Some(resource), &mut changes);
         }
@@ -343,7 +343,7 @@ impl Output {
             all.push(Arc::new(xds::encode_readiness_listener(settings.families)));
         }
         all.extend(xds::encode_module_cluster(settings).map(Arc::new));
-        all.extend(engine(graph, gateway, settings));
+        all.extend(engine(graph, index, gateway, settings));
         all.extend(filters(index, gateway, settings));
         all.extend(self.ports.keys().flat_map(|port| of_port(graph, gateway, *port)).cloned());
         let first = (gateway.clone(), Arc::new(RouteTableId { port: 0, https: None }));
@@ -381,11 +381,22 @@ fn filters(
     xds::encode_filters(parts, settings).into_iter().map(Arc::new)
 }
 
-/// The filter of the AI engine that the listeners of a Gateway name.
-fn engine(graph: &Graph, gateway: &GatewayKey, settings: &Settings) -> Option<Arc<EncodedResource>> {
+/// The filter of the AI engine that the listeners of a Gateway name. It knows the price lists of the namespaces in which there are
+/// backends of the Gateway.
+fn engine(
+    graph: &Graph,
+    index: &Index,
+    gateway: &GatewayKey,
+    settings: &Settings,
+) -> Option<Arc<EncodedResource>> {
     let face = graph.value(&Key::Gateway(gateway.clone())).and_then(GatewayFace::of);
     let labels = face.map(|face| face.parameters.metric_labels.as_slice()).unwrap_or_default();
-    xds::encode_engine(settings, labels).map(Arc::new)
+    let namespaces = index.namespaces.get(gateway).into_iter().flat_map(|namespaces| namespaces.keys());
+    let prices = namespaces.filter_map(|namespace| {
+        let book = graph.value(&Key::Prices(namespace.to_string())).and_then(PriceBook::of)?;
+        Some((namespace.to_string(), book.lists.clone()))
+    });
+    xds::encode_engine(settings, labels, prices.collect()).map(Arc::new)
 }
 
 fn of_port<'a>(graph: &'a Graph, gateway: &GatewayKey, port: u16) -> &'a [Arc<EncodedResource>] {

@@ -18,7 +18,7 @@ use crate::gateway::facts::{
 use crate::gateway::view::View;
 use crate::gateway::{
     attach, backend, budget, class, extension, face, host, listener_set, parameters, policy, port,
-    rate_limit, report, route, tls, virtual_key,
+    price_list, rate_limit, report, route, tls, virtual_key,
 };
 use crate::xds;
 
@@ -46,6 +46,7 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         Key::Endpoints(key) => endpoints(view, key)?,
         Key::Selection(key) => backend::selection(view, key)?.into_value(),
         Key::Client(key) => virtual_key::face(view, key)?.into_value(),
+        Key::Prices(namespace) => price_list::book(view, namespace)?.into_value(),
         Key::Policy(key) => policy::face(view, key)?.into_value(),
         Key::Route(key) => route(view, key)?.into_value(),
         Key::Attachment(key) => attach::attach(view, key)?.into_value(),
@@ -72,6 +73,7 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         Key::RateLimitsReport(key) => rate_limit::report(view, key)?.into_value(),
         Key::ClientKeyReport(key) => virtual_key::report(view, key)?.into_value(),
         Key::BudgetReport(key) => budget::report(view, key)?.into_value(),
+        Key::PriceListReport(key) => price_list::report(view, key)?.into_value(),
         Key::ListenerSetReport(key) => listener_set::report(view, key)?.into_value(),
         Key::GatewayReport(key) => report::report(view, key)?.into_value(),
     })

@@ -7,7 +7,8 @@ use crate::gateway::backend::Selection;
 use crate::gateway::facts::RouteVersion;
 use crate::gateway::facts::{
     Attachment, AuthoritiesValue, BackendFace, BackendValue, CertificateValue, ClassFace, Entries,
-    GatewayFace, GatewaySecrets, HostFace, KeyFace, Placed, PolicyFace, PortValue, Proxy, TranslatedRoute,
+    GatewayFace, GatewaySecrets, HostFace, KeyFace, Placed, PolicyFace, PortValue, PriceBook, Proxy,
+    TranslatedRoute,
 };
 use crate::status::{Rejection, Report};
 use crate::xds::EncodedResource;
@@ -64,6 +65,7 @@ values! {
     Endpoints(EncodedResource);
     Selection(Selection);
     ClientKey(KeyFace);
+    Prices(PriceBook);
     Policy(PolicyFace);
     Route(TranslatedRoute);
     Attachment(Attachment);

@@ -40,6 +40,7 @@ pub(crate) mod parameters;
 mod path;
 pub(crate) mod policy;
 pub(crate) mod port;
+pub(crate) mod price_list;
 pub(crate) mod rate_limit;
 pub(crate) mod report;
 mod reserved_metadata;

@@ -46,7 +46,11 @@ pub(crate) fn groups(object: &Object) -> Vec<Group> {
             let services = services.map(|target| NamespacedName::new(namespace, &target.name));
             services.collect::<BTreeSet<_>>().into_iter().map(Group::TlsPoliciesOf).collect()
         }
-        Object::ReferenceGrant(_) | Object::Secret(_) | Object::VirtualKey(_) | Object::Budget(_) => {
+        Object::ReferenceGrant(_)
+        | Object::Secret(_)
+        | Object::VirtualKey(_)
+        | Object::Budget(_)
+        | Object::PriceList(_) => {
             let namespace = object.metadata().namespace().unwrap_or_default();
             vec![Group::InNamespace(object.kind(), namespace.into())]
         }

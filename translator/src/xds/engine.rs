@@ -3,11 +3,11 @@
 //! Listeners only name their filter, and get it apart (ECDS): a proxy that refuses it answers 500 where a route needs it,
 //! and all other routes are served.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ai_config::{
     GATEWAY_FILTER, GatewayConfig, MAX_REQUEST_BYTES, METADATA_NAMESPACE, MetricLabel, PROVIDER_FILTER,
-    VERSION, metadata_state_key,
+    PriceList, VERSION, metadata_state_key,
 };
 use ir::{Engine, ModuleSource, Observability, RemoteModule};
 use proto::cluster::Cluster;
@@ -91,11 +91,16 @@ pub(super) fn labelling_filter(observability: &Observability, settings: &Setting
 }
 
 /// The filter that listeners name.
-pub(super) fn extension(module: &ModuleSource, metric_labels: &[MetricLabel]) -> TypedExtensionConfig {
+pub(super) fn extension(
+    module: &ModuleSource,
+    metric_labels: &[MetricLabel],
+    prices: BTreeMap<String, Vec<PriceList>>,
+) -> TypedExtensionConfig {
     let config = GatewayConfig {
         version: VERSION,
         max_request_bytes: MAX_REQUEST_BYTES,
         metric_labels: metric_labels.to_vec(),
+        prices,
     };
     named_extension(NAME, module, GATEWAY_FILTER, &config)
 }

@@ -75,7 +75,7 @@ pub use static_config::to_static_bootstrap;
 
 use std::collections::BTreeMap;
 
-use ai_config::MetricLabel;
+use ai_config::{MetricLabel, PriceList};
 use ir::{
     ClusterIr, ClusterName, Discovery, Endpoint, FilterPart, Hostname, IpFamilies, L4FilterIr,
     ListenerAuthIr, ListenerIr, RouteIr, SecretIr, TokenKeys, TokenSet,
@@ -121,9 +121,13 @@ pub(crate) fn encode_listener_auth(filter: &ListenerAuthIr) -> EncodedResource {
 }
 
 /// The filter of the AI engine that listeners name; `None` if proxies do not have the engine.
-pub(crate) fn encode_engine(settings: &Settings, metric_labels: &[MetricLabel]) -> Option<EncodedResource> {
+pub(crate) fn encode_engine(
+    settings: &Settings,
+    metric_labels: &[MetricLabel],
+    prices: BTreeMap<String, Vec<PriceList>>,
+) -> Option<EncodedResource> {
     let module = engine::of(settings)?;
-    let config = engine::extension(module, metric_labels);
+    let config = engine::extension(module, metric_labels, prices);
     Some(EncodedResource::new(XdsKind::Extension, &config, engine::needs(module)))
 }
 

@@ -27,7 +27,7 @@ const RESULTS: &str = "ai.kgateway.io";
 
 /// Attributes of spans that are texts or lists, by what the engine calls them. Of a request that is none to an AI backend, none
 /// is there.
-const TEXTS: [(&str, &str); 7] = [
+const TEXTS: [(&str, &str); 8] = [
     ("gen_ai.operation.name", "operation"),
     ("gen_ai.provider.name", "provider_name"),
     // What the conventions called it before.
@@ -35,6 +35,8 @@ const TEXTS: [(&str, &str); 7] = [
     ("gen_ai.request.model", "model"),
     ("gen_ai.response.model", "provider_model"),
     ("gen_ai.response.finish_reasons", "finish_reasons"),
+    // In US dollars. The conventions have no attribute for money.
+    ("gen_ai.usage.cost", "cost"),
     ("error.type", "error_type"),
 ];
 

@@ -205,6 +205,7 @@ mod tests {
             "HttpListenerOption.gateway.solo.io",
             "ListenerOption.gateway.solo.io",
             "ListenerSet.gateway.networking.k8s.io",
+            "PriceList.chancery.dev",
             "RateLimitConfig.ratelimit.solo.io",
             "RouteOption.gateway.solo.io",
             "TCPRoute.gateway.networking.k8s.io",

@@ -14,8 +14,9 @@ use crate::framing::event_stream::EventStreamDecoder;
 use crate::framing::media_type;
 use crate::framing::raw_sse::{RawEvents, RawPart, data};
 use crate::json::Capture;
+use crate::prices::ServiceTier;
 use crate::protocol::{MAX_FINISH_REASONS, finish_reason};
-use crate::usage::Usage;
+use crate::usage::{Usage, told_tier};
 
 /// What becomes of the answer's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(super) struct Answer {
     reader: Option<Reader>,
     is_stream: bool,
     usage: Option<Usage>,
+    /// The tier of service, where it is told beside the usage.
+    tier: Option<ServiceTier>,
     model: Option<String>,
     /// The provider's words for why choices have ended.
     finishes: Vec<String>,
@@ -61,8 +64,16 @@ struct Json {
 
 impl Json {
     fn new() -> Self {
-        let top =
-            Capture::new(&["usage", "usageMetadata", "model", "modelVersion", "stop_reason", "stopReason"]);
+        let top = Capture::new(&[
+            "usage",
+            "usageMetadata",
+            "model",
+            "modelVersion",
+            "stop_reason",
+            "stopReason",
+            "service_tier",
+            "serviceTier",
+        ]);
         Self { top, choices: Capture::nested(2, &["finish_reason", "finishReason"]) }
     }
 
@@ -95,12 +106,18 @@ impl Answer {
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
-        match &self.reader {
+        let (usage, tier) = match &self.reader {
             Some(Reader::Json(Json { top, .. })) => {
-                top.get("usage").or_else(|| top.get("usageMetadata")).and_then(Usage::read)
+                let tier = ["service_tier", "serviceTier"].into_iter().find_map(|name| top.get(name));
+                let usage = top.get("usage").or_else(|| top.get("usageMetadata")).and_then(Usage::read);
+                (
+                    usage,
+                    tier.and_then(|tier| told_tier(&mut serde_json::Deserializer::from_slice(tier)).ok()?),
+                )
             }
-            _ => self.usage,
-        }
+            _ => (self.usage, self.tier),
+        };
+        usage.map(|usage| usage.in_tier(tier))
     }
 
     /// Why choices have ended, as far as is known.
@@ -157,6 +174,12 @@ struct StreamPart<'a> {
     /// Bedrock, `messageStop`.
     #[serde(borrow, rename = "stopReason")]
     stop_reason: Option<Cow<'a, str>>,
+    /// OpenAI chat.
+    #[serde(deserialize_with = "told_tier")]
+    service_tier: Option<ServiceTier>,
+    /// Bedrock, `metadata`.
+    #[serde(rename = "serviceTier", deserialize_with = "told_tier")]
+    bedrock_tier: Option<ServiceTier>,
 }
 
 /// Where it is told why a choice has ended.
@@ -174,6 +197,8 @@ struct Inner<'a> {
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     model: Option<Cow<'a, str>>,
+    #[serde(deserialize_with = "told_tier")]
+    service_tier: Option<ServiceTier>,
 }
 
 impl StreamPart<'_> {
@@ -371,6 +396,8 @@ impl Exchange {
         self.answer.note_finishes(&part);
         let inner = part.message.or(part.response).unwrap_or_default();
         let read = |usage: Option<&RawValue>| usage.and_then(|usage| Usage::read(usage.get().as_bytes()));
+        let tier = part.service_tier.or(part.bedrock_tier).or(inner.service_tier);
+        self.answer.tier = tier.or(self.answer.tier);
         let usage = read(part.usage).or(read(part.usage_metadata)).or(read(inner.usage));
         self.answer.note(usage, part.model.or(part.model_version).or(inner.model));
         is_hidden

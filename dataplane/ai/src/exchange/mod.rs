@@ -7,6 +7,8 @@
 
 mod answer;
 mod asking;
+#[cfg(test)]
+mod cost_tests;
 mod edits;
 mod enrich;
 mod events;
@@ -33,6 +35,7 @@ pub use crate::guard::hooks::{Question, Reply};
 use crate::guard::{Finding, Framing};
 use crate::json::{Capture, Edit, Object};
 use crate::operation::Operation;
+use crate::prices::{Cost, Prices, Sale, Spent};
 use crate::provider::{self, Facts, ModelIn, PathInput};
 use crate::usage::Usage;
 use answer::Answer;
@@ -84,6 +87,10 @@ pub struct Outcome {
     pub usage: Option<Usage>,
     /// How many tokens it has come to, those that the provider has not told among them.
     pub tokens: u64,
+    /// The tokens that it is billed for, if it is known for how many.
+    pub spent: Option<Spent>,
+    /// The model that the provider was asked for, which the client may have called otherwise.
+    pub sent_model: Option<String>,
     /// Fields of the request, as paths, that the provider's protocol has no place for.
     pub lost: Vec<String>,
 }
@@ -233,6 +240,24 @@ impl Exchange {
         }
     }
 
+    /// Whether an answer that is no stream tells what it costs, in a header: then nothing of it may go on before its end.
+    pub fn tells_cost(&self) -> bool {
+        self.policy.cost_header && !self.is_stream()
+    }
+
+    /// What the attempt costs so far; `None` if it is billed for nothing, or nobody knows for what.
+    pub fn cost<'a>(&self, outcome: &Outcome, prices: &'a Prices) -> Option<Cost<'a>> {
+        let spent = outcome.spent?;
+        let sale = Sale {
+            backend: &self.cluster.backend,
+            provider: self.facts.name,
+            answered: outcome.provider_model.as_deref(),
+            asked: outcome.sent_model.as_deref(),
+            now: i64::try_from(self.now).unwrap_or(i64::MAX),
+        };
+        Some(prices.cost(&sale, &spent))
+    }
+
     /// The facts about the provider.
     pub fn facts(&self) -> &Facts {
         &self.facts
@@ -355,13 +380,17 @@ impl Exchange {
             Some(translation) => (translation.model(), translation.finish_reasons()),
             None => (self.answer.model(), self.answer.finish_reasons(self.facts.schema)),
         };
+        let sent_model = self.model.clone().or(watched);
+        let spent = self.spent();
         Outcome {
-            model: self.alias.clone().or_else(|| self.model.clone()).or(watched).unwrap_or_default(),
+            model: self.alias.clone().or_else(|| sent_model.clone()).unwrap_or_default(),
+            sent_model,
             provider_model,
             streaming: self.is_stream(),
             finish_reasons,
             usage: self.usage(),
-            tokens: self.tokens(),
+            tokens: spent.map_or(0, |spent| spent.usage.total()),
+            spent,
             lost: self.translation.as_ref().map(|translation| translation.lost.clone()).unwrap_or_default(),
         }
     }

@@ -2,6 +2,7 @@
 //! whose provider tells nothing, has been paid for all the same.
 
 use super::Exchange;
+use crate::prices::Spent;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 
 /// What of an answer the provider has not told the tokens of.
@@ -42,19 +43,27 @@ impl Untold {
 impl Exchange {
     /// How many tokens the attempt has come to so far.
     pub fn tokens(&self) -> u64 {
+        self.spent().map_or(0, |spent| spent.usage.total())
+    }
+
+    /// The tokens that the attempt is billed for so far; `None` if it is billed for none, or nobody knows for how many.
+    pub(super) fn spent(&self) -> Option<Spent> {
         let told = self.usage();
         let Untold { is_accepted, is_whole, events, bytes } = self.untold;
         let events = self.translation.as_ref().map_or(events, |translation| translation.untold_events());
         let writes_text = self.operation.writes_text();
         match told {
-            Some(told) if is_whole || !writes_text => told.total(),
-            None if !is_accepted || !writes_text => 0,
+            Some(usage) if is_whole || !writes_text => Some(Spent { usage, is_estimated: false }),
+            None if !is_accepted || !writes_text => None,
             _ => {
                 let told = told.unwrap_or_default();
-                let Usage { prompt, completion, .. } = told;
-                let prompt = prompt.unwrap_or_else(|| tokens_of(self.request_bytes));
-                let answer = completion.unwrap_or_default() + events + tokens_of(bytes);
-                prompt.saturating_add(answer).max(told.total())
+                let untold = events.saturating_add(tokens_of(bytes));
+                let usage = Usage {
+                    prompt: Some(told.prompt.unwrap_or_else(|| tokens_of(self.request_bytes))),
+                    completion: Some(told.completion.unwrap_or_default().saturating_add(untold)),
+                    ..told
+                };
+                Some(Spent { usage, is_estimated: untold > 0 || told.prompt.is_none() })
             }
         }
     }

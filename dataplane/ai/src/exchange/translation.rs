@@ -193,6 +193,7 @@ impl Translation {
             cached: usage.cache_read,
             cache_creation: usage.cache_write,
             reasoning: usage.reasoning,
+            billing: usage.billing,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The canonical answer, whole or as a stream of events.
 
 use super::error::ApiError;
+use crate::usage::Billing;
 
 /// Tokens that a request used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Usage {
     pub output: u64,
     /// Tokens of the answer that were spent on reasoning.
     pub reasoning: Option<u64>,
+    /// What only prices depend on.
+    pub billing: Billing,
 }
 
 impl Usage {

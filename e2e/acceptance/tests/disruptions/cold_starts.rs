@@ -279,11 +279,11 @@ fn without(scene: &Scene, collection: Collection) -> Option<ServedResources> {
         anyhow::Ok(None)
     });
     let served = served.unwrap_or_else(|error| panic!("{name}: {error:#}\n{}", plane.log_tail()));
-    // Of the other dialect's parameters there are none. Virtual keys and their budgets need the AI engine, which these control
+    // Of the other dialect's parameters there are none. Virtual keys, their budgets and prices need the AI engine, which these control
     // planes do not have: with or without them, the route answers 500.
     let makes_a_difference = match collection.kind {
         "GatewayParameters" => collection.group == KGATEWAY,
-        "VirtualKey" | "Budget" => false,
+        "VirtualKey" | "Budget" | "PriceList" => false,
         _ => true,
     };
     assert_eq!(served.as_ref() != Some(&scene.full), makes_a_difference, "without {}", collection.kind);

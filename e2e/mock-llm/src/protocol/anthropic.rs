@@ -182,7 +182,7 @@ pub(super) fn usage(usage: Usage, output: u64) -> Value {
         "cache_read_input_tokens": usage.cached,
         "cache_creation": { "ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0 },
         "output_tokens": output,
-        "service_tier": "standard",
+        "service_tier": if usage.is_other_tier { "priority" } else { "standard" },
     })
 }
 

@@ -21,12 +21,15 @@ const LATENCY_MS: u64 = 42;
 
 pub(super) fn converse(route: &Route, body: &Value) -> Result<Reply, Fault> {
     let answer = answer(&read(route, body)?);
-    let whole = json!({
+    let mut whole = json!({
         "output": { "message": { "role": "assistant", "content": blocks(&answer) } },
         "stopReason": stop(&answer.finish),
         "usage": usage(answer.usage),
         "metrics": { "latencyMs": LATENCY_MS },
     });
+    if answer.usage.is_other_tier {
+        whole["serviceTier"] = json!({ "type": "flex" });
+    }
     Ok(Reply::json(200, &whole).with("x-amzn-requestid", REQUEST_ID))
 }
 
@@ -213,6 +216,10 @@ fn events(answer: &Answer) -> Vec<Bytes> {
     }
     events.push(event("messageStop", json!({ "stopReason": stop(&answer.finish) })));
     let metrics = json!({ "latencyMs": LATENCY_MS });
-    events.push(event("metadata", json!({ "usage": usage(answer.usage), "metrics": metrics })));
+    let mut metadata = json!({ "usage": usage(answer.usage), "metrics": metrics });
+    if answer.usage.is_other_tier {
+        metadata["serviceTier"] = json!({ "type": "flex" });
+    }
+    events.push(event("metadata", metadata));
     events
 }

@@ -123,7 +123,7 @@ fn whole(provider: Provider, model: &str, answer: &Answer) -> Value {
     }
     whole["choices"] = json!([choice]);
     whole["usage"] = usage(provider, answer.usage);
-    whole
+    in_tier(whole, answer)
 }
 
 fn prompt_filter() -> Value {
@@ -137,6 +137,14 @@ fn frame(provider: Provider, model: &str, object: &str) -> Value {
     }
     if provider == Provider::OpenAi {
         frame["service_tier"] = json!("default");
+    }
+    frame
+}
+
+/// A frame with the tier of service of the answer.
+fn in_tier(mut frame: Value, answer: &Answer) -> Value {
+    if answer.usage.is_other_tier && frame.get("service_tier").is_some() {
+        frame["service_tier"] = json!("flex");
     }
     frame
 }
@@ -207,5 +215,6 @@ fn events(provider: Provider, model: &str, answer: &Answer, wants_usage: bool) -
         chunks.push(chunk);
     }
     let done = Bytes::from_static(b"data: [DONE]\n\n");
-    chunks.iter().map(sse::data).chain([done]).collect()
+    let chunks = chunks.into_iter().map(|chunk| in_tier(chunk, answer));
+    chunks.map(|chunk| sse::data(&chunk)).chain([done]).collect()
 }

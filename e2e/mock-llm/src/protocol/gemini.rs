@@ -132,7 +132,8 @@ fn chunk(route: &Route, parts: Vec<Value>, finish: Option<&Finish>, usage: Usage
     });
     if route.provider == Provider::Vertex {
         chunk["createTime"] = json!("2026-01-01T00:00:00.000000Z");
-        chunk["usageMetadata"]["trafficType"] = json!("ON_DEMAND");
+        let traffic = if usage.is_other_tier { "ON_DEMAND_FLEX" } else { "ON_DEMAND" };
+        chunk["usageMetadata"]["trafficType"] = json!(traffic);
     }
     chunk
 }

@@ -210,6 +210,9 @@ pub(super) fn response(body: &Value, answer: &Answer) -> Value {
         response["status"] = json!("incomplete");
         response["incomplete_details"] = json!({ "reason": "max_output_tokens" });
     }
+    if usage.is_other_tier {
+        response["service_tier"] = json!("flex");
+    }
     response["usage"] = json!({
         "input_tokens": usage.input,
         "input_tokens_details": { "cached_tokens": usage.cached, "cache_write_tokens": 0 },

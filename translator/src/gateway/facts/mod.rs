@@ -7,6 +7,7 @@ mod host;
 mod identity;
 mod key;
 mod policy;
+mod price_list;
 mod route;
 
 pub(crate) use backend::{BackendFace, BackendValue, EncodedBackend, ResolvedBackend};
@@ -23,6 +24,7 @@ pub(crate) use key::{
     gateway_ref, is_l4,
 };
 pub(crate) use policy::{HttpPolicy, PolicyEffect, PolicyFace, PolicyFact, WrittenLog, WrittenTracing};
+pub(crate) use price_list::PriceBook;
 pub use route::RouteVersion;
 pub(crate) use route::{
     Attachment, ByPlace, CALL_BROKEN, OrderedRoute, Place, RULE_BROKEN, RouteContent, Row, TranslatedRoute,

@@ -68,7 +68,8 @@ pub(in crate::gateway) fn wanted(
     for Applied { face, .. } in chain {
         let Ok(content) = &face.content else { continue };
         let policy = &face.key;
-        let AiContent { route_type, prepend, append, defaults, model_aliases, guard } = &content.ai;
+        let AiContent { route_type, prepend, append, defaults, model_aliases, cost_header, guard } =
+            &content.ai;
         merge.take(policy, "routeType", route_type, &mut merged.route_type);
         if !prepend.is_empty() && merge.wins(policy, "promptEnrichment.prepend") {
             merged.prepend.clone_from(prepend);
@@ -86,6 +87,7 @@ pub(in crate::gateway) fn wanted(
                 merged.model_aliases.insert(alias.clone(), model.clone());
             }
         }
+        merge.take(policy, "costHeader", cost_header, &mut merged.cost_header);
         merged_guard.take(policy, guard, &mut merge);
     }
     Ok(Wanted { policy: encode(merged, merged_guard, translation)?, effects: merge.effects() })
@@ -114,6 +116,7 @@ fn encode(
             })
             .collect(),
         model_aliases: merged.model_aliases,
+        cost_header: merged.cost_header == Some(true),
         translation,
         guard: guard.encode(),
     };

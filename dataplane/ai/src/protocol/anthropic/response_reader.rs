@@ -6,6 +6,7 @@ use crate::protocol::answer::{Answer, Choice, Delta, Event, Part, StopReason, Us
 use crate::protocol::error::ApiError;
 use crate::protocol::lenient::count;
 use crate::protocol::provider_error;
+use crate::usage::Billing;
 
 #[derive(Deserialize)]
 struct MessageJson<'a> {
@@ -43,6 +44,8 @@ struct UsageJson {
     #[serde(default, deserialize_with = "count")]
     output_tokens: Option<u64>,
     output_tokens_details: Option<OutputDetailsJson>,
+    #[serde(flatten)]
+    billing: Billing,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +95,7 @@ impl UsageJson {
                 .as_ref()
                 .and_then(|details| details.thinking_tokens)
                 .or(before.reasoning),
+            billing: before.billing.updated(self.billing),
         }
     }
 }

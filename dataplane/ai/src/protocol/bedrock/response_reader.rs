@@ -1,9 +1,11 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::prices::ServiceTier;
 use crate::protocol::answer::{Answer, Choice, Delta, Event, Part, StopReason, Usage};
 use crate::protocol::error::ApiError;
 use crate::protocol::lenient::count;
+use crate::usage::{Billing, told_tier};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -12,6 +14,8 @@ struct ConverseJson<'a> {
     output: Option<OutputJson<'a>>,
     stop_reason: Option<String>,
     usage: Option<UsageJson>,
+    #[serde(default, deserialize_with = "told_tier")]
+    service_tier: Option<ServiceTier>,
 }
 
 #[derive(Deserialize)]
@@ -71,6 +75,8 @@ struct UsageJson {
     cache_read_input_tokens: Option<u64>,
     #[serde(default, deserialize_with = "count")]
     cache_write_input_tokens: Option<u64>,
+    #[serde(flatten)]
+    billing: Billing,
 }
 
 #[derive(Deserialize)]
@@ -82,10 +88,12 @@ struct EventJson<'a> {
     delta: Option<BlockJson<'a>>,
     stop_reason: Option<String>,
     usage: Option<UsageJson>,
+    #[serde(default, deserialize_with = "told_tier")]
+    service_tier: Option<ServiceTier>,
 }
 
 impl UsageJson {
-    fn usage(&self) -> Usage {
+    fn usage(&self, tier: Option<ServiceTier>) -> Usage {
         let cached = self.cache_read_input_tokens.unwrap_or(0);
         let written = self.cache_write_input_tokens.unwrap_or(0);
         Usage {
@@ -94,6 +102,7 @@ impl UsageJson {
             cache_write: self.cache_write_input_tokens,
             output: self.output_tokens.unwrap_or(0),
             reasoning: None,
+            billing: Billing { tier, ..self.billing },
         }
     }
 }
@@ -120,7 +129,7 @@ pub(in crate::protocol) fn read(body: &str) -> Result<Answer, ApiError> {
         id: None,
         model: None,
         choices: vec![Choice { index: 0, parts, stop }],
-        usage: converse.usage.as_ref().map(UsageJson::usage),
+        usage: converse.usage.map(|usage| usage.usage(converse.service_tier)),
     })
 }
 
@@ -173,7 +182,7 @@ impl StreamReader {
                 out.push(Event::Stop { choice: 0, reason });
             }
             "metadata" => {
-                out.extend(event.usage.map(|usage| Event::Usage(usage.usage())));
+                out.extend(event.usage.map(|usage| Event::Usage(usage.usage(event.service_tier))));
                 self.end(out);
             }
             // `messageStart`, and what is added later.

@@ -6,6 +6,7 @@ use crate::protocol::answer::{Answer, Choice, Collector, Delta, Event, StopReaso
 use crate::protocol::error::ApiError;
 use crate::protocol::lenient::count;
 use crate::protocol::provider_error;
+use crate::usage::Billing;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -79,6 +80,8 @@ struct UsageJson {
     thoughts_token_count: Option<u64>,
     #[serde(default, deserialize_with = "count")]
     tool_use_prompt_token_count: Option<u64>,
+    #[serde(flatten)]
+    billing: Billing,
 }
 
 impl UsageJson {
@@ -91,6 +94,7 @@ impl UsageJson {
             cache_write: None,
             output: self.candidates_token_count.unwrap_or(0).saturating_add(thoughts),
             reasoning: self.thoughts_token_count,
+            billing: self.billing,
         }
     }
 }

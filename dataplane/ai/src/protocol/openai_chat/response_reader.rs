@@ -2,10 +2,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::prices::ServiceTier;
 use crate::protocol::answer::{Answer, Choice, Delta, Event, Part, StopReason, Usage};
 use crate::protocol::error::ApiError;
 use crate::protocol::lenient::{count, text, text_or_json};
 use crate::protocol::provider_error;
+use crate::usage::{Billing, told_tier};
 
 #[derive(Deserialize)]
 struct Completion<'a> {
@@ -16,6 +18,8 @@ struct Completion<'a> {
     #[serde(borrow)]
     choices: Option<Vec<ChoiceJson<'a>>>,
     usage: Option<UsageJson>,
+    #[serde(default, deserialize_with = "told_tier")]
+    service_tier: Option<ServiceTier>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
@@ -87,17 +91,22 @@ struct DetailsJson {
     cache_write_tokens: Option<u64>,
     #[serde(default, deserialize_with = "count")]
     reasoning_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "count")]
+    audio_tokens: Option<u64>,
 }
 
 impl UsageJson {
-    fn usage(&self) -> Usage {
+    fn usage(&self, tier: Option<ServiceTier>) -> Usage {
         let prompt = self.prompt_tokens_details.as_ref();
+        let details = prompt.into_iter().chain(&self.completion_tokens_details);
+        let audio = details.filter_map(|details| details.audio_tokens).reduce(u64::saturating_add);
         Usage {
             input: self.prompt_tokens.unwrap_or(0),
             cache_read: prompt.and_then(|details| details.cached_tokens),
             cache_write: prompt.and_then(|details| details.cache_write_tokens),
             output: self.completion_tokens.unwrap_or(0),
             reasoning: self.completion_tokens_details.as_ref().and_then(|details| details.reasoning_tokens),
+            billing: Billing { tier, audio, ..Billing::default() },
         }
     }
 }
@@ -159,7 +168,7 @@ pub(in crate::protocol) fn read(body: &str, id_seed: &str) -> Result<Answer, Api
         id: completion.id,
         model: completion.model,
         choices: choices.collect(),
-        usage: completion.usage.as_ref().map(UsageJson::usage),
+        usage: completion.usage.map(|usage| usage.usage(completion.service_tier)),
     })
 }
 
@@ -258,7 +267,7 @@ impl StreamReader {
         for choice in completion.choices.unwrap_or_default() {
             self.choice(choice, out);
         }
-        out.extend(completion.usage.as_ref().map(|usage| Event::Usage(usage.usage())));
+        out.extend(completion.usage.map(|usage| Event::Usage(usage.usage(completion.service_tier))));
     }
 
     /// Some hosts end without `[DONE]`; the answer is whole if every choice has stopped.

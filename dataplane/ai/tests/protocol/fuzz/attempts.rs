@@ -102,6 +102,7 @@ fn policy(random: &mut Random) -> RoutePolicy {
             0 => [("m".to_owned(), "the-providers-own".to_owned())].into(),
             _ => BTreeMap::new(),
         },
+        cost_header: random.below(4) == 0,
         translation: *random.pick(&[
             None,
             Some(Translation { strict: false, always: true }),
