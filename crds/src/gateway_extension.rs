@@ -1,6 +1,6 @@
 //! `gateway.kgateway.dev/v1alpha1` GatewayExtension: something that policies refer to.
 //!
-//! Of its types, JWT and ExtAuth are carried out. The others are kept, so that its status can name them.
+//! Of its types, OAuth2 is not carried out. It is kept, so that its status can name it.
 #![allow(unreachable_pub, reason = "the KubeSchema derive makes a hidden copy of the struct")]
 
 use kube::{CustomResource, KubeSchema};
@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::ai::SpecError;
 use crate::core::Condition;
 use crate::ext_auth::{ExtAuth, ServiceRules};
+use crate::ext_proc::{ExtProc, ProcessorRules};
 use crate::identity::kgateway::Jwt;
 use crate::identity::{BackendReference, TokenRules};
+use crate::rate_limit_service::{LimitServiceRules, RateLimitService};
 use crate::sensitive::Opaque;
 
 /// API group of GatewayExtension.
@@ -58,15 +60,15 @@ pub struct GatewayExtensionSpec {
     /// A service that is asked whether a request may pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ext_auth: Option<Box<ExtAuth>>,
-    /// Not carried out yet: what it applies to is answered with 500.
+    /// A service that sees requests and answers, and may change them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ext_proc: Option<Opaque>,
+    pub ext_proc: Option<Box<ExtProc>>,
     /// Not carried out yet: what it applies to is answered with 500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth2: Option<Opaque>,
-    /// Not carried out yet: what it applies to is answered with 500.
+    /// A service that counts requests for all proxies together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<Opaque>,
+    pub rate_limit: Option<Box<RateLimitService>>,
 }
 
 /// Which extension is meant.
@@ -90,13 +92,42 @@ pub struct GatewayExtensionStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// What an extension says, in the words of both dialects.
+/// What an extension says, in the words of both dialects. A service comes with where it is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Extension {
     /// What is asked of tokens.
     Tokens(TokenRules),
-    /// A service that is asked whether a request may pass, and where it is.
+    /// A service that is asked whether a request may pass.
     Service(Box<ServiceRules>, BackendReference),
+    /// A service that sees requests and answers.
+    Processor(Box<ProcessorRules>, BackendReference),
+    /// A service that counts requests.
+    Limits(Box<LimitServiceRules>, BackendReference),
+}
+
+impl Extension {
+    /// The type that a GatewayExtension has.
+    pub fn kind(&self) -> ExtensionType {
+        match self {
+            Self::Tokens(_) => ExtensionType::Jwt,
+            Self::Service(..) => ExtensionType::ExtAuth,
+            Self::Processor(..) => ExtensionType::ExtProc,
+            Self::Limits(..) => ExtensionType::RateLimit,
+        }
+    }
+}
+
+impl ExtensionType {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ExtAuth => "ExtAuth",
+            Self::ExtProc => "ExtProc",
+            Self::RateLimit => "RateLimit",
+            Self::Jwt => "JWT",
+            Self::OAuth2 => "OAuth2",
+        }
+    }
 }
 
 impl GatewayExtension {
@@ -106,16 +137,27 @@ impl GatewayExtension {
     /// It is of a type that is not supported yet, or makes no sense.
     pub fn read(&self) -> Result<Extension, SpecError> {
         let GatewayExtensionSpec { kind: _, jwt, ext_auth, ext_proc, oauth2, rate_limit } = &self.spec;
-        let others = [("extProc", ext_proc), ("oauth2", oauth2), ("rateLimit", rate_limit)];
-        let other = others.into_iter().find_map(|(name, other)| other.as_ref().map(|_| name));
-        match (other, jwt, ext_auth) {
-            (Some(other), ..) => Err(SpecError::unsupported(format!("spec.{other}"), "not supported yet")),
-            (None, Some(jwt), None) => jwt.read("spec.jwt").map(Extension::Tokens),
-            (None, None, Some(service)) => {
+        if oauth2.is_some() {
+            return Err(SpecError::unsupported("spec.oauth2", "not supported yet"));
+        }
+        match (jwt, ext_auth, ext_proc, rate_limit) {
+            (Some(jwt), None, None, None) => jwt.read("spec.jwt").map(Extension::Tokens),
+            (None, Some(service), None, None) => {
                 let (rules, backend) = service.read("spec.extAuth")?;
-                Ok(Extension::Service(Box::new(rules), backend))
+                Ok(Extension::Service(rules.into(), backend))
             }
-            (None, _, _) => Err(SpecError::invalid("spec", "exactly one of jwt and extAuth must be set")),
+            (None, None, Some(service), None) => {
+                let (rules, backend) = service.read("spec.extProc")?;
+                Ok(Extension::Processor(rules.into(), backend))
+            }
+            (None, None, None, Some(service)) => {
+                let (rules, backend) = service.read("spec.rateLimit")?;
+                Ok(Extension::Limits(rules.into(), backend))
+            }
+            _ => {
+                let message = "exactly one of jwt, extAuth, extProc and rateLimit must be set";
+                Err(SpecError::invalid("spec", message))
+            }
         }
     }
 
@@ -126,9 +168,7 @@ impl GatewayExtension {
     pub fn token_rules(&self) -> Result<TokenRules, SpecError> {
         match self.read()? {
             Extension::Tokens(rules) => Ok(rules),
-            Extension::Service(..) => {
-                Err(SpecError::invalid("spec.jwt", "is required: it is of type ExtAuth"))
-            }
+            other => Err(another("spec.jwt", &other)),
         }
     }
 
@@ -139,14 +179,44 @@ impl GatewayExtension {
     pub fn auth_service(&self) -> Result<(ServiceRules, BackendReference), SpecError> {
         match self.read()? {
             Extension::Service(rules, backend) => Ok((*rules, backend)),
-            Extension::Tokens(_) => Err(SpecError::invalid("spec.extAuth", "is required: it is of type JWT")),
+            other => Err(another("spec.extAuth", &other)),
+        }
+    }
+
+    /// The service that sees requests and answers, and where it is.
+    ///
+    /// # Errors
+    /// It is another extension, or makes no sense.
+    pub fn processor(&self) -> Result<(ProcessorRules, BackendReference), SpecError> {
+        match self.read()? {
+            Extension::Processor(rules, backend) => Ok((*rules, backend)),
+            other => Err(another("spec.extProc", &other)),
+        }
+    }
+
+    /// The service that counts, and where it is.
+    ///
+    /// # Errors
+    /// It is another extension, or makes no sense.
+    pub fn limit_service(&self) -> Result<(LimitServiceRules, BackendReference), SpecError> {
+        match self.read()? {
+            Extension::Limits(rules, backend) => Ok((*rules, backend)),
+            other => Err(another("spec.rateLimit", &other)),
         }
     }
 
     /// Fields that have no effect.
     pub fn ignored(&self) -> Vec<String> {
-        let of_jwt = self.spec.jwt.iter().flat_map(|jwt| jwt.ignored_members("spec.jwt"));
-        let of_service = self.spec.ext_auth.iter().flat_map(|auth| auth.ignored_members("spec.extAuth"));
-        of_jwt.chain(of_service).collect()
+        let GatewayExtensionSpec { kind: _, jwt, ext_auth, ext_proc, oauth2: _, rate_limit } = &self.spec;
+        let of_jwt = jwt.iter().flat_map(|jwt| jwt.ignored_members("spec.jwt"));
+        let of_service = ext_auth.iter().flat_map(|auth| auth.ignored_members("spec.extAuth"));
+        let of_processor = ext_proc.iter().flat_map(|service| service.ignored_members("spec.extProc"));
+        let of_limits = rate_limit.iter().flat_map(|service| service.ignored_members("spec.rateLimit"));
+        of_jwt.chain(of_service).chain(of_processor).chain(of_limits).collect()
     }
+}
+
+/// A member is wanted that an extension of another type does not have.
+fn another(field: &str, found: &Extension) -> SpecError {
+    SpecError::invalid(field, format!("is required: it is of type {}", found.kind().name()))
 }

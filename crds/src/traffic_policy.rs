@@ -3,6 +3,8 @@
 //! Members that are not carried out are kept, so that its status can name them.
 #![allow(unreachable_pub, reason = "the KubeSchema derive makes a hidden copy of the struct")]
 
+mod compression;
+mod fault;
 mod http;
 
 use std::collections::BTreeMap;
@@ -13,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ai::SpecError;
 use crate::ext_auth::ExtAuthPolicy;
+use crate::ext_proc::ExtProcPolicy;
 use crate::identity::IdentityContent;
 use crate::identity::credentials::{ApiKeyAuth, BasicAuth};
 use crate::identity::kgateway::{Authorization, JwtAuth};
@@ -23,9 +26,11 @@ use crate::policy::{
 
 use crate::virtual_key::VirtualKeysPolicy;
 
+pub use compression::{Compression, CompressionLibrary, RequestDecompression, ResponseCompression};
+pub use fault::{FaultAbort, FaultDelay, FaultInjection, FaultResponseRateLimit};
 pub use http::{
     Buffer, CorsPolicy, CsrfPolicy, Disable, HeaderFilter, HeaderModifiers, HeaderValue, LocalRateLimit,
-    RateLimit, Retry, StringMatcher, Timeouts, TokenBucketSpec,
+    PathRegexRewrite, RateLimit, Retry, StringMatcher, Timeouts, TokenBucketSpec, UrlRewrite,
 };
 
 /// API group of TrafficPolicy.
@@ -118,23 +123,31 @@ with_opaque_members! {
         /// The service that is asked whether a request may pass.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub ext_auth: Option<ExtAuthPolicy>,
+        /// The service that sees requests and answers, and may change them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub ext_proc: Option<ExtProcPolicy>,
+        /// How bodies are compressed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub compression: Option<Compression>,
+        /// Faults that are made for tests of what clients do then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub fault_injection: Option<FaultInjection>,
+        /// What of the target of requests becomes something else before they go to the backend.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub url_rewrite: Option<UrlRewrite>,
         /// The VirtualKeys of which clients must show one. It is not a member of kgateway's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub virtual_keys: Option<VirtualKeysPolicy>,
     }
     refused {
         acl "acl",
-        ext_proc "extProc",
-        fault_injection "faultInjection",
         internal_redirect "internalRedirect",
         jwt "jwt",
         oauth2 "oauth2",
         request_mirror "requestMirror",
         transformation "transformation",
-        url_rewrite "urlRewrite",
     }
     ignored {
-        compression "compression",
         stat_prefix "statPrefix",
         tracing "tracing",
     }
@@ -227,7 +240,7 @@ impl Policy for TrafficPolicy {
         let member = |name: &str| format!("spec.{name}");
         let mut refused: Vec<_> = self.spec.refused_members().into_iter().map(member).collect();
         let mut ignored: Vec<_> = self.spec.ignored_members().into_iter().map(member).collect();
-        let http = self.spec.http_content(&mut refused)?;
+        let http = self.spec.http_content(&mut ignored)?;
         let (jwt, rbac) = (self.spec.jwt_auth.as_ref(), self.spec.rbac.as_ref());
         let (basic_auth, api_keys) = (self.spec.basic_auth.as_ref(), self.spec.api_key_auth.as_ref());
         let identity = IdentityContent {

@@ -526,7 +526,34 @@ fn the_api_server_accepts_every_shape() {
                 "retry": {"retryOn": ["5xx"], "statusCodes": [429], "attempts": 0, "perTryTimeout": "1s"},
                 "headerModifiers": {"request": {"set": [{"name": "a", "value": "b"}], "remove": ["c"]}},
                 "csrf": {"percentageEnabled": 50, "additionalOrigins": [{"suffix": ".a.com", "ignoreCase": true}]},
-                "rateLimit": {"local": {"tokenBucket": {"maxTokens": 1, "fillInterval": "50ms"}}, "global": {"descriptors": []}}}),
+                "rateLimit": {"local": {"tokenBucket": {"maxTokens": 1, "fillInterval": "50ms"}},
+                    "global": {"extensionRef": {"name": "a"}, "descriptors": [{"entries": [
+                        {"type": "Generic", "generic": {"key": "a", "value": "b"}}, {"type": "Header", "header": ":method"},
+                        {"type": "RemoteAddress"}, {"type": "Path"}]}]}}}),
+        ),
+        (
+            "TrafficPolicy",
+            json!({"rateLimit": {"global": {"disable": {}}}, "extProc": {"disable": {}}, "faultInjection": {"disable": {}}}),
+        ),
+        (
+            "TrafficPolicy",
+            json!({"extProc": {"extensionRef": {"name": "a"}, "processingMode": {"requestHeaderMode": "SKIP", "responseBodyMode": "BUFFERED_PARTIAL"}},
+                "compression": {"responseCompression": {"libraries": ["Gzip"]}, "requestDecompression": {"disable": {}}},
+                "faultInjection": {"delay": {"fixedDelay": "1s"}, "abort": {"grpcStatus": 0, "percentage": 1},
+                    "responseRateLimit": {"kbitsPerSecond": 1}, "maxActiveFaults": 0},
+                "urlRewrite": {"pathRegex": {"pattern": "^/a/(.*)", "substitution": "/\\1"}}}),
+        ),
+        (
+            "GatewayExtension",
+            json!({"type": "RateLimit", "rateLimit": {"grpcService": {"backendRef": {"name": "a", "port": 1}}, "domain": "b",
+                "failOpen": true, "timeout": "100ms", "xRateLimitHeaders": "DraftVersion03"}}),
+        ),
+        (
+            "GatewayExtension",
+            json!({"type": "ExtProc", "extProc": {"grpcService": {"backendRef": {"name": "a", "port": 1}}, "failOpen": false,
+                "processingMode": {}, "messageTimeout": "1s", "maxMessageTimeout": "2s", "statPrefix": "a", "routeCacheAction": "Clear",
+                "allowProcessingModeOverride": true, "allowedProcessingModeOverrides": [{"requestBodyMode": "STREAMED"}],
+                "metadataOptions": {"forwarding": {"typed": ["a"], "untyped": ["b"]}}}}),
         ),
         (
             "TrafficPolicy",

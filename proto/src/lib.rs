@@ -109,6 +109,8 @@ pub use pb::envoy::extensions::matching::input_matchers::runtime_fraction::v3 as
 pub use pb::envoy::config::ratelimit::v3 as ratelimit_config;
 pub use pb::envoy::extensions::common::aws::v3 as aws_common;
 pub use pb::envoy::extensions::common::ratelimit::v3 as ratelimit_common;
+pub use pb::envoy::extensions::compression::gzip::compressor::v3 as gzip_compressor;
+pub use pb::envoy::extensions::compression::gzip::decompressor::v3 as gzip_decompressor;
 pub use pb::envoy::extensions::dynamic_modules::v3 as dynamic_modules;
 pub use pb::envoy::extensions::filters::common::fault::v3 as fault_common;
 pub use pb::envoy::extensions::filters::common::set_filter_state::v3 as filter_state;
@@ -121,6 +123,7 @@ pub use pb::envoy::extensions::filters::http::compressor::v3 as compressor;
 pub use pb::envoy::extensions::filters::http::cors::v3 as cors;
 pub use pb::envoy::extensions::filters::http::credential_injector::v3 as credential_injector;
 pub use pb::envoy::extensions::filters::http::csrf::v3 as csrf;
+pub use pb::envoy::extensions::filters::http::decompressor::v3 as decompressor;
 pub use pb::envoy::extensions::filters::http::dynamic_forward_proxy::v3 as dynamic_forward_proxy_filter;
 pub use pb::envoy::extensions::filters::http::dynamic_modules::v3 as dynamic_module_filter;
 pub use pb::envoy::extensions::filters::http::ext_authz::v3 as ext_authz;

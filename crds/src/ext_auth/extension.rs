@@ -70,7 +70,7 @@ pub struct ExtGrpcService {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub authority: Option<String>,
-    /// How long it may take; 2s, if absent.
+    /// How long it may take. Of type ExtAuth 2s, if absent; it has no effect of type ExtProc, whose messages have a time each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub request_timeout: Option<String>,
@@ -140,10 +140,7 @@ impl ExtAuth {
         let at = |member: &str, error: String| SpecError::invalid(format!("{field}.{member}"), error);
         let (protocol, backend, timeout, service) = match (&self.grpc_service, &self.http_service) {
             (Some(grpc), None) => {
-                let authority = grpc.authority.clone();
-                if let Some(authority) = &authority {
-                    check_authority(authority).map_err(|error| at("grpcService.authority", error))?;
-                }
+                let authority = grpc.read_authority(&format!("{field}.grpcService"))?;
                 (Protocol::Grpc { authority }, &grpc.backend_ref, &grpc.request_timeout, "grpcService")
             }
             (None, Some(http)) => {
@@ -192,6 +189,27 @@ impl ExtAuth {
             ("httpService.retry", self.http_service.as_ref().is_some_and(|service| service.retry.is_some())),
         ];
         set_members(members).map(|member| format!("{field}.{member}")).collect()
+    }
+}
+
+impl ExtGrpcService {
+    /// Under which authority it is asked; `field` holds the service.
+    pub(crate) fn read_authority(&self, field: &str) -> Result<Option<String>, SpecError> {
+        let Some(authority) = &self.authority else { return Ok(None) };
+        check_authority(authority)
+            .map_err(|error| SpecError::invalid(format!("{field}.authority"), error))?;
+        Ok(Some(authority.clone()))
+    }
+
+    /// How long it may take; `field` holds the service.
+    pub(crate) fn read_timeout(&self, field: &str) -> Result<Option<Duration>, SpecError> {
+        let field = format!("{field}.requestTimeout");
+        self.request_timeout.as_deref().map(|text| read_timeout(Some(text), &field)).transpose()
+    }
+
+    /// The members that are set and have no effect.
+    pub(crate) fn ignored_members(&self, field: &str) -> Vec<String> {
+        set_members([("retry", self.retry.is_some())]).map(|member| format!("{field}.{member}")).collect()
     }
 }
 

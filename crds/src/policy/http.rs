@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::NamespacedName;
 use crate::ai::SpecError;
+use crate::ext_proc::ProcessingContent;
 use crate::gateway_api::{duration, part};
+use crate::identity::kgateway::ExtensionReference;
+use crate::rate_limit_service::LimitQuestion;
 
 /// What is done with requests to any backend. A field that is absent is not said.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +34,76 @@ pub struct HttpContent {
     pub rate_limit: Option<Setting<TokenBucket>>,
     /// The RateLimitConfigs that apply.
     pub shared_limits: Option<Written<Vec<NamespacedName>>>,
+    /// What a service of the user's counts.
+    pub global_limit: Option<Setting<LimitQuestion>>,
+    /// What a service sees, and may change.
+    pub processing: Option<Setting<ProcessingContent>>,
+    /// Whether answers are compressed by gzip.
+    pub compresses_responses: Option<Setting<()>>,
+    /// Whether bodies of requests that are compressed by gzip go on as they were before.
+    pub decompresses_requests: Option<Setting<()>>,
+    /// Faults that are made for tests.
+    pub fault: Option<Setting<FaultContent>>,
+    /// What the path becomes.
+    pub path_rewrite: Option<Written<PathRegex>>,
+}
+
+/// What the parts of a path become that an expression fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathRegex {
+    /// An RE2 expression.
+    pub pattern: String,
+    /// What is put in place of each part that it fits; `\1` is what its first group fits.
+    pub substitution: String,
+}
+
+/// Faults that are made for tests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FaultContent {
+    /// How long requests wait.
+    pub delay: Option<Injected<Duration>>,
+    /// What requests are answered with.
+    pub abort: Option<Injected<AbortContent>>,
+    /// How fast bodies of answers go at most, in kbit/s; above zero.
+    pub kbits_per_second: Option<Injected<u64>>,
+    /// How many requests have faults at the same time at most.
+    pub max_active: Option<u32>,
+}
+
+/// A fault, and how often it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Injected<T> {
+    /// The fault.
+    pub what: T,
+    /// For how many requests in a hundred.
+    pub percentage: u32,
+}
+
+/// What a request is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbortContent {
+    /// This status of HTTP, from 200 to 599.
+    Http(u16),
+    /// This status of gRPC, from 0 to 16.
+    Grpc(u32),
+}
+
+/// A GatewayExtension that a policy names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtensionName {
+    /// The field that refers to it.
+    pub field: String,
+    /// Its namespace; that of the policy if absent.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+impl ExtensionName {
+    pub(crate) fn new(field: String, reference: &ExtensionReference) -> Self {
+        let ExtensionReference { name, namespace } = reference.clone();
+        Self { field, namespace, name }
+    }
 }
 
 /// A value with the field of the policy that holds it.

@@ -10,10 +10,10 @@ use super::{TrafficPolicySpec, is_false};
 use crate::ai::SpecError;
 use crate::gateway_api::part;
 use crate::policy::http::{
-    CsrfContent, HttpContent, RetryCondition, RetryContent, Setting, TextMatch, TextPattern, TokenBucket,
-    Written, codes, limit, positive_duration, texts,
+    CsrfContent, HttpContent, PathRegex, RetryCondition, RetryContent, Setting, TextMatch, TextPattern,
+    TokenBucket, Written, codes, limit, positive_duration, texts,
 };
-use crate::sensitive::Opaque;
+use crate::rate_limit_service::GlobalRateLimit;
 
 /// Time limits. Each is a duration such as `1m30s`; zero is no limit.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
@@ -209,10 +209,9 @@ pub struct RateLimit {
     /// Each proxy counts for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<LocalRateLimit>,
-    /// An external service counts. Not carried out yet: what it applies to is answered with 500.
+    /// A service counts for all proxies together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::any")]
-    pub global: Option<Box<Opaque>>,
+    pub global: Option<Box<GlobalRateLimit>>,
 }
 
 /// How many requests each proxy lets through.
@@ -239,6 +238,27 @@ pub struct TokenBucketSpec {
     /// The time between two fills; at least 50ms.
     #[schemars(length(max = 32), regex(pattern = "^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
     pub fill_interval: String,
+}
+
+/// What of the target of requests becomes something else.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.pathRegex)").message("pathRegex must be set"))]
+pub struct UrlRewrite {
+    /// What the path becomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_regex: Option<PathRegexRewrite>,
+}
+
+/// What the parts of a path become that an expression fits. The query stays.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct PathRegexRewrite {
+    /// An expression in RE2's language.
+    #[schemars(length(min = 1, max = 1024))]
+    pub pattern: String,
+    /// What is put in place of each part that it fits. A backslash and a digit are what the group of that number fits.
+    #[schemars(length(min = 1, max = 1024))]
+    pub substitution: String,
 }
 
 fn one() -> i32 {
@@ -274,8 +294,8 @@ fn retry_on(_: &mut SchemaGenerator) -> Schema {
 }
 
 impl TrafficPolicySpec {
-    /// What it says about requests to any backend; what of that is not carried out goes to `refused`.
-    pub(super) fn http_content(&self, refused: &mut Vec<String>) -> Result<HttpContent, SpecError> {
+    /// What it says about requests to any backend; what of that has no effect goes to `ignored`.
+    pub(super) fn http_content(&self, ignored: &mut Vec<String>) -> Result<HttpContent, SpecError> {
         let timeouts = self.timeouts.as_ref();
         let limit_of = |member: &str, text: Option<&String>| {
             limit(&format!("spec.timeouts.{member}"), text.map(String::as_str))
@@ -287,10 +307,13 @@ impl TrafficPolicySpec {
                 value: part::HeaderModifier::from(filter),
             })
         };
-        if self.rate_limit.as_ref().is_some_and(|limit| limit.global.is_some()) {
-            refused.push("spec.rateLimit.global".to_owned());
-        }
+        let global = self.rate_limit.as_ref().and_then(|limit| limit.global.as_ref());
         let rate_limit = self.rate_limit.as_ref().and_then(|limit| limit.local.as_ref());
+        let compression = self.compression.as_ref();
+        let (compresses_responses, decompresses_requests) = compression
+            .map(|compression| compression.content("spec.compression", ignored))
+            .transpose()?
+            .unwrap_or_default();
         Ok(HttpContent {
             request_timeout: limit_of("request", timeouts.and_then(|timeouts| timeouts.request.as_ref()))?,
             idle_timeout: limit_of(
@@ -306,6 +329,16 @@ impl TrafficPolicySpec {
             buffer: self.buffer.as_ref().map(Buffer::content).transpose()?,
             rate_limit: rate_limit.map(LocalRateLimit::content).transpose()?,
             shared_limits: None,
+            global_limit: global.map(|limit| limit.read("spec.rateLimit.global")).transpose()?,
+            processing: self.ext_proc.as_ref().map(|service| service.read("spec.extProc")).transpose()?,
+            compresses_responses,
+            decompresses_requests,
+            fault: self
+                .fault_injection
+                .as_ref()
+                .map(|fault| fault.content("spec.faultInjection"))
+                .transpose()?,
+            path_rewrite: self.url_rewrite.as_ref().map(UrlRewrite::content).transpose()?,
         })
     }
 }
@@ -344,6 +377,16 @@ impl Retry {
             backoff: time("backoffBaseInterval", backoff_base_interval.as_ref())?,
             max_backoff: None,
         })
+    }
+}
+
+impl UrlRewrite {
+    fn content(&self) -> Result<Written<PathRegex>, SpecError> {
+        let Some(PathRegexRewrite { pattern, substitution }) = self.path_regex.clone() else {
+            return Err(SpecError::invalid("spec.urlRewrite", "pathRegex must be set"));
+        };
+        let value = PathRegex { pattern, substitution };
+        Ok(Written { field: "spec.urlRewrite.pathRegex".to_owned(), value })
     }
 }
 

@@ -61,6 +61,13 @@ pub enum PathRewrite {
     Keep,
     /// This path instead of the whole path. A query behind it comes before that of the request.
     Full(String),
+    /// `substitution` instead of each part of the path that an RE2 expression fits.
+    Regex {
+        /// The expression, which is not larger than Envoy takes.
+        pattern: String,
+        /// A backslash and a digit are what the group of that number fits, of which there is one.
+        substitution: String,
+    },
     /// `to` instead of the leading path elements `from`, with Gateway API's rules for slashes
     /// (`HTTPPathModifier`, field `replacePrefixMatch`).
     Prefix {

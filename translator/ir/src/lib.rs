@@ -24,8 +24,10 @@ mod grpc_service;
 mod hostname;
 mod infra;
 mod keys;
+mod limit_service;
 mod matcher;
 mod name;
+mod processor;
 mod rate_limit;
 mod route;
 mod route_policy;
@@ -66,19 +68,24 @@ pub use infra::{
 };
 pub use keys::{ClientKey, KeyDemand, KeySet};
 pub use limit_rule::Counted;
+pub use limit_service::{DescriptorEntry, GlobalLimit, LimitService};
 pub use matcher::{
     GrpcMethodPrecedence, HeaderMatch, MAX_REGEX_PROGRAM_SIZE, PathMatch, Precedence, QueryParamMatch,
     RouteMatch, StringMatch,
 };
 pub use name::{
     AuthServiceName, BucketName, ClusterName, CredentialsName, FilterName, GatewayName, KeySetName,
-    ListenerName, RouteConfigName, RouteName, SecretName, TokenSetName, VirtualHostName,
+    LimitServiceName, ListenerName, ProcessorName, RouteConfigName, RouteName, SecretName, TokenSetName,
+    VirtualHostName,
 };
+pub use processor::{BodyMode, MessageMode, Processing, ProcessingMode, Processor, RouteAfter};
 pub use rate_limit::{LimitEntry, LimitHeader, RateLimit};
 pub use route::{
     Clusters, Destination, DirectResponse, Forward, L4FilterIr, L4Share, Mirror, Retry, RouteAction, RouteIr,
     Target, Timeouts,
 };
-pub use route_policy::{Csrf, FilterPart, RoutePolicy, TextMatch, TextPattern, TokenBucket};
+pub use route_policy::{
+    Abort, Csrf, Fault, FilterPart, Injected, RoutePolicy, TextMatch, TextPattern, TokenBucket,
+};
 pub use secret::{Certificate, Redacted, SecretIr, SecretValue};
 pub use tracing::{MetadataOf, SpanAttribute, SpanExport, SpanSampler, SpanShares, SpanValue, TracingIr};

@@ -91,6 +91,14 @@ name!(
     AuthServiceName
 );
 name!(
+    /// A service that counts requests, by which routes refer to it.
+    LimitServiceName
+);
+name!(
+    /// A service that sees requests and answers, by which routes refer to it.
+    ProcessorName
+);
+name!(
     /// Users or API keys, by which routes refer to them.
     CredentialsName
 );
@@ -307,6 +315,26 @@ impl AuthServiceName {
     /// another name, so that no route can get what another one has asked for.
     pub fn of_filter(namespace: &str, digest: u128) -> Self {
         Self(format!("filter/{namespace}/{digest:032x}"))
+    }
+}
+
+impl LimitServiceName {
+    /// The service that an object names. `kind` in lower case.
+    pub fn of_object(kind: &str, namespace: &str, name: &str) -> Self {
+        Self(format!("{kind}/{namespace}/{name}"))
+    }
+}
+
+impl ProcessorName {
+    /// The service that an object names. `kind` in lower case.
+    pub fn of_object(kind: &str, namespace: &str, name: &str) -> Self {
+        Self(format!("{kind}/{namespace}/{name}"))
+    }
+
+    /// The same service where it says the length of bodies.
+    #[must_use]
+    pub fn with_lengths(&self) -> Self {
+        Self(format!("{self}/lengths"))
     }
 }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Access, AuthQuestion, AuthService, BucketName, KeyList, KeySet, RateLimit, TokenSet, UserList};
+use crate::{
+    Access, AuthQuestion, AuthService, BucketName, GlobalLimit, KeyList, KeySet, LimitService, Processing,
+    Processor, RateLimit, TokenSet, UserList,
+};
 
 /// What filters of the proxy do with the requests of a route. All that is absent is not done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +25,49 @@ pub struct RoutePolicy {
     pub rate_limit: Option<BucketName>,
     /// What is asked of the service that counts for all proxies.
     pub shared_limits: Vec<RateLimit>,
+    /// What a service of the user's counts. The service is one of the Gateway's [`FilterPart::LimitService`].
+    pub global_limit: Option<GlobalLimit>,
     /// How large the body of a request may be, in bytes; above zero. Requests wait until all of it is there.
     pub max_request_bytes: Option<u32>,
+    /// Whether bodies of requests that are compressed by gzip go on as they were before.
+    pub decompresses_requests: bool,
+    /// Whether answers are compressed by gzip for clients that take it.
+    pub compresses_responses: bool,
+    /// What a service sees, and may change. The service is one of the Gateway's [`FilterPart::Processor`].
+    pub processing: Option<Processing>,
+    /// Faults that are made for tests.
+    pub fault: Option<Fault>,
+}
+
+/// Faults that are made for tests of what clients do then.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// How long requests wait before they go on.
+    pub delay: Option<Injected<Duration>>,
+    /// What requests are answered with in place of the backend's answer.
+    pub abort: Option<Injected<Abort>>,
+    /// How fast bodies of answers go at most, in kbit/s; above zero.
+    pub kbits_per_second: Option<Injected<u64>>,
+    /// How many requests have faults at the same time at most.
+    pub max_active: Option<u32>,
+}
+
+/// A fault, and how often it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Injected<T> {
+    /// The fault.
+    pub what: T,
+    /// For how many requests in a hundred.
+    pub percentage: u32,
+}
+
+/// What a request is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Abort {
+    /// This status of HTTP, from 200 to 599.
+    Http(u16),
+    /// This status of gRPC, from 0 to 16.
+    Grpc(u32),
 }
 
 /// Requests that change something and come from pages of other origins (cross-site request forgery).
@@ -85,6 +129,10 @@ pub enum FilterPart {
     Users(Arc<UserList>),
     /// API keys of which a request must have one. Likewise.
     ApiKeys(Arc<KeyList>),
+    /// A service that counts requests. A route that names one that is not there answers 500.
+    LimitService(Arc<LimitService>),
+    /// A service that sees requests and answers. Likewise.
+    Processor(Arc<Processor>),
 }
 
 /// A bucket of tokens. Each request takes one.

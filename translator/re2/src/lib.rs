@@ -24,6 +24,8 @@ pub struct Compiled {
     /// The number of instructions of its program, which Envoy compares with the runtime key
     /// `re2.max_program_size.error_level`. Never less than RE2's own number.
     pub program_size: usize,
+    /// How many groups it has whose matches a substitution can refer to.
+    pub groups: usize,
 }
 
 /// Reads an expression that Envoy is to compile, with a limit on the size of its program.
@@ -35,11 +37,27 @@ pub fn check(expression: &str, largest_program: usize) -> Result<Compiled, Error
         return Err(Error { kind: ErrorKind::Empty, at: 0, piece: String::new() });
     }
     let bytes: String = expression.bytes().map(char::from).collect();
-    let node = simplify::normalise(parse::Parser::parse(&bytes)?);
+    let parsed = parse::Parser::parse(&bytes)?;
+    let groups = parsed.captures();
+    let node = simplify::normalise(parsed);
     let size = program::size(node, largest_program);
     if size > largest_program {
         let kind = ErrorKind::TooLarge { size, limit: largest_program };
         return Err(Error { kind, at: 0, piece: String::new() });
     }
-    Ok(Compiled { program_size: size })
+    Ok(Compiled { program_size: size, groups })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+
+    #[test]
+    fn groups_are_counted_that_a_substitution_can_refer_to() {
+        for (expression, groups) in
+            [("a", 0), ("(a)", 1), ("(?:a)(b)", 1), ("(a(b)|(?P<n>c))*", 3), (r"\(a\)[(]", 0)]
+        {
+            assert_eq!(check(expression, 1000).unwrap().groups, groups, "{expression}");
+        }
+    }
 }

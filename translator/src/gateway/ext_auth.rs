@@ -73,8 +73,7 @@ pub(super) fn service(
     }
     let kind = owner.kind.info().kind.to_ascii_lowercase();
     let name = AuthServiceName::of_object(&kind, &owner.name.namespace, &owner.name.name);
-    let namespace = reference.namespace.as_deref().unwrap_or(&owner.name.namespace);
-    let service = build(rules, name, cluster, &format!("{}.{namespace}", reference.name));
+    let service = build(rules, name, cluster, &extension::authority(owner, reference));
     Ok(Service { service, backend, body: rules.body })
 }
 

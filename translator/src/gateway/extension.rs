@@ -9,7 +9,7 @@ use super::backend::{self, BackendRef};
 use super::facts::{BackendFace, BackendKey, BackendProtocol};
 use super::policy::rejection;
 use super::view::View;
-use super::{ext_auth, identity};
+use super::{ext_auth, identity, limit_service, processor};
 use crate::reference_grant::Party;
 use crate::status::{Condition, ConditionType, Detail, Facts, Reason, Rejection, Report};
 
@@ -100,6 +100,29 @@ pub(super) fn cluster_of(face: BackendFace) -> Result<(ClusterName, BackendKey),
     }
 }
 
+/// The cluster of a backend that an object has asked by gRPC.
+///
+/// # Errors
+/// It cannot be asked; with the field.
+pub(super) fn grpc_cluster(
+    view: &impl View,
+    owner: &ObjectKey,
+    reference: &BackendReference,
+) -> Result<(ClusterName, BackendKey), Rejection> {
+    let protocol = grpc_protocol(&reference.group, &reference.kind);
+    let cluster = backend_of(view, owner, reference, protocol).and_then(cluster_of).and_then(|found| {
+        require_http2(view, &found.1)?;
+        Ok(found)
+    });
+    cluster.map_err(|error| error.under(&reference.field))
+}
+
+/// The `:authority` under which a backend is asked, if nothing is said.
+pub(super) fn authority(owner: &ObjectKey, reference: &BackendReference) -> String {
+    let namespace = reference.namespace.as_deref().unwrap_or(&owner.name.namespace);
+    format!("{}.{namespace}", reference.name)
+}
+
 /// The status of a GatewayExtension.
 pub(crate) fn report(view: &impl View, key: &ObjectKey) -> Option<Report> {
     let extension = view.object::<GatewayExtension>(&key.name)?;
@@ -126,5 +149,7 @@ fn check(view: &impl View, key: &ObjectKey, extension: &Extension) -> Result<(),
     match extension {
         Extension::Tokens(rules) => identity::required(view, key, rules).map(drop),
         Extension::Service(rules, backend) => ext_auth::service(view, key, rules, backend).map(drop),
+        Extension::Processor(rules, backend) => processor::service(view, key, rules, backend).map(drop),
+        Extension::Limits(rules, backend) => limit_service::service(view, key, rules, backend).map(drop),
     }
 }

@@ -153,6 +153,11 @@ impl Filters {
         self.redirect.is_some()
     }
 
+    /// Whether it says what the path becomes.
+    pub(crate) fn rewrites_path(&self) -> bool {
+        self.path.is_some()
+    }
+
     /// The type of a filter that says what is done with requests in place of an answer, or on the way to a backend.
     pub(crate) fn needs_backend(&self) -> Option<&'static str> {
         let filters = [

@@ -315,6 +315,7 @@ impl<V: View> RuleTranslator<'_, V> {
             (own_fields::RETRY, rule.retry.is_some()),
             (own_fields::CORS, filters.cors.is_some()),
             (own_fields::EXT_AUTH, asked.is_some()),
+            (own_fields::PATH, filters.rewrites_path()),
         ];
         let own: Vec<_> = own.into_iter().filter(|(_, is_said)| *is_said).map(|(field, _)| field).collect();
         let mut http = policy::merged(chain, &own, self.key, self.index, self.variant.place.as_ref());
@@ -394,6 +395,7 @@ impl<V: View> RuleTranslator<'_, V> {
             let mut rewrite = filters.rewrite(&matched.path).map_err(at_rule)?;
             // A Host that a rule's header modifier sets is among these.
             rewrite.host = rewrite.host.or_else(|| http.host.clone());
+            rewrite.path = rewrite.path.or_else(|| http.path.clone());
             RouteAction::Forward(Forward {
                 destinations: list,
                 rewrite,

@@ -60,6 +60,39 @@ pub(crate) fn replacement(path: &str) -> Result<(), String> {
     }
 }
 
+/// Checks what is put in place of the parts of a path that an expression with so many groups fits.
+///
+/// # Errors
+/// It could not stand in a request line, or refers to a group that there is not.
+pub(crate) fn substitution(text: &str, groups: usize) -> Result<(), String> {
+    let refuse = |complaint: String| Err(format!("{text:?} {complaint}"));
+    if let Some(complaint) = unspeakable(text) {
+        return refuse(complaint.to_owned());
+    }
+    if text.contains(['#', '?']) {
+        return refuse("contains # or ?, which end the path of a request".to_owned());
+    }
+    let mut rest = text.chars();
+    while let Some(character) = rest.by_ref().next() {
+        if character != '\\' {
+            continue;
+        }
+        match rest.next().map(|next| (next, next.to_digit(10))) {
+            Some(('\\', _)) => {}
+            Some((_, Some(group))) if usize::try_from(group).is_ok_and(|group| group <= groups) => {}
+            Some((_, Some(group))) => {
+                return refuse(format!("refers to the group {group}, of which the expression has {groups}"));
+            }
+            _ => {
+                return refuse(
+                    "has a backslash that is followed by neither a digit nor another one".to_owned(),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What makes a text one that no request line can hold.
 fn unspeakable(text: &str) -> Option<&'static str> {
     if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
@@ -166,6 +199,25 @@ mod tests {
             assert!(matched(bad).is_err(), "{bad:?}");
         }
         assert!(matched(&format!("/{}", "a".repeat(1024))).is_err());
+    }
+
+    #[test]
+    fn a_substitution_refers_to_groups_that_there_are() {
+        for (good, groups) in [("/a", 0), (r"/\0", 0), (r"/\2/\1", 2), (r"a\\b", 0), ("%2F", 0)] {
+            assert_eq!(substitution(good, groups), Ok(()), "{good}");
+        }
+        for (bad, groups) in [
+            (r"/\1", 0),
+            (r"/\3", 2),
+            (r"/\g<a>", 1),
+            ("/a\\", 0),
+            ("/a?b", 0),
+            ("#", 0),
+            ("a b", 0),
+            ("ä", 0),
+        ] {
+            assert!(substitution(bad, groups).is_err(), "{bad}");
+        }
     }
 
     #[test]

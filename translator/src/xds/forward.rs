@@ -300,14 +300,14 @@ fn host_rewrite(ir: &HostRewrite) -> HostRewriteSpecifier {
 /// query behind it with a second question mark.
 fn has_query(ir: &PathRewrite) -> bool {
     match ir {
-        PathRewrite::Keep => false,
+        PathRewrite::Keep | PathRewrite::Regex { .. } => false,
         PathRewrite::Full(to) | PathRewrite::Prefix { to, .. } => to.contains('?'),
     }
 }
 
 fn target_filter_config(target: &RequestTarget<'_>) -> HashMap<String, Any> {
     match target.path.filter(|path| has_query(path)) {
-        None | Some(PathRewrite::Keep) => HashMap::new(),
+        None | Some(PathRewrite::Keep | PathRewrite::Regex { .. }) => HashMap::new(),
         Some(PathRewrite::Full(to)) => target_filter::rewrite_with_query(None, to),
         Some(PathRewrite::Prefix { from, to }) => {
             target_filter::rewrite_with_query(Some(from.trim_end_matches('/')), to)
@@ -319,6 +319,7 @@ fn envoy_rewrite(ir: &PathRewrite) -> Option<EnvoyRewrite> {
     match ir {
         PathRewrite::Keep => None,
         PathRewrite::Full(to) => Some(rewrite::replace_full(to)),
+        PathRewrite::Regex { pattern, substitution } => Some(rewrite::replace_regex(pattern, substitution)),
         PathRewrite::Prefix { from, to } => Some(rewrite::replace_prefix(from, to)),
     }
 }

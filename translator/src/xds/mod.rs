@@ -21,6 +21,7 @@ mod access_log;
 mod auth_filter;
 mod chosen_filter;
 mod cluster;
+mod compression;
 mod config_source;
 mod cors;
 mod credential_filter;
@@ -28,6 +29,7 @@ mod discovered;
 mod downstream_tls;
 mod endpoint;
 mod engine;
+mod fault;
 mod filter_state;
 mod forward;
 mod grpc_service;
@@ -36,6 +38,7 @@ mod header;
 mod keepalive;
 mod key_filter;
 mod l4;
+mod limit_filter;
 mod listener;
 mod listener_auth;
 mod local_rate_limit;
@@ -46,6 +49,7 @@ mod model_guard;
 mod optional_filters;
 mod pack;
 mod priority_groups;
+mod processor_filter;
 mod rate_limit;
 mod readiness;
 mod redirect;
@@ -148,6 +152,7 @@ pub(crate) fn encode_filters<'a>(
     let (mut buckets, mut sets, mut services) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut keys = Vec::new();
     let (mut users, mut api_keys) = (BTreeMap::new(), BTreeMap::new());
+    let (mut counting, mut processors) = (BTreeMap::new(), BTreeMap::new());
     for part in parts {
         // An earlier version of a route, which is served still, may name it with other content.
         match part {
@@ -157,6 +162,8 @@ pub(crate) fn encode_filters<'a>(
             FilterPart::Keys(set) => keys.push(&**set),
             FilterPart::Users(list) => drop(users.entry(&list.name).or_insert(&**list)),
             FilterPart::ApiKeys(list) => drop(api_keys.entry(&list.name).or_insert(&**list)),
+            FilterPart::LimitService(service) => drop(counting.entry(&service.name).or_insert(&**service)),
+            FilterPart::Processor(service) => drop(processors.entry(&service.name).or_insert(&**service)),
         }
     }
     let buckets = local_rate_limit::extension(&buckets);
@@ -164,6 +171,10 @@ pub(crate) fn encode_filters<'a>(
     let fetched = sets.values().flat_map(|set| clusters_of_keys(set)).collect();
     let asked = services.values().map(|service| (XdsKind::Cluster, service.cluster.to_string())).collect();
     let services = auth_filter::extension(services.values().copied());
+    let counted = counting.values().map(|service| (XdsKind::Cluster, service.cluster.to_string())).collect();
+    let counting = limit_filter::extension(counting.into_values());
+    let seen = processors.values().map(|service| (XdsKind::Cluster, service.cluster.to_string())).collect();
+    let processors = processor_filter::extension(processors.into_values());
     let users = credential_filter::users(users.into_values());
     let api_keys = credential_filter::api_keys(api_keys.into_values());
     let keys = engine::of(settings).map(|module| {
@@ -175,6 +186,8 @@ pub(crate) fn encode_filters<'a>(
         EncodedResource::new(XdsKind::Extension, &services, asked),
         EncodedResource::new(XdsKind::Extension, &users, Vec::new()),
         EncodedResource::new(XdsKind::Extension, &api_keys, Vec::new()),
+        EncodedResource::new(XdsKind::Extension, &counting, counted),
+        EncodedResource::new(XdsKind::Extension, &processors, seen),
     ];
     all.into_iter().chain(keys).collect()
 }

@@ -32,15 +32,17 @@ use super::chosen_filter::{self, Chosen};
 use super::discovered::discovered_filter;
 use super::matcher::{FRACTION_DENOMINATOR, runtime_fraction, text_matcher};
 use super::{
-    auth_filter, credential_filter, engine, key_filter, local_rate_limit, rate_limit, rights_filter,
-    target_filter, token_filter,
+    auth_filter, compression, credential_filter, engine, fault, key_filter, limit_filter, local_rate_limit,
+    processor_filter, rate_limit, rights_filter, target_filter, token_filter,
 };
 use crate::Settings;
 
 /// The names of the filters, in the order in which a request passes them.
-pub(super) const NAMES: [&str; 14] = [
+pub(super) const NAMES: [&str; 20] = [
     // It chooses the route, on which all others depend.
     engine::NAME,
+    // Answers pass it last: what others say of them is there.
+    compression::COMPRESSOR,
     // Costs nothing, and what a page of another origin has sent must not use up what is counted below.
     CSRF,
     // Before those that read it.
@@ -57,12 +59,21 @@ pub(super) const NAMES: [&str; 14] = [
     rights_filter::NAME,
     // What is refused is not to be counted.
     local_rate_limit::NAME,
+    // Before those that read it, and behind the service that may choose another route, which may want others.
+    LATER_CHOICES,
     // Before the one that reads it.
     rate_limit::NO_TOKENS,
     // Asks another program, which what is refused before spares.
     rate_limit::NAME,
+    limit_filter::FILTER.name,
+    // How large a body is, the next one measures without compression.
+    compression::DECOMPRESSOR.name,
     // Holds the request until its body is there: nothing that will be refused is to take memory.
     BUFFER,
+    // Another program sees what goes on, and what comes back.
+    processor_filter::FILTER.name,
+    // Stands for a backend that fails.
+    fault::NAME,
     // Changes the path as it goes to the backend, which no other filter is to see.
     target_filter::NAME,
 ];
@@ -70,14 +81,22 @@ pub(super) const NAMES: [&str; 14] = [
 /// Those of which a route chooses a branch.
 const CHOSEN: [Chosen; 3] = [credential_filter::USERS, credential_filter::API_KEYS, auth_filter::FILTER];
 
+/// Those of which a route chooses a branch that may be another one than that which was found first.
+const CHOSEN_LATER: [Chosen; 3] = [limit_filter::FILTER, compression::DECOMPRESSOR, processor_filter::FILTER];
+
 /// Those that come apart from the listener.
-pub(super) const DISCOVERED: [&str; 5] = [
+pub(super) const DISCOVERED: [&str; 7] = [
     credential_filter::USERS.name,
     credential_filter::API_KEYS.name,
     token_filter::NAME,
     auth_filter::NAME,
     local_rate_limit::NAME,
+    limit_filter::FILTER.name,
+    processor_filter::FILTER.name,
 ];
+
+/// The filter that notes what the route has chosen of [`CHOSEN_LATER`].
+const LATER_CHOICES: &str = "chancery.later_choices";
 
 /// The check of origins.
 const CSRF: &str = "chancery.csrf";
@@ -96,7 +115,13 @@ pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
         token_filter::NAME => Some(token_filter::listener_filter()),
         key_filter::NAME => engine::of(settings).map(|_| key_filter::listener_filter()),
         chosen_filter::CHOICES => Some(disabled(name, chosen_filter::choices(&CHOSEN, &[]))),
-        _ if CHOSEN.iter().any(|chosen| chosen.name == name) => Some(discovered_filter::<Composite>(name)),
+        LATER_CHOICES => Some(disabled(name, chosen_filter::choices(&CHOSEN_LATER, &[]))),
+        compression::COMPRESSOR => Some(compression::compressor()),
+        _ if name == compression::DECOMPRESSOR.name => Some(compression::decompressor()),
+        fault::NAME => Some(disabled(name, fault::no_faults())),
+        _ if CHOSEN.iter().chain(&CHOSEN_LATER).any(|chosen| chosen.name == name) => {
+            Some(discovered_filter::<Composite>(name))
+        }
         rights_filter::NAME => Some(disabled(rights_filter::NAME, rights_filter::nothing_refused())),
         local_rate_limit::NAME => Some(local_rate_limit::listener_filter()),
         rate_limit::NO_TOKENS => Some(disabled(rate_limit::NO_TOKENS, pack(&rate_limit::no_tokens()))),
@@ -117,7 +142,12 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
         csrf,
         rate_limit,
         shared_limits,
+        global_limit: _,
         max_request_bytes,
+        decompresses_requests: _,
+        compresses_responses,
+        processing: _,
+        fault,
     } = policy;
     let mut configs: HashMap<String, Any> = HashMap::new();
     let lists = [(credential_filter::USERS, users), (credential_filter::API_KEYS, api_keys)];
@@ -134,6 +164,13 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
             limit.value = limit.value.max(bytes);
         }
     }
+    if *compresses_responses {
+        configs.insert(compression::COMPRESSOR.to_owned(), compression::compressing());
+    }
+    if let Some(fault) = fault {
+        configs.insert(fault::NAME.to_owned(), fault::faults(fault));
+    }
+    configs.extend(chosen_later(policy, route));
     if !chosen.is_empty() {
         configs.insert(chosen_filter::CHOICES.to_owned(), chosen_filter::choices(&CHOSEN, &chosen));
     }
@@ -169,10 +206,40 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
     }
     route.typed_per_filter_config.extend(configs);
     if question.as_ref().is_some_and(|question| question.chooses_route) {
-        // Another route may follow, and the filters of a request are those that its first one enables.
-        for (name, enabled) in enabled(after(auth_filter::NAME)) {
-            route.typed_per_filter_config.entry(name).or_insert(enabled);
-        }
+        follow(auth_filter::NAME, route);
+    }
+    if policy.processing.as_ref().is_some_and(|processing| processing.may_choose_route) {
+        follow(processor_filter::FILTER.name, route);
+    }
+}
+
+/// What a route says of the filters of which it chooses a branch late.
+fn chosen_later(policy: &RoutePolicy, route: &mut Route) -> HashMap<String, Any> {
+    let mut configs = HashMap::new();
+    let mut chosen = Vec::new();
+    if let Some(limit) = &policy.global_limit {
+        chosen.push((limit_filter::FILTER, limit.service.as_str()));
+        configs.insert(limit_filter::FILTER.name.to_owned(), limit_filter::descriptors(limit));
+    }
+    if policy.decompresses_requests {
+        chosen.push((compression::DECOMPRESSOR, compression::GZIP));
+        configs.extend(enabled(&[compression::DECOMPRESSOR.name]));
+    }
+    if let Some(processing) = &policy.processing {
+        chosen.push((processor_filter::FILTER, processing.processor.as_str()));
+        let config = processor_filter::processing(processing, route);
+        configs.insert(processor_filter::FILTER.name.to_owned(), config);
+    }
+    if !chosen.is_empty() {
+        configs.insert(LATER_CHOICES.to_owned(), chosen_filter::choices(&CHOSEN_LATER, &chosen));
+    }
+    configs
+}
+
+/// Another route may follow behind the filter of that name, and the filters of a request are those that its first route enables.
+fn follow(name: &str, route: &mut Route) {
+    for (name, enabled) in enabled(after(name)) {
+        route.typed_per_filter_config.entry(name).or_insert(enabled);
     }
 }
 

@@ -11,12 +11,14 @@ use proto::core::{GrpcService, TransportSocket, TypedExtensionConfig, transport_
 use proto::credential_injector::CredentialInjector;
 use proto::ext_authz::ExtAuthz;
 use proto::ext_authz::ext_authz::Services;
+use proto::ext_proc::ExternalProcessor;
 use proto::generic_credential::Generic;
 use proto::hcm::http_connection_manager::RouteSpecifier;
 use proto::hcm::{HttpConnectionManager, HttpFilter, http_filter};
 use proto::jwt_authn::JwtAuthentication;
 use proto::jwt_authn::jwt_provider::JwksSourceSpecifier;
 use proto::listener::{Listener, filter};
+use proto::ratelimit::RateLimit;
 use proto::route::route_action::ClusterSpecifier;
 use proto::route::{Route, RouteAction, RouteConfiguration, route};
 use proto::tls::common_tls_context::ValidationContextType;
@@ -172,8 +174,14 @@ fn branches(filter: Composite) -> impl Iterator<Item = Any> {
     actions.filter_map(|action| action.typed_config?.typed_config)
 }
 
-/// The cluster that a filter asks whether a request may pass.
+/// The cluster that a filter asks about requests.
 fn asked_by(filter: &Any) -> Option<String> {
+    if let Ok(filter) = unpack::<RateLimit>(filter) {
+        return filter.rate_limit_service?.grpc_service.and_then(cluster_of_grpc);
+    }
+    if let Ok(filter) = unpack::<ExternalProcessor>(filter) {
+        return filter.grpc_service.and_then(cluster_of_grpc);
+    }
     match unpack::<ExtAuthz>(filter).ok()?.services? {
         Services::GrpcService(service) => cluster_of_grpc(service),
         Services::HttpService(service) => {

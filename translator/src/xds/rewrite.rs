@@ -21,7 +21,7 @@ pub(super) fn replace_full(to: &str) -> EnvoyRewrite {
 }
 
 /// Every match of the RE2 expression `pattern` by `substitution`.
-fn replace_regex(pattern: &str, substitution: &str) -> EnvoyRewrite {
+pub(super) fn replace_regex(pattern: &str, substitution: &str) -> EnvoyRewrite {
     EnvoyRewrite::Regex(RegexMatchAndSubstitute {
         pattern: Some(regex(pattern.to_owned())),
         substitution: substitution.to_owned(),

@@ -28,6 +28,23 @@ pub(crate) enum Node {
     Repeat { node: Box<Node>, min: u32, max: Option<u32>, greedy: bool, flags: Flags },
 }
 
+impl Node {
+    /// How many groups it has whose matches can be referred to.
+    pub(crate) fn captures(&self) -> usize {
+        match self {
+            Self::Capture(node) => 1 + node.captures(),
+            Self::Repeat { node, .. } => node.captures(),
+            Self::Concat(nodes) | Self::Alternate(nodes) => nodes.iter().map(Self::captures).sum(),
+            Self::Empty
+            | Self::Literal { .. }
+            | Self::Class(_)
+            | Self::AnyChar
+            | Self::AnyByte
+            | Self::Assertion(_) => 0,
+        }
+    }
+}
+
 /// A place in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Assertion {

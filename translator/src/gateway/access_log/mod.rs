@@ -241,7 +241,7 @@ fn header_match(field: &str, filter: &HeaderFilter) -> Result<LogFilter, Rejecti
     check_header_name(&name).map_err(|error| invalid(&format!("{field}.name"), error))?;
     let value = match type_ {
         Some(HeaderMatchType::RegularExpression) => {
-            validate::regex(value).map(|()| StringMatch::Regex(value.clone()))
+            validate::regex(value).map(|_| StringMatch::Regex(value.clone()))
         }
         _ => validate::header_value(value).map(|()| StringMatch::Exact(value.clone())),
     };

@@ -1,5 +1,6 @@
 //! What stages come to: data, apart from the functions that make them, which look up one another's.
 
+mod asked_service;
 mod backend;
 mod ext_auth;
 mod gateway;
@@ -10,6 +11,7 @@ mod policy;
 mod price_list;
 mod route;
 
+pub(crate) use asked_service::{AskedLimit, AskedProcessor};
 pub(crate) use backend::{BackendFace, BackendValue, EncodedBackend, ResolvedBackend};
 pub(crate) use ext_auth::{Asked, FaceQuestion};
 pub use gateway::Proxy;

@@ -3,8 +3,9 @@
 use crds::ObjectKey;
 use crds::policy::http::{Limit, RetryContent, Setting};
 use crds::policy::{Answer, Content};
-use ir::{AccessLogIr, Cors, Csrf, HeaderModifier, RateLimit, TokenBucket, TracingIr};
+use ir::{AccessLogIr, Cors, Csrf, Fault, HeaderModifier, PathRewrite, RateLimit, TokenBucket, TracingIr};
 
+use super::asked_service::{AskedLimit, AskedProcessor};
 use super::ext_auth::FaceQuestion;
 use super::identity::FaceIdentity;
 use super::key::{BackendKey, GatewayKey};
@@ -78,6 +79,12 @@ pub(crate) struct HttpPolicy {
     pub buffer: Option<Setting<u32>>,
     pub rate_limit: Option<Setting<TokenBucket>>,
     pub shared_limits: Option<Vec<RateLimit>>,
+    pub global_limit: Option<Setting<AskedLimit>>,
+    pub processing: Option<Setting<AskedProcessor>>,
+    pub compresses_responses: Option<Setting<()>>,
+    pub decompresses_requests: Option<Setting<()>>,
+    pub fault: Option<Setting<Fault>>,
+    pub path: Option<PathRewrite>,
 }
 
 /// An access log.

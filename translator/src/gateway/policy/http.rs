@@ -2,21 +2,26 @@
 
 use crds::policy::Answer;
 use crds::policy::http::{
-    CsrfContent, HttpContent, Limit, RetryContent, Setting, TextMatch, TextPattern, TokenBucket, Written,
+    AbortContent, CsrfContent, FaultContent, HttpContent, Injected, Limit, PathRegex, RetryContent, Setting,
+    TextMatch, TextPattern, TokenBucket, Written,
 };
 use crds::{Kind, KindInfo, NamespacedName, ObjectKey};
-use ir::{BucketName, Csrf, DirectResponse, FilterPart, HeaderModifier, HostRewrite, RateLimit, RoutePolicy};
+use ir::{
+    Abort, BucketName, Csrf, DirectResponse, Fault, FilterPart, HeaderModifier, HostRewrite, PathRewrite,
+    RateLimit, RoutePolicy,
+};
 
 use super::Applied;
 use super::chain::Level;
 use super::identity::{self, MergedIdentity};
 use super::merge::Merge;
 use crate::gateway::facts::{
-    Asked, BackendKey, FaceQuestion, HttpPolicy, Place, PolicyEffect, RouteKey, gateway_ref,
+    Asked, AskedLimit, AskedProcessor, BackendKey, FaceQuestion, HttpPolicy, Place, PolicyEffect, RouteKey,
+    gateway_ref,
 };
 use crate::gateway::header_modifier::{self, Direction};
 use crate::gateway::view::View;
-use crate::gateway::{cors, rate_limit, validate};
+use crate::gateway::{cors, limit_service, path, processor, rate_limit, validate};
 use crate::reference_grant::Party;
 use crate::status::{Reason, Rejection};
 
@@ -26,6 +31,7 @@ pub(in crate::gateway) mod own_fields {
     pub(in crate::gateway) const RETRY: &str = "retry";
     pub(in crate::gateway) const CORS: &str = "cors";
     pub(in crate::gateway) const EXT_AUTH: &str = "extAuth";
+    pub(in crate::gateway) const PATH: &str = "urlRewrite.pathRegex";
 }
 
 /// Reads what a policy says.
@@ -49,6 +55,12 @@ pub(super) fn read(
         buffer,
         rate_limit,
         shared_limits,
+        global_limit,
+        processing,
+        compresses_responses,
+        decompresses_requests,
+        fault,
+        path_rewrite,
     } = content;
     let edits = |modifier: &Option<Written<_>>, direction| {
         let Some(Written { field, value }) = modifier else { return Ok((None, None)) };
@@ -85,7 +97,42 @@ pub(super) fn read(
             .as_ref()
             .map(|configs| read_limits(view, policy, configs))
             .transpose()?,
+        global_limit: global_limit
+            .as_ref()
+            .map(|question| limit_service::read(view, policy, question))
+            .transpose()?,
+        processing: processing.as_ref().map(|content| processor::read(view, policy, content)).transpose()?,
+        compresses_responses: *compresses_responses,
+        decompresses_requests: *decompresses_requests,
+        fault: fault.as_ref().map(|setting| match setting {
+            Setting::Off => Setting::Off,
+            Setting::On(content) => Setting::On(read_fault(content)),
+        }),
+        path: path_rewrite.as_ref().map(read_path).transpose()?,
     })
+}
+
+fn read_fault(FaultContent { delay, abort, kbits_per_second, max_active }: &FaultContent) -> Fault {
+    let abort_of = |content| match content {
+        AbortContent::Http(status) => Abort::Http(status),
+        AbortContent::Grpc(status) => Abort::Grpc(status),
+    };
+    Fault {
+        delay: delay.map(|Injected { what, percentage }| ir::Injected { what, percentage }),
+        abort: abort.map(|Injected { what, percentage }| ir::Injected { what: abort_of(what), percentage }),
+        kbits_per_second: kbits_per_second
+            .map(|Injected { what, percentage }| ir::Injected { what, percentage }),
+        max_active: *max_active,
+    }
+}
+
+fn read_path(
+    Written { field, value: PathRegex { pattern, substitution } }: &Written<PathRegex>,
+) -> Result<PathRewrite, Rejection> {
+    let at = |member: &str, text: String| Rejection::at(Reason::Invalid, format!("{field}.{member}"), text);
+    let groups = validate::regex(pattern).map_err(|error| at("pattern", error))?;
+    path::substitution(substitution, groups).map_err(|error| at("substitution", error))?;
+    Ok(PathRewrite::Regex { pattern: pattern.clone(), substitution: substitution.clone() })
 }
 
 /// The limits of RateLimitConfigs.
@@ -154,6 +201,8 @@ pub(in crate::gateway) struct MergedHttp {
     pub request_headers: HeaderModifier,
     /// The `Host` to send. One that edits of headers set counts before the endpoint's name.
     pub host: Option<HostRewrite>,
+    /// What the path becomes.
+    pub path: Option<PathRewrite>,
     pub response_headers: HeaderModifier,
     pub cors: Option<ir::Cors>,
     pub policy: RoutePolicy,
@@ -197,6 +246,13 @@ pub(in crate::gateway) fn merged(
         merge.take(policy, "csrf", &said.csrf, &mut all.csrf);
         merge.take(policy, "buffer", &said.buffer, &mut all.buffer);
         merge.take(policy, "rateLimitConfigs", &said.shared_limits, &mut all.shared_limits);
+        merge.take(policy, "rateLimit.global", &said.global_limit, &mut all.global_limit);
+        merge.take(policy, "extProc", &said.processing, &mut all.processing);
+        let (response, request) = (&said.compresses_responses, &said.decompresses_requests);
+        merge.take(policy, "compression.responseCompression", response, &mut all.compresses_responses);
+        merge.take(policy, "compression.requestDecompression", request, &mut all.decompresses_requests);
+        merge.take(policy, "faultInjection", &said.fault, &mut all.fault);
+        merge.take(policy, own_fields::PATH, &said.path, &mut all.path);
         if let Some(setting) = &said.rate_limit
             && merge.wins(policy, "rateLimit.local")
             && let Setting::On(tokens) = setting
@@ -242,11 +298,22 @@ pub(in crate::gateway) fn merged(
         buffer,
         rate_limit: _,
         shared_limits,
+        global_limit,
+        processing,
+        compresses_responses,
+        decompresses_requests,
+        fault,
+        path,
     } = all;
     let by_endpoint = auto_host_rewrite.unwrap_or_default().then_some(HostRewrite::OfEndpoint);
     out.policy.csrf = csrf;
     out.policy.max_request_bytes = on(buffer);
     out.policy.shared_limits = shared_limits.unwrap_or_default();
+    out.policy.compresses_responses = on(compresses_responses).is_some();
+    out.policy.decompresses_requests = on(decompresses_requests).is_some();
+    out.policy.fault = on(fault);
+    on(global_limit).into_iter().for_each(|asked| out.count(asked));
+    on(processing).into_iter().for_each(|asked| out.process(asked));
     MergedHttp {
         request_timeout,
         idle_timeout,
@@ -255,6 +322,7 @@ pub(in crate::gateway) fn merged(
         request_headers: foreign.followed_by(&request_headers.unwrap_or_default()),
         response_headers: response_headers.unwrap_or_default(),
         cors: on(cors),
+        path,
         ..out
     }
 }
@@ -264,6 +332,20 @@ impl MergedHttp {
     pub(in crate::gateway) fn ask(&mut self, Asked { question, service, backend }: Asked) {
         self.policy.question = Some(question);
         self.parts.push(FilterPart::Auth(service));
+        self.backends.push(backend);
+    }
+
+    /// Has a service count.
+    fn count(&mut self, AskedLimit { limit, service, backend }: AskedLimit) {
+        self.policy.global_limit = Some(limit);
+        self.parts.push(FilterPart::LimitService(service));
+        self.backends.push(backend);
+    }
+
+    /// Has a service see messages.
+    fn process(&mut self, AskedProcessor { processing, service, backend }: AskedProcessor) {
+        self.policy.processing = Some(processing);
+        self.parts.push(FilterPart::Processor(service));
         self.backends.push(backend);
     }
 }

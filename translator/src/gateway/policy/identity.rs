@@ -116,7 +116,9 @@ impl MergedIdentity {
                 FilterPart::Bucket(..)
                 | FilterPart::Tokens(_)
                 | FilterPart::Auth(_)
-                | FilterPart::Keys(_) => None,
+                | FilterPart::Keys(_)
+                | FilterPart::LimitService(_)
+                | FilterPart::Processor(_) => None,
             };
             if let Some(own) = own {
                 self.foreign_headers.remove(own);

@@ -41,7 +41,12 @@ fn encode(sample: &Sample) -> Vec<EncodedResource> {
     let buckets = routes.filter_map(|route| route.policy.rate_limit.clone());
     let tokens = TokenBucket { max_tokens: 1, tokens_per_fill: 1, fill_interval: Duration::from_secs(1) };
     let parts = buckets.map(|bucket| FilterPart::Bucket(bucket, tokens));
-    let parts: Vec<_> = parts.chain([FilterPart::Auth(sample::auth_service().into())]).collect();
+    let services = [
+        FilterPart::Auth(sample::auth_service().into()),
+        FilterPart::LimitService(sample::limit_service().into()),
+        FilterPart::Processor(sample::processor().into()),
+    ];
+    let parts: Vec<_> = parts.chain(services).collect();
     all.extend(sample.listeners.iter().flat_map(|(listener, _)| listener.auth_filters()).map(|name| {
         let question = ListenerQuestion { service: sample::auth_service(), body: None };
         let questions = [("listener".into(), question)].into();
@@ -89,7 +94,9 @@ fn resources_name_their_needs() {
             "Extension auth/8080/0",
             "Extension chancery.api_keys",
             "Extension chancery.external_auth",
+            "Extension chancery.global_rate_limit",
             "Extension chancery.local_rate_limit",
+            "Extension chancery.processor",
             "Extension chancery.tokens",
             "Extension chancery.users",
             "Route http/8080"

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ir::{
-    Access, AuthProtocol, AuthService, AuthServiceName, Bind, BucketName, ClaimRule, ClaimValue, ClusterIr,
-    ClusterName, Clusters, Counted, Credential, Csrf, Destination, DirectResponse, Discovery, Endpoint,
-    EscapedSlashes, FilterChainIr, FilterName, Forward, HeaderMatch, HeaderModifier, HostPort, HostRewrite,
-    Hostname, HttpChain, KeyDemand, KeySetName, LimitEntry, LimitHeader, ListenerIr, ListenerName,
-    Observability, PathMatch, PathRewrite, Protocol, QueryParamMatch, RateLimit, Redacted, Redirect,
-    RedirectPath, Rewrite, Rights, RightsRule, RouteAction, RouteIr, RouteMatch, RouteName, RoutePolicy,
-    RouteTableId, Scheme, SecretIr, SecretName, SecretValue, Sender, StringMatch, SubjectAltName, Target,
-    TextMatch, TextPattern, Timeouts, TokenDemand, Transport, Trust, UpstreamHttp, UpstreamProtocol,
-    UpstreamTls,
+    Abort, Access, AuthProtocol, AuthService, AuthServiceName, Bind, BodyMode, BucketName, ClaimRule,
+    ClaimValue, ClusterIr, ClusterName, Clusters, Counted, Credential, Csrf, DescriptorEntry, Destination,
+    DirectResponse, Discovery, Endpoint, EscapedSlashes, Fault, FilterChainIr, FilterName, Forward,
+    GlobalLimit, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname, HttpChain, Injected,
+    KeyDemand, KeySetName, LimitEntry, LimitHeader, LimitService, LimitServiceName, ListenerIr, ListenerName,
+    MessageMode, Observability, PathMatch, PathRewrite, Processing, ProcessingMode, Processor, ProcessorName,
+    Protocol, QueryParamMatch, RateLimit, Redacted, Redirect, RedirectPath, Rewrite, Rights, RightsRule,
+    RouteAction, RouteAfter, RouteIr, RouteMatch, RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr,
+    SecretName, SecretValue, Sender, StringMatch, SubjectAltName, Target, TextMatch, TextPattern, Timeouts,
+    TokenDemand, Transport, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 use limit_rule::Rules;
 
@@ -187,6 +188,50 @@ pub(super) fn auth_service() -> AuthService {
     }
 }
 
+/// A service that counts requests.
+pub(super) fn limit_service() -> LimitService {
+    LimitService {
+        name: LimitServiceName::of_object("gatewayextension", "default", "limits"),
+        cluster: service("h2"),
+        authority: "h2.default".to_owned(),
+        domain: "shop".to_owned(),
+        timeout: Duration::from_secs(1),
+        fails_open: false,
+        tells_clients: true,
+    }
+}
+
+/// What it counts, with each form of entry.
+fn global_limit() -> GlobalLimit {
+    let constant = DescriptorEntry::Constant { key: "a".to_owned(), value: "b%".to_owned() };
+    let descriptors = vec![
+        vec![constant, DescriptorEntry::Header("x-user".to_owned())],
+        vec![DescriptorEntry::RemoteAddress, DescriptorEntry::Path],
+    ];
+    GlobalLimit { service: limit_service().name, descriptors }
+}
+
+/// A service that sees requests and answers.
+pub(super) fn processor() -> Processor {
+    let message = |body| MessageMode { headers: true, body, trailers: body == BodyMode::FullDuplex };
+    let mode = ProcessingMode { request: message(BodyMode::Whole), response: message(BodyMode::FullDuplex) };
+    Processor {
+        name: ProcessorName::of_object("gatewayextension", "default", "processor"),
+        cluster: service("h2"),
+        authority: "h2.default".to_owned(),
+        fails_open: true,
+        mode,
+        other_modes: Some(vec![ProcessingMode { response: message(BodyMode::None), ..mode }]),
+        message_timeout: Duration::from_millis(200),
+        max_message_timeout: Some(Duration::from_secs(1)),
+        stat_prefix: Some("seen".to_owned()),
+        route: RouteAfter::ChosenAgain,
+        typed_metadata: vec!["typed".to_owned()],
+        untyped_metadata: vec!["untyped".to_owned()],
+        sets_lengths: true,
+    }
+}
+
 /// A bit of everything.
 pub(super) fn gateway() -> Sample {
     let listeners = [
@@ -263,7 +308,21 @@ fn matches_and_edits() -> Vec<RouteIr> {
             ],
         }),
         rate_limit: Some(BucketName::new("a policy", "a route")),
+        global_limit: Some(global_limit()),
         max_request_bytes: Some(1024),
+        decompresses_requests: true,
+        compresses_responses: true,
+        processing: Some(Processing {
+            processor: processor().name,
+            mode: processor().mode,
+            may_choose_route: true,
+        }),
+        fault: Some(Fault {
+            delay: Some(Injected { what: Duration::from_secs(1), percentage: 10 }),
+            abort: Some(Injected { what: Abort::Grpc(14), percentage: 100 }),
+            kbits_per_second: Some(Injected { what: 1, percentage: 100 }),
+            max_active: Some(7),
+        }),
     };
     all.matches = RouteMatch {
         path: PathMatch::Exact("/exact".to_owned()),

@@ -1,0 +1,10 @@
+//! Services that have a part in requests, by gRPC: those that count, and those that see and change messages; and what filters do
+//! with bodies, paths and failures. With the real Envoy.
+
+mod bodies;
+mod counting;
+mod grpc;
+mod limits;
+mod processing;
+mod processor;
+mod world;
