@@ -477,7 +477,6 @@ impl Filter {
             self.status = Some(status);
         }
         let is_news = !end && !self.is_usage_told && exchange.is_stream() && exchange.usage().is_some();
-        let news = is_news.then(|| exchange.outcome());
         // Where nobody counts them, they are told at the end.
         let more = self.tokens_told.filter(|_| !end).and_then(|told| {
             let tokens = exchange.tokens();
@@ -487,9 +486,9 @@ impl Filter {
             self.tell_cost(stream);
             self.settle(Some(stream));
         }
-        if let Some(outcome) = news {
+        if is_news {
             self.is_usage_told = true;
-            self.tell(stream, &outcome);
+            self.tell_progress(stream);
         } else if let Some(tokens) = more {
             self.tokens_told = Some(tokens);
             let mut result = Metadata::new();
@@ -549,11 +548,12 @@ impl Filter {
         self.is_settled = true;
         let (outcome, facts) = (exchange.outcome(), *exchange.facts());
         let prices = prices::shared();
+        let cost = exchange.cost(&outcome, &prices);
         let attempt = Attempt {
             facts: &facts,
             operation: exchange.operation().otel_name(),
             outcome: &outcome,
-            cost: exchange.cost(&outcome, &prices),
+            cost,
             ending: self.ending(),
             duration: self.began.elapsed(),
             first_piece: self.first_piece,
@@ -565,7 +565,7 @@ impl Filter {
             self.config.metrics.guard(stream.as_deref(), "response", finding.verdict);
         }
         if let Some(stream) = stream {
-            self.tell(stream, &outcome);
+            self.tell(stream, &outcome, cost);
             if let Some(finding) = &finding {
                 tell_finding(stream, "response_guard", finding);
             }
@@ -584,13 +584,14 @@ impl Filter {
 
     fn tell_progress(&self, stream: &mut Stream) {
         if let Some(exchange) = &self.exchange {
-            self.tell(stream, &exchange.outcome());
+            let (outcome, prices) = (exchange.outcome(), prices::shared());
+            self.tell(stream, &outcome, exchange.cost(&outcome, &prices));
         }
     }
 
     /// Writes into the dynamic metadata what the attempt has come to if it ends now. More than once: when the provider
     /// breaks off, or the client leaves, Envoy writes the access log and ends the span before this filter hears of it.
-    fn tell(&self, stream: &mut Stream, outcome: &Outcome) {
+    fn tell(&self, stream: &mut Stream, outcome: &Outcome, cost: Option<Cost<'_>>) {
         let Some(exchange) = &self.exchange else { return };
         let mut result = result(&self.config.cluster.backend, exchange.facts().name, outcome);
         // For spans, by the names of OpenTelemetry.
@@ -599,7 +600,7 @@ impl Filter {
         result.text("span_name", format!("{operation} {}", outcome.model).trim_end());
         result.text("provider_name", exchange.facts().otel_name);
         add_error(&mut result, self.ending());
-        if let Some(cost) = exchange.cost(outcome, &prices::shared()) {
+        if let Some(cost) = cost {
             add_cost(&mut result, &cost);
         }
         stream.set_metadata(RESULT_NAMESPACE, &result);

@@ -8,7 +8,7 @@ use ai_config::{ModelPrice, Rate, Tier};
 use crds::backend::Backend;
 use crds::core::Time;
 use crds::price_list::{
-    DatedPrice, PriceList, PriceListSpec, PricedModel, PricedProvider, ServiceTier, TierPrice,
+    DatedPrice, PriceList, PriceListSpec, PricedModel, PricedProvider, ServiceTier, TierPrice, TokenPrices,
 };
 use crds::upstream::Upstream;
 use crds::{NamespacedName, ObjectKey};
@@ -16,15 +16,6 @@ use crds::{NamespacedName, ObjectKey};
 use super::facts::PriceBook;
 use super::view::View;
 use crate::status::{Condition, ConditionType, Detail, Facts, Reason, Rejection, Report};
-
-/// What tokens cost, as an object writes it.
-struct Written<'a> {
-    input: &'a str,
-    output: Option<&'a str>,
-    cache_read: Option<&'a str>,
-    cache_write: Option<&'a str>,
-    cache_write_hour: Option<&'a str>,
-}
 
 /// The price lists of a namespace that can be applied, those that go before others first; `None` if there is none.
 pub(crate) fn book(view: &impl View, namespace: &str) -> Option<PriceBook> {
@@ -83,17 +74,8 @@ fn read_model(model: &PricedModel, field: &str) -> Result<ModelPrice, Rejection>
 
 /// The rates of a price, the usual one first.
 fn read_rates(price: &DatedPrice, field: &str) -> Result<Vec<Rate>, Rejection> {
-    let DatedPrice { effective_from: _, input, output, cache_read, cache_write, cache_write_hour, tiers } =
-        price;
-    let usual = Written {
-        input,
-        output: output.as_deref(),
-        cache_read: cache_read.as_deref(),
-        cache_write: cache_write.as_deref(),
-        cache_write_hour: cache_write_hour.as_deref(),
-    };
-    let mut rates = vec![usual.read(None, 0, field)?];
-    for (index, tier) in tiers.iter().enumerate() {
+    let mut rates = vec![read_rate(price.token_prices(), None, 0, field)?];
+    for (index, tier) in price.tiers.iter().enumerate() {
         let field = format!("{field}.tiers[{index}]");
         let rate = read_tier(tier, &field)?;
         if rate.tier.is_none() && rate.above == 0 {
@@ -108,35 +90,31 @@ fn read_rates(price: &DatedPrice, field: &str) -> Result<Vec<Rate>, Rejection> {
 }
 
 fn read_tier(price: &TierPrice, field: &str) -> Result<Rate, Rejection> {
-    let TierPrice { tier, prompts_above, input, output, cache_read, cache_write, cache_write_hour } = price;
-    let above = prompts_above.map_or(Ok(0), u64::try_from);
+    let above = price.prompts_above.map_or(Ok(0), u64::try_from);
     let above = above.map_err(|_| invalid(&format!("{field}.promptsAbove"), "is below zero"))?;
-    let written = Written {
-        input,
-        output: output.as_deref(),
-        cache_read: cache_read.as_deref(),
-        cache_write: cache_write.as_deref(),
-        cache_write_hour: cache_write_hour.as_deref(),
-    };
-    written.read(tier.map(engine_tier), above, field)
+    read_rate(price.token_prices(), price.tier.map(engine_tier), above, field)
 }
 
-impl Written<'_> {
-    fn read(&self, tier: Option<Tier>, above: u64, field: &str) -> Result<Rate, Rejection> {
-        let price = |name: &str, text: &str| {
-            price_of_token(text).map_err(|error| invalid(&format!("{field}.{name}"), &error))
-        };
-        let optional = |name: &str, text: Option<&str>| text.map(|text| price(name, text)).transpose();
-        Ok(Rate {
-            tier,
-            above,
-            input: price("input", self.input)?,
-            output: optional("output", self.output)?,
-            cache_read: optional("cacheRead", self.cache_read)?,
-            cache_write: optional("cacheWrite", self.cache_write)?,
-            cache_write_hour: optional("cacheWriteHour", self.cache_write_hour)?,
-        })
-    }
+fn read_rate(
+    prices: TokenPrices<'_>,
+    tier: Option<Tier>,
+    above: u64,
+    field: &str,
+) -> Result<Rate, Rejection> {
+    let TokenPrices { input, output, cache_read, cache_write, cache_write_hour } = prices;
+    let price = |name: &str, text: &str| {
+        price_of_token(text).map_err(|error| invalid(&format!("{field}.{name}"), &error))
+    };
+    let optional = |name: &str, text: Option<&str>| text.map(|text| price(name, text)).transpose();
+    Ok(Rate {
+        tier,
+        above,
+        input: price("input", input)?,
+        output: optional("output", output)?,
+        cache_read: optional("cacheRead", cache_read)?,
+        cache_write: optional("cacheWrite", cache_write)?,
+        cache_write_hour: optional("cacheWriteHour", cache_write_hour)?,
+    })
 }
 
 fn invalid(field: &str, text: &str) -> Rejection {

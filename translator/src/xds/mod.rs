@@ -119,8 +119,7 @@ pub(crate) fn encode_l4_filter(filter: &L4FilterIr) -> EncodedResource {
 
 /// A filter that asks services before a route is chosen. It is refused where a cluster is missing that it asks.
 pub(crate) fn encode_listener_auth(filter: &ListenerAuthIr) -> EncodedResource {
-    let asked = filter.questions.values().map(|question| &question.service.cluster);
-    let asked = asked.map(|cluster| (XdsKind::Cluster, cluster.to_string())).collect();
+    let asked = clusters(filter.questions.values().map(|question| &question.service.cluster));
     EncodedResource::new(XdsKind::Extension, &listener_auth::extension(filter), asked)
 }
 
@@ -168,12 +167,12 @@ pub(crate) fn encode_filters<'a>(
     }
     let buckets = local_rate_limit::extension(&buckets);
     let tokens = token_filter::extension(sets.values().copied());
-    let fetched = sets.values().flat_map(|set| clusters_of_keys(set)).collect();
-    let asked = services.values().map(|service| (XdsKind::Cluster, service.cluster.to_string())).collect();
+    let fetched = clusters(sets.values().flat_map(|set| clusters_of_keys(set)));
+    let asked = clusters(services.values().map(|service| &service.cluster));
     let services = auth_filter::extension(services.values().copied());
-    let counted = counting.values().map(|service| (XdsKind::Cluster, service.cluster.to_string())).collect();
+    let counted = clusters(counting.values().map(|service| &service.cluster));
     let counting = limit_filter::extension(counting.into_values());
-    let seen = processors.values().map(|service| (XdsKind::Cluster, service.cluster.to_string())).collect();
+    let seen = clusters(processors.values().map(|service| &service.cluster));
     let processors = processor_filter::extension(processors.into_values());
     let users = credential_filter::users(users.into_values());
     let api_keys = credential_filter::api_keys(api_keys.into_values());
@@ -192,11 +191,16 @@ pub(crate) fn encode_filters<'a>(
     all.into_iter().chain(keys).collect()
 }
 
+/// What a filter needs that asks these clusters.
+fn clusters<'a>(names: impl IntoIterator<Item = &'a ClusterName>) -> Vec<(XdsKind, String)> {
+    names.into_iter().map(|name| (XdsKind::Cluster, name.to_string())).collect()
+}
+
 /// The clusters that are asked for the keys of tokens.
-fn clusters_of_keys(set: &TokenSet) -> impl Iterator<Item = (XdsKind, String)> {
+fn clusters_of_keys(set: &TokenSet) -> impl Iterator<Item = &ClusterName> {
     let providers = set.stages.iter().flat_map(|stage| &stage.providers);
     providers.filter_map(|provider| match &provider.keys {
-        TokenKeys::Remote { cluster, .. } => Some((XdsKind::Cluster, cluster.to_string())),
+        TokenKeys::Remote { cluster, .. } => Some(cluster),
         TokenKeys::Local(_) => None,
     })
 }
