@@ -90,6 +90,7 @@ impl Load {
         template: Request<Full<Bytes>>,
     ) -> RunningLoad {
         let shared = Arc::new(Shared {
+            begin: Instant::now(),
             address: self.address,
             tls: tls.map(|config| (self.host, config)),
             template,
@@ -181,17 +182,19 @@ impl LoadReport {
         self.statuses.values().sum::<u64>() + self.failures.values().sum::<u64>()
     }
 
-    fn record(&mut self, due: Instant, outcome: Result<u16, (Failure, String)>) {
+    /// `begin` is when the load began: a failure says how long after it the request was due.
+    fn record(&mut self, begin: Instant, due: Instant, outcome: Result<u16, (Failure, String)>) {
         let took = due.elapsed();
+        let at = due.duration_since(begin).as_secs_f64();
         self.slowest = self.slowest.max(took);
         let sample = match outcome {
             Ok(status) => {
                 *self.statuses.entry(status).or_default() += 1;
-                (!(200..300).contains(&status)).then(|| format!("status {status} after {took:?}"))
+                (!(200..300).contains(&status)).then(|| format!("at {at:.1} s: status {status} after {took:?}"))
             }
             Err((failure, words)) => {
                 *self.failures.entry(failure).or_default() += 1;
-                Some(format!("{failure:?} after {took:?}: {words}"))
+                Some(format!("at {at:.1} s: {failure:?} after {took:?}: {words}"))
             }
         };
         if self.samples.len() < SAMPLES {
@@ -211,6 +214,7 @@ impl fmt::Display for LoadReport {
 
 #[derive(Debug)]
 struct Shared {
+    begin: Instant,
     address: SocketAddr,
     /// The server name and how TLS is spoken; `None` is without.
     tls: Option<(String, Arc<rustls::ClientConfig>)>,
@@ -321,5 +325,5 @@ async fn one(shared: Arc<Shared>, due: Instant) {
         Err(_) => Err((Failure::Timeout, format!("no answer within {ANSWER_LIMIT:?}"))),
     };
     drop(place);
-    shared.report().record(due, outcome);
+    shared.report().record(shared.begin, due, outcome);
 }
