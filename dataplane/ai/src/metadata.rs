@@ -34,6 +34,39 @@ impl Metadata {
         &self.0
     }
 
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The values that these do not hold already under the same names.
+    #[must_use]
+    pub fn without(&self, known: &Self) -> Self {
+        let mut news = Self(Vec::with_capacity(self.0.len()));
+        let is_news = |entry: &&[u8]| !known.entries().any(|known| known == *entry);
+        self.entries().filter(is_news).for_each(|entry| news.0.extend_from_slice(entry));
+        news
+    }
+
+    /// The entries of the map, serialized.
+    fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || {
+            let mut length = 0;
+            let mut head = 1;
+            for byte in rest.get(1..)? {
+                length |= usize::from(byte & 0x7f) << (7 * (head - 1));
+                head += 1;
+                if byte & 0x80 == 0 {
+                    break;
+                }
+            }
+            let (entry, after) = rest.split_at_checked(head + length)?;
+            rest = after;
+            Some(entry)
+        })
+    }
+
     /// Adds a text.
     pub fn text(&mut self, name: &str, value: &str) {
         self.entry(name, message_length(value.len()));
@@ -159,6 +192,29 @@ mod tests {
             b"\x0a\x10\x0a\x01t\x12\x0b\x32\x09\x0a\x03\x1a\x01a\x0a\x02\x1a\0",
         ];
         assert_eq!(metadata.as_bytes(), expected.concat());
+    }
+
+    #[test]
+    fn what_is_known_is_left_out() {
+        let metadata = |model: &str, tokens: u64, long: usize| {
+            let mut metadata = Metadata::new();
+            metadata.text("model", model);
+            metadata.null("z");
+            metadata.text("long", &"x".repeat(long));
+            metadata.number("tokens", tokens);
+            metadata
+        };
+        let mut of_one = Metadata::new();
+        of_one.number("tokens", 7);
+        for long in [0, 1, 100, 200, 20_000] {
+            let known = metadata("m", 3, long);
+            assert!(known.without(&known).is_empty());
+            assert_eq!(known.without(&Metadata::default()).as_bytes(), known.as_bytes());
+            assert_eq!(metadata("m", 7, long).without(&known).as_bytes(), of_one.as_bytes());
+            let other = metadata("n", 7, long + 1);
+            assert_eq!(other.entries().count(), 4);
+            assert_eq!(other.without(&known).entries().count(), 3);
+        }
     }
 
     /// Lengths of more than one byte, at both places where there may be one.

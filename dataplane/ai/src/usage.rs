@@ -33,7 +33,8 @@ impl Usage {
     /// is no count in it.
     pub fn read(json: &[u8]) -> Option<Self> {
         let raw: RawUsage = serde_json::from_slice(json).ok()?;
-        let usage = raw.into_usage();
+        // Read apart: serde copies all of an object of which a part is flattened.
+        let usage = raw.into_usage(serde_json::from_slice(json).ok()?);
         let counts = Self { billing: Billing::default(), ..usage };
         (counts != Self::default()).then_some(usage)
     }
@@ -106,8 +107,6 @@ struct RawUsage {
     bedrock_cache_read: Option<u64>,
     #[serde(rename = "cacheWriteInputTokens")]
     bedrock_cache_write: Option<u64>,
-    #[serde(flatten)]
-    billing: Billing,
 }
 
 /// What only prices depend on. What is not told in the form that is known is as if it was not told.
@@ -236,11 +235,11 @@ impl RawUsage {
         audio.reduce(u64::saturating_add).filter(|tokens| *tokens > 0)
     }
 
-    fn into_usage(self) -> Usage {
+    fn into_usage(self, billing: Billing) -> Usage {
         let cached = |details: &Option<Details>| details.as_ref().and_then(|details| details.cached_tokens);
         let reasoning =
             |details: &Option<Details>| details.as_ref().and_then(|details| details.reasoning_tokens);
-        let billing = Billing { audio: self.audio().or(self.billing.audio), ..self.billing };
+        let billing = Billing { audio: self.audio().or(billing.audio), ..billing };
         let write =
             |details: &Option<Details>| details.as_ref().and_then(|details| details.cache_write_tokens);
         let written_inside = write(&self.prompt_tokens_details).or(write(&self.input_tokens_details));

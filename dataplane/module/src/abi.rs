@@ -259,6 +259,13 @@ impl Stream {
         }
     }
 
+    /// Sets a header that is there once at most, unless it has this value: to find that out costs less.
+    pub(crate) fn ensure_header(&mut self, map: HeaderMap, name: &str, value: &[u8]) {
+        if self.header(map, name) != Some(value) {
+            self.set_header(map, name, value);
+        }
+    }
+
     /// Removes a header.
     pub(crate) fn remove_header(&mut self, map: HeaderMap, name: &str) {
         let nothing = ModuleBuffer { ptr: ptr::null(), length: 0 };
@@ -359,6 +366,13 @@ impl Stream {
                 envoy_dynamic_module_callback_http_append_body(self.0, body as u32, buffer(data));
             }
         }
+    }
+
+    /// Whether the pieces of a body that are there come to this.
+    pub(crate) fn holds_body(&self, body: Body, data: &[u8]) -> bool {
+        let mut rest = Some(data);
+        self.body(body, |piece| rest = rest.and_then(|rest| rest.strip_prefix(piece)));
+        rest.is_some_and(<[u8]>::is_empty)
     }
 
     /// Answers the request from here.

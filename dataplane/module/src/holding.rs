@@ -73,7 +73,11 @@ impl<T> Holding<T> {
             return BodyStatus::Stop;
         }
         self.state = State::Passes;
-        stream.replace_body(Body::Request, &std::mem::take(&mut self.body));
+        let body = std::mem::take(&mut self.body);
+        // What came in one piece is there already.
+        if !stream.holds_body(Body::Request, &body) {
+            stream.replace_body(Body::Request, &body);
+        }
         BodyStatus::Continue
     }
 

@@ -15,3 +15,4 @@ mod metrics;
 mod placement;
 mod prices;
 mod provider;
+mod telling;

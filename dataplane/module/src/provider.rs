@@ -6,10 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use ai::exchange::{Exchange, Outcome, Passage, Policy, Refusal, Reply, RequestHead, Step};
-use ai::guard::Finding;
 use ai::labels;
-use ai::metadata::Metadata;
-use ai::prices::{self as pricing, Cost, Source};
+use ai::prices::Cost;
 use ai_config::{
     COUNTED_KEY, ClusterConfig, CredentialHeader, METADATA_NAMESPACE, MODEL_HEADER, POLICY_KEY, RoutePolicy,
     VERSION,
@@ -20,13 +18,7 @@ use crate::ejection::Member;
 use crate::metrics::{self, Attempt, Ending, Metrics};
 use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody};
 use crate::prices;
-
-/// Under this namespace of dynamic metadata stands what an attempt has come to, for access logs and rate limits (the
-/// name that users of kgateway's AI gateway know).
-const RESULT_NAMESPACE: &str = "ai.kgateway.io";
-
-/// There, how many tokens count for limits and budgets.
-const TOKENS_KEY: &str = "rate_limited_tokens";
+use crate::telling::{self, Told, tell_error, tell_finding};
 
 /// Under this key a request keeps, for its next attempts, what it was like before the first one.
 const ORIGINAL_KEY: &str = "chancery.ai.original";
@@ -146,6 +138,8 @@ pub(crate) struct Filter {
     /// Whether the answer was whole: its last piece has come, which may still wait for a server.
     is_whole: bool,
     is_settled: bool,
+    /// What stands in the dynamic metadata.
+    told: Told,
     /// Whether the access log can have the tokens of a stream that its client leaves.
     is_usage_told: bool,
     /// Set where limits or budgets count the tokens of the request: how many were told last.
@@ -180,6 +174,7 @@ impl Filter {
             first_piece: None,
             is_whole: false,
             is_settled: false,
+            told: Told::default(),
             is_usage_told: false,
             tokens_told: None,
             is_given_up: false,
@@ -199,7 +194,7 @@ impl Filter {
     }
 
     fn refuse(&mut self, stream: &mut Stream, refusal: &Refusal) {
-        tell_error(stream, Ending::Error(refusal.status));
+        tell_error(stream, &Ending::Error(refusal.status));
         self.give_up();
         stream.respond(refusal.status, refusal.content_type, &refusal.body, refusal.details);
     }
@@ -217,7 +212,7 @@ impl Filter {
                 return HeadersStatus::Stop;
             }
         };
-        stream.set_header(HeaderMap::Request, ":authority", self.config.cluster.authority.as_bytes());
+        stream.ensure_header(HeaderMap::Request, ":authority", self.config.cluster.authority.as_bytes());
         if let Some(header) = &self.config.cluster.passthrough {
             pass_credential(stream, header);
         }
@@ -229,7 +224,7 @@ impl Filter {
             self.body = placement::room_for_body(stream);
             return HeadersStatus::Stop;
         }
-        stream.set_header(HeaderMap::Request, ":path", exchange.head().path.as_bytes());
+        stream.ensure_header(HeaderMap::Request, ":path", exchange.head().path.as_bytes());
         self.tell_progress(stream);
         HeadersStatus::Continue
     }
@@ -284,7 +279,10 @@ impl Filter {
         let step = exchange.request(body);
         match self.take_step(stream, step) {
             Ok(Some(body)) => {
-                stream.replace_body(Body::Request, &body);
+                // What came in one piece and is not changed is there already.
+                if !stream.holds_body(Body::Request, &body) {
+                    stream.replace_body(Body::Request, &body);
+                }
                 BodyStatus::Continue
             }
             Ok(None) => {
@@ -318,8 +316,8 @@ impl Filter {
             tell_finding(stream, "request_guard", &finding);
         }
         let Step::Send(body) = step? else { return Ok(None) };
-        stream.set_header(HeaderMap::Request, ":path", exchange.head().path.as_bytes());
-        stream.set_header(HeaderMap::Request, "content-length", body.len().to_string().as_bytes());
+        stream.ensure_header(HeaderMap::Request, ":path", exchange.head().path.as_bytes());
+        stream.ensure_header(HeaderMap::Request, "content-length", body.len().to_string().as_bytes());
         self.tell_progress(stream);
         Ok(Some(body))
     }
@@ -338,7 +336,7 @@ impl Filter {
                     }
                     Ok(None) => Next::Wait,
                     Err(refusal) => {
-                        tell_error(stream, Ending::Error(refusal.status));
+                        tell_error(stream, &Ending::Error(refusal.status));
                         self.give_up();
                         Next::Respond(refusal)
                     }
@@ -426,7 +424,7 @@ impl Filter {
         if !end && status < 400 && exchange.is_stream() {
             self.tell_progress(stream);
         } else {
-            tell_error(stream, self.ending());
+            tell_error(stream, &self.ending());
         }
         if is_held { HeadersStatus::Stop } else { HeadersStatus::Continue }
     }
@@ -491,9 +489,7 @@ impl Filter {
             self.tell_progress(stream);
         } else if let Some(tokens) = more {
             self.tokens_told = Some(tokens);
-            let mut result = Metadata::new();
-            result.number(TOKENS_KEY, tokens);
-            stream.set_metadata(RESULT_NAMESPACE, &result);
+            telling::tell_tokens(stream, tokens);
         }
     }
 
@@ -582,101 +578,20 @@ impl Filter {
         }
     }
 
-    fn tell_progress(&self, stream: &mut Stream) {
-        if let Some(exchange) = &self.exchange {
-            let (outcome, prices) = (exchange.outcome(), prices::shared());
-            self.tell(stream, &outcome, exchange.cost(&outcome, &prices));
-        }
+    fn tell_progress(&mut self, stream: &mut Stream) {
+        let Some(exchange) = &self.exchange else { return };
+        let (outcome, prices) = (exchange.outcome(), prices::shared());
+        let cost = exchange.cost(&outcome, &prices);
+        self.tell(stream, &outcome, cost);
     }
 
     /// Writes into the dynamic metadata what the attempt has come to if it ends now. More than once: when the provider
     /// breaks off, or the client leaves, Envoy writes the access log and ends the span before this filter hears of it.
-    fn tell(&self, stream: &mut Stream, outcome: &Outcome, cost: Option<Cost<'_>>) {
+    fn tell(&mut self, stream: &mut Stream, outcome: &Outcome, cost: Option<Cost<'_>>) {
         let Some(exchange) = &self.exchange else { return };
-        let mut result = result(&self.config.cluster.backend, exchange.facts().name, outcome);
-        // For spans, by the names of OpenTelemetry.
-        let operation = exchange.operation().otel_name();
-        result.text("operation", operation);
-        result.text("span_name", format!("{operation} {}", outcome.model).trim_end());
-        result.text("provider_name", exchange.facts().otel_name);
-        add_error(&mut result, self.ending());
-        if let Some(cost) = cost {
-            add_cost(&mut result, &cost);
-        }
-        stream.set_metadata(RESULT_NAMESPACE, &result);
+        let ending = self.ending();
+        self.told.tell(stream, &self.config.cluster.backend, exchange, outcome, cost, &ending);
     }
-}
-
-/// Tells how an attempt ends, if it ends now.
-fn tell_error(stream: &mut Stream, ending: Ending) {
-    let mut result = Metadata::new();
-    add_error(&mut result, ending);
-    stream.set_metadata(RESULT_NAMESPACE, &result);
-}
-
-/// Tells what a guard has come to.
-fn tell_finding(stream: &mut Stream, name: &str, finding: &Finding) {
-    let mut result = Metadata::new();
-    result.text(name, finding.verdict.name());
-    let names: Vec<&str> = finding.names.iter().map(String::as_str).collect();
-    result.texts(&format!("{name}_found"), &names);
-    stream.set_metadata(RESULT_NAMESPACE, &result);
-}
-
-fn add_error(result: &mut Metadata, ending: Ending) {
-    match ending.error_type() {
-        Some(error) => result.text("error_type", &error),
-        // Another one may have been told before.
-        None => result.null("error_type"),
-    }
-}
-
-/// Tells what an attempt costs, if that is known, and otherwise that it is not.
-fn add_cost(result: &mut Metadata, cost: &Cost<'_>) {
-    match cost {
-        Cost::Known { amount, source, is_estimated } => {
-            result.text("cost", &amount.to_string());
-            result.truth("cost_estimated", *is_estimated);
-            match source {
-                Source::List(name) => result.text("price", &format!("PriceList {name}")),
-                Source::Public => result.text("price", &format!("public {}", pricing::date())),
-            }
-        }
-        // Another price may have been told before.
-        Cost::Unknown => ["cost", "cost_estimated", "price"].into_iter().for_each(|name| result.null(name)),
-    }
-    result.truth("unpriced", *cost == Cost::Unknown);
-}
-
-/// What an attempt has come to, for access logs and rate limits.
-fn result(backend: &str, provider: &str, outcome: &Outcome) -> Metadata {
-    let mut result = Metadata::new();
-    result.text("provider", provider);
-    result.text("model", &outcome.model);
-    result.text("backend", backend);
-    result.truth("streaming", outcome.streaming);
-    if let Some(model) = &outcome.provider_model {
-        result.text("provider_model", model);
-    }
-    if !outcome.finish_reasons.is_empty() {
-        result.texts("finish_reasons", &outcome.finish_reasons);
-    }
-    result.number(TOKENS_KEY, outcome.tokens);
-    if let Some(usage) = &outcome.usage {
-        for (key, value) in [
-            ("prompt_tokens", usage.prompt),
-            ("completion_tokens", usage.completion),
-            ("total_tokens", Some(usage.total())),
-            ("cached_tokens", usage.cached),
-            ("cache_creation_tokens", usage.cache_creation),
-            ("reasoning_tokens", usage.reasoning),
-        ] {
-            if let Some(value) = value {
-                result.number(key, value);
-            }
-        }
-    }
-    result
 }
 
 /// Paths in one header value, as many as fit. They hold names that the client has chosen.

@@ -12,6 +12,10 @@ use crate::{DEADLINE, World};
 /// Requests per second.
 pub const RATE: u32 = 500;
 
+/// A request that is not answered for so long has failed. A cluster on two cores stands still for seconds when many of its
+/// pods start at once; what is lost for good is not answered in this time either.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+
 /// How long requests go on after what happens is over: its last effects are seen, too.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
@@ -45,7 +49,9 @@ impl<'a> Traffic<'a> {
         let address = gateway_socket(address);
         let running = world.network.run(async move {
             let rate = NonZeroU32::new(rate).expect("some requests");
-            Load { address, host: host.to_owned(), path: "/".to_owned(), rate }.start().expect("a load")
+            Load { address, host: host.to_owned(), path: "/".to_owned(), rate }
+                .start_patiently(ANSWER_LIMIT)
+                .expect("a load")
         });
         Self { world, what: what.to_owned(), rate, running, started: Instant::now() }
     }

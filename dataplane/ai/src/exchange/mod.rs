@@ -381,14 +381,15 @@ impl Exchange {
             None => (self.answer.model(), self.answer.finish_reasons(self.facts.schema)),
         };
         let sent_model = self.model.clone().or(watched);
-        let spent = self.spent();
+        let usage = self.usage();
+        let spent = self.spent(usage);
         Outcome {
             model: self.alias.clone().or_else(|| sent_model.clone()).unwrap_or_default(),
             sent_model,
             provider_model,
             streaming: self.is_stream(),
             finish_reasons,
-            usage: self.usage(),
+            usage,
             tokens: spent.map_or(0, |spent| spent.usage.total()),
             spent,
             lost: self.translation.as_ref().map(|translation| translation.lost.clone()).unwrap_or_default(),

@@ -43,12 +43,12 @@ impl Untold {
 impl Exchange {
     /// How many tokens the attempt has come to so far.
     pub fn tokens(&self) -> u64 {
-        self.spent().map_or(0, |spent| spent.usage.total())
+        self.spent(self.usage()).map_or(0, |spent| spent.usage.total())
     }
 
-    /// The tokens that the attempt is billed for so far; `None` if it is billed for none, or nobody knows for how many.
-    pub(super) fn spent(&self) -> Option<Spent> {
-        let told = self.usage();
+    /// The tokens that the attempt is billed for so far, of which the provider has told these; `None` if it is billed for
+    /// none, or nobody knows for how many.
+    pub(super) fn spent(&self, told: Option<Usage>) -> Option<Spent> {
         let Untold { is_accepted, is_whole, events, bytes } = self.untold;
         let events = self.translation.as_ref().map_or(events, |translation| translation.untold_events());
         let writes_text = self.operation.writes_text();

@@ -1,0 +1,127 @@
+//! What an attempt has come to, in the dynamic metadata of its stream: for access logs, spans and rate limits.
+
+use ai::exchange::{Exchange, Outcome};
+use ai::guard::Finding;
+use ai::metadata::Metadata;
+use ai::prices::{self as pricing, Cost, Source};
+
+use crate::abi::Stream;
+use crate::metrics::Ending;
+
+/// The namespace (the name that users of kgateway's AI gateway know).
+const RESULT_NAMESPACE: &str = "ai.kgateway.io";
+
+/// There, how many tokens count for limits and budgets.
+const TOKENS_KEY: &str = "rate_limited_tokens";
+
+/// What an attempt has written into the dynamic metadata. It is written several times, and each value that Envoy merges costs
+/// about as much as to find out that it is there already for all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Metadata);
+
+impl Told {
+    /// Tells what the attempt has come to if it ends now.
+    pub(crate) fn tell(
+        &mut self,
+        stream: &mut Stream,
+        backend: &str,
+        exchange: &Exchange,
+        outcome: &Outcome,
+        cost: Option<Cost<'_>>,
+        ending: &Ending,
+    ) {
+        let (facts, operation) = (exchange.facts(), exchange.operation().otel_name());
+        let mut result = result(backend, facts.name, outcome);
+        // For spans, by the names of OpenTelemetry.
+        result.text("operation", operation);
+        result.text("span_name", format!("{operation} {}", outcome.model).trim_end());
+        result.text("provider_name", facts.otel_name);
+        if let Some(cost) = cost {
+            add_cost(&mut result, &cost);
+        }
+        let mut news = result.without(&self.0);
+        // These are told alone as well.
+        news.number(TOKENS_KEY, outcome.tokens);
+        add_error(&mut news, ending);
+        stream.set_metadata(RESULT_NAMESPACE, &news);
+        self.0 = result;
+    }
+}
+
+/// Tells how many tokens count so far.
+pub(crate) fn tell_tokens(stream: &mut Stream, tokens: u64) {
+    let mut result = Metadata::new();
+    result.number(TOKENS_KEY, tokens);
+    stream.set_metadata(RESULT_NAMESPACE, &result);
+}
+
+/// Tells how an attempt ends, if it ends now.
+pub(crate) fn tell_error(stream: &mut Stream, ending: &Ending) {
+    let mut result = Metadata::new();
+    add_error(&mut result, ending);
+    stream.set_metadata(RESULT_NAMESPACE, &result);
+}
+
+/// Tells what a guard has come to.
+pub(crate) fn tell_finding(stream: &mut Stream, name: &str, finding: &Finding) {
+    let mut result = Metadata::new();
+    result.text(name, finding.verdict.name());
+    let names: Vec<&str> = finding.names.iter().map(String::as_str).collect();
+    result.texts(&format!("{name}_found"), &names);
+    stream.set_metadata(RESULT_NAMESPACE, &result);
+}
+
+fn add_error(result: &mut Metadata, ending: &Ending) {
+    match ending.error_type() {
+        Some(error) => result.text("error_type", &error),
+        // Another one may have been told before.
+        None => result.null("error_type"),
+    }
+}
+
+/// Tells what an attempt costs, if that is known, and otherwise that it is not.
+fn add_cost(result: &mut Metadata, cost: &Cost<'_>) {
+    match cost {
+        Cost::Known { amount, source, is_estimated } => {
+            result.text("cost", &amount.to_string());
+            result.truth("cost_estimated", *is_estimated);
+            match source {
+                Source::List(name) => result.text("price", &format!("PriceList {name}")),
+                Source::Public => result.text("price", &format!("public {}", pricing::date())),
+            }
+        }
+        // Another price may have been told before.
+        Cost::Unknown => ["cost", "cost_estimated", "price"].into_iter().for_each(|name| result.null(name)),
+    }
+    result.truth("unpriced", *cost == Cost::Unknown);
+}
+
+/// What an attempt has come to, for access logs and rate limits.
+fn result(backend: &str, provider: &str, outcome: &Outcome) -> Metadata {
+    let mut result = Metadata::new();
+    result.text("provider", provider);
+    result.text("model", &outcome.model);
+    result.text("backend", backend);
+    result.truth("streaming", outcome.streaming);
+    if let Some(model) = &outcome.provider_model {
+        result.text("provider_model", model);
+    }
+    if !outcome.finish_reasons.is_empty() {
+        result.texts("finish_reasons", &outcome.finish_reasons);
+    }
+    if let Some(usage) = &outcome.usage {
+        for (key, value) in [
+            ("prompt_tokens", usage.prompt),
+            ("completion_tokens", usage.completion),
+            ("total_tokens", Some(usage.total())),
+            ("cached_tokens", usage.cached),
+            ("cache_creation_tokens", usage.cache_creation),
+            ("reasoning_tokens", usage.reasoning),
+        ] {
+            if let Some(value) = value {
+                result.number(key, value);
+            }
+        }
+    }
+    result
+}
