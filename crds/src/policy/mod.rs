@@ -21,8 +21,8 @@ pub use guard_server::{
     WebhookHost,
 };
 pub use prompt_guard::{
-    CustomResponse, GuardAction, GuardBuiltin, GuardContent, GuardRegex, GuardRegexContent, GuardRegexMatch,
-    PromptGuard, PromptGuardRequest, PromptGuardResponse,
+    CustomResponse, GuardAction, GuardBuiltin, GuardContent, GuardMode, GuardRegex, GuardRegexContent,
+    GuardRegexMatch, PromptGuard, PromptGuardRequest, PromptGuardResponse,
 };
 
 use crate::core::Condition;

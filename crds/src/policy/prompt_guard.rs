@@ -75,6 +75,9 @@ pub struct GuardRegex {
     /// What becomes of a request in which something is found; MASK if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<GuardAction>,
+    /// Whether what is found is acted upon; Enforce if absent. (Of Chancery; kgateway and Gloo have no such field.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<GuardMode>,
 }
 
 /// An expression.
@@ -100,6 +103,15 @@ pub enum GuardBuiltin {
     PhoneNumber,
     /// Addresses of e-mail.
     Email,
+}
+
+/// Whether a guard acts upon what it finds.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuardMode {
+    /// It does.
+    Enforce,
+    /// It does not: metrics and access logs say what it would do, and nothing is changed, held back or refused.
+    Shadow,
 }
 
 /// What becomes of a request in which something is found.

@@ -294,6 +294,9 @@ pub struct GuardPatterns {
     /// Kinds of data that the engine knows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub builtins: Vec<GuardBuiltin>,
+    /// Whether what is found is only reported, and nothing is changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_shadow: bool,
 }
 
 /// An expression of a user's.

@@ -142,6 +142,8 @@ pub(crate) struct Filter {
     told: Told,
     /// Whether the access log can have the tokens of a stream that its client leaves.
     is_usage_told: bool,
+    /// Whether it is told what guards that only report have found in the request.
+    is_shadow_told: bool,
     /// Set where limits or budgets count the tokens of the request: how many were told last.
     tokens_told: Option<u64>,
     /// Whether the stream was answered here, so that nothing of it is ours any more.
@@ -176,6 +178,7 @@ impl Filter {
             is_settled: false,
             told: Told::default(),
             is_usage_told: false,
+            is_shadow_told: false,
             tokens_told: None,
             is_given_up: false,
             holds_for_cost: false,
@@ -257,7 +260,10 @@ impl Filter {
     pub(crate) fn on_request_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
         let Some(exchange) = self.exchange.as_mut() else { return BodyStatus::Stop };
         if !exchange.needs_body() {
-            stream.body(Body::Request, |piece| exchange.watch_request(piece));
+            stream.body(Body::Request, |piece| exchange.request_passes(piece));
+            if end {
+                exchange.request_has_passed();
+            }
             return BodyStatus::Continue;
         }
         let limit = self.config.cluster.max_request_bytes;
@@ -314,6 +320,11 @@ impl Filter {
         if let Some(finding) = exchange.findings().request {
             self.config.metrics.guard(Some(stream), "request", finding.verdict);
             tell_finding(stream, "request_guard", &finding);
+        }
+        if let Some(finding) = exchange.findings().shadow_request {
+            self.is_shadow_told = true;
+            self.config.metrics.guard(Some(stream), "request_shadow", finding.verdict);
+            tell_finding(stream, "request_guard_shadow", &finding);
         }
         let Step::Send(body) = step? else { return Ok(None) };
         stream.ensure_header(HeaderMap::Request, ":path", exchange.head().path.as_bytes());
@@ -381,6 +392,9 @@ impl Filter {
             let schema = ai::provider::facts(&self.config.cluster.provider).schema;
             self.refuse(stream, &Refusal::with_trailers(schema));
             return HeadersStatus::Stop;
+        }
+        if let Some(exchange) = &mut self.exchange {
+            exchange.request_has_passed();
         }
         HeadersStatus::Continue
     }
@@ -556,14 +570,25 @@ impl Filter {
             labels: &self.labels,
         };
         self.config.metrics.settle(stream.as_deref(), &attempt);
-        let finding = exchange.findings().response;
-        if let Some(finding) = &finding {
-            self.config.metrics.guard(stream.as_deref(), "response", finding.verdict);
-        }
+        let findings = exchange.findings();
+        let shadow_request = findings.shadow_request.filter(|_| !self.is_shadow_told);
+        let findings = [
+            ("response", "response_guard", findings.response),
+            ("request_shadow", "request_guard_shadow", shadow_request),
+            ("response_shadow", "response_guard_shadow", findings.shadow_response),
+        ];
+        let findings = findings.map(|(phase, name, finding)| {
+            if let Some(finding) = &finding {
+                self.config.metrics.guard(stream.as_deref(), phase, finding.verdict);
+            }
+            (name, finding)
+        });
         if let Some(stream) = stream {
             self.tell(stream, &outcome, cost);
-            if let Some(finding) = &finding {
-                tell_finding(stream, "response_guard", finding);
+            for (name, finding) in findings {
+                if let Some(finding) = finding {
+                    tell_finding(stream, name, &finding);
+                }
             }
         }
     }

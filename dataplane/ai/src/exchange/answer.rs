@@ -239,6 +239,7 @@ impl Exchange {
     /// A piece of the answer's body: what is sent in its place, `None` if it is sent as it is.
     pub fn answer_piece(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
         let instead = self.provider_piece(piece);
+        self.shadow_piece(instead.as_deref().unwrap_or(piece));
         if self.asks_about_answer() {
             return Some(self.hold_piece(instead.as_deref().unwrap_or(piece), false));
         }
@@ -251,6 +252,7 @@ impl Exchange {
     /// The answer's body has ended: what is sent behind it.
     pub fn answer_ends(&mut self) -> Vec<u8> {
         let rest = self.provider_ends();
+        self.shadow_ends(&rest);
         self.untold.end();
         if self.asks_about_answer() {
             return self.hold_piece(&rest, true);

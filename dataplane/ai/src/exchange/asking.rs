@@ -165,6 +165,7 @@ impl Exchange {
 
     /// Looks for expressions and kinds of data in the request.
     fn inspect_request(&mut self, body: Vec<u8>) -> Result<Step, Refusal> {
+        self.shadow_request(&body);
         let body = self.guard_request(&body)?.unwrap_or(body);
         match self.policy.guard.moderation {
             Some(_) => self.ask_about_request(Server::Moderation, body),

@@ -29,6 +29,10 @@ pub struct Findings {
     pub request: Option<Finding>,
     /// In the answer so far.
     pub response: Option<Finding>,
+    /// In the request, by guards that only report.
+    pub shadow_request: Option<Finding>,
+    /// In the answer so far, by guards that only report.
+    pub shadow_response: Option<Finding>,
 }
 
 impl Exchange {
@@ -49,7 +53,12 @@ impl Exchange {
                 None => response = Some(own.clone()),
             }
         }
-        Findings { request: self.request_finding.clone(), response }
+        Findings {
+            request: self.request_finding.clone(),
+            response,
+            shadow_request: self.shadow.request().cloned(),
+            shadow_response: self.shadow.answer(),
+        }
     }
 
     /// Adds what a guard has come to with the request.
@@ -128,7 +137,7 @@ impl Exchange {
         content_type: &str,
         is_encoded: bool,
     ) -> Passage {
-        if !self.guards_answer() {
+        if !self.guards_answer() && self.policy.guard.shadow_response.is_none() {
             return passage;
         }
         let (content_type, is_encoded) = match passage {
@@ -142,6 +151,10 @@ impl Exchange {
             Err(is_json) if is_json => AnswerKind::Json,
             Err(_) => AnswerKind::Other,
         };
+        self.shadow_begins(kind);
+        if !self.guards_answer() {
+            return passage;
+        }
         self.framing = kind.framing();
         self.begin_asking(kind);
         if let Some(patterns) = self.policy.guard.response.clone() {

@@ -1,7 +1,8 @@
 //! One attempt at one provider: what its request becomes, what passes back, and what it has cost.
 //!
 //! The module calls, in this order: [`Exchange::begin`] with the head of the request; [`Exchange::request`] with the
-//! whole body if [`Exchange::needs_body`], else [`Exchange::watch_request`] with its pieces; [`Exchange::hear`] with the
+//! whole body if [`Exchange::needs_body`], else [`Exchange::request_passes`] with its pieces and
+//! [`Exchange::request_has_passed`] at its end; [`Exchange::hear`] with the
 //! answer of a server that [`Step::Ask`] is about; [`Exchange::head`] for what the request's head becomes; then the methods
 //! of the answer, after each piece [`Exchange::ask_about_answer`]; and [`Exchange::outcome`] whenever it ends.
 
@@ -16,6 +17,7 @@ mod guarding;
 mod policy;
 mod redaction;
 mod refusal;
+mod shadow;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -42,6 +44,7 @@ use answer::Answer;
 use asking::Asking;
 use guarding::Guarding;
 use redaction::Redaction;
+use shadow::Shadow;
 use tokens::Untold;
 use translation::{Spoken, Translation};
 
@@ -132,6 +135,8 @@ pub struct Exchange {
     request_finding: Option<Finding>,
     /// Set where the answer is guarded.
     guarding: Option<Guarding>,
+    /// Guards that change nothing.
+    shadow: Shadow,
     /// Servers that are asked.
     asking: Asking,
     /// How an answer that is guarded is cut into events, if it is a stream.
@@ -189,6 +194,7 @@ impl Exchange {
             untold: Untold::default(),
             request_finding: None,
             guarding: None,
+            shadow: Shadow::default(),
             asking: Asking::default(),
             framing: None,
             operation,
@@ -200,6 +206,9 @@ impl Exchange {
         }
         exchange.check_model()?;
         exchange.check_guardable(head.is_encoded, head.is_upgrade)?;
+        if head.is_encoded || head.is_upgrade {
+            exchange.shadow_cannot_read();
+        }
         Ok(exchange)
     }
 
@@ -311,7 +320,7 @@ impl Exchange {
     }
 
     /// Looks at a piece of a request that passes as it is.
-    pub fn watch_request(&mut self, piece: &[u8]) {
+    fn watch_request(&mut self, piece: &[u8]) {
         self.request_bytes = self.request_bytes.saturating_add(piece.len());
         if self.is_post && self.model.is_none() && self.facts.model_in == ModelIn::Body {
             self.request.get_or_insert_with(|| Capture::new(&["model"])).push(piece);

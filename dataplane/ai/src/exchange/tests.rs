@@ -86,7 +86,7 @@ fn the_usage_is_asked_for_and_hidden_from_who_did_not_ask_wherever_the_stream_is
 #[test]
 fn a_stream_that_is_left_is_counted_as_far_as_it_came() {
     let mut exchange = begin(anthropic(), None, RoutePolicy::default(), "/v1/messages");
-    exchange.watch_request(br#"{"model": "claude", "stream": true}"#);
+    exchange.request_passes(br#"{"model": "claude", "stream": true}"#);
     exchange.answer_begins(200, "text/event-stream", false);
     let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-1\",\
                  \"usage\":{\"input_tokens\":25,\"output_tokens\":1}}}\n\nevent: content";

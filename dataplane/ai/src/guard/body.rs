@@ -466,6 +466,7 @@ mod tests {
                 GuardBuiltin::PhoneNumber,
                 GuardBuiltin::Ssn,
             ],
+            ..GuardPatterns::default()
         })
         .unwrap()
     }

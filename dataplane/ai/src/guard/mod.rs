@@ -42,6 +42,10 @@ use patterns::{Entity, Patterns};
 pub(crate) struct Guard {
     pub request: Option<RequestGuard>,
     pub response: Option<Arc<Patterns>>,
+    /// What is looked for in requests and only reported.
+    pub shadow_request: Option<RequestGuard>,
+    /// The same in answers.
+    pub shadow_response: Option<Arc<Patterns>>,
     pub request_webhook: Option<Hook>,
     pub moderation: Option<Moderation>,
     pub response_webhook: Option<Hook>,
@@ -114,11 +118,20 @@ impl Guard {
                 rejection: request.rejection.clone(),
             })
         });
-        let response = guard.response.as_ref().map(Patterns::new);
+        let request: Option<RequestGuard> = request.transpose()?;
+        let response: Option<Arc<Patterns>> =
+            guard.response.as_ref().map(Patterns::new).transpose()?.map(Into::into);
+        let is_request_shadow = guard.request.as_ref().is_some_and(|request| request.patterns.is_shadow);
+        let is_response_shadow = guard.response.as_ref().is_some_and(|response| response.is_shadow);
+        let (shadow_request, request) = if is_request_shadow { (request, None) } else { (None, request) };
+        let (shadow_response, response) =
+            if is_response_shadow { (response, None) } else { (None, response) };
         let hook = |webhook: &Option<Webhook>| webhook.as_ref().map(Hook::new).transpose();
         Ok(Self {
-            request: request.transpose()?,
-            response: response.transpose()?.map(Into::into),
+            request,
+            response,
+            shadow_request,
+            shadow_response,
             request_webhook: hook(&guard.request_webhook)?,
             moderation: guard.moderation.clone(),
             response_webhook: hook(&guard.response_webhook)?,

@@ -305,7 +305,8 @@ mod tests {
             .iter()
             .map(|pattern| GuardExpression { pattern: (*pattern).to_owned(), name: None })
             .collect();
-        Patterns::new(&GuardPatterns { expressions, builtins: builtins.to_vec() }).unwrap()
+        Patterns::new(&GuardPatterns { expressions, builtins: builtins.to_vec(), ..GuardPatterns::default() })
+            .unwrap()
     }
 
     const ALL: [GuardBuiltin; 4] =
@@ -462,7 +463,8 @@ mod tests {
                 GuardExpression { pattern: "fine".to_owned(), name: None },
                 GuardExpression { pattern: pattern.to_owned(), name: None },
             ];
-            let error = Patterns::new(&GuardPatterns { expressions, builtins: Vec::new() }).unwrap_err();
+            let error =
+                Patterns::new(&GuardPatterns { expressions, ..GuardPatterns::default() }).unwrap_err();
             assert_eq!(error.index, 1);
             assert!(error.message.contains(word), "{error}");
         }

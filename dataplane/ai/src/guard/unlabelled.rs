@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn what_has_no_data_is_no_stream() {
         let expression = GuardExpression { pattern: "first\n: second".to_owned(), name: None };
-        let patterns = GuardPatterns { expressions: vec![expression], builtins: Vec::new() };
+        let patterns = GuardPatterns { expressions: vec![expression], ..GuardPatterns::default() };
         let patterns = Arc::new(Patterns::new(&patterns).unwrap());
         for (answer, expected) in [
             (": first\n: second\n", Some(": <CUSTOM>\n")),

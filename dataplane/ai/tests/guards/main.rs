@@ -6,4 +6,5 @@ mod hooks;
 mod random;
 mod requests;
 mod responses;
+mod shadow;
 mod world;

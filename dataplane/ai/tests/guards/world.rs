@@ -24,7 +24,7 @@ pub(crate) fn patterns() -> GuardPatterns {
 pub(crate) fn builtins() -> GuardPatterns {
     let builtins =
         vec![GuardBuiltin::CreditCard, GuardBuiltin::Email, GuardBuiltin::PhoneNumber, GuardBuiltin::Ssn];
-    GuardPatterns { expressions: Vec::new(), builtins }
+    GuardPatterns { builtins, ..GuardPatterns::default() }
 }
 
 pub(crate) fn guard_of_requests(action: GuardAction) -> Guard {

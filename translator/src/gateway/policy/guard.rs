@@ -64,7 +64,7 @@ fn check_webhook(view: &impl View, webhook: &WebhookContent) -> Result<(), Rejec
                 // The engine puts it between anchors, which a comment (`(?x) a # b`) would swallow.
                 let forms = [pattern.clone(), format!("^(?:{pattern})$")];
                 let expressions = forms.map(|pattern| GuardExpression { pattern, name: None });
-                let patterns = GuardPatterns { expressions: expressions.into(), builtins: Vec::new() };
+                let patterns = GuardPatterns { expressions: expressions.into(), ..GuardPatterns::default() };
                 check_expressions(&patterns, |_| field.clone())?;
             }
         }
@@ -216,5 +216,6 @@ fn patterns(regex: &GuardRegex) -> GuardPatterns {
     GuardPatterns {
         expressions: regex.matches.iter().map(expression).collect(),
         builtins: regex.builtins.iter().map(builtin).collect(),
+        is_shadow: regex.mode == Some(policy::GuardMode::Shadow),
     }
 }

@@ -121,6 +121,7 @@ fn guard(random: &mut Random) -> Option<Guard> {
             .map(|pattern| GuardExpression { pattern: pattern.to_owned(), name: None })
             .collect(),
         builtins: vec![GuardBuiltin::CreditCard, GuardBuiltin::Email, GuardBuiltin::PhoneNumber],
+        is_shadow: random.below(4) == 0,
     };
     let (request, response) = (patterns(), patterns());
     let action = *random.pick(&[GuardAction::Mask, GuardAction::Mask, GuardAction::Reject]);
@@ -172,7 +173,7 @@ fn send(random: &mut Random, exchange: &mut Exchange) -> Result<(), Refusal> {
     let client = *random.pick(&ClientProtocol::ALL);
     let body = request(random, client);
     if !exchange.needs_body() {
-        pieces(random, &body).into_iter().for_each(|piece| exchange.watch_request(piece));
+        pieces(random, &body).into_iter().for_each(|piece| exchange.request_passes(piece));
         return Ok(());
     }
     if let Some(changed) = exchange.request(body.clone())?.into_body() {
