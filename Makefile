@@ -86,8 +86,8 @@ crds: ## rewrite the generated CRD YAML in helm/files/crds, and docs/reference.m
 lint: ## formatting and clippy, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
-	$(CARGO) clippy --locked --package cluster $(addprefix --test ,$(CLUSTER_TESTS)) -- --deny warnings
-	$(CARGO) clippy --locked --package acceptance $(addprefix --test ,$(ACCEPTANCE_TESTS) $(SCALE_TESTS)) -- --deny warnings
+	$(CARGO) clippy --locked --workspace $(addprefix --test ,$(CLUSTER_TESTS) $(ACCEPTANCE_TESTS) $(SCALE_TESTS)) \
+		-- --deny warnings
 
 # Ready-made, as Astral packages it (compiled from source it takes minutes).
 DENY_FOLDER := .tools/cargo-deny-$(DENY_VERSION)

@@ -20,7 +20,7 @@ image: ## write dist/chancery-image.tar (chancery:dev) without a container engin
 	@[ -f $(CERTIFICATES) ] || { echo 'certificates are missing: install ca-certificates, or set CERTIFICATES' >&2; exit 1; }
 	$(CARGO) build --locked --release --package controlplane --bin chancery
 	$(CARGO) build --locked --release --package module
-	$(CARGO) build --locked --package cluster
+	$(CARGO) build --locked --workspace --bin cluster
 	target/debug/cluster image --name $(IMAGE) --output $(IMAGE_TARBALL) \
 		--file $(CERTIFICATES):/etc/ssl/certs/ca-certificates.crt $(addprefix --file ,$(MODULES)) target/release/chancery
 	@echo 'To use it: ctr images import, docker load --input, or kind load image-archive, with $(IMAGE_TARBALL)'

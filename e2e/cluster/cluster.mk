@@ -44,33 +44,34 @@ cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image | cluster-machine ## bring up a o
 
 .PHONY: cluster-down
 cluster-down: ## end the cluster of `make cluster`; nothing is left of it
-	$(CARGO) build --locked --package cluster
+	$(CARGO) build --locked --workspace --bin cluster
 	@$(CLUSTER) target/debug/cluster down
 
-# Named, since they are no part of `make test`. The quick ones first.
-CLUSTER_TESTS := workloads lifecycle commands
-ACCEPTANCE_TESTS := validation pages seeds ai_engine refusals isolation rows parameters trust programmed deletions backends disruptions
+# Named, since they are no part of `make test`. The quick ones first. `--workspace`: of one package alone Cargo would select
+# other features of its dependencies, and compile them and all that stands on them once more.
+CLUSTER_TESTS := workloads cluster_lifecycle cluster_commands
+ACCEPTANCE_TESTS := validation pages cluster_seeds ai_engine cluster_refusals isolation rows parameters trust programmed deletions backends disruptions
 # What is held to figures of time and memory.
 SCALE_TESTS := scale
 
 .PHONY: test-cluster
 test-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image helm-test | cluster-machine ## the tests that need a real Kubernetes (needs root)
-	$(CARGO) build --locked --package e2e --package controlplane --bin mock-provider --bin chancery
-	$(CLUSTER) $(CARGO) test --locked --package cluster --lib $(addprefix --test ,$(CLUSTER_TESTS)) \
+	$(CARGO) build --locked --workspace --bin mock-provider --bin chancery --bin cluster
+	$(CLUSTER) $(CARGO) test --locked --workspace $(addprefix --test ,$(CLUSTER_TESTS)) \
 		-- --nocapture --test-threads=2
-	$(CLUSTER) $(CARGO) test --locked --package acceptance $(addprefix --test ,$(ACCEPTANCE_TESTS)) \
+	$(CLUSTER) $(CARGO) test --locked --workspace $(addprefix --test ,$(ACCEPTANCE_TESTS)) \
 		-- --nocapture --test-threads=2
 
 .PHONY: test-scale
 test-scale: $(CLUSTER_BUILT) $(ENVOY_STAMP) image | cluster-machine ## 50 Gateways and 3,000 routes in a cluster, held to figures (needs root, 8 GB, and a machine that does nothing else)
-	$(CARGO) build --locked --package e2e --bin mock-provider
-	$(CLUSTER) $(CARGO) test --locked --package acceptance $(addprefix --test ,$(SCALE_TESTS)) \
+	$(CARGO) build --locked --workspace --bin mock-provider
+	$(CLUSTER) $(CARGO) test --locked --workspace $(addprefix --test ,$(SCALE_TESTS)) \
 		-- --nocapture --test-threads=1
 
 .PHONY: bench-cluster
 bench-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image | cluster-machine ## API write -> Envoy serves, with 10 to 10,000 routes (needs root)
-	$(CARGO) build --locked --package e2e --bin mock-provider
-	$(CARGO) build --locked --package acceptance --bin bench-cluster
+	$(CARGO) build --locked --workspace --bin mock-provider
+	$(CARGO) build --locked --workspace --bin bench-cluster
 	$(CLUSTER) target/debug/bench-cluster
 
 .PHONY: cluster-system-packages

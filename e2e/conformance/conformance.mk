@@ -16,7 +16,7 @@ CONFORMANCE_REPORT := $(if $(TEST)$(filter-out $(CONFORMANCE_PROFILES),$(PROFILE
 
 .PHONY: conformance
 conformance: $(CONFORMANCE_TOOLS)/.built $(CLUSTER_BUILT) $(ENVOY_STAMP) image | cluster-machine ## Gateway API's conformance suite in a cluster (needs root); PROFILE=GATEWAY-HTTP TEST=HTTPRouteSimpleSameNamespace for less
-	$(CARGO) build --locked --package e2e --package acceptance --bin mock-provider --bin conformance
+	$(CARGO) build --locked --workspace --bin mock-provider --bin conformance
 	$(CLUSTER) target/debug/conformance --program $(CONFORMANCE_TOOLS)/conformance.test \
 		--images $(CONFORMANCE_TOOLS)/images --crds $(CONFORMANCE_TOOLS)/crds --profiles $(PROFILE) $(if $(TEST),--test $(TEST)) \
 		--output $(CONFORMANCE_OUTPUT) --report $(CONFORMANCE_REPORT) $(if $(FLAGS),-- $(FLAGS))

@@ -142,6 +142,48 @@ async fn answers_are_masked_as_wholes_and_as_streams() -> Result<()> {
     Ok(())
 }
 
+/// Guards in shadow mode change nothing, also of what a guard that acts would refuse, and tell what they would do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guard_in_shadow_mode_changes_nothing_and_tells_what_it_would_do() -> Result<()> {
+    let (ssn, card) = ("536-90-4399", "my card 5105 1051 0510 5100, thanks");
+    let world = world(&both(
+        "shadow",
+        "request: {regex: {builtins: [SSN], action: REJECT, mode: Shadow}}, \
+         response: {regex: {builtins: [CREDIT_CARD], mode: Shadow}}",
+    ))
+    .await?;
+    for path in ["/shadow", "/glooshadow"] {
+        world.a.set_knobs(Knobs { piece_bytes: Some(1), ..Knobs::default() });
+        let answer = world.post(path, &[], &streamed(card)).await?;
+        assert_eq!((answer.status, said(&answer)), (200, format!("You said: {card}")), "{path}");
+        world.a.set_knobs(Knobs::default());
+        let answer = world.post(path, &[], &chat(ssn)).await?;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.json()?["choices"][0]["message"]["content"], format!("You said: {ssn}"));
+        // A guard that acts answers 415.
+        let encoded = [("content-encoding", "br")];
+        let answer = world.post(&format!("{path}/v1/files"), &encoded, &chat(ssn)).await?;
+        assert!(answer.status != 415, "{path}");
+        let sent: Vec<_> = world.a.recording().take();
+        assert_eq!(sent.len(), 3, "{path}");
+        assert_eq!(sent.get(1).map(|sent| sent.json()), Some(chat(ssn)), "{path}");
+    }
+    let count = async |phase: &str, verdict: &str, expected| {
+        let (phase, verdict) = (format!("phase=\"{phase}\""), format!("verdict=\"{verdict}\""));
+        let parts = ["ai_guard_verdicts_total", &phase, &verdict];
+        anyhow::ensure!(world.counter(&parts, expected).await? == expected, "{parts:?}");
+        Ok(())
+    };
+    count("request_shadow", "rejected", 2).await?;
+    count("request_shadow", "passed", 2).await?;
+    count("request_shadow", "unreadable", 2).await?;
+    count("response_shadow", "masked", 2).await?;
+    let metrics = world.fixture.envoy("gw")?.get("/stats/prometheus").await?.text();
+    assert!(!metrics.contains("phase=\"request\""), "{metrics}");
+    assert!(!metrics.contains("phase=\"response\""), "{metrics}");
+    Ok(())
+}
+
 /// What cannot be read does not pass, and the answer says why; the neighbours are served.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_read_is_refused() -> Result<()> {
