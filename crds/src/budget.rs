@@ -42,6 +42,10 @@ pub const KIND: &str = "Budget";
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.fallback) == (has(self.action) && self.action == 'Fallback')")
+        .message("fallback must be set with the action Fallback, and with no other")
+)]
 pub struct BudgetSpec {
     /// The VirtualKeys of the same namespace whose requests count; all of them if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,10 +61,34 @@ pub struct BudgetSpec {
     /// Whether all keys together have the limit, or each of them has it for itself; Together if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spenders: Option<Spenders>,
-    /// What becomes of a request that does not fit any more: it is answered with 429 (Block), or only told in the metrics
-    /// (Audit); Block if absent.
+    /// What becomes of a request that does not fit any more: it is answered with 429 (Block), only told in the metrics
+    /// (Audit), or asks a cheaper model (Fallback); Block if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<BudgetAction>,
+    /// The cheaper models, with the action Fallback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<BudgetFallback>,
+}
+
+/// Cheaper models. A request for which there is none is answered with 429.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct BudgetFallback {
+    /// Each with the models in whose place it is asked. The first that fits counts.
+    #[schemars(length(min = 1, max = 16))]
+    pub models: Vec<CheaperModel>,
+}
+
+/// A cheaper model.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheaperModel {
+    /// In the place of which model, as the provider is asked for it: one that ends in `*` stands for all that begin so. All
+    /// models if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub from: Option<String>,
+    /// The model that the provider is asked for.
+    #[schemars(length(min = 1, max = 253))]
+    pub to: String,
 }
 
 /// VirtualKeys.
@@ -117,6 +145,7 @@ pub enum Spenders {
 pub enum BudgetAction {
     Block,
     Audit,
+    Fallback,
 }
 
 /// Observed state of a Budget.

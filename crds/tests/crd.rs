@@ -618,6 +618,11 @@ fn the_api_server_accepts_every_shape() {
                 "spenders": "EachKey", "action": "Audit"}),
         ),
         (
+            "Budget",
+            json!({"limit": {"tokens": 5}, "per": "Day", "action": "Fallback",
+                "fallback": {"models": [{"from": "gpt-*", "to": "gpt-4o-mini"}, {"to": "small"}]}}),
+        ),
+        (
             "HttpListenerOption",
             json!({"options": {"httpConnectionManagerSettings": {"useRemoteAddress": true}, "leftmostXffAddress": true}}),
         ),
@@ -691,6 +696,21 @@ fn the_api_server_refuses_what_makes_no_sense() {
         ),
         ("Budget", json!({"limit": {}, "per": "Day"}), "exactly one of requests and tokens"),
         ("Budget", json!({"limit": {"tokens": -1}, "per": "Day"}), "out of bounds"),
+        (
+            "Budget",
+            json!({"limit": {"tokens": 1}, "per": "Day", "action": "Fallback"}),
+            "fallback must be set with the action Fallback",
+        ),
+        (
+            "Budget",
+            json!({"limit": {"tokens": 1}, "per": "Day", "fallback": {"models": [{"to": "m"}]}}),
+            "fallback must be set with the action Fallback",
+        ),
+        (
+            "Budget",
+            json!({"limit": {"tokens": 1}, "per": "Day", "action": "Fallback", "fallback": {"models": []}}),
+            "too few items",
+        ),
         ("TrafficPolicy", json!({"virtualKeys": {}}), "exactly one of matchLabels and disable"),
         (
             "TrafficPolicy",

@@ -78,14 +78,21 @@ impl Asked {
         Ok(Self { budget, step, request: request.value.clone() })
     }
 
+    /// Whether the request goes on in another way if it does not fit.
+    pub(crate) fn falls_back(&self) -> bool {
+        self.step == Step::ReserveOrFallBack && !self.budget.fallback.is_empty() && !self.budget.is_audit
+    }
+
     /// What is entered, of that amount, if there is one.
     pub(crate) fn posting(&self, amount: Option<u64>, now: Timestamp) -> Result<Posting, UnknownZone> {
-        let is_audit = self.budget.is_audit;
+        let is_audit = self.budget.is_audit || self.falls_back();
         let request = || self.request.clone();
         let change = match (self.step, self.budget.counted) {
             (Step::Settle, _) => Change::Settle { request: request(), amount },
-            (Step::Reserve, Counted::Requests) => Change::Spend { amount: amount.unwrap_or(1), is_audit },
-            (Step::Reserve, Counted::Tokens) => {
+            (Step::Reserve | Step::ReserveOrFallBack, Counted::Requests) => {
+                Change::Spend { amount: amount.unwrap_or(1), is_audit }
+            }
+            (Step::Reserve | Step::ReserveOrFallBack, Counted::Tokens) => {
                 Change::Reserve { request: request(), amount: amount.unwrap_or(1), is_audit }
             }
         };

@@ -11,9 +11,10 @@ use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::{
     RateLimitService, RateLimitServiceServer,
 };
 use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
+use envoy_types::pb::google::protobuf::{Struct, Value, value};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use limit_rule::{BUDGET_KEY, Budget, DOMAIN, Mode, RULES_KEY, Rules, Step};
+use limit_rule::{BUDGET_KEY, Budget, DOMAIN, FALLBACK_KEY, Mode, RULES_KEY, Rules, Step};
 use tonic::{Request, Response, Status};
 
 use crate::budgets::{self, Asked, Spending, UnknownZone};
@@ -134,14 +135,23 @@ impl LimitService {
                 tighten(status, standing(found, outcome, left).status());
             }
         }
+        let mut fallback = None;
         for ((index, asked), (posting, balance)) in found.budgets.iter().zip(postings.iter().zip(balances)) {
             self.tell_budget(asked, balance);
+            if balance.is_over && asked.falls_back() {
+                // The first one counts.
+                fallback.get_or_insert(&asked.budget.fallback);
+            }
             if let Some(status) = statuses.get_mut(*index) {
-                *status = standing_of_budget(&asked.budget, balance, posting.window.left(now)).status();
+                *status = standing_of_budget(asked, balance, posting.window.left(now)).status();
             }
         }
         let overall_code = if statuses.iter().any(is_over) { Code::OverLimit } else { Code::Ok }.into();
-        Ok(RateLimitResponse { overall_code, statuses, ..RateLimitResponse::default() })
+        let dynamic_metadata = fallback.map(|text| {
+            let text = Value { kind: Some(value::Kind::StringValue(text.clone())) };
+            Struct { fields: [(FALLBACK_KEY.to_owned(), text)].into() }
+        });
+        Ok(RateLimitResponse { overall_code, statuses, dynamic_metadata, ..RateLimitResponse::default() })
     }
 
     /// What is entered for the budgets of a request.
@@ -168,7 +178,7 @@ impl LimitService {
     fn tell_budget(&self, asked: &Asked, balance: Balance) {
         let name = &asked.budget.name;
         self.metrics.count_expired(name, balance.expired);
-        if asked.step == Step::Reserve {
+        if asked.step != Step::Settle {
             let verdict = if balance.is_over { Verdict::over } else { Verdict::ok };
             self.metrics.count_budget(name, verdict);
         }
@@ -274,12 +284,13 @@ fn standing(found: &Match, outcome: Outcome, seconds_left: u64) -> Standing<'_> 
     }
 }
 
-fn standing_of_budget(budget: &Budget, balance: Balance, seconds_left: u64) -> Standing<'_> {
+fn standing_of_budget(asked: &Asked, balance: Balance, seconds_left: u64) -> Standing<'_> {
+    let budget = &asked.budget;
     Standing {
         name: &budget.name,
         limit: budget.limit,
         unit: budget.per,
-        is_refused: balance.is_over && !budget.is_audit,
+        is_refused: balance.is_over && !budget.is_audit && !asked.falls_back(),
         remaining: budget.limit.saturating_sub(balance.spent).saturating_sub(balance.reserved),
         seconds_left,
     }

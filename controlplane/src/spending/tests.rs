@@ -33,6 +33,7 @@ fn budget(name: &str) -> Budget {
         time_zone: String::new(),
         spender: String::new(),
         is_audit: false,
+        fallback: String::new(),
     }
 }
 

@@ -362,6 +362,7 @@ fn budget_report(spent: Option<u64>) -> Report {
         time_zone: String::new(),
         spender: String::new(),
         is_audit: false,
+        fallback: String::new(),
     };
     let accounts = Arc::new(BudgetAccounts { budget, spenders: None });
     let spend = spent.map(|spent| Spend {

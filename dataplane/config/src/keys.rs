@@ -16,6 +16,23 @@ pub const KEYS_KEY: &str = "keys";
 /// budgets stand under [`slot_key`].
 pub const SPENDING_NAMESPACE: &str = "chancery.spending";
 
+/// The namespace of dynamic metadata in which Envoy leaves what the service that counts has answered.
+pub const LIMIT_ANSWER_NAMESPACE: &str = "envoy.filters.http.ratelimit";
+
+/// The key there of a list of [`CheaperModel`]s as JSON text. A request that has it is over a budget that lets it go on with one of
+/// them alone.
+pub const FALLBACK_KEY: &str = "fallback";
+
+/// A model that takes the place of others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheaperModel {
+    /// In whose place: the name that the provider would get. One that ends in `*` stands for all that begin so.
+    pub from: String,
+    /// The model.
+    pub to: String,
+}
+
 /// Where in [`SPENDING_NAMESPACE`] the budget of that number stands, of those that count the same thing.
 pub fn slot_key(counted: &str, number: usize) -> String {
     format!("{counted}.{number}")

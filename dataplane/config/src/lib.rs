@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use keys::{
-    KEYS_FILTER, KEYS_KEY, KeySet, KeysConfig, SPENDING_NAMESPACE, VirtualKey, digest_input, slot_key,
+    CheaperModel, FALLBACK_KEY, KEYS_FILTER, KEYS_KEY, KeySet, KeysConfig, LIMIT_ANSWER_NAMESPACE,
+    SPENDING_NAMESPACE, VirtualKey, digest_input, slot_key,
 };
 pub use prices::{DatedPrice, ModelPrice, PriceList, Rate, Tier};
 

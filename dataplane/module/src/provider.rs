@@ -9,8 +9,8 @@ use ai::exchange::{Exchange, Outcome, Passage, Policy, Refusal, Reply, RequestHe
 use ai::labels;
 use ai::prices::Cost;
 use ai_config::{
-    COUNTED_KEY, ClusterConfig, CredentialHeader, METADATA_NAMESPACE, MODEL_HEADER, POLICY_KEY, RoutePolicy,
-    VERSION,
+    COUNTED_KEY, ClusterConfig, CredentialHeader, FALLBACK_KEY, LIMIT_ANSWER_NAMESPACE, METADATA_NAMESPACE,
+    MODEL_HEADER, POLICY_KEY, RoutePolicy, VERSION,
 };
 
 use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Next, Stream};
@@ -249,6 +249,7 @@ impl Filter {
             is_encoded: text("content-encoding").is_some_and(|encoding| encoding != "identity"),
             is_upgrade: text("upgrade").is_some(),
             now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
+            fallback: stream.metadata(MetadataSource::Dynamic, LIMIT_ANSWER_NAMESPACE, FALLBACK_KEY),
         };
         let mut exchange = Exchange::begin(cluster.clone(), policy, &head)?;
         if exchange.asks() {

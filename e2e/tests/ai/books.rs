@@ -105,6 +105,7 @@ fn team(limit: u64) -> Budget {
         time_zone: String::new(),
         spender: String::new(),
         is_audit: false,
+        fallback: String::new(),
     }
 }
 

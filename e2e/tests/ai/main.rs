@@ -10,6 +10,7 @@ mod delivery;
 mod example;
 mod ext_auth;
 mod failover;
+mod fallback;
 mod guards;
 mod hooks;
 mod keys;

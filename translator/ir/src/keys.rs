@@ -14,6 +14,8 @@ pub struct KeyDemand {
     pub set: KeySetName,
     /// How many budgets a key of the set has at most, by what they count.
     pub budgets: BTreeMap<Counted, usize>,
+    /// Whether a request that a budget has nothing left for can go on with a cheaper model.
+    pub falls_back: bool,
 }
 
 /// Keys of which requests must show one. Routes refer to them by their name.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crds::budget::{Budget, BudgetAction, BudgetLimit, BudgetSpec, Period, Spenders};
+use ai_config::CheaperModel;
+use crds::budget::{Budget, BudgetAction, BudgetFallback, BudgetLimit, BudgetSpec, Period, Spenders};
 use crds::core::ObjectMeta;
 use crds::virtual_key::VirtualKey;
 use crds::{NamespacedName, ObjectKey};
@@ -40,8 +41,9 @@ fn is_about(budget: &Budget, key: &ObjectMeta) -> bool {
 /// # Errors
 /// It makes no sense. Without it, its keys may not be used.
 fn read(budget: &Budget, key: &str) -> Result<limit_rule::Budget, Rejection> {
-    let BudgetSpec { keys: _, limit, per, time_zone, spenders, action } = &budget.spec;
+    let BudgetSpec { keys: _, limit, per, time_zone, spenders, action, fallback } = &budget.spec;
     let (counted, limit) = read_limit(limit)?;
+    let fallback = read_fallback(*action, fallback.as_ref())?;
     let time_zone = time_zone.as_deref().map(read_time_zone).transpose()?;
     let spender = match spenders.unwrap_or(Spenders::Together) {
         Spenders::Together => String::new(),
@@ -55,6 +57,7 @@ fn read(budget: &Budget, key: &str) -> Result<limit_rule::Budget, Rejection> {
         time_zone: time_zone.unwrap_or_default(),
         spender,
         is_audit: *action == Some(BudgetAction::Audit),
+        fallback,
     })
 }
 
@@ -71,6 +74,28 @@ fn read_limit(limit: &BudgetLimit) -> Result<(Counted, u64), Rejection> {
     let number = u64::try_from(number)
         .map_err(|_| Rejection::at(Reason::Invalid, format!("spec.limit.{field}"), "is below zero"))?;
     Ok((counted, number))
+}
+
+/// What the AI engine is told about a request for which nothing is left.
+fn read_fallback(
+    action: Option<BudgetAction>,
+    fallback: Option<&BudgetFallback>,
+) -> Result<String, Rejection> {
+    let invalid = |text: &str| Err(Rejection::at(Reason::Invalid, "spec.fallback", text));
+    match (action == Some(BudgetAction::Fallback), fallback) {
+        (false, None) => Ok(String::new()),
+        (false, Some(_)) => invalid("is for the action Fallback alone"),
+        (true, None) => invalid("must be set with the action Fallback"),
+        (true, Some(fallback)) if fallback.models.is_empty() => invalid("has no models"),
+        (true, Some(fallback)) => {
+            let model = |model: &crds::budget::CheaperModel| CheaperModel {
+                from: model.from.clone().unwrap_or_else(|| "*".to_owned()),
+                to: model.to.clone(),
+            };
+            let models: Vec<_> = fallback.models.iter().map(model).collect();
+            Ok(serde_json::to_string(&models).unwrap_or_default())
+        }
+    }
 }
 
 /// The name of a time zone. The database is a part of the program: every replica knows the same ones.

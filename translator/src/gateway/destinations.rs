@@ -61,6 +61,7 @@ impl<V: View> RuleTranslator<'_, V> {
                 let ai_policy = ai_policy.map_err(|error| out.broken.push(error.within(&field))).ok()?;
                 destinations.any_ai |= face.is_ai;
                 destinations.any_uncounted |= face.is_ai && !face.has_engine;
+                destinations.any_without_engine |= !(face.is_ai && face.has_engine);
                 destinations.any_streams |= face.streams;
                 if weight > 0 {
                     destinations.backends.push(face.key);
@@ -267,6 +268,8 @@ pub(super) struct Destinations {
     pub any_ai: bool,
     /// Whether one is an AI backend of which nobody counts the tokens.
     pub any_uncounted: bool,
+    /// Whether one of them is not seen by the AI engine.
+    pub any_without_engine: bool,
     /// Whether answers of one of them may be streams without end.
     pub any_streams: bool,
 }

@@ -147,6 +147,10 @@ fn counted(
         let message = "its virtual keys need the AI engine, which the proxies do not have";
         return Err(Rejection::new(Reason::AiEngineUnavailable, message));
     }
+    if let Some(keys) = &mut policy.access.keys {
+        // Nobody else changes the model of a request.
+        keys.falls_back &= destinations.any_ai && !destinations.any_without_engine;
+    }
     let usual = if destinations.any_ai { Counted::Tokens } else { Counted::Requests };
     for limit in &mut policy.shared_limits {
         let counted = *limit.counted.get_or_insert(usual);

@@ -39,10 +39,12 @@ pub(super) fn required(
     let names = selected.map(|key| NamespacedName::of(&key.metadata));
     let mut keys: BTreeMap<String, ClientKey> = BTreeMap::new();
     let mut budgets: BTreeMap<Counted, usize> = BTreeMap::new();
+    let mut falls_back = false;
     for face in names.filter_map(|name| view.client_key(&name)) {
         for (counted, of_key) in &face.key.budgets {
             let most = budgets.entry(*counted).or_default();
             *most = of_key.len().max(*most);
+            falls_back |= of_key.iter().any(|budget| !budget.fallback.is_empty());
         }
         for (hash, until) in &face.hashes {
             let expires = face.key.expires.into_iter().chain(*until).min();
@@ -60,7 +62,7 @@ pub(super) fn required(
     }
     let kind = policy.kind.info().kind.to_ascii_lowercase();
     let set = KeySetName::of_object(&kind, namespace, name);
-    let demand = KeyDemand { set: set.clone(), budgets };
+    let demand = KeyDemand { set: set.clone(), budgets, falls_back };
     FaceKeys::Required(demand, Arc::new(KeySet { name: set, salt: salt(namespace), keys }))
 }
 

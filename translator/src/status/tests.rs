@@ -132,6 +132,7 @@ fn budget(spenders: Option<usize>, spent: Option<u64>) -> Report {
             time_zone: "Europe/Berlin".to_owned(),
             spender: String::new(),
             is_audit: false,
+            fallback: String::new(),
         },
         spenders: spenders.map(|count| (0..count).map(|number| format!("default/k{number}")).collect()),
     });

@@ -193,12 +193,16 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
     }
     let no_budgets = BTreeMap::new();
     let budgets = keys.as_ref().map_or(&no_budgets, |keys| &keys.budgets);
+    let falls_back = keys.as_ref().is_some_and(|keys| keys.falls_back);
     if rate_limit::counts_tokens(shared_limits, budgets) {
         configs.extend(enabled(&[rate_limit::NO_TOKENS]));
         note(route, ai_config::METADATA_NAMESPACE, COUNTED_KEY, "tokens".to_owned());
     }
     if !shared_limits.is_empty() || !budgets.is_empty() {
-        configs.insert(rate_limit::NAME.to_owned(), pack(&rate_limit::of_route(shared_limits, budgets)));
+        configs.insert(
+            rate_limit::NAME.to_owned(),
+            pack(&rate_limit::of_route(shared_limits, budgets, falls_back)),
+        );
     }
     if let Some(bucket) = rate_limit {
         configs.extend(enabled(&[local_rate_limit::NAME]));

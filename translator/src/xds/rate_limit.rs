@@ -91,9 +91,11 @@ pub(super) fn filter(settings: &Settings) -> Filter {
 
 /// What a route adds: its questions. A limit of tokens is two: whether anything is left, and what was spent. So is a budget:
 /// what the request may come to is reserved, and settled in the end.
-pub(super) fn of_route(limits: &[RateLimit], budgets: &Budgets) -> RateLimitPerRoute {
-    let of_budgets =
-        budgets.iter().flat_map(|(counted, most)| (0..*most).flat_map(|number| budget(*counted, number)));
+pub(super) fn of_route(limits: &[RateLimit], budgets: &Budgets, falls_back: bool) -> RateLimitPerRoute {
+    let reserve = if falls_back { Step::ReserveOrFallBack } else { Step::Reserve };
+    let of_budgets = budgets
+        .iter()
+        .flat_map(|(counted, most)| (0..*most).flat_map(move |number| budget(*counted, number, reserve)));
     let rate_limits = limits.iter().flat_map(|limit| match limit.counted {
         Some(Counted::Tokens) => {
             let none = HitsAddend { number: Some(u64_value(0)), ..HitsAddend::default() };
@@ -108,7 +110,7 @@ pub(super) fn of_route(limits: &[RateLimit], budgets: &Budgets) -> RateLimitPerR
 }
 
 /// The questions of the budget of that number. Envoy asks none of them if the key of the request has no such budget.
-fn budget(counted: Counted, number: usize) -> Vec<RouteRateLimit> {
+fn budget(counted: Counted, number: usize, reserve: Step) -> Vec<RouteRateLimit> {
     let question = |step: Step, amount: Option<HitsAddend>| {
         let actions = [
             spending(BUDGET_KEY, slot_key(counted.name(), number)),
@@ -123,9 +125,9 @@ fn budget(counted: Counted, number: usize) -> Vec<RouteRateLimit> {
         RouteRateLimit { actions: actions.into(), hits_addend: amount, ..RouteRateLimit::default() }
     };
     match counted {
-        Counted::Requests => vec![question(Step::Reserve, None)],
+        Counted::Requests => vec![question(reserve, None)],
         Counted::Tokens => {
-            let reserve = question(Step::Reserve, Some(of_metadata(SPENDING_NAMESPACE, counted.name())));
+            let reserve = question(reserve, Some(of_metadata(SPENDING_NAMESPACE, counted.name())));
             let settle = question(Step::Settle, Some(of_metadata(TOKENS_NAMESPACE, TOKENS_KEY)));
             vec![reserve, RouteRateLimit { apply_on_stream_done: true, ..settle }]
         }

@@ -16,6 +16,9 @@ pub const STEP_KEY: &str = "chancery.step";
 /// The key of its third entry, whose value names the request.
 pub const REQUEST_KEY: &str = "chancery.request";
 
+/// Where the text of [`Budget::fallback`] stands in the dynamic metadata of an answer.
+pub const FALLBACK_KEY: &str = "fallback";
+
 /// How much may be spent in a unit of time, and whose spending is meant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -37,6 +40,10 @@ pub struct Budget {
     /// Whether spending goes on beyond the limit, and is only told.
     #[serde(default, skip_serializing_if = "is_default")]
     pub is_audit: bool,
+    /// What the proxy is answered about a request that does not fit, where the request may go on in another way: text that the service
+    /// does not read. Empty: it is refused.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub fallback: String,
 }
 
 /// What a budget counts.
@@ -56,6 +63,8 @@ pub enum Step {
     /// requests have reserved, and refused otherwise. A request of a budget of requests is counted now, and has no other
     /// step.
     Reserve,
+    /// The same, where a request that does not fit can go on as [`Budget::fallback`] says.
+    ReserveOrFallBack,
     /// The request has ended: the amount is what it has come to. It takes the place of what was reserved.
     Settle,
 }
@@ -72,12 +81,13 @@ impl Counted {
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Reserve, Self::Settle];
+    pub const ALL: [Self; 3] = [Self::Reserve, Self::ReserveOrFallBack, Self::Settle];
 
     /// Its name in descriptors.
     pub fn name(self) -> &'static str {
         match self {
             Self::Reserve => "reserve",
+            Self::ReserveOrFallBack => "reserve_or_fall_back",
             Self::Settle => "settle",
         }
     }
@@ -117,6 +127,7 @@ mod tests {
             time_zone: "Europe/Berlin".to_owned(),
             spender: "n/k".to_owned(),
             is_audit: true,
+            fallback: "[]".to_owned(),
         };
         assert_eq!(Budget::from_text(&budget.to_text()).unwrap(), budget);
         assert!(

@@ -96,6 +96,7 @@ fn budget(counted: Counted, limit: u64) -> Budget {
         time_zone: "Europe/Berlin".to_owned(),
         spender: "n/k".to_owned(),
         is_audit: false,
+        fallback: String::new(),
     }
 }
 
@@ -306,4 +307,37 @@ async fn a_store_that_is_away_fails_the_call_and_is_told() {
     let name = "chancery_budget_checks_total{budget=\"n/b\",verdict=\"failed\"}";
     assert_eq!(metric(&service, name), Some(1));
     assert!(service.spending(&tokens).await.is_err());
+}
+
+#[tokio::test]
+async fn what_does_not_fit_falls_back_where_it_can_and_is_spent_all_the_same() {
+    let service = LimitService::default();
+    let now = "2028-02-29T23:10:00Z";
+    let cheaper = Budget { fallback: "cheaper".to_owned(), ..budget(Counted::Tokens, 10) };
+    let ask = async |budgets: &[(&Budget, &str)], amount| {
+        let asked = budgets.iter().map(|(budget, step)| of_budget(budget, step, "r", Some(amount)));
+        let answer = ask_at(&service, now, asked.collect()).await.unwrap();
+        let text = answer.dynamic_metadata.as_ref().map(|metadata| metadata.fields[FALLBACK_KEY].clone());
+        let text = text.and_then(|value| match value.kind {
+            Some(value::Kind::StringValue(text)) => Some(text),
+            _ => None,
+        });
+        (told(&answer).iter().any(|(is_over, _)| *is_over), text)
+    };
+    const STEP: &str = "reserve_or_fall_back";
+    let falls_back = (false, Some("cheaper".to_owned()));
+    assert_eq!(ask(&[(&cheaper, STEP)], 10).await, (false, None));
+    assert_eq!(ask(&[(&cheaper, "settle")], 8).await, (false, None));
+    assert_eq!(ask(&[(&cheaper, "reserve")], 3).await, (true, None), "the route has no cheaper models");
+    let strict = Budget { name: "n/strict".to_owned(), ..budget(Counted::Tokens, 3) };
+    assert!(ask(&[(&cheaper, STEP), (&strict, STEP)], 4).await.0, "another budget refuses it");
+    let (spent, reserved, _) = spending_at(&service, &cheaper, now).await;
+    assert_eq!((spent, reserved), (8, 0));
+    assert_eq!(ask(&[(&cheaper, STEP), (&strict, STEP)], 3).await, falls_back);
+    let settled = [(&cheaper, "settle"), (&strict, "settle")];
+    assert_eq!(ask(&settled, 3).await, (false, None));
+    assert_eq!(spending_at(&service, &cheaper, now).await.0, 11, "beyond the limit");
+    assert_eq!(spending_at(&service, &strict, now).await.0, 3);
+    let audit = Budget { is_audit: true, ..cheaper.clone() };
+    assert_eq!(ask(&[(&audit, STEP)], 3).await, (false, None));
 }

@@ -13,6 +13,7 @@ mod cost_tests;
 mod edits;
 mod enrich;
 mod events;
+mod fallback;
 mod guarding;
 mod policy;
 mod redaction;
@@ -42,6 +43,7 @@ use crate::provider::{self, Facts, ModelIn, PathInput};
 use crate::usage::Usage;
 use answer::Answer;
 use asking::Asking;
+use fallback::Fallback;
 use guarding::Guarding;
 use redaction::Redaction;
 use shadow::Shadow;
@@ -65,6 +67,8 @@ pub struct RequestHead<'a> {
     pub is_upgrade: bool,
     /// The time in seconds since 1970.
     pub now: u64,
+    /// The cheaper models, one of which it is to be, as JSON text; absent: it may ask for what it wants.
+    pub fallback: Option<&'a [u8]>,
 }
 
 /// What the head of a request to the provider has.
@@ -112,6 +116,8 @@ pub struct Exchange {
     model: Option<String>,
     /// The client's name of the model, where the route has another one for it.
     alias: Option<String>,
+    /// Set where a cheaper model is to be asked for.
+    fallback: Option<Fallback>,
     /// Whether a stream is asked for.
     streaming: bool,
     /// Whether the client must not see the event with the usage, since it did not ask for it.
@@ -168,12 +174,17 @@ impl Exchange {
             Operation::BedrockModel { method, .. } => method == "converse-stream",
             _ => false,
         };
+        let forces = policy.translation.is_some_and(|translation| translation.always);
+        let spoken = translation::spoken(&operation, &cluster.provider, facts.schema, forces);
+        let mut fallback = Fallback::of(head, &facts, &cluster, &operation, spoken)?;
+        let cluster = match &mut fallback {
+            Some(fallback) => fallback.applied(cluster, &facts)?,
+            None => cluster,
+        };
         let own = match &cluster.provider {
             Provider::AzureOpenAi { deployment, .. } => Some(deployment.clone()),
             _ => cluster.model.clone(),
         };
-        let forces = policy.translation.is_some_and(|translation| translation.always);
-        let spoken = translation::spoken(&operation, &cluster.provider, facts.schema, forces);
         let mut exchange = Self {
             facts,
             query: provider::without_credentials(query),
@@ -181,6 +192,7 @@ impl Exchange {
             has_body: head.has_body,
             model: own,
             alias: None,
+            fallback,
             streaming: asks_for_stream || (policy.streaming && operation.is_chat()),
             hides_usage: false,
             spoken,
@@ -219,18 +231,20 @@ impl Exchange {
         }
         self.model = match self.policy.model_aliases.get(&named) {
             Some(model) => {
-                self.alias = Some(named);
+                self.alias = Some(named.clone());
                 Some(model.clone())
             }
-            None => Some(named),
+            None => Some(named.clone()),
         };
+        self.take_cheaper(&named);
     }
 
     /// The model that stands in the body, if the client's is replaced.
     fn model_of_body(&self) -> Option<&str> {
         let own = self.cluster.model.as_deref();
-        let aliased = self.alias.as_ref().and(self.model.as_deref());
-        own.or(aliased).filter(|_| self.facts.model_in == ModelIn::Body)
+        let is_other = self.alias.is_some() || self.fallback.is_some();
+        let other = self.model.as_deref().filter(|_| is_other);
+        own.or(other).filter(|_| self.facts.model_in == ModelIn::Body)
     }
 
     /// The paths of some providers hold a model.
@@ -291,7 +305,7 @@ impl Exchange {
             return false;
         }
         // Its protocol, or what it is in the provider's.
-        if self.spoken != Spoken::Native {
+        if self.spoken != Spoken::Native || self.fallback.is_some() {
             return true;
         }
         let edits_model = self.facts.model_in == ModelIn::Body
@@ -307,7 +321,11 @@ impl Exchange {
 
     /// Whether a body that was translated may still change: it has the Backend's model already.
     fn edits_translation(&self) -> bool {
-        self.has_edits() || self.alias.is_some() || self.streaming || self.sets_stream()
+        self.has_edits()
+            || self.alias.is_some()
+            || self.fallback.is_some()
+            || self.streaming
+            || self.sets_stream()
     }
 
     /// Whether the body has to say that a stream is wanted.
@@ -341,9 +359,11 @@ impl Exchange {
                 let message = "neither the request nor the Backend names a model";
                 return Err(Refusal::bad_request(schema, "model", message));
             }
+            self.check_cheaper()?;
             let edits = self.edits(&object)?;
             return Ok(edited(&object, &edits));
         };
+        self.check_cheaper()?;
         if !self.edits_translation() {
             return Ok(Some(translated));
         }

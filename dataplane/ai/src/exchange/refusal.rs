@@ -68,6 +68,12 @@ impl Refusal {
         Self::new(schema, 403, field, message, "chancery_key_not_for_this")
     }
 
+    /// The budget of the client's key is spent, and there is no cheaper model for what is asked.
+    pub fn spent(schema: Schema) -> Self {
+        let message = "a budget of this API key is spent, and there is no cheaper model for this request";
+        Self::new(schema, 429, "", message, "chancery_budget_spent")
+    }
+
     /// A guard rejects the request: with the policy's own words, whatever the client speaks.
     pub(super) fn by_guard(rejection: &GuardRejection) -> Self {
         let is_json = serde_json::from_str::<Map<String, Value>>(&rejection.message).is_ok();
@@ -106,6 +112,7 @@ fn kind(status: u16) -> &'static str {
         401 => "authentication_error",
         403 => "permission_error",
         413 => "request_too_large",
+        429 => "rate_limit_error",
         400..500 => "invalid_request_error",
         _ => "api_error",
     }
@@ -116,6 +123,7 @@ fn google_status(status: u16) -> &'static str {
     match status {
         401 => "UNAUTHENTICATED",
         403 => "PERMISSION_DENIED",
+        429 => "RESOURCE_EXHAUSTED",
         400..500 => "INVALID_ARGUMENT",
         _ => "INTERNAL",
     }

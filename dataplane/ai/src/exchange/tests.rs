@@ -1,5 +1,7 @@
 //! Whole attempts, without an Envoy.
 
+mod fallback;
+
 use ai_config::{FieldDefault, Message, RoutePolicy, Translation, VERSION};
 use serde_json::{Value, json};
 

@@ -295,6 +295,7 @@ fn matches_and_edits() -> Vec<RouteIr> {
             keys: Some(KeyDemand {
                 set: KeySetName::of_object("trafficpolicy", "default", "keys"),
                 budgets: [(Counted::Requests, 1), (Counted::Tokens, 2)].into(),
+                falls_back: true,
             }),
             ..Access::default()
         },

@@ -153,6 +153,7 @@ pub(super) fn check(random: &mut Random) {
         is_encoded: random.below(20) == 0,
         is_upgrade: random.below(20) == 0,
         now: 1_700_000_000,
+        fallback: (random.below(20) == 0).then_some(br#"[{"from":"*","to":"cheaper"}]"#),
     };
     let mut exchange = match Exchange::begin(cluster, policy, &head) {
         Ok(exchange) => exchange,
