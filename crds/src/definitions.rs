@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     backend::Backend,
+    backend_config_policy::BackendConfigPolicy,
     budget::Budget,
     direct_response::DirectResponse,
     gateway_extension::GatewayExtension,
@@ -42,6 +43,7 @@ const OURS: &[Definition] = &[
     ("chancery.dev", "PriceList", PriceList::crd),
     ("chancery.dev", "VirtualKey", VirtualKey::crd),
     ("gateway.kgateway.dev", "Backend", Backend::crd),
+    ("gateway.kgateway.dev", "BackendConfigPolicy", BackendConfigPolicy::crd),
     ("gateway.kgateway.dev", "DirectResponse", DirectResponse::crd),
     ("gateway.kgateway.dev", "GatewayExtension", GatewayExtension::crd),
     ("gateway.kgateway.dev", "GatewayParameters", GatewayParameters::crd),

@@ -8,6 +8,7 @@ pub mod access_log;
 pub mod ai;
 pub mod auth_token;
 pub mod backend;
+pub mod backend_config_policy;
 pub mod backend_provider;
 pub mod budget;
 pub mod core;

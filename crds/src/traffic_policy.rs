@@ -28,6 +28,8 @@ use crate::virtual_key::VirtualKeysPolicy;
 
 pub use compression::{Compression, CompressionLibrary, RequestDecompression, ResponseCompression};
 pub use fault::{FaultAbort, FaultDelay, FaultInjection, FaultResponseRateLimit};
+pub use http::bytes_of;
+pub(crate) use http::quantity;
 pub use http::{
     Buffer, CorsPolicy, CsrfPolicy, Disable, HeaderFilter, HeaderModifiers, HeaderValue, LocalRateLimit,
     PathRegexRewrite, RateLimit, Retry, StringMatcher, Timeouts, TokenBucketSpec, UrlRewrite,

@@ -313,9 +313,12 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
     let schema = schema_of(kind);
     let mut found = refusals("spec", &schema["properties"]["spec"], spec);
     let object = match kind {
-        "Backend" | "DirectResponse" | "GatewayExtension" | "HTTPListenerPolicy" | "TrafficPolicy" => {
-            json!({"apiVersion": "gateway.kgateway.dev/v1alpha1"})
-        }
+        "Backend"
+        | "BackendConfigPolicy"
+        | "DirectResponse"
+        | "GatewayExtension"
+        | "HTTPListenerPolicy"
+        | "TrafficPolicy" => json!({"apiVersion": "gateway.kgateway.dev/v1alpha1"}),
         "HttpListenerOption" | "ListenerOption" | "RouteOption" | "VirtualHostOption" => {
             json!({"apiVersion": "gateway.solo.io/v1"})
         }
@@ -333,6 +336,7 @@ fn refused(kind: &str, spec: &Value) -> Vec<String> {
     };
     let rules = match decoded.object {
         Object::Backend(backend) => cel::validate_cel(&*backend),
+        Object::BackendConfigPolicy(policy) => cel::validate_cel(&*policy),
         Object::Upstream(upstream) => cel::validate_cel(&*upstream),
         Object::TrafficPolicy(policy) => cel::validate_cel(&*policy),
         Object::RouteOption(option) => cel::validate_cel(&*option),
@@ -483,6 +487,37 @@ fn the_api_server_accepts_every_shape() {
             json!({"type": "JWT", "jwt": {"validationMode": "AllowMissing", "providers": [jwt_provider()]}}),
         ),
         ("DirectResponse", json!({"status": 418, "body": "tea"})),
+        (
+            "BackendConfigPolicy",
+            json!({"targetRefs": [{"group": "", "kind": "Service", "name": "a"},
+                {"group": "gateway.kgateway.dev", "kind": "Backend", "name": "b"}],
+                "targetSelectors": [{"group": "", "kind": "Service", "matchLabels": {"a": "b"}}],
+                "connectTimeout": "1s", "perConnectionBufferLimitBytes": 0,
+                "tcpKeepalive": {"keepAliveProbes": 3, "keepAliveTime": "30s", "keepAliveInterval": "5s"},
+                "commonHttpProtocolOptions": {"idleTimeout": "0s", "maxHeadersCount": 15, "maxStreamDuration": "30s",
+                    "maxRequestsPerConnection": 100},
+                "http1ProtocolOptions": {"enableTrailers": true, "preserveHttp1HeaderCase": true,
+                    "overrideStreamErrorOnInvalidHttpMessage": true},
+                "healthCheck": {"timeout": "5s", "interval": "10s", "unhealthyThreshold": 3, "healthyThreshold": 2,
+                    "grpc": {"serviceName": "a", "authority": "b"}},
+                "outlierDetection": {"consecutive5xx": 7, "interval": "10s", "baseEjectionTime": "30s",
+                    "maxEjectionPercent": 50}}),
+        ),
+        (
+            "BackendConfigPolicy",
+            json!({"http2ProtocolOptions": {"initialStreamWindowSize": "64Ki", "initialConnectionWindowSize": 65535,
+                    "maxConcurrentStreams": 10},
+                "loadBalancer": {"ringHash": {"minimumRingSize": 1024, "hashPolicies": [{"header": {"name": "a"}, "terminal": true},
+                    {"cookie": {"name": "b", "ttl": "1h", "sameSite": "Lax"}}, {"sourceIP": {}}]}, "localityType": "WeightedLb"},
+                "tls": {"sni": "a.test", "wellKnownCACertificates": "System", "verifySubjectAltNames": ["b.test"]},
+                "circuitBreakers": {"maxRequests": 1}}),
+        ),
+        // Not carried out, but kept, so that the status can name them.
+        (
+            "BackendConfigPolicy",
+            json!({"tls": {"secretRef": {"name": "a"}, "parameters": {"minVersion": "1.2"}}, "dns": {"refreshRate": "1s"},
+                "upstreamProxyProtocol": {"version": "V1"}}),
+        ),
         ("TrafficPolicy", json!({"basicAuth": {"users": ["alice:{SHA}4yvU2nDIjg+qQ04AgGsx1Egh63I="]}})),
         ("TrafficPolicy", json!({"basicAuth": {"secretRef": {"name": "a", "namespace": "b", "key": "c"}}})),
         (
@@ -804,6 +839,34 @@ fn the_api_server_refuses_what_makes_no_sense() {
             "out of bounds",
         ),
         ("DirectResponse", json!({"status": 600}), "out of bounds"),
+        (
+            "BackendConfigPolicy",
+            json!({"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "a"}]}),
+            "targetRefs may name Services",
+        ),
+        (
+            "BackendConfigPolicy",
+            json!({"http1ProtocolOptions": {}, "http2ProtocolOptions": {}}),
+            "at most one of http1ProtocolOptions and http2ProtocolOptions",
+        ),
+        ("BackendConfigPolicy", json!({"loadBalancer": {}}), "exactly one of leastRequest, roundRobin"),
+        (
+            "BackendConfigPolicy",
+            json!({"loadBalancer": {"random": {}, "roundRobin": {}}}),
+            "exactly one of leastRequest, roundRobin",
+        ),
+        (
+            "BackendConfigPolicy",
+            json!({"loadBalancer": {"maglev": {"hashPolicies": [{"terminal": true}]}}}),
+            "exactly one of header, cookie and sourceIP",
+        ),
+        (
+            "BackendConfigPolicy",
+            json!({"healthCheck": {"timeout": "1s", "interval": "1s", "unhealthyThreshold": 1, "healthyThreshold": 1}}),
+            "exactly one of http and grpc",
+        ),
+        ("BackendConfigPolicy", json!({"circuitBreakers": {}}), "maxConnections, maxPendingRequests"),
+        ("BackendConfigPolicy", json!({"outlierDetection": {"maxEjectionPercent": 101}}), "out of bounds"),
         ("TrafficPolicy", json!({"basicAuth": {}}), "exactly one of users, secretRef and disable"),
         (
             "TrafficPolicy",

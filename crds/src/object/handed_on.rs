@@ -32,7 +32,7 @@ macro_rules! handed_on {
 }
 
 handed_on! {
-    yes: Namespace ConfigMap CustomResourceDefinition ReferenceGrant BackendTlsPolicy Backend Budget DirectResponse GatewayExtension
+    yes: Namespace ConfigMap CustomResourceDefinition ReferenceGrant BackendTlsPolicy Backend BackendConfigPolicy Budget DirectResponse GatewayExtension
         GatewayParameters GlooGatewayParameters HttpListenerOption HttpListenerPolicy ListenerOption ListenerSet PriceList RateLimitConfig
         RouteOption TrafficPolicy
         Upstream VirtualHostOption VirtualKey XBackend HttpRoute GrpcRoute TcpRoute TlsRoute UdpRoute;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::{
     backend::Backend,
+    backend_config_policy::BackendConfigPolicy,
     budget::Budget,
     core::{ConfigMap, EndpointSlice, Namespace, Secret, Service},
     direct_response::DirectResponse,
@@ -230,6 +231,7 @@ kinds! {
     PriceList(PriceList): "chancery.dev" ["v1alpha1"] "PriceList" "pricelists" namespaced=true;
     VirtualKey(VirtualKey): "chancery.dev" ["v1alpha1"] "VirtualKey" "virtualkeys" namespaced=true;
     Backend(Backend): "gateway.kgateway.dev" ["v1alpha1"] "Backend" "backends" namespaced=true;
+    BackendConfigPolicy(BackendConfigPolicy): "gateway.kgateway.dev" ["v1alpha1"] "BackendConfigPolicy" "backendconfigpolicies" namespaced=true;
     DirectResponse(DirectResponse): "gateway.kgateway.dev" ["v1alpha1"] "DirectResponse" "directresponses" namespaced=true;
     GatewayExtension(GatewayExtension): "gateway.kgateway.dev" ["v1alpha1"] "GatewayExtension" "gatewayextensions" namespaced=true;
     GatewayParameters(GatewayParameters): "gateway.kgateway.dev" ["v1alpha1"] "GatewayParameters" "gatewayparameters" namespaced=true;

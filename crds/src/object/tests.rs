@@ -40,6 +40,7 @@ fn every_kind_is_decoded_in_every_accepted_version() {
         "Backend" => json!({"type": "AI", "ai": {}}),
         "VirtualKey" => json!({"secretRef": {"name": "a"}}),
         "PriceList" => json!({"models": [{"model": "m", "prices": [{"input": "1"}]}]}),
+        "BackendConfigPolicy" => json!({"connectTimeout": "1s"}),
         "Budget" => json!({"limit": {"tokens": 1}, "per": "Day"}),
         "DirectResponse" => json!({"status": 200}),
         "TCPRoute" | "UDPRoute" => json!({"rules": []}),

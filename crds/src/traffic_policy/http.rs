@@ -284,7 +284,7 @@ fn tokens(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "format": "int64", "minimum": 1, "maximum": u32::MAX })
 }
 
-fn quantity(_: &mut SchemaGenerator) -> Schema {
+pub(crate) fn quantity(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "x-kubernetes-int-or-string": true })
 }
 
@@ -474,7 +474,7 @@ impl Buffer {
 }
 
 /// The bytes that a quantity of Kubernetes means; `None` if it is none, or not a whole number of bytes.
-fn bytes_of(size: &Value) -> Option<u64> {
+pub fn bytes_of(size: &Value) -> Option<u64> {
     let text = match size {
         Value::Number(number) => return number.as_u64(),
         Value::String(text) => text.trim(),

@@ -57,7 +57,7 @@ const LISTENER_SETS: &str = include_str!("../gateway-api/listenersets.json");
 const XBACKENDS: &str = include_str!("../gateway-api/xbackends.json");
 const REFERENCE_GRANTS: &str = include_str!("../gateway-api/referencegrants.json");
 
-static ALL: [Known; 35] = [
+static ALL: [Known; 36] = [
     gateway_api("BackendTLSPolicy", "v1", BACKEND_TLS_POLICIES),
     gateway_api("BackendTLSPolicy", "v1alpha3", BACKEND_TLS_POLICIES),
     gateway_api("GatewayClass", "v1", GATEWAY_CLASSES),
@@ -81,6 +81,7 @@ static ALL: [Known; 35] = [
     known("chancery.dev", "PriceList", "v1alpha1", Source::Ours),
     known("chancery.dev", "VirtualKey", "v1alpha1", Source::Ours),
     known("gateway.kgateway.dev", "Backend", "v1alpha1", Source::Ours),
+    known("gateway.kgateway.dev", "BackendConfigPolicy", "v1alpha1", Source::Ours),
     known("gateway.kgateway.dev", "DirectResponse", "v1alpha1", Source::Ours),
     known("gateway.kgateway.dev", "GatewayExtension", "v1alpha1", Source::Ours),
     known("gateway.kgateway.dev", "GatewayParameters", "v1alpha1", Source::Ours),

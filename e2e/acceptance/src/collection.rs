@@ -80,6 +80,7 @@ pub const READ: &[Collection] = &[
     custom("gateway.kgateway.dev", "v1alpha1", "GatewayExtension", "gatewayextensions"),
     custom("gateway.solo.io", "v1", "RouteOption", "routeoptions"),
     custom("gateway.solo.io", "v1", "VirtualHostOption", "virtualhostoptions"),
+    custom("gateway.kgateway.dev", "v1alpha1", "BackendConfigPolicy", "backendconfigpolicies"),
     custom("gateway.kgateway.dev", "v1alpha1", "HTTPListenerPolicy", "httplistenerpolicies"),
     custom("gateway.solo.io", "v1", "ListenerOption", "listeneroptions"),
     custom("gateway.solo.io", "v1", "HttpListenerOption", "httplisteneroptions"),

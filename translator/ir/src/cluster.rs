@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterName, Redacted, SecretName};
+use crate::{ClusterName, Redacted, SecretName, Tuning};
 
 /// One backend: a port of a Service, a Backend or an Upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClusterIr {
     /// Derived from the backend's identity, never from a route.
     pub name: ClusterName,
@@ -18,6 +19,8 @@ pub struct ClusterIr {
     pub tls: Option<UpstreamTls>,
     /// How HTTP is spoken to it.
     pub http: UpstreamHttp,
+    /// What a policy says about it.
+    pub tuning: Option<Arc<Tuning>>,
 }
 
 impl ClusterIr {

@@ -33,6 +33,7 @@ mod route;
 mod route_policy;
 mod secret;
 mod tracing;
+mod tuning;
 
 pub use access::{
     Access, CelExpr, ClaimRule, ClaimValue, Rights, RightsRule, Sender, Stage, TokenDemand, TokenKeys,
@@ -89,3 +90,7 @@ pub use route_policy::{
 };
 pub use secret::{Certificate, Redacted, SecretIr, SecretValue};
 pub use tracing::{MetadataOf, SpanAttribute, SpanExport, SpanSampler, SpanShares, SpanValue, TracingIr};
+pub use tuning::{
+    Balancing, Breakers, ConnectionUse, HashKey, HashSource, HashTable, HealthCheck, HealthQuestion,
+    Http1Tuning, Http2Tuning, Keepalive, Outliers, SlowStart, Tuning,
+};

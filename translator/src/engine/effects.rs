@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crds::backend_config_policy::BackendConfigPolicy;
 use crds::{Kind, Object, ObjectKey};
 use ir::{Hostname, RouteTableId};
 
@@ -382,7 +383,7 @@ impl Translator {
         }
     }
 
-    /// Notes at which Gateways which Services and XBackends are named now.
+    /// Notes at which Gateways which Services, Backends and XBackends are named now.
     fn change_naming(
         &mut self,
         before: BTreeSet<(GatewayKey, ObjectKey)>,
@@ -432,11 +433,19 @@ impl Translator {
     }
 
     /// Has made anew what depends on the Gateways at which a backend is named: the statuses of a Service's
-    /// BackendTLSPolicies, or what there is to tell and to do about an XBackend.
+    /// BackendTLSPolicies, those of the BackendConfigPolicies of its namespace, or what there is to tell and to do about an XBackend.
     fn schedule_what_names_gateways_of(&mut self, backend: &ObjectKey) {
+        let own = Group::InNamespace(Kind::BackendConfigPolicy, (&*backend.name.namespace).into());
+        let configs = self.resources.members::<BackendConfigPolicy>(&own);
+        let configs: Vec<_> =
+            configs.map(|policy| Object::BackendConfigPolicy(Arc::clone(policy)).key()).collect();
+        configs.into_iter().for_each(|policy| self.graph.schedule(Key::PolicyReport(policy)));
         if backend.kind == Kind::XBackend {
             self.graph.schedule(Key::BackendReport(backend.clone()));
             self.graph.schedule(Key::Selection(backend.name.clone()));
+            return;
+        }
+        if backend.kind != Kind::Service {
             return;
         }
         let policies = self.resources.members(&Group::TlsPoliciesOf(backend.name.clone()));

@@ -68,6 +68,7 @@ fn facts_of(object: &Object) -> Facts {
         Object::ListenerSet(_) => Facts::ListenerSet(ListenerSetFacts::unserved(Vec::new())),
         Object::GatewayClass(_) => Facts::Class(ClassFacts::default()),
         Object::BackendTlsPolicy(_)
+        | Object::BackendConfigPolicy(_)
         | Object::HttpListenerOption(_)
         | Object::HttpListenerPolicy(_)
         | Object::ListenerOption(_)

@@ -23,7 +23,7 @@ pub(crate) struct Index {
     pub parameters: Counts<ObjectKey>,
     /// How many routes name a backend.
     pub named: Counts<BackendKey>,
-    /// How many routes of a Gateway name a Service or an XBackend, whether it can be used or not.
+    /// How many routes of a Gateway name a Service, a Backend or an XBackend, whether it can be used or not.
     pub naming: GroupedCounts<ObjectKey, GatewayKey>,
     /// How many routes of a Gateway need a backend.
     pub users: GroupedCounts<BackendKey, GatewayKey>,

@@ -182,6 +182,7 @@ impl Key {
             }
             Kind::Backend | Kind::Upstream | Kind::XBackend => Some(Self::BackendReport(object.clone())),
             Kind::BackendTlsPolicy
+            | Kind::BackendConfigPolicy
             | Kind::HttpListenerOption
             | Kind::HttpListenerPolicy
             | Kind::ListenerOption

@@ -66,6 +66,9 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         Key::PolicyReport(key) if key.kind == Kind::BackendTlsPolicy => {
             backend::tls_policy_report(view, key)?.into_value()
         }
+        Key::PolicyReport(key) if key.kind == Kind::BackendConfigPolicy => {
+            backend::config_policy_report(view, key)?.into_value()
+        }
         Key::PolicyReport(key) if key.kind == Kind::GatewayExtension => {
             extension::report(view, key)?.into_value()
         }

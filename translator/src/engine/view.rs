@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crds::core::{EndpointSlice, Namespace};
 use crds::gateway_api::{BackendTlsPolicy, GatewayClass, ListenerSet, ReferenceGrant};
-use crds::{NamespacedName, ObjectKey, RouteParts, Typed};
+use crds::{Kind, NamespacedName, ObjectKey, RouteParts, Typed};
 use ir::{Hostname, RouteTableId, Trust};
 
 use super::Hold;
@@ -248,6 +248,13 @@ impl View for Reading<'_> {
     fn gateways_naming(&self, object: &ObjectKey) -> Vec<GatewayKey> {
         let gateways = self.index.naming.get(object);
         gateways.iter().flat_map(|gateways| gateways.keys()).cloned().collect()
+    }
+
+    fn backends_named_in(&self, kind: Kind, namespace: &str) -> Vec<(ObjectKey, Vec<GatewayKey>)> {
+        let first = ObjectKey { kind, name: NamespacedName::new(namespace, "") };
+        let found = self.index.naming.range(first..);
+        let found = found.take_while(|(key, _)| key.kind == kind && *key.name.namespace == *namespace);
+        found.map(|(key, gateways)| (key.clone(), gateways.keys().cloned().collect())).collect()
     }
 
     fn is_named(&self, key: &BackendKey) -> bool {

@@ -65,8 +65,13 @@ pub(super) fn resolve(view: &impl View, server: &ServerKey) -> Option<Result<Res
         },
     };
     let connect = view.settings().connect(HostPort { host: host.clone(), port: *port });
-    let mut resolved =
-        ResolvedBackend::plain(ClusterIr { name, discovery: Discovery::Dns(vec![connect]), tls, http });
+    let mut resolved = ResolvedBackend::plain(ClusterIr {
+        name,
+        discovery: Discovery::Dns(vec![connect]),
+        tls,
+        http,
+        tuning: None,
+    });
     if *is_tls {
         resolved.secrets.push(SecretIr { name: trust, value: SecretValue::Trust(view.trust().clone()) });
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crds::core::EndpointSlice;
 use crds::gateway_api::{BackendTlsPolicy, ListenerSet};
-use crds::{NamespacedName, ObjectKey, RouteParts, Typed};
+use crds::{Kind, NamespacedName, ObjectKey, RouteParts, Typed};
 use ir::{Hostname, RouteTableId, Trust};
 
 use super::address::AddressPlan;
@@ -159,8 +159,11 @@ pub(crate) trait View {
     /// What routes tell about a policy.
     fn policy_facts(&self, policy: &ObjectKey) -> Vec<(GatewayKey, PolicyEffect)>;
 
-    /// The Gateways with routes that name a Service or an XBackend.
+    /// The Gateways with routes that name a Service, a Backend or an XBackend.
     fn gateways_naming(&self, object: &ObjectKey) -> Vec<GatewayKey>;
+
+    /// The Services, Backends or XBackends of a namespace that routes of Gateways name, whether they exist or not.
+    fn backends_named_in(&self, kind: Kind, namespace: &str) -> Vec<(ObjectKey, Vec<GatewayKey>)>;
 
     /// Whether a route of ours names a backend.
     fn is_named(&self, key: &BackendKey) -> bool;

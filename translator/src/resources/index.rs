@@ -17,7 +17,7 @@ pub(crate) enum Group {
     SlicesOf(NamespacedName),
     /// The EndpointSlices of an XBackend, by their namespace and the value of the label.
     SlicesOfXBackend(NamespacedName),
-    /// The objects of a kind in a namespace: ReferenceGrants, Secrets, VirtualKeys and Budgets.
+    /// The objects of a kind in a namespace: ReferenceGrants, Secrets, VirtualKeys, Budgets and BackendConfigPolicies.
     InNamespace(Kind, Box<str>),
     /// The ListenerSets that name a Gateway as their parent.
     ListenerSetsOf(NamespacedName),
@@ -50,6 +50,7 @@ pub(crate) fn groups(object: &Object) -> Vec<Group> {
         | Object::Secret(_)
         | Object::VirtualKey(_)
         | Object::Budget(_)
+        | Object::BackendConfigPolicy(_)
         | Object::PriceList(_) => {
             let namespace = object.metadata().namespace().unwrap_or_default();
             vec![Group::InNamespace(object.kind(), namespace.into())]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ir::{ClusterIr, ClusterName, Discovery, HostPort, IpFamilies, UpstreamHttp, UpstreamProtocol};
+use ir::{ClusterIr, ClusterName, Discovery, HostPort, IpFamilies, UpstreamProtocol};
 use proto::cluster::circuit_breakers::{Thresholds, thresholds::RetryBudget};
 use proto::cluster::cluster::{
     ClusterDiscoveryType, CommonLbConfig, CustomClusterType, DiscoveryType, EdsClusterConfig,
@@ -25,6 +25,7 @@ use proto::{duration, pack, u32_value};
 use super::config_source::ads;
 use super::endpoint::build_dns_assignment;
 use super::keepalive::tcp_keepalive;
+use super::tuning;
 use super::upstream_filter::{upstream_codec, upstream_filters};
 use super::upstream_tls::build_transport_socket;
 
@@ -75,9 +76,9 @@ const LARGE_MESSAGES: BufferSizes = BufferSizes {
 /// The cluster of one backend.
 pub(super) fn build_cluster(ir: &ClusterIr, families: IpFamilies) -> Cluster {
     let sizes = if ir.http.large_messages { &LARGE_MESSAGES } else { &SMALL_MESSAGES };
-    let http_options = protocol_options(&ir.http, ir.tls.is_some(), sizes)
+    let http_options = protocol_options(ir, sizes)
         .map(|protocol| (HTTP_OPTIONS.to_owned(), pack(&build_http_options(ir, protocol))));
-    let cluster = Cluster {
+    let mut cluster = Cluster {
         name: ir.name.to_string(),
         connect_timeout: Some(duration(CONNECT_TIMEOUT)),
         per_connection_buffer_limit_bytes: Some(u32_value(sizes.connection)),
@@ -97,6 +98,9 @@ pub(super) fn build_cluster(ir: &ClusterIr, families: IpFamilies) -> Cluster {
         transport_socket: ir.tls.as_ref().map(|tls| build_transport_socket(tls, ir.http.protocol)),
         ..Cluster::default()
     };
+    if let Some(tuning) = &ir.tuning {
+        tuning::apply(tuning, ir.http.protocol, &mut cluster);
+    }
     match &ir.discovery {
         Discovery::Endpoints => with_eds(cluster, &ir.name),
         Discovery::Dns(hosts) => with_dns(cluster, &ir.name, hosts, families),
@@ -208,7 +212,7 @@ fn build_http_options(
     ir: &ClusterIr,
     protocol: UpstreamProtocolOptions,
 ) -> proto::upstream_http::HttpProtocolOptions {
-    proto::upstream_http::HttpProtocolOptions {
+    let mut options = proto::upstream_http::HttpProtocolOptions {
         common_http_protocol_options: Some(HttpProtocolOptions {
             idle_timeout: Some(duration(CONNECTION_IDLE_TIMEOUT)),
             max_response_headers_kb: Some(u32_value(MAX_RESPONSE_HEADERS_KB)),
@@ -217,19 +221,25 @@ fn build_http_options(
         http_filters: upstream_filters(&ir.http),
         upstream_protocol_options: Some(protocol),
         ..proto::upstream_http::HttpProtocolOptions::default()
+    };
+    if let Some(tuning) = &ir.tuning {
+        tuning::apply_http(tuning, &mut options);
     }
+    options
 }
 
 /// How HTTP is spoken; `None` if it is not.
-fn protocol_options(http: &UpstreamHttp, tls: bool, sizes: &BufferSizes) -> Option<UpstreamProtocolOptions> {
-    let http1 = Http1ProtocolOptions::default();
+fn protocol_options(ir: &ClusterIr, sizes: &BufferSizes) -> Option<UpstreamProtocolOptions> {
+    let tuning = ir.tuning.as_deref();
+    let http1 = tuning::http1(tuning);
     let http2 = Http2ProtocolOptions {
         initial_stream_window_size: Some(u32_value(sizes.http2_stream_window)),
         initial_connection_window_size: Some(u32_value(sizes.http2_connection_window)),
         ..Http2ProtocolOptions::default()
     };
-    let protocol = match http.protocol {
-        UpstreamProtocol::Alpn if tls => {
+    let http2 = tuning::http2(tuning, http2);
+    let protocol = match ir.http.protocol {
+        UpstreamProtocol::Alpn if ir.tls.is_some() => {
             return Some(UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
                 http_protocol_options: Some(http1),
                 http2_protocol_options: Some(http2),

@@ -35,6 +35,7 @@ mod forward;
 mod grpc_service;
 mod hcm;
 mod header;
+mod header_case;
 mod keepalive;
 mod key_filter;
 mod l4;
@@ -66,6 +67,7 @@ mod target_filter;
 mod tls_socket;
 mod token_filter;
 mod tracing;
+mod tuning;
 mod upstream_filter;
 mod upstream_tls;
 

@@ -191,6 +191,7 @@ mod tests {
         names.sort();
         let expected = [
             "Backend.gateway.kgateway.dev",
+            "BackendConfigPolicy.gateway.kgateway.dev",
             "BackendTLSPolicy.gateway.networking.k8s.io",
             "Budget.chancery.dev",
             "DirectResponse.gateway.kgateway.dev",

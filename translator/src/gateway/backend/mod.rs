@@ -1,10 +1,12 @@
 //! References to backends → clusters, or why not.
 
 pub(crate) mod ai;
+mod config_policy;
 mod service;
 mod static_hosts;
 mod tls_policy;
 mod tls_validation;
+mod tuning;
 mod x_backend;
 
 use crds::ai::{Canonical, ErrorKind, SpecError, Target};
@@ -19,6 +21,7 @@ use crate::gateway::view::View;
 use crate::reference_grant::Party;
 use crate::status::{Condition, ConditionType, Detail, Facts, Reason, Rejection, Report};
 
+pub(crate) use config_policy::report as config_policy_report;
 pub(crate) use tls_policy::report as tls_policy_report;
 pub use x_backend::Selection;
 pub(crate) use x_backend::{form as x_backend_form, selection};
@@ -102,6 +105,11 @@ fn unknown_kind(group: &str, kind: &str) -> Rejection {
 
 /// Resolves a backend; `None` if there is no such object.
 pub(crate) fn resolve(view: &impl View, key: &BackendKey) -> Option<Result<ResolvedBackend, Rejection>> {
+    resolve_alone(view, key).map(|backend| config_policy::apply(view, key, backend?))
+}
+
+/// The same without what a BackendConfigPolicy says, but for TLS.
+fn resolve_alone(view: &impl View, key: &BackendKey) -> Option<Result<ResolvedBackend, Rejection>> {
     match key {
         BackendKey::Service(name, port, protocol) => Some(service::resolve(view, name, *port, *protocol)),
         BackendKey::XBackend(name, protocol) => x_backend::resolve(view, name, *protocol),
@@ -199,8 +207,13 @@ fn resolve_object(
         Rejection::at(reason, error.path, error.message)
     })?;
     let mut backend = match target {
-        Target::Ai(pool) => ai::resolve(view, object, name, &pool)?,
-        Target::Static(spec) => static_hosts::resolve(view.settings(), name, &spec)?,
+        Target::Ai(pool) => {
+            config_policy::refuse_tls(view, object)?;
+            ai::resolve(view, object, name, &pool)?
+        }
+        Target::Static(spec) => {
+            static_hosts::resolve(view.settings(), name, &spec, config_policy::tls(view, object)?)?
+        }
     };
     let warnings = warnings.into_iter().map(|warning| Detail::at(warning.path, warning.message));
     backend.warnings.extend(warnings);

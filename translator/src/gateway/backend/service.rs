@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crds::core::{EndpointPort, EndpointSlice, Service, ServicePort};
-use crds::{NamespacedName, ObjectRef};
+use crds::{Kind, NamespacedName, ObjectKey, ObjectRef};
 use ir::{ClusterIr, ClusterName, Discovery, Endpoint, HostPort, UpstreamHttp, UpstreamProtocol};
 
-use super::ResolvedBackend;
 use super::tls_policy::{self, PortTls};
+use super::{ResolvedBackend, config_policy};
 use crate::Settings;
 use crate::gateway::facts::BackendProtocol;
 use crate::gateway::target_address::is_allowed_address;
@@ -43,7 +43,11 @@ pub(super) fn resolve(
     };
     let policy = match protocol {
         BackendProtocol::Http | BackendProtocol::Grpc | BackendProtocol::Tcp => {
-            tls_policy::of_port(view, key, service_port)?
+            let object = ObjectKey { kind: Kind::Service, name: key.clone() };
+            match tls_policy::of_port(view, key, service_port)? {
+                None => config_policy::tls(view, &object)?,
+                tls => tls,
+            }
         }
         BackendProtocol::Tls | BackendProtocol::Udp => None,
     };
@@ -57,6 +61,7 @@ pub(super) fn resolve(
         discovery: Discovery::Endpoints,
         tls,
         http: UpstreamHttp::plain(upstream_protocol(key, service_port, protocol, has_tls)?),
+        tuning: None,
     };
     let backend = ResolvedBackend::plain(cluster);
     let websocket = service_port.app_protocol.as_deref().is_some_and(|name| WEBSOCKET.contains(&name));

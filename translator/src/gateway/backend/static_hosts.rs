@@ -5,6 +5,7 @@ use crds::backend::AppProtocol;
 use ir::{ClusterIr, ClusterName, Discovery, Endpoint, HostPort, UpstreamHttp, UpstreamProtocol};
 
 use super::ResolvedBackend;
+use super::tls_policy::PortTls;
 use crate::Settings;
 use crate::gateway::target_address::is_allowed_host;
 use crate::status::{Reason, Rejection};
@@ -17,6 +18,7 @@ pub(super) fn resolve(
     settings: &Settings,
     name: ClusterName,
     spec: &StaticBackendSpec,
+    tls: Option<PortTls>,
 ) -> Result<ResolvedBackend, Rejection> {
     for host in &spec.hosts {
         if !is_allowed_host(&host.host, settings) {
@@ -31,10 +33,13 @@ pub(super) fn resolve(
     let cluster = ClusterIr {
         name,
         discovery: discovery(hosts(settings, spec)),
-        tls: None,
+        tls: tls.as_ref().map(|tls| tls.tls.clone()),
         http: UpstreamHttp::plain(protocol(spec.app_protocol.as_ref())?),
+        tuning: None,
     };
-    Ok(ResolvedBackend::plain(cluster))
+    let takes_client_certificate = tls.is_some();
+    let secrets = tls.into_iter().map(|tls| tls.trust).collect();
+    Ok(ResolvedBackend { secrets, takes_client_certificate, ..ResolvedBackend::plain(cluster) })
 }
 
 /// The hosts as endpoints, sorted; `None` if one of them is a name. Addresses alone need no DNS, and can then

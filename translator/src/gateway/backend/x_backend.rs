@@ -92,7 +92,7 @@ pub(super) fn resolve(
             Place::Host(host) => static_hosts::discovery(vec![host]),
             Place::Pods(_) => Discovery::Endpoints,
         };
-        let cluster = ClusterIr { name: cluster_name(key, protocol), discovery, tls, http };
+        let cluster = ClusterIr { name: cluster_name(key, protocol), discovery, tls, http, tuning: None };
         let websocket = written == Some(XBackendProtocol::Wss);
         let streams = written == Some(XBackendProtocol::Mcp);
         Ok(ResolvedBackend { secrets, websocket, streams, ..ResolvedBackend::plain(cluster) })

@@ -243,8 +243,9 @@ pub(crate) fn named_objects<'a>(
     named: impl Iterator<Item = &'a BackendKey>,
 ) -> BTreeSet<(GatewayKey, ObjectKey)> {
     let objects = named.filter_map(BackendKey::object);
-    let objects: BTreeSet<_> =
-        objects.filter(|object| matches!(object.kind, Kind::Service | Kind::XBackend)).collect();
+    let objects: BTreeSet<_> = objects
+        .filter(|object| matches!(object.kind, Kind::Service | Kind::Backend | Kind::XBackend))
+        .collect();
     let at = |gateway: &&GatewayKey| {
         objects.iter().map(|object| ((*gateway).clone(), object.clone())).collect::<Vec<_>>()
     };

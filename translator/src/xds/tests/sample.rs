@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ir::{
-    Abort, Access, AuthProtocol, AuthService, AuthServiceName, Bind, BodyMode, BucketName, ClaimRule,
-    ClaimValue, ClusterIr, ClusterName, Clusters, Counted, Credential, Csrf, DescriptorEntry, Destination,
-    DirectResponse, Discovery, Endpoint, EscapedSlashes, Fault, FilterChainIr, FilterName, Forward,
-    GlobalLimit, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname, HttpChain, Injected,
-    KeyDemand, KeySetName, LimitEntry, LimitHeader, LimitService, LimitServiceName, ListenerIr, ListenerName,
-    MessageMode, Observability, PathMatch, PathRewrite, Processing, ProcessingMode, Processor, ProcessorName,
-    Protocol, QueryParamMatch, RateLimit, Redacted, Redirect, RedirectPath, Rewrite, Rights, RightsRule,
-    RouteAction, RouteAfter, RouteIr, RouteMatch, RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr,
-    SecretName, SecretValue, Sender, StringMatch, SubjectAltName, Target, TextMatch, TextPattern, Timeouts,
-    TokenDemand, Transport, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    Abort, Access, AuthProtocol, AuthService, AuthServiceName, Balancing, Bind, BodyMode, Breakers,
+    BucketName, ClaimRule, ClaimValue, ClusterIr, ClusterName, Clusters, Counted, Credential, Csrf,
+    DescriptorEntry, Destination, DirectResponse, Discovery, Endpoint, EscapedSlashes, Fault, FilterChainIr,
+    FilterName, Forward, GlobalLimit, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname,
+    HttpChain, Injected, Keepalive, KeyDemand, KeySetName, LimitEntry, LimitHeader, LimitService,
+    LimitServiceName, ListenerIr, ListenerName, MessageMode, Observability, PathMatch, PathRewrite,
+    Processing, ProcessingMode, Processor, ProcessorName, Protocol, QueryParamMatch, RateLimit, Redacted,
+    Redirect, RedirectPath, Rewrite, Rights, RightsRule, RouteAction, RouteAfter, RouteIr, RouteMatch,
+    RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr, SecretName, SecretValue, Sender, SlowStart,
+    StringMatch, SubjectAltName, Target, TextMatch, TextPattern, Timeouts, TokenDemand, Transport, Trust,
+    Tuning, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 use limit_rule::Rules;
 
@@ -134,7 +135,7 @@ pub(super) fn plain_http(protocol: UpstreamProtocol) -> UpstreamHttp {
 
 pub(super) fn plain_cluster(name: ClusterName) -> ClusterIr {
     let http = plain_http(UpstreamProtocol::Http1);
-    ClusterIr { name, discovery: Discovery::Endpoints, tls: None, http }
+    ClusterIr { name, discovery: Discovery::Endpoints, tls: None, http, tuning: None }
 }
 
 pub(super) fn provider_cluster(name: ClusterName, host: &str) -> ClusterIr {
@@ -159,6 +160,7 @@ pub(super) fn provider_cluster(name: ClusterName, host: &str) -> ClusterIr {
             large_messages: true,
             ..UpstreamHttp::plain(UpstreamProtocol::Alpn)
         },
+        tuning: Some(tuning().into()),
         name,
     }
 }
@@ -185,6 +187,28 @@ pub(super) fn auth_service() -> AuthService {
         stat_prefix: None,
         percentage: 100,
         bodies_as_bytes: false,
+    }
+}
+
+/// What a policy may say about a cluster, but for HTTP/2 and other ways of choosing endpoints.
+fn tuning() -> Tuning {
+    let slow_start =
+        SlowStart { window: Duration::from_secs(1), aggression: Some(1.5), min_percent: Some(5) };
+    Tuning {
+        connect_timeout: Some(Duration::from_secs(1)),
+        connection_buffer_bytes: Some(65_536),
+        keepalive: Some(Keepalive { probes: Some(1), after: Some(Duration::from_secs(1)), interval: None }),
+        balancing: Some(Balancing::LeastRequest { choices: Some(3), slow_start: Some(slow_start) }),
+        panic_percent: Some(50),
+        merge_window: Some(Duration::ZERO),
+        closes_connections: true,
+        breakers: Breakers {
+            connections: Some(7),
+            retries: Some(0),
+            tells_rest: true,
+            ..Breakers::default()
+        },
+        ..Tuning::default()
     }
 }
 

@@ -108,7 +108,7 @@ impl<V: View> Member<'_, V> {
         };
         let connect = view.settings().connect(profile.place.connect);
         let discovery = Discovery::Dns(vec![connect]);
-        parts.clusters.push(ClusterIr { name: name.clone(), discovery, tls, http });
+        parts.clusters.push(ClusterIr { name: name.clone(), discovery, tls, http, tuning: None });
         Ok(())
     }
 
