@@ -22,6 +22,7 @@ pub mod grpc_service;
 pub mod header;
 pub mod http_listener_policy;
 pub mod identity;
+pub mod listener_http;
 pub mod listener_option;
 pub mod listener_tracing;
 pub mod object;

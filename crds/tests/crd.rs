@@ -610,6 +610,13 @@ fn the_api_server_accepts_every_shape() {
         ),
         (
             "HTTPListenerPolicy",
+            json!({"useRemoteAddress": false, "xffNumTrustedHops": 1, "serverHeaderTransformation": "PassThrough",
+                "streamIdleTimeout": "30s", "idleTimeout": "30s", "healthCheck": {"path": "/healthz"}, "preserveHttp1HeaderCase": true,
+                "acceptHttp10": true, "defaultHostForHttp10": "a.test", "maxRequestHeadersKb": 8192,
+                "upgradeConfig": {"enabledUpgrades": ["websocket"]}}),
+        ),
+        (
+            "HTTPListenerPolicy",
             json!({"targetRefs": [{"group": GATEWAY_API, "kind": "Gateway", "name": "g"}],
                 "accessLog": [
                     {"fileSink": {"path": "/dev/stdout", "jsonFormat": {"a": ["%PROTOCOL%", 1]}},
@@ -956,6 +963,10 @@ fn the_api_server_refuses_what_makes_no_sense() {
             json!({"targetRefs": [{"group": GATEWAY_API, "kind": "HTTPRoute", "name": "r"}]}),
             "may name Gateways",
         ),
+        ("HTTPListenerPolicy", json!({"healthCheck": {"path": ""}}), "too short"),
+        ("HTTPListenerPolicy", json!({"upgradeConfig": {"enabledUpgrades": []}}), "too few items"),
+        ("HTTPListenerPolicy", json!({"maxRequestHeadersKb": 8193}), "out of bounds"),
+        ("HTTPListenerPolicy", json!({"serverHeaderTransformation": "Remove"}), "not in the enum"),
         (
             "HTTPListenerPolicy",
             json!({"accessLog": [{"fileSink": {"path": "a"}}]}),

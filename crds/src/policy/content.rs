@@ -12,6 +12,7 @@ use crate::ai::SpecError;
 use crate::ext_auth::Demand;
 use crate::gateway_api;
 use crate::identity::IdentityContent;
+use crate::listener_http::ListenerHttp;
 use crate::listener_tracing::ListenerTracing;
 
 /// An object that applies to others.
@@ -74,6 +75,8 @@ pub struct Content {
     pub access_logs: AccessLogs,
     /// Where the traces of requests go, with the field that says so.
     pub tracing: Option<(String, ListenerTracing)>,
+    /// How listeners speak HTTP with clients, below `spec`.
+    pub listener_http: ListenerHttp,
     /// Fields that are not carried out, and without which requests must not be served.
     pub refused: Vec<String>,
     /// Fields that have no effect.

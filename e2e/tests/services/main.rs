@@ -3,6 +3,7 @@
 
 mod backends;
 mod bodies;
+mod clients;
 mod counting;
 mod grpc;
 mod limits;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    AccessLogIr, ClusterName, FilterName, Hostname, L4Share, ListenerName, RouteConfigName, Scheme,
-    SecretName, TracingIr,
+    AccessLogIr, ClientHttp, ClusterName, FilterName, Hostname, L4Share, ListenerName, RouteConfigName,
+    Scheme, SecretName, TracingIr,
 };
 
 /// What is bound together: a socket, and what is spoken on its connections.
@@ -100,6 +100,8 @@ pub struct HttpChain {
     pub auth_filters: Vec<FilterName>,
     /// What can be observed of its requests.
     pub observability: Observability,
+    /// What policies say about how it is spoken.
+    pub client: ClientHttp,
 }
 
 /// What can be observed of the requests of a listener, by what policies and parameters say.

@@ -13,6 +13,7 @@
 
 mod access;
 mod access_log;
+mod client_http;
 mod cluster;
 mod cors;
 mod credentials;
@@ -43,6 +44,7 @@ pub use access_log::{
     AccessLogIr, ClientHeader, Comparison, ComparisonOp, GrpcLogIr, LogFilter, LogFormat, LogSink, LogValue,
     OtelLogIr,
 };
+pub use client_http::{ClientHttp, ServerHeader};
 pub use cluster::{
     AwsSigning, ClusterIr, Credential, Discovery, Endpoint, Engine, HostPort, ModuleSource, RemoteModule,
     SubjectAltName, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls, bracketed,

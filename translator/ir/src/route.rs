@@ -70,6 +70,9 @@ pub struct Forward {
     pub retry: Option<Retry>,
     /// Where copies of the requests go, whichever destination they go to.
     pub mirrors: Vec<Mirror>,
+    /// Whether a destination is a provider of large language models. No connection becomes a WebSocket then, whatever the
+    /// listener allows: what comes by one could not be looked at.
+    pub to_ai: bool,
 }
 
 /// When a request is sent again: where it cannot have been processed (no connection, or refused before), and

@@ -406,6 +406,7 @@ impl<V: View> RuleTranslator<'_, V> {
                 timeouts,
                 retry: retry.clone().or_else(|| retry_by_policy.and_then(retry::of_policy)),
                 mirrors: mirrors.list.clone(),
+                to_ai: destinations.any_ai,
             })
         };
         Ok(Action {

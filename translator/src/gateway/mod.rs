@@ -33,6 +33,7 @@ mod l4_route;
 mod limit_service;
 pub(crate) mod listener;
 mod listener_filters;
+mod listener_http;
 pub(crate) mod listener_set;
 mod listener_tracing;
 mod mirror;

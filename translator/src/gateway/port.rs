@@ -143,6 +143,7 @@ impl<V: View> Place<'_, V> {
             table: table.clone(),
             escaped_slashes: face.escaped_slashes,
             auth_filters: auth_filters(bind.port, places.max().unwrap_or_default().max(1)),
+            client: policy::client_http(*view, gateway, placed, table),
             observability: Observability {
                 access_logs,
                 // A policy says it for listeners, the parameters for all that a Gateway does.

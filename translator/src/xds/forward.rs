@@ -257,9 +257,14 @@ fn one_of_many(cluster: ClusterSpecifier, target: &RequestTarget<'_>, forward: &
     }
 }
 
-/// A client may ask for the connection to become a WebSocket (RFC 6455).
-fn websocket() -> UpgradeConfig {
-    UpgradeConfig { upgrade_type: "websocket".to_owned(), ..UpgradeConfig::default() }
+/// Whether a client may ask for the connection to become a WebSocket (RFC 6455), where the listener does not say it.
+fn upgrades(target: &RequestTarget<'_>, forward: &Forward) -> Option<UpgradeConfig> {
+    let enabled = (forward.to_ai && !target.websocket).then(|| bool_value(false));
+    (enabled.is_some() || target.websocket).then(|| UpgradeConfig {
+        upgrade_type: "websocket".to_owned(),
+        enabled,
+        ..UpgradeConfig::default()
+    })
 }
 
 fn route_action(
@@ -278,7 +283,7 @@ fn route_action(
         // Likewise; unset would be the listener's.
         idle_timeout: Some(duration(forward.timeouts.idle.unwrap_or_default())),
         request_mirror_policies: forward.mirrors.iter().chain(target.mirrors).map(mirror::policy).collect(),
-        upgrade_configs: target.websocket.then(websocket).into_iter().collect(),
+        upgrade_configs: upgrades(target, forward).into_iter().collect(),
         ..RouteAction::default()
     };
     match target.path.filter(|path| !has_query(path)).and_then(envoy_rewrite) {

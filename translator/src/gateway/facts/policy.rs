@@ -3,7 +3,10 @@
 use crds::ObjectKey;
 use crds::policy::http::{Limit, RetryContent, Setting};
 use crds::policy::{Answer, Content};
-use ir::{AccessLogIr, Cors, Csrf, Fault, HeaderModifier, PathRewrite, RateLimit, TokenBucket, TracingIr};
+use ir::{
+    AccessLogIr, ClientHttp, Cors, Csrf, Fault, HeaderModifier, PathRewrite, RateLimit, TokenBucket,
+    TracingIr,
+};
 
 use super::asked_service::{AskedLimit, AskedProcessor};
 use super::ext_auth::FaceQuestion;
@@ -25,6 +28,8 @@ pub(crate) struct PolicyFace {
     pub access_logs: Vec<WrittenLog>,
     /// Where it has the spans of listeners' requests sent.
     pub tracing: Option<WrittenTracing>,
+    /// How it has listeners speak HTTP with clients.
+    pub client_http: ClientHttp,
     /// What is done with requests of routes to any backend.
     pub http: HttpPolicy,
     /// Who clients are and what they may do.
@@ -56,6 +61,7 @@ impl PolicyFace {
             notes: Vec::new(),
             access_logs: Vec::new(),
             tracing: None,
+            client_http: ClientHttp::default(),
             http: HttpPolicy::default(),
             identity: FaceIdentity::default(),
             ext_auth: None,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crds::{Kind, ObjectKey};
-use ir::{AccessLogIr, LogSink, LogValue, Observability, RouteTableId, TracingIr};
+use ir::{AccessLogIr, ClientHttp, LogSink, LogValue, Observability, RouteTableId, TracingIr};
 
 use super::chain::{Applied, Level, known, sorted};
 use super::report::list;
@@ -30,25 +30,69 @@ pub(crate) fn is_of_listeners(kind: Kind) -> bool {
 enum Field {
     AccessLog,
     Tracing,
+    UseRemoteAddress,
+    XffNumTrustedHops,
+    ServerHeader,
+    IdleTimeout,
+    HealthCheck,
+    HeaderCase,
+    AcceptHttp10,
+    DefaultHostForHttp10,
+    MaxRequestHeadersKb,
+    UpgradeConfig,
 }
 
 impl Field {
-    const ALL: [Self; 2] = [Self::AccessLog, Self::Tracing];
+    const ALL: [Self; 12] = [
+        Self::AccessLog,
+        Self::Tracing,
+        Self::UseRemoteAddress,
+        Self::XffNumTrustedHops,
+        Self::ServerHeader,
+        Self::IdleTimeout,
+        Self::HealthCheck,
+        Self::HeaderCase,
+        Self::AcceptHttp10,
+        Self::DefaultHostForHttp10,
+        Self::MaxRequestHeadersKb,
+        Self::UpgradeConfig,
+    ];
 
     /// Its name below `spec` of an HTTPListenerPolicy.
     fn name(self) -> &'static str {
         match self {
             Self::AccessLog => "accessLog",
             Self::Tracing => "tracing",
+            Self::UseRemoteAddress => "useRemoteAddress",
+            Self::XffNumTrustedHops => "xffNumTrustedHops",
+            Self::ServerHeader => "serverHeaderTransformation",
+            Self::IdleTimeout => "idleTimeout",
+            Self::HealthCheck => "healthCheck",
+            Self::HeaderCase => "preserveHttp1HeaderCase",
+            Self::AcceptHttp10 => "acceptHttp10",
+            Self::DefaultHostForHttp10 => "defaultHostForHttp10",
+            Self::MaxRequestHeadersKb => "maxRequestHeadersKb",
+            Self::UpgradeConfig => "upgradeConfig",
         }
     }
 
     /// Whether a policy says it. One that is invalid has no effect: requests are served without it.
     fn is_said(self, face: &PolicyFace) -> bool {
+        let http = &face.client_http;
         face.content.is_ok()
             && match self {
                 Self::AccessLog => !face.access_logs.is_empty(),
                 Self::Tracing => face.tracing.is_some(),
+                Self::UseRemoteAddress => http.use_remote_address.is_some(),
+                Self::XffNumTrustedHops => http.trusted_hops.is_some(),
+                Self::ServerHeader => http.server_header.is_some(),
+                Self::IdleTimeout => http.idle_timeout.is_some(),
+                Self::HealthCheck => http.health_path.is_some(),
+                Self::HeaderCase => http.keeps_case.is_some(),
+                Self::AcceptHttp10 => http.http10.is_some(),
+                Self::DefaultHostForHttp10 => http.http10_host.is_some(),
+                Self::MaxRequestHeadersKb => http.max_headers_kb.is_some(),
+                Self::UpgradeConfig => http.websockets.is_some(),
             }
     }
 }
@@ -98,6 +142,18 @@ pub(in crate::gateway) fn observability(
     // Where none of them can be written, the proxy's own log goes on.
     let access_logs = Some(logs).filter(|logs| !logs.is_empty());
     Observability { access_logs, tracing, ..Observability::default() }
+}
+
+/// How they have HTTP spoken with clients.
+pub(in crate::gateway) fn client_http(
+    view: &impl View,
+    gateway: &GatewayKey,
+    placed: &Placed,
+    table: &RouteTableId,
+) -> ClientHttp {
+    let chosen = Chosen::of(view, gateway, placed, table);
+    let valid = chosen.chain.iter().map(|applied| &applied.face).filter(|face| face.content.is_ok());
+    valid.fold(ClientHttp::default(), |merged, face| merged.or(&face.client_http))
 }
 
 /// The services that these send something to.

@@ -29,12 +29,12 @@ pub(super) use ai::{EnginePolicy, Wanted, wanted};
 pub(super) use chain::{Applied, Level, RoutePolicies, Variant, blocked, sorted};
 pub(super) use http::{MergedHttp, merged, own_fields, text_match};
 pub(crate) use listener::is_of_listeners;
-pub(super) use listener::{collectors, observability};
+pub(super) use listener::{client_http, collectors, observability};
 pub(in crate::gateway) use report::reference;
 pub(crate) use report::report;
 
 use super::route::creation;
-use super::{access_log, ext_auth, listener_tracing};
+use super::{access_log, ext_auth, listener_http, listener_tracing};
 use crate::gateway::facts::PolicyFace;
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
@@ -102,12 +102,24 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
             let tracing = tracing
                 .map(|(field, tracing)| listener_tracing::read(view, key, field, tracing))
                 .transpose()?;
+            let client_http = listener_http::read(&content.listener_http)?;
             let mut content = content;
             let demand = content.ext_auth.take();
             let ext_auth = demand.map(|demand| ext_auth::read(view, key, &demand, &mut content.ignored));
             let ext_auth = ext_auth.transpose()?;
             let (key, content) = (key.clone(), Ok(content));
-            Ok(PolicyFace { key, created, content, notes, access_logs, tracing, http, identity, ext_auth })
+            Ok(PolicyFace {
+                key,
+                created,
+                content,
+                notes,
+                access_logs,
+                tracing,
+                client_http,
+                http,
+                identity,
+                ext_auth,
+            })
         }
         refused => {
             let fields = refused.join(", ");

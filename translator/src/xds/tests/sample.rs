@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use ir::{
     Abort, Access, AuthProtocol, AuthService, AuthServiceName, Balancing, Bind, BodyMode, Breakers,
-    BucketName, ClaimRule, ClaimValue, ClusterIr, ClusterName, Clusters, Counted, Credential, Csrf,
-    DescriptorEntry, Destination, DirectResponse, Discovery, Endpoint, EscapedSlashes, Fault, FilterChainIr,
-    FilterName, Forward, GlobalLimit, HeaderMatch, HeaderModifier, HostPort, HostRewrite, Hostname,
-    HttpChain, Injected, Keepalive, KeyDemand, KeySetName, LimitEntry, LimitHeader, LimitService,
+    BucketName, ClaimRule, ClaimValue, ClientHttp, ClusterIr, ClusterName, Clusters, Counted, Credential,
+    Csrf, DescriptorEntry, Destination, DirectResponse, Discovery, Endpoint, EscapedSlashes, Fault,
+    FilterChainIr, FilterName, Forward, GlobalLimit, HeaderMatch, HeaderModifier, HostPort, HostRewrite,
+    Hostname, HttpChain, Injected, Keepalive, KeyDemand, KeySetName, LimitEntry, LimitHeader, LimitService,
     LimitServiceName, ListenerIr, ListenerName, MessageMode, Observability, PathMatch, PathRewrite,
     Processing, ProcessingMode, Processor, ProcessorName, Protocol, QueryParamMatch, RateLimit, Redacted,
     Redirect, RedirectPath, Rewrite, Rights, RightsRule, RouteAction, RouteAfter, RouteIr, RouteMatch,
@@ -65,6 +65,7 @@ pub(super) fn plain_forward(destinations: Vec<Destination>) -> Forward {
         timeouts: Timeouts::default(),
         retry: None,
         mirrors: Vec::new(),
+        to_ai: false,
     }
 }
 
@@ -118,6 +119,7 @@ pub(super) fn listener(port: u16) -> ListenerIr {
         escaped_slashes: EscapedSlashes::default(),
         auth_filters: vec![FilterName::listener_auth(port, 0)],
         observability: Observability::default(),
+        client: ClientHttp::default(),
     };
     let chain = FilterChainIr { server_name: Hostname::Any, tls: None, protocol: Protocol::Http(http) };
     ListenerIr {
