@@ -6,6 +6,7 @@
 mod compression;
 mod fault;
 mod http;
+mod redirect;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +35,8 @@ pub use http::{
     Buffer, CorsPolicy, CsrfPolicy, Disable, HeaderFilter, HeaderModifiers, HeaderValue, LocalRateLimit,
     PathRegexRewrite, RateLimit, Retry, StringMatcher, Timeouts, TokenBucketSpec, UrlRewrite,
 };
+
+pub use redirect::InternalRedirect;
 
 /// API group of TrafficPolicy.
 pub const GROUP: &str = "gateway.kgateway.dev";
@@ -137,13 +140,15 @@ with_opaque_members! {
         /// What of the target of requests becomes something else before they go to the backend.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub url_rewrite: Option<UrlRewrite>,
+        /// Redirects of backends that the gateway follows itself. It has no effect on AI backends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub internal_redirect: Option<InternalRedirect>,
         /// The VirtualKeys of which clients must show one. It is not a member of kgateway's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub virtual_keys: Option<VirtualKeysPolicy>,
     }
     refused {
         acl "acl",
-        internal_redirect "internalRedirect",
         jwt "jwt",
         oauth2 "oauth2",
         request_mirror "requestMirror",

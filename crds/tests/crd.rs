@@ -487,6 +487,12 @@ fn the_api_server_accepts_every_shape() {
             json!({"type": "JWT", "jwt": {"validationMode": "AllowMissing", "providers": [jwt_provider()]}}),
         ),
         ("DirectResponse", json!({"status": 418, "body": "tea"})),
+        ("TrafficPolicy", json!({"internalRedirect": {}})),
+        (
+            "TrafficPolicy",
+            json!({"internalRedirect": {"redirectResponseCodes": [301, 302, 303, 307, 308], "allowCrossSchemeRedirect": false,
+                "responseHeadersToCopy": ["x-a"], "maxRedirects": 5}}),
+        ),
         (
             "BackendConfigPolicy",
             json!({"targetRefs": [{"group": "", "kind": "Service", "name": "a"},
@@ -846,6 +852,12 @@ fn the_api_server_refuses_what_makes_no_sense() {
             "out of bounds",
         ),
         ("DirectResponse", json!({"status": 600}), "out of bounds"),
+        (
+            "TrafficPolicy",
+            json!({"internalRedirect": {"redirectResponseCodes": [304]}}),
+            "redirectResponseCodes may be 301",
+        ),
+        ("TrafficPolicy", json!({"internalRedirect": {"responseHeadersToCopy": []}}), "too few items"),
         (
             "BackendConfigPolicy",
             json!({"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "a"}]}),

@@ -46,6 +46,21 @@ pub struct HttpContent {
     pub fault: Option<Setting<FaultContent>>,
     /// What the path becomes.
     pub path_rewrite: Option<Written<PathRegex>>,
+    /// Which redirects of backends the gateway follows itself.
+    pub follow: Option<FollowContent>,
+}
+
+/// Which redirects of backends the gateway follows itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FollowContent {
+    /// The statuses of those that are followed: 301, 302, 303, 307 or 308. Never empty.
+    pub codes: Vec<u16>,
+    /// Whether also those are that lead from https to http, or back.
+    pub crosses_schemes: bool,
+    /// Headers that the next request gets from the redirect, in lower case.
+    pub copied_headers: Vec<String>,
+    /// How many are followed for a request; above zero.
+    pub max: u32,
 }
 
 /// What the parts of a path become that an expression fits.

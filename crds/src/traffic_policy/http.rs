@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{TrafficPolicySpec, is_false};
+use super::{InternalRedirect, TrafficPolicySpec, is_false};
 use crate::ai::SpecError;
 use crate::gateway_api::part;
 use crate::policy::http::{
@@ -339,6 +339,7 @@ impl TrafficPolicySpec {
                 .map(|fault| fault.content("spec.faultInjection"))
                 .transpose()?,
             path_rewrite: self.url_rewrite.as_ref().map(UrlRewrite::content).transpose()?,
+            follow: self.internal_redirect.as_ref().map(InternalRedirect::content).transpose()?,
         })
     }
 }

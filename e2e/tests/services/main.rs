@@ -9,4 +9,5 @@ mod grpc;
 mod limits;
 mod processing;
 mod processor;
+mod redirects;
 mod world;

@@ -73,6 +73,22 @@ pub struct Forward {
     /// Whether a destination is a provider of large language models. No connection becomes a WebSocket then, whatever the
     /// listener allows: what comes by one could not be looked at.
     pub to_ai: bool,
+    /// Which redirects of the destinations the proxy follows itself; none if absent.
+    pub follows: Option<Box<FollowedRedirects>>,
+}
+
+/// Which redirects of destinations the proxy follows itself: those to an absolute URL, for which a route of the listener says what is
+/// done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowedRedirects {
+    /// The statuses of those that are followed; never empty.
+    pub codes: Vec<u16>,
+    /// Whether also those are that lead from https to http, or back.
+    pub crosses_schemes: bool,
+    /// Headers that the next request gets from the redirect, in lower case.
+    pub copied_headers: Vec<String>,
+    /// How many are followed for a request; above zero.
+    pub max: u32,
 }
 
 /// When a request is sent again: where it cannot have been processed (no connection, or refused before), and

@@ -224,10 +224,12 @@ impl<V: View> RuleTranslator<'_, V> {
         let matches = self.matches(rule, out);
         let (chain, prepared) = self.prepare(rule, out);
         let destinations = self.destinations(rule, &chain, out);
-        if let Ok(Prepared { http: MergedHttp { retry_by: Some(policy), .. }, .. }) = &prepared
+        if let Ok(Prepared { http, .. }) = &prepared
             && destinations.any_ai
         {
-            self.tell(policy, PolicyEffect::NotForAi(own_fields::RETRY), out);
+            for (field, policy) in &http.not_for_ai {
+                self.tell(policy, PolicyEffect::NotForAi(field), out);
+            }
         }
         // The same for all matches; told where a match needs it.
         let policy = prepared.as_ref().map_or(Ok(ir::RoutePolicy::default()), |prepared| {
@@ -407,6 +409,8 @@ impl<V: View> RuleTranslator<'_, V> {
                 retry: retry.clone().or_else(|| retry_by_policy.and_then(retry::of_policy)),
                 mirrors: mirrors.list.clone(),
                 to_ai: destinations.any_ai,
+                // The credential of a provider would go on to where the redirect leads.
+                follows: http.follows.clone().filter(|_| !destinations.any_ai).map(Box::new),
             })
         };
         Ok(Action {

@@ -15,15 +15,15 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ir::{
-    ClusterName, Clusters, Destination, DirectResponse, Forward, HostRewrite, Mirror, PathRewrite, RouteIr,
-    Target,
+    ClusterName, Clusters, Destination, DirectResponse, FollowedRedirects, Forward, HostRewrite, Mirror,
+    PathRewrite, RouteIr, Target,
 };
 use proto::core::Metadata;
 use proto::route::route_action::{
     ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier, UpgradeConfig,
 };
 use proto::route::weighted_cluster::ClusterWeight;
-use proto::route::{Route, RouteAction, RouteMatch, WeightedCluster, route};
+use proto::route::{InternalRedirectPolicy, Route, RouteAction, RouteMatch, WeightedCluster, route};
 use proto::wkt::Any;
 use proto::{bool_value, duration, u32_value, u64_value};
 
@@ -257,6 +257,16 @@ fn one_of_many(cluster: ClusterSpecifier, target: &RequestTarget<'_>, forward: &
     }
 }
 
+fn followed_redirects(ir: &FollowedRedirects) -> InternalRedirectPolicy {
+    InternalRedirectPolicy {
+        max_internal_redirects: Some(u32_value(ir.max)),
+        redirect_response_codes: ir.codes.iter().map(|code| u32::from(*code)).collect(),
+        allow_cross_scheme_redirect: ir.crosses_schemes,
+        response_headers_to_copy: ir.copied_headers.clone(),
+        ..InternalRedirectPolicy::default()
+    }
+}
+
 /// Whether a client may ask for the connection to become a WebSocket (RFC 6455), where the listener does not say it.
 fn upgrades(target: &RequestTarget<'_>, forward: &Forward) -> Option<UpgradeConfig> {
     let enabled = (forward.to_ai && !target.websocket).then(|| bool_value(false));
@@ -283,6 +293,7 @@ fn route_action(
         // Likewise; unset would be the listener's.
         idle_timeout: Some(duration(forward.timeouts.idle.unwrap_or_default())),
         request_mirror_policies: forward.mirrors.iter().chain(target.mirrors).map(mirror::policy).collect(),
+        internal_redirect_policy: forward.follows.as_deref().map(followed_redirects),
         upgrade_configs: upgrades(target, forward).into_iter().collect(),
         ..RouteAction::default()
     };

@@ -4,8 +4,8 @@ use crds::ObjectKey;
 use crds::policy::http::{Limit, RetryContent, Setting};
 use crds::policy::{Answer, Content};
 use ir::{
-    AccessLogIr, ClientHttp, Cors, Csrf, Fault, HeaderModifier, PathRewrite, RateLimit, TokenBucket,
-    TracingIr,
+    AccessLogIr, ClientHttp, Cors, Csrf, Fault, FollowedRedirects, HeaderModifier, PathRewrite, RateLimit,
+    TokenBucket, TracingIr,
 };
 
 use super::asked_service::{AskedLimit, AskedProcessor};
@@ -91,6 +91,7 @@ pub(crate) struct HttpPolicy {
     pub decompresses_requests: Option<Setting<()>>,
     pub fault: Option<Setting<Fault>>,
     pub path: Option<PathRewrite>,
+    pub follows: Option<FollowedRedirects>,
 }
 
 /// An access log.

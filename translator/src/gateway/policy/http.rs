@@ -2,13 +2,13 @@
 
 use crds::policy::Answer;
 use crds::policy::http::{
-    AbortContent, CsrfContent, FaultContent, HttpContent, Injected, Limit, PathRegex, RetryContent, Setting,
-    TextMatch, TextPattern, TokenBucket, Written,
+    AbortContent, CsrfContent, FaultContent, FollowContent, HttpContent, Injected, Limit, PathRegex,
+    RetryContent, Setting, TextMatch, TextPattern, TokenBucket, Written,
 };
 use crds::{Kind, KindInfo, NamespacedName, ObjectKey};
 use ir::{
-    Abort, BucketName, Csrf, DirectResponse, Fault, FilterPart, HeaderModifier, HostRewrite, PathRewrite,
-    RateLimit, RoutePolicy,
+    Abort, BucketName, Csrf, DirectResponse, Fault, FilterPart, FollowedRedirects, HeaderModifier,
+    HostRewrite, PathRewrite, RateLimit, RoutePolicy,
 };
 
 use super::Applied;
@@ -33,6 +33,9 @@ pub(in crate::gateway) mod own_fields {
     pub(in crate::gateway) const EXT_AUTH: &str = "extAuth";
     pub(in crate::gateway) const PATH: &str = "urlRewrite.pathRegex";
 }
+
+/// The name of the field by which redirects are followed.
+const FOLLOWS: &str = "internalRedirect";
 
 /// Reads what a policy says.
 ///
@@ -61,6 +64,7 @@ pub(super) fn read(
         decompresses_requests,
         fault,
         path_rewrite,
+        follow,
     } = content;
     let edits = |modifier: &Option<Written<_>>, direction| {
         let Some(Written { field, value }) = modifier else { return Ok((None, None)) };
@@ -109,6 +113,7 @@ pub(super) fn read(
             Setting::On(content) => Setting::On(read_fault(content)),
         }),
         path: path_rewrite.as_ref().map(read_path).transpose()?,
+        follows: follow.as_ref().map(read_follow),
     })
 }
 
@@ -123,6 +128,17 @@ fn read_fault(FaultContent { delay, abort, kbits_per_second, max_active }: &Faul
         kbits_per_second: kbits_per_second
             .map(|Injected { what, percentage }| ir::Injected { what, percentage }),
         max_active: *max_active,
+    }
+}
+
+fn read_follow(
+    FollowContent { codes, crosses_schemes, copied_headers, max }: &FollowContent,
+) -> FollowedRedirects {
+    FollowedRedirects {
+        codes: codes.clone(),
+        crosses_schemes: *crosses_schemes,
+        copied_headers: copied_headers.clone(),
+        max: *max,
     }
 }
 
@@ -196,8 +212,10 @@ pub(in crate::gateway) struct MergedHttp {
     pub request_timeout: Option<Limit>,
     pub idle_timeout: Option<Limit>,
     pub retry: Option<RetryContent>,
-    /// The policy that the retries are from.
-    pub retry_by: Option<ObjectKey>,
+    /// Which redirects are followed.
+    pub follows: Option<FollowedRedirects>,
+    /// The fields that have no effect on AI backends, with the policies that they are from.
+    pub not_for_ai: Vec<(&'static str, ObjectKey)>,
     pub request_headers: HeaderModifier,
     /// The `Host` to send. One that edits of headers set counts before the endpoint's name.
     pub host: Option<HostRewrite>,
@@ -234,7 +252,11 @@ pub(in crate::gateway) fn merged(
         merge.take(policy, "timeouts.streamIdle", &said.idle_timeout, &mut all.idle_timeout);
         if said.retry.is_some() && merge.wins(policy, own_fields::RETRY) {
             all.retry.clone_from(&said.retry);
-            out.retry_by = Some(policy.clone());
+            out.not_for_ai.push((own_fields::RETRY, policy.clone()));
+        }
+        if said.follows.is_some() && merge.wins(policy, FOLLOWS) {
+            out.follows.clone_from(&said.follows);
+            out.not_for_ai.push((FOLLOWS, policy.clone()));
         }
         if said.request_headers.is_some() && merge.wins(policy, "headerModifiers.request") {
             all.request_headers.clone_from(&said.request_headers);
@@ -284,7 +306,7 @@ pub(in crate::gateway) fn merged(
     out.parts.extend(tokens.map(FilterPart::Tokens).into_iter().chain(keys.map(FilterPart::Keys)));
     out.backends.extend(backends);
     out.effects = merge.effects();
-    // Every field by its name, so that none is merged and then forgotten. The bucket of the local limit is in `out` already.
+    // Every field by its name, so that none is merged and then forgotten. The bucket of the local limit and the redirects are in `out` already.
     let HttpPolicy {
         request_timeout,
         idle_timeout,
@@ -304,6 +326,7 @@ pub(in crate::gateway) fn merged(
         decompresses_requests,
         fault,
         path,
+        follows: _,
     } = all;
     let by_endpoint = auto_host_rewrite.unwrap_or_default().then_some(HostRewrite::OfEndpoint);
     out.policy.csrf = csrf;

@@ -66,6 +66,7 @@ pub(super) fn plain_forward(destinations: Vec<Destination>) -> Forward {
         retry: None,
         mirrors: Vec::new(),
         to_ai: false,
+        follows: None,
     }
 }
 
