@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::ai::SpecError;
-use crate::policy::{Answer, Content, Policy, PolicyStatus, Target, UnusableTarget};
+use crate::policy::{Answer, AnswerBody, Content, Policy, PolicyStatus, Target, UnusableTarget};
 use crate::sensitive::Opaque;
 
 /// The longest body that Envoy takes, in bytes (`RouteConfiguration.max_direct_response_body_size_bytes`).
@@ -47,9 +47,44 @@ pub struct DirectResponseSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub body: Option<String>,
-    /// Not carried out yet: the rules that name the object are answered with 500.
+    /// What the body is made of for each request, in the language of Envoy's access logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body_format: Option<Opaque>,
+    pub body_format: Option<BodyFormat>,
+}
+
+/// What a body is made of for each request.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.text) != has(self.json)").message("exactly one of text and json must be set"))]
+pub struct BodyFormat {
+    /// The header content-type; text/plain of a text, and application/json of JSON, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub content_type: Option<String>,
+    /// A text, which may hold Envoy's commands, such as %REQ(:PATH)%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub text: Option<String>,
+    /// A JSON object, whose texts may hold Envoy's commands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json: Option<Opaque>,
+}
+
+impl BodyFormat {
+    fn body(&self) -> Result<AnswerBody, SpecError> {
+        let Self { content_type, text, json } = self;
+        let content_type = content_type.clone();
+        match (text, json) {
+            (Some(format), None) if !format.is_empty() => {
+                Ok(AnswerBody::TextFormat { format: format.clone(), content_type })
+            }
+            (None, Some(Opaque(serde_json::Value::Object(format)))) => {
+                Ok(AnswerBody::JsonFormat { format: format.clone(), content_type })
+            }
+            (None, Some(_)) => Err(SpecError::invalid("spec.bodyFormat.json", "is not an object")),
+            _ => Err(SpecError::invalid("spec.bodyFormat", "exactly one of text and json must be set")),
+        }
+    }
 }
 
 impl Policy for DirectResponse {
@@ -61,21 +96,22 @@ impl Policy for DirectResponse {
         let DirectResponseSpec { status, body, body_format } = &self.spec;
         let status = u16::try_from(*status).ok().filter(|status| (200..600).contains(status));
         let status = status.ok_or_else(|| SpecError::invalid("spec.status", "must be from 200 to 599"))?;
-        if let Some(body) = body {
-            let invalid = |message: String| Err(SpecError::invalid("spec.body", message));
-            if body.len() > LONGEST_BODY {
-                return invalid(format!("has more than {LONGEST_BODY} bytes"));
+        let body = match (body, body_format) {
+            (None, None) => None,
+            (Some(body), None) if body.len() > LONGEST_BODY => {
+                return Err(SpecError::invalid("spec.body", format!("has more than {LONGEST_BODY} bytes")));
             }
-            if WITHOUT_BODY.contains(&status) {
-                return invalid(format!("an answer with status {status} has none"));
+            (Some(body), None) => Some(AnswerBody::Text(body.clone())),
+            (None, Some(format)) => Some(format.body()?),
+            (Some(_), Some(_)) => {
+                return Err(SpecError::invalid("spec", "at most one of body and bodyFormat may be set"));
             }
+        };
+        if body.is_some() && WITHOUT_BODY.contains(&status) {
+            let field = if body_format.is_some() { "spec.bodyFormat" } else { "spec.body" };
+            return Err(SpecError::invalid(field, format!("an answer with status {status} has none")));
         }
-        let refused = body_format.as_ref().map(|_| "spec.bodyFormat".to_owned());
-        Ok(Content {
-            answer: Some(Answer { status, body: body.clone() }),
-            refused: refused.into_iter().collect(),
-            ..Content::default()
-        })
+        Ok(Content { answer: Some(Answer { status, body }), ..Content::default() })
     }
 }
 

@@ -532,7 +532,11 @@ fn the_api_server_accepts_every_shape() {
                 "forwardCredential": true, "keySources": [{"header": "a", "query": "b", "cookie": "c"}]}}),
         ),
         ("TrafficPolicy", json!({"apiKeyAuth": {"disable": {}}, "basicAuth": {"disable": {}}})),
-        ("DirectResponse", json!({"status": 200, "bodyFormat": {"text": "%PROTOCOL%"}})),
+        (
+            "DirectResponse",
+            json!({"status": 200, "bodyFormat": {"text": "%PROTOCOL%", "contentType": "text/html"}}),
+        ),
+        ("DirectResponse", json!({"status": 200, "bodyFormat": {"json": {"a": {"b": ["%PROTOCOL%", 1]}}}})),
         ("GatewayExtension", json!({"extAuth": {"grpcService": {"backendRef": {"name": "a", "port": 1}}}})),
         (
             "GatewayExtension",
@@ -905,6 +909,12 @@ fn the_api_server_refuses_what_makes_no_sense() {
         ),
         ("DirectResponse", json!({"status": 200, "body": ""}), "too short"),
         ("DirectResponse", json!({"body": "a"}), "no status"),
+        ("DirectResponse", json!({"status": 200, "bodyFormat": {}}), "exactly one of text and json"),
+        (
+            "DirectResponse",
+            json!({"status": 200, "bodyFormat": {"text": "a", "json": {}}}),
+            "exactly one of text and json",
+        ),
         (
             "DirectResponse",
             json!({"status": 200, "body": "a", "bodyFormat": {"text": "b"}}),

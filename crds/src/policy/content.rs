@@ -84,12 +84,33 @@ pub struct Content {
 }
 
 /// An answer that the gateway gives itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The status code, from 200 to 599.
     pub status: u16,
-    /// The body, which is not empty, and no longer than Envoy takes.
-    pub body: Option<String>,
+    /// The body.
+    pub body: Option<AnswerBody>,
+}
+
+/// The body of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnswerBody {
+    /// This text, which is not empty, and no longer than Envoy takes.
+    Text(String),
+    /// What comes of a text in the language of Envoy's access logs, which is not empty.
+    TextFormat {
+        /// The text.
+        format: String,
+        /// The `content-type`; `text/plain` if absent.
+        content_type: Option<String>,
+    },
+    /// What comes of an object whose texts are such formats.
+    JsonFormat {
+        /// The object.
+        format: serde_json::Map<String, Value>,
+        /// The `content-type`; `application/json` if absent.
+        content_type: Option<String>,
+    },
 }
 
 /// What is done with the requests to AI backends. Of a list, empty is the same as absent.

@@ -13,7 +13,9 @@ pub mod http;
 mod prompt_guard;
 
 pub(crate) use content::json_of;
-pub use content::{AiContent, Answer, BodyDefault, Content, Policy, Target, TargetName, UnusableTarget};
+pub use content::{
+    AiContent, Answer, AnswerBody, BodyDefault, Content, Policy, Target, TargetName, UnusableTarget,
+};
 
 pub use guard_server::{
     ApiKey, ForwardedHeaders, MODERATION_MODEL, Moderation, ModerationContent, NameMatchType,

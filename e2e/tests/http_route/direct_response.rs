@@ -38,6 +38,9 @@ async fn a_rule_answers_requests_itself_as_its_direct_response_says() -> Result<
         + &rule("/loop", &filter("moved"))
         + &rule("/moved", &(filter("moved") + &sets("location", "/tea")))
         + &rule("/empty", &filter("empty"))
+        + &rule("/text", &filter("text"))
+        + &rule("/json", &filter("json"))
+        + &rule("/html", &(filter("text") + &sets("content-type", "text/html")))
         + &rule("/missing", &filter("missing"))
         + &rule("/both", &filter("teapot"))
         + "\n    backendRefs: [{name: main, port: 80}]"
@@ -47,7 +50,15 @@ async fn a_rule_answers_requests_itself_as_its_direct_response_says() -> Result<
         + &response("page", "{status: 200, body: <p>tea</p>}")
         + &response("long", &format!("{{status: 200, body: {long}}}"))
         + &response("moved", "{status: 303}")
-        + &response("empty", "{status: 204}");
+        + &response("empty", "{status: 204}")
+        + &response(
+            "text",
+            r#"{status: 200, bodyFormat: {text: "%REQ(:PATH)% %REQ(X-A)% 100%%", contentType: text/x-own}}"#,
+        )
+        + &response(
+            "json",
+            r#"{status: 503, bodyFormat: {json: {path: "%REQ(:PATH)%", by: "%PROTOCOL%", retry: true}}}"#,
+        );
     let scene = Scene::start_beside(&["main"], &rules, &responses).await?;
     let answer = scene.get("/tea?query").await?;
     assert_eq!((answer.status, &*answer.text()), (418, "100% %REQ(:path)%\n"));
@@ -61,6 +72,12 @@ async fn a_rule_answers_requests_itself_as_its_direct_response_says() -> Result<
     assert_eq!(scene.get("/moved").await?.header("location"), Some("/tea"));
     let answer = scene.get("/empty").await?;
     assert_eq!((answer.status, &*answer.text()), (204, ""));
+    let answer = scene.ask(Method::GET, "/text?q", &[("x-a", "<a>")]).await?;
+    assert_eq!((&*answer.text(), answer.header("content-type")), ("/text?q <a> 100%", Some("text/x-own")));
+    assert_eq!(scene.get("/html").await?.header("content-type"), Some("text/html"));
+    let answer = scene.get("/json").await?;
+    assert_eq!((answer.status, answer.header("content-type")), (503, Some("application/json")));
+    assert_eq!(answer.json()?, serde_json::json!({"path": "/json", "by": "HTTP/1.1", "retry": true}));
     let answer = scene.ask(Method::HEAD, "/tea", &[]).await?;
     assert_eq!((answer.status, &*answer.text()), (418, ""));
     for path in ["/missing", "/both"] {

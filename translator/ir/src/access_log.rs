@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{ClusterName, GrpcServiceIr, HeaderMatch};
 
@@ -78,8 +78,8 @@ pub enum LogValue {
     Map(Vec<(String, LogValue)>),
 }
 
-/// What a line of a log holds. Texts are in Envoy's language, and valid.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// What a line of a log, or another text, holds. Texts are in Envoy's language, and valid.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum LogFormat {
     /// A text.
     Text(String),

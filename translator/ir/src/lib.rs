@@ -84,8 +84,8 @@ pub use name::{
 pub use processor::{BodyMode, MessageMode, Processing, ProcessingMode, Processor, RouteAfter};
 pub use rate_limit::{LimitEntry, LimitHeader, RateLimit};
 pub use route::{
-    Clusters, Destination, DirectResponse, FollowedRedirects, Forward, L4FilterIr, L4Share, Mirror, Retry,
-    RouteAction, RouteIr, Target, Timeouts,
+    AnswerBody, Clusters, Destination, DirectResponse, FollowedRedirects, Forward, L4FilterIr, L4Share,
+    Mirror, Retry, RouteAction, RouteIr, Target, Timeouts,
 };
 pub use route_policy::{
     Abort, Csrf, Fault, FilterPart, Injected, RoutePolicy, TextMatch, TextPattern, TokenBucket,

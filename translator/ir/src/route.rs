@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClusterName, Cors, FilterName, HeaderModifier, Hostname, Redirect, Rewrite, RouteMatch, RouteName,
-    RoutePolicy,
+    ClusterName, Cors, FilterName, HeaderModifier, Hostname, LogFormat, Redirect, Rewrite, RouteMatch,
+    RouteName, RoutePolicy,
 };
 
 /// One match of one rule. Routes stand in their virtual host in the order in which they are tried.
@@ -46,8 +46,22 @@ pub enum RouteAction {
 pub struct DirectResponse {
     /// The status code.
     pub status: u16,
-    /// The body; at most 4096 bytes.
-    pub body: Option<String>,
+    /// The body.
+    pub body: Option<AnswerBody>,
+}
+
+/// The body of an answer from the gateway itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AnswerBody {
+    /// This text; at most 4096 bytes.
+    Text(String),
+    /// What comes of a format.
+    Format {
+        /// The format.
+        format: LogFormat,
+        /// The `content-type`.
+        content_type: String,
+    },
 }
 
 impl DirectResponse {

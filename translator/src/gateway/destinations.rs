@@ -130,7 +130,7 @@ impl<V: View> RuleTranslator<'_, V> {
         let own = self.told(own, out);
         self.unless_blocked(&own, field, out)?;
         if let Some(Applied { face, .. }) = own.iter().find(|applied| applied.face.is_for_rules()) {
-            let what = match face.answer() {
+            let what = match face.answer {
                 Some(_) => "a DirectResponse is",
                 None => "members other than ai are",
             };

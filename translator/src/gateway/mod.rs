@@ -7,6 +7,7 @@
 mod access_log;
 pub(crate) mod address;
 mod answer;
+mod answer_body;
 pub(crate) mod attach;
 pub(crate) mod backend;
 pub(crate) mod budget;

@@ -1,10 +1,11 @@
 //! Routes that the gateway answers itself.
 
-use ir::{ListenerIr, RouteIr, Scheme};
+use ir::{AnswerBody, ListenerIr, RouteIr, Scheme};
 use proto::core::DataSource;
 use proto::core::data_source::Specifier;
 use proto::route::{DirectResponseAction, Route, route};
 
+use super::access_log::log_format;
 use super::header::HeaderEdits;
 use super::matcher::build_match;
 
@@ -42,15 +43,24 @@ pub(super) fn answering_route(ir: &RouteIr, response: &ir::DirectResponse) -> Ro
         // Envoy names the request's own URL in it. What the route sets itself is added afterwards.
         route.response_headers_to_remove.push("location".to_owned());
     }
+    if let Some(AnswerBody::Format { content_type, .. }) = &response.body {
+        // Before what the route says itself.
+        let mut edits = HeaderEdits::default();
+        edits.set("content-type", content_type);
+        route.response_headers_to_add.splice(0..0, edits.add);
+    }
     route
 }
 
 /// An answer.
 pub(super) fn direct_response(ir: &ir::DirectResponse) -> route::Action {
-    let body = ir.body.clone().map(Specifier::InlineString);
-    route::Action::DirectResponse(DirectResponseAction {
-        status: ir.status.into(),
-        body: body.map(|body| DataSource { specifier: Some(body), ..DataSource::default() }),
-        ..DirectResponseAction::default()
-    })
+    let (body, body_format) = match &ir.body {
+        None => (None, None),
+        Some(AnswerBody::Text(text)) => {
+            let specifier = Some(Specifier::InlineString(text.clone()));
+            (Some(DataSource { specifier, ..DataSource::default() }), None)
+        }
+        Some(AnswerBody::Format { format, .. }) => (None, Some(log_format(format))),
+    };
+    route::Action::DirectResponse(DirectResponseAction { status: ir.status.into(), body, body_format })
 }

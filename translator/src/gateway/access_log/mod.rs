@@ -89,6 +89,23 @@ pub(in crate::gateway) fn read(
     Ok(read)
 }
 
+/// Checks a text in the language of access logs that is to stand elsewhere, where requests are answered by the proxy itself. It sees
+/// headers as the filters have left them.
+///
+/// # Errors
+/// Envoy would refuse it.
+pub(in crate::gateway) fn check_text(field: &str, text: &str) -> Result<(), Rejection> {
+    format::read(text).map(drop).map_err(|error| invalid(field, error))
+}
+
+/// The same for an object whose texts are such texts.
+///
+/// # Errors
+/// Envoy would refuse it.
+pub(in crate::gateway) fn check_json(field: &str, members: &Map<String, Value>) -> Result<(), Rejection> {
+    object(field, members, 1, &mut BTreeSet::new()).map(drop)
+}
+
 fn invalid(field: &str, message: impl std::fmt::Display) -> Rejection {
     Rejection::at(Reason::Invalid, field, message.to_string())
 }

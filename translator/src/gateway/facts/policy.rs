@@ -1,11 +1,11 @@
 //! Policies, and what routes tell about them.
 
 use crds::ObjectKey;
+use crds::policy::Content;
 use crds::policy::http::{Limit, RetryContent, Setting};
-use crds::policy::{Answer, Content};
 use ir::{
-    AccessLogIr, ClientHttp, Cors, Csrf, Fault, FollowedRedirects, HeaderModifier, PathRewrite, RateLimit,
-    TokenBucket, TracingIr,
+    AccessLogIr, ClientHttp, Cors, Csrf, DirectResponse, Fault, FollowedRedirects, HeaderModifier,
+    PathRewrite, RateLimit, TokenBucket, TracingIr,
 };
 
 use super::asked_service::{AskedLimit, AskedProcessor};
@@ -36,20 +36,17 @@ pub(crate) struct PolicyFace {
     pub identity: FaceIdentity,
     /// Who is asked whether a request may pass.
     pub ext_auth: Option<FaceQuestion>,
+    /// What it has requests answered with.
+    pub answer: Option<DirectResponse>,
 }
 
 impl PolicyFace {
     /// Whether it says what can be said for a whole rule alone, and not for one of its backends.
     pub(crate) fn is_for_rules(&self) -> bool {
-        self.answer().is_some()
+        self.answer.is_some()
             || self.http != HttpPolicy::default()
             || self.identity != FaceIdentity::default()
             || self.ext_auth.is_some()
-    }
-
-    /// What it has requests answered with.
-    pub(crate) fn answer(&self) -> Option<&Answer> {
-        self.content.as_ref().ok()?.answer.as_ref()
     }
 
     /// A policy without which nothing can be served that it applies to.
@@ -65,6 +62,7 @@ impl PolicyFace {
             http: HttpPolicy::default(),
             identity: FaceIdentity::default(),
             ext_auth: None,
+            answer: None,
         }
     }
 }

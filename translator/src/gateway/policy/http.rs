@@ -1,6 +1,5 @@
 //! What policies ask for requests to any backend: read into the IR's types, and merged field by field.
 
-use crds::policy::Answer;
 use crds::policy::http::{
     AbortContent, CsrfContent, FaultContent, FollowContent, HttpContent, Injected, Limit, PathRegex,
     RetryContent, Setting, TextMatch, TextPattern, TokenBucket, Written,
@@ -285,10 +284,10 @@ pub(in crate::gateway) fn merged(
         }
     }
     for Applied { face, .. } in chain {
-        if let Some(Answer { status, body }) = face.answer()
+        if let Some(answer) = &face.answer
             && merge.wins(&face.key, "status")
         {
-            out.answer = Some(DirectResponse { status: *status, body: body.clone() });
+            out.answer = Some(answer.clone());
         }
         if let Some(question) = &face.ext_auth
             && merge.wins(&face.key, own_fields::EXT_AUTH)

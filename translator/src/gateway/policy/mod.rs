@@ -34,7 +34,7 @@ pub(in crate::gateway) use report::reference;
 pub(crate) use report::report;
 
 use super::route::creation;
-use super::{access_log, ext_auth, listener_http, listener_tracing};
+use super::{access_log, answer_body, ext_auth, listener_http, listener_tracing};
 use crate::gateway::facts::PolicyFace;
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
@@ -103,6 +103,7 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
                 .map(|(field, tracing)| listener_tracing::read(view, key, field, tracing))
                 .transpose()?;
             let client_http = listener_http::read(&content.listener_http)?;
+            let answer = content.answer.as_ref().map(answer_body::read).transpose()?;
             let mut content = content;
             let demand = content.ext_auth.take();
             let ext_auth = demand.map(|demand| ext_auth::read(view, key, &demand, &mut content.ignored));
@@ -119,6 +120,7 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
                 http,
                 identity,
                 ext_auth,
+                answer,
             })
         }
         refused => {

@@ -150,7 +150,7 @@ fn conditions(
         Ok(_) => vec![
             Condition::good(ConditionType::Accepted, Reason::Accepted, "the policy is valid")
                 .with_notes(&face.notes),
-            attached(effects, face.answer().is_some()),
+            attached(effects, face.answer.is_some()),
         ],
     };
     let faults: Vec<_> = faults.iter().cloned().chain(listener::faults(view, gateway, face)).collect();

@@ -86,7 +86,8 @@ fn build_access_log(ir: &AccessLogIr) -> AccessLog {
     AccessLog { filter: ir.filter.as_ref().map(build_filter), ..log }
 }
 
-fn log_format(ir: &LogFormat) -> SubstitutionFormatString {
+/// A format as Envoy has it.
+pub(super) fn log_format(ir: &LogFormat) -> SubstitutionFormatString {
     match ir {
         LogFormat::Text(text) => text_format(text.clone()),
         LogFormat::Json(text) => json_format(struct_value(serde_json::from_str(text).unwrap_or_default())),
