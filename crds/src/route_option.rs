@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "the KubeSchema derive makes a hidden copy of the struct")]
 
 mod http;
+mod traffic;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -26,6 +27,7 @@ pub use http::{
     BufferPerRoute, HeaderManipulation, HeaderValueOption, OptionBackOff, OptionBuffer, OptionCors,
     OptionHeader, OptionRetries,
 };
+pub use traffic::{OptionAbort, OptionDelay, OptionFaults, OptionPattern, OptionRegexRewrite};
 
 /// API group of RouteOption.
 pub const GROUP: &str = "gateway.solo.io";
@@ -116,6 +118,16 @@ with_opaque_members! {
         /// How large the body of a request may be.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub buffer_per_route: Option<BufferPerRoute>,
+        /// Faults that are made for tests of what clients do then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub faults: Option<OptionFaults>,
+        /// The `Host` that goes to the backend.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(length(min = 1, max = 253))]
+        pub host_rewrite: Option<String>,
+        /// What the parts of the path become that an expression fits. It has no effect on AI backends, whose providers have paths of their own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub regex_rewrite: Option<OptionRegexRewrite>,
         /// Whether the tokens that a VirtualHostOption asks for are not asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub jwt: Option<JwtOfRoute>,
@@ -139,8 +151,6 @@ with_opaque_members! {
         ext_proc "extProc",
         extauth "extauth",
         extensions "extensions",
-        faults "faults",
-        host_rewrite "hostRewrite",
         host_rewrite_header "hostRewriteHeader",
         host_rewrite_path_regex "hostRewritePathRegex",
         prefix_rewrite "prefixRewrite",
@@ -150,7 +160,6 @@ with_opaque_members! {
         ratelimit_basic "ratelimitBasic",
         ratelimit_early "ratelimitEarly",
         ratelimit_regular "ratelimitRegular",
-        regex_rewrite "regexRewrite",
         shadowing "shadowing",
         staged_transformations "stagedTransformations",
         transformations "transformations",

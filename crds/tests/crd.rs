@@ -613,6 +613,11 @@ fn the_api_server_accepts_every_shape() {
         ("RouteOption", json!({"options": {"ai": {"routeType": "CHAT", "semanticCache": {}}}})),
         (
             "RouteOption",
+            json!({"options": {"faults": {"abort": {"percentage": 50, "httpStatus": 503}, "delay": {"fixedDelay": "1s"}},
+                "hostRewrite": "a.test", "regexRewrite": {"pattern": {"regex": "a"}, "substitution": "b"}}}),
+        ),
+        (
+            "RouteOption",
             json!({"options": {"timeout": "20s", "idleTimeout": "1m",
                 "retries": {"retryOn": "5xx", "numRetries": 3, "perTryTimeout": "5s", "retriableStatusCodes": [503], "previousPriorities": {}},
                 "headerManipulation": {"requestHeadersToAdd": [{"header": {"key": "a", "value": "b"}, "append": false}]},
@@ -957,6 +962,8 @@ fn the_api_server_refuses_what_makes_no_sense() {
             "targetRefs may name Gateways",
         ),
         ("RouteOption", json!({"options": {"rbac": {"disable": "yes"}}}), "is no boolean"),
+        ("RouteOption", json!({"options": {"hostRewrite": ""}}), "too short"),
+        ("RouteOption", json!({"options": {"faults": {"abort": {"httpStatus": 700}}}}), "out of bounds"),
         ("TrafficPolicy", json!({"extauth": {}}), "unknown field extauth"),
         ("TrafficPolicy", json!({"retry": {"attempts": 2}}), "retryOn or statusCodes must be set"),
         ("TrafficPolicy", json!({"retry": {"retryOn": ["never"]}}), "not in the enum"),

@@ -22,6 +22,8 @@ pub struct HttpContent {
     pub request_headers: Option<Written<part::HeaderModifier>>,
     /// Whether the `Host` that is sent is the name by which the chosen endpoint was found.
     pub auto_host_rewrite: Option<bool>,
+    /// The `Host` that is sent.
+    pub host_rewrite: Option<Written<String>>,
     /// Edits of the response's headers.
     pub response_headers: Option<Written<part::HeaderModifier>>,
     /// What browsers may do in pages of other origins.

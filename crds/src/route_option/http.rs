@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::RouteOptions;
+use super::{OptionFaults, OptionRegexRewrite, RouteOptions};
 use crate::ai::SpecError;
 use crate::gateway_api::part;
 use crate::policy::http::{
@@ -156,7 +156,7 @@ pub struct OptionBuffer {
 }
 
 /// What stands before the names of options.
-const FIELD: &str = "spec.options";
+pub(super) const FIELD: &str = "spec.options";
 
 impl RouteOptions {
     /// What they say about requests to any backend; what of that is not carried out goes to `refused` and `ignored`.
@@ -187,6 +187,12 @@ impl RouteOptions {
             retry: self.retries.as_ref().map(|retries| retries.content(ignored)).transpose()?,
             cors: self.cors.as_ref().map(|cors| cors.content(refused)).transpose()?,
             buffer: self.buffer_per_route.as_ref().map(BufferPerRoute::content).transpose()?,
+            fault: self.faults.as_ref().map(OptionFaults::content).transpose()?,
+            path_rewrite: self.regex_rewrite.as_ref().map(OptionRegexRewrite::content).transpose()?,
+            host_rewrite: self
+                .host_rewrite
+                .clone()
+                .map(|value| Written { field: format!("{FIELD}.hostRewrite"), value }),
             ..HttpContent::default()
         })
     }

@@ -325,6 +325,7 @@ impl TrafficPolicySpec {
             response_headers: edits("response", headers.and_then(|headers| headers.response.as_ref())),
             cors: self.cors.as_ref().map(CorsPolicy::content).transpose()?,
             auto_host_rewrite: self.auto_host_rewrite,
+            host_rewrite: None,
             csrf: self.csrf.as_ref().map(CsrfPolicy::content).transpose()?,
             buffer: self.buffer.as_ref().map(Buffer::content).transpose()?,
             rate_limit: rate_limit.map(LocalRateLimit::content).transpose()?,

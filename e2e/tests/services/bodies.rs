@@ -48,6 +48,34 @@ async fn an_expression_says_what_paths_become() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn options_of_gloo_say_the_same() -> Result<()> {
+    let option = |route: &str, options: &str| {
+        format!(
+            "apiVersion: gateway.solo.io/v1\nkind: RouteOption\nmetadata: {{name: {route}}}\nspec: {{targetRefs: [{{group: \
+             gateway.networking.k8s.io, kind: HTTPRoute, name: {route}}}], options: {{{options}}}}}\n---\n"
+        )
+    };
+    let objects = [
+        option("host", "hostRewrite: other.test"),
+        option(
+            "path",
+            r"regexRewrite: {pattern: {googleRe2: {}, regex: '^/path/v([0-9]+)/'}, substitution: '/\1/'}",
+        ),
+        option("abort", "faults: {abort: {percentage: 100, httpStatus: 418}}"),
+        option("slow", "faults: {delay: {percentage: 100, fixedDelay: 0.7s}, abort: {httpStatus: 418}}"),
+    ]
+    .concat();
+    let world = World::start(&["host", "path", "abort", "slow"], &objects).await?;
+    assert_eq!(world.get("/host", &[]).await?.echo()?.host, "other.test");
+    assert_eq!(world.get("/path/v7/a?q", &[]).await?.echo()?.path, "/7/a?q");
+    assert_eq!(world.get("/abort", &[]).await?.status, 418);
+    let begun = Instant::now();
+    assert_eq!(world.get("/slow", &[]).await?.status, 200);
+    assert!(begun.elapsed() >= Duration::from_millis(700));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_are_compressed_for_whom_takes_it_and_requests_go_on_without() -> Result<()> {
     let both = "compression: {responseCompression: {}, requestDecompression: {}}";
     let objects = [

@@ -77,6 +77,7 @@ pub(crate) struct HttpPolicy {
     /// The `Host` to send, which the edits of the request's headers set.
     pub host: Option<String>,
     pub auto_host_rewrite: Option<bool>,
+    pub host_rewrite: Option<String>,
     pub response_headers: Option<HeaderModifier>,
     pub cors: Option<Setting<Cors>>,
     pub csrf: Option<Csrf>,

@@ -7,7 +7,7 @@ use crds::policy::http::{
 use crds::{Kind, KindInfo, NamespacedName, ObjectKey};
 use ir::{
     Abort, BucketName, Csrf, DirectResponse, Fault, FilterPart, FollowedRedirects, HeaderModifier,
-    HostRewrite, PathRewrite, RateLimit, RoutePolicy,
+    HostRewrite, Hostname, PathRewrite, RateLimit, RoutePolicy,
 };
 
 use super::Applied;
@@ -51,6 +51,7 @@ pub(super) fn read(
         retry,
         request_headers,
         auto_host_rewrite,
+        host_rewrite,
         response_headers,
         cors,
         csrf,
@@ -88,6 +89,7 @@ pub(super) fn read(
         request_headers,
         host,
         auto_host_rewrite: *auto_host_rewrite,
+        host_rewrite: host_rewrite.as_ref().map(read_host).transpose()?,
         response_headers,
         cors: cors.transpose()?,
         csrf: csrf.as_ref().map(read_csrf).transpose()?,
@@ -138,6 +140,16 @@ fn read_follow(
         crosses_schemes: *crosses_schemes,
         copied_headers: copied_headers.clone(),
         max: *max,
+    }
+}
+
+fn read_host(Written { field, value }: &Written<String>) -> Result<String, Rejection> {
+    match validate::hostname(value) {
+        Ok(Hostname::Exact(_)) => Ok(value.clone()),
+        Ok(Hostname::Wildcard(_) | Hostname::Any) => {
+            Err(Rejection::at(Reason::Invalid, field, "a wildcard names no host"))
+        }
+        Err(error) => Err(Rejection::at(Reason::Invalid, field, error)),
     }
 }
 
@@ -262,6 +274,7 @@ pub(in crate::gateway) fn merged(
             all.host.clone_from(&said.host);
         }
         merge.take(policy, "autoHostRewrite", &said.auto_host_rewrite, &mut all.auto_host_rewrite);
+        merge.take(policy, "hostRewrite", &said.host_rewrite, &mut all.host_rewrite);
         merge.take(policy, "headerModifiers.response", &said.response_headers, &mut all.response_headers);
         merge.take(policy, own_fields::CORS, &said.cors, &mut all.cors);
         merge.take(policy, "csrf", &said.csrf, &mut all.csrf);
@@ -313,6 +326,7 @@ pub(in crate::gateway) fn merged(
         request_headers,
         host,
         auto_host_rewrite,
+        host_rewrite,
         response_headers,
         cors,
         csrf,
@@ -340,7 +354,7 @@ pub(in crate::gateway) fn merged(
         request_timeout,
         idle_timeout,
         retry,
-        host: host.map(HostRewrite::Literal).or(by_endpoint),
+        host: host.or(host_rewrite).map(HostRewrite::Literal).or(by_endpoint),
         request_headers: foreign.followed_by(&request_headers.unwrap_or_default()),
         response_headers: response_headers.unwrap_or_default(),
         cors: on(cors),
