@@ -37,14 +37,16 @@ pub const KIND: &str = "Budget";
         name = "Spent",
         type_ = "integer",
         json_path = ".status.spend.spent",
-        description = "What is spent in this unit of time"
+        description = "What is spent in this unit of time: requests, tokens or millionths of a US dollar"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.fallback) == (has(self.action) && self.action == 'Fallback')")
-        .message("fallback must be set with the action Fallback, and with no other")
+        .message("fallback must be set with the action Fallback, and with no other"),
+    validation = Rule::new("!has(self.unpriced) || has(self.limit.usd)")
+        .message("unpriced must be set with a limit in usd alone")
 )]
 pub struct BudgetSpec {
     /// The VirtualKeys of the same namespace whose requests count; all of them if absent.
@@ -68,6 +70,10 @@ pub struct BudgetSpec {
     /// The cheaper models, with the action Fallback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<BudgetFallback>,
+    /// With a limit in money, what becomes of a request for a model whose price is not known: it is answered with 403 (Refuse), or
+    /// counts nothing (Allow); Refuse if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpriced: Option<Unpriced>,
 }
 
 /// Cheaper models. A request for which there is none is answered with 429.
@@ -103,8 +109,8 @@ pub struct KeySelector {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.requests), has(self.tokens)].filter(x, x).size() == 1")
-        .message("exactly one of requests and tokens must be set")
+    validation = Rule::new("[has(self.requests), has(self.tokens), has(self.usd)].filter(x, x).size() == 1")
+        .message("exactly one of requests, tokens and usd must be set")
 )]
 pub struct BudgetLimit {
     /// So many requests.
@@ -115,6 +121,10 @@ pub struct BudgetLimit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
     pub tokens: Option<i64>,
+    /// So many US dollars, as a decimal number with at most six digits behind the point, such as 250.50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16), regex(pattern = r"^[0-9]{1,9}(\.[0-9]{1,6})?$"))]
+    pub usd: Option<String>,
 }
 
 /// A unit of time.
@@ -148,6 +158,14 @@ pub enum BudgetAction {
     Fallback,
 }
 
+/// What becomes of a request for a model whose price is not known.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "documented at the field; a variant's doc would reach the CRD")]
+pub enum Unpriced {
+    Refuse,
+    Allow,
+}
+
 /// Observed state of a Budget.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -164,7 +182,7 @@ pub struct BudgetStatus {
     pub spend: Option<BudgetSpend>,
 }
 
-/// What is spent of a Budget.
+/// What is spent of a Budget: requests, tokens, or millionths of a US dollar.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 pub struct BudgetSpend {
     /// The present unit of time.
@@ -181,6 +199,23 @@ pub struct BudgetSpend {
     /// The spenders, where each has the limit for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spenders: Option<BudgetSpenders>,
+    /// The same in US dollars, of a Budget in money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd: Option<BudgetMoney>,
+}
+
+/// Amounts of a Budget in money, as decimal numbers.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct BudgetMoney {
+    /// How much may be spent: by all together, or by each spender.
+    pub limit: String,
+    /// What is spent, by all spenders together.
+    pub spent: String,
+    /// What requests that have not ended have reserved.
+    pub reserved: String,
+    /// What is neither spent nor reserved; absent where each spender has the limit for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<String>,
 }
 
 /// One unit of time of a Budget.

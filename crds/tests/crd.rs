@@ -679,6 +679,7 @@ fn the_api_server_accepts_every_shape() {
             json!({"limit": {"tokens": 5}, "per": "Day", "action": "Fallback",
                 "fallback": {"models": [{"from": "gpt-*", "to": "gpt-4o-mini"}, {"to": "small"}]}}),
         ),
+        ("Budget", json!({"limit": {"usd": "250.50"}, "per": "Month", "unpriced": "Allow"})),
         (
             "HttpListenerOption",
             json!({"options": {"httpConnectionManagerSettings": {"useRemoteAddress": true}, "leftmostXffAddress": true}}),
@@ -749,10 +750,21 @@ fn the_api_server_refuses_what_makes_no_sense() {
         (
             "Budget",
             json!({"limit": {"tokens": 1, "requests": 1}, "per": "Day"}),
-            "exactly one of requests and tokens",
+            "exactly one of requests, tokens and usd",
         ),
-        ("Budget", json!({"limit": {}, "per": "Day"}), "exactly one of requests and tokens"),
+        ("Budget", json!({"limit": {}, "per": "Day"}), "exactly one of requests, tokens and usd"),
         ("Budget", json!({"limit": {"tokens": -1}, "per": "Day"}), "out of bounds"),
+        (
+            "Budget",
+            json!({"limit": {"tokens": 1, "usd": "1"}, "per": "Day"}),
+            "exactly one of requests, tokens and usd",
+        ),
+        ("Budget", json!({"limit": {"usd": "1e3"}, "per": "Day"}), "does not match"),
+        (
+            "Budget",
+            json!({"limit": {"tokens": 1}, "per": "Day", "unpriced": "Allow"}),
+            "unpriced must be set with a limit in usd",
+        ),
         (
             "Budget",
             json!({"limit": {"tokens": 1}, "per": "Day", "action": "Fallback"}),

@@ -92,7 +92,7 @@ impl Asked {
             (Step::Reserve | Step::ReserveOrFallBack, Counted::Requests) => {
                 Change::Spend { amount: amount.unwrap_or(1), is_audit }
             }
-            (Step::Reserve | Step::ReserveOrFallBack, Counted::Tokens) => {
+            (Step::Reserve | Step::ReserveOrFallBack, Counted::Tokens | Counted::Money) => {
                 Change::Reserve { request: request(), amount: amount.unwrap_or(1), is_audit }
             }
         };

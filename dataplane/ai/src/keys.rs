@@ -1,9 +1,11 @@
 //! Virtual keys: which key a request shows, what it may ask for, and how much of its budgets it is to reserve.
 
+mod estimate;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ai_config::{KeysConfig, Schema, VirtualKey, digest_input, slot_key};
+use ai_config::{KeysConfig, RESERVED_MONEY_KEY, Schema, VirtualKey, digest_input, slot_key};
 use sha2::{Digest, Sha256};
 
 use crate::exchange::Refusal;
@@ -11,27 +13,17 @@ use crate::json::Object;
 use crate::metadata::Metadata;
 use crate::model_routing::{self, Named};
 use crate::operation::Operation;
-use crate::usage::BYTES_PER_TOKEN;
+
+pub use estimate::{MAX_MICROS, Market, Reservation};
+
+/// How budgets are named that count money.
+const MONEY: &str = "money";
 
 /// The headers in which the SDKs of providers send keys, in the order in which they are looked at.
 pub const HEADERS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
 
 /// The scheme of `authorization` (RFC 6750), without the blank behind it. Case does not count.
 const BEARER: &[u8] = b"bearer";
-
-/// How many tokens an answer may come to whose request sets no limit.
-const USUAL_ANSWER: u64 = 4096;
-
-/// More than that no request reserves: Envoy takes no larger amount.
-const MAX_TOKENS: u64 = 1_000_000_000;
-
-/// Members of a request that limit an answer, of any API, and members that hold such members.
-const LIMITS: [&str; 5] =
-    ["max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens", "maxTokens"];
-const NESTED: [&str; 3] = ["generationConfig", "generation_config", "inferenceConfig"];
-
-/// Members that say how many answers there are to be.
-const CHOICES: [&str; 3] = ["n", "candidateCount", "candidate_count"];
 
 /// All keys that a Gateway's routes ask for.
 #[derive(Debug, Default)]
@@ -139,6 +131,11 @@ fn counts_tokens(key: &VirtualKey) -> bool {
     key.budgets.keys().any(|counted| counted != "requests")
 }
 
+/// Whether it is counted what its requests cost.
+pub fn counts_money(key: &VirtualKey) -> bool {
+    key.budgets.contains_key(MONEY)
+}
+
 /// Whether a key may be used for connections that become something else than HTTP: nobody sees what is asked for in them.
 ///
 /// # Errors
@@ -150,22 +147,41 @@ pub fn check_upgrade(key: &VirtualKey, schema: Schema) -> Result<(), Refusal> {
     }
 }
 
-/// How many tokens a request may come to, if a key may send it. `body` is `None` where nothing is asked of a model.
+/// What a request may come to, if a key may send it. `body` is `None` where nothing is asked of a model.
 ///
 /// # Errors
 /// The key may not be used for it.
-pub fn admit(key: &VirtualKey, path: &str, body: Option<&[u8]>, schema: Schema) -> Result<u64, Refusal> {
-    let Some(body) = body else { return Ok(0) };
+pub fn admit(
+    key: &VirtualKey,
+    path: &str,
+    body: Option<&[u8]>,
+    market: &Market<'_>,
+    schema: Schema,
+) -> Result<Reservation, Refusal> {
+    let Some(body) = body else { return Ok(Reservation::default()) };
     let object = if needs_body(key) { Object::parse(body).ok() } else { None };
-    if let Some(models) = &key.models {
-        let model = match (model_routing::named(path)?, &object) {
+    let counts_money = counts_money(key);
+    let model = if key.models.is_some() || counts_money {
+        match (model_routing::named(path)?, &object) {
             (Named::ByPath(model), _) => Some(model),
             (Named::ByBody, Some(object)) => model_routing::named_in(object, schema)?,
             (Named::ByBody, None) => None,
-        };
+        }
+    } else {
+        None
+    };
+    if let Some(models) = &key.models {
         check_model(models, model.as_deref(), schema)?;
     }
-    Ok(if counts_tokens(key) { estimate(path, body.len(), object.as_ref()) } else { 0 })
+    if !counts_tokens(key) {
+        return Ok(Reservation::default());
+    }
+    let expected = estimate::expected(path, body.len(), object.as_ref());
+    let micros = match counts_money && Operation::of(path).asks_model() {
+        true => market.micros(model.as_deref(), &expected, key.refuses_unpriced, schema)?,
+        false => 0,
+    };
+    Ok(Reservation { tokens: estimate::tokens(&expected), micros })
 }
 
 /// Whether a key for these models may ask for one; `None` is a request that names none.
@@ -184,44 +200,19 @@ fn check_model(models: &[String], model: Option<&str>, schema: Schema) -> Result
     }
 }
 
-/// How many tokens a request may come to: those of its text, and as many as its answers may have.
-fn estimate(path: &str, length: usize, object: Option<&Object<'_>>) -> u64 {
-    let length = u64::try_from(length).unwrap_or(u64::MAX);
-    let answer = object.and_then(|object| {
-        let nested = NESTED.iter().filter_map(|name| Object::parse(object.get(name)?).ok());
-        let most = |object: &Object<'_>, names: &[&str]| largest(object, names);
-        let all: Vec<_> = nested.collect();
-        let limit = all.iter().chain([object]).filter_map(|object| most(object, &LIMITS)).max();
-        let choices = all.iter().chain([object]).filter_map(|object| most(object, &CHOICES)).max();
-        (limit.is_some() || choices.is_some())
-            .then(|| limit.unwrap_or(USUAL_ANSWER).saturating_mul(choices.unwrap_or(1)))
-    });
-    let usual = if Operation::of(path).writes_text() { USUAL_ANSWER } else { 0 };
-    length.div_ceil(BYTES_PER_TOKEN).saturating_add(answer.unwrap_or(usual)).min(MAX_TOKENS)
-}
-
-/// The largest number of members with these names, each of which may stand there more than once.
-fn largest(object: &Object<'_>, names: &[&str]) -> Option<u64> {
-    let values = names.iter().flat_map(|name| object.all(name));
-    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.trim().parse::<f64>().ok();
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a conversion that saturates, of a number of tokens"
-    )]
-    // Of nothing or less no provider knows what it means.
-    values.filter_map(number).map(|number| number.ceil() as u64).filter(|number| *number > 0).max()
-}
-
 /// What is noted of a request with a key, for its budgets and for access logs. `request` names the request.
-pub fn spending(key: &VirtualKey, request: &str, tokens: u64) -> Metadata {
+pub fn spending(key: &VirtualKey, request: &str, reservation: Reservation) -> Metadata {
     let mut metadata = Metadata::new();
     metadata.text("key", &key.name);
     if key.budgets.is_empty() {
         return metadata;
     }
     metadata.text("request", request);
-    metadata.number("tokens", tokens);
+    metadata.number("tokens", reservation.tokens);
+    if counts_money(key) {
+        metadata.number(MONEY, reservation.micros);
+        metadata.text(RESERVED_MONEY_KEY, &reservation.micros.to_string());
+    }
     for (counted, budgets) in &key.budgets {
         for (number, budget) in budgets.iter().enumerate() {
             metadata.text(&slot_key(counted, number), budget);
@@ -315,7 +306,8 @@ mod tests {
         let none = VirtualKey { models: Some(Vec::new()), ..named("n/k") };
         let is_allowed = |key: &VirtualKey, model: Option<&str>| {
             let body = model.map_or_else(|| json!({}), |model| json!({"model": model})).to_string();
-            admit(key, "/v1/chat/completions", Some(body.as_bytes()), Schema::OpenAi).is_ok()
+            admit(key, "/v1/chat/completions", Some(body.as_bytes()), &Market::default(), Schema::OpenAi)
+                .is_ok()
         };
         for (model, expected) in [
             (Some("gpt-4o"), true),
@@ -337,50 +329,18 @@ mod tests {
     }
 
     #[test]
-    fn a_request_reserves_what_its_text_and_its_answers_may_come_to() {
-        let counted = VirtualKey { budgets: [("tokens".to_owned(), Vec::new())].into(), ..named("n/k") };
-        let estimate = |path: &str, body: &[u8]| admit(&counted, path, Some(body), Schema::OpenAi).unwrap();
-        let of = |path: &str, body: &str| {
-            estimate(path, body.as_bytes()) - u64::try_from(body.len()).unwrap().div_ceil(BYTES_PER_TOKEN)
-        };
-        let chat = "/v1/chat/completions";
-        for (path, body, answer) in [
-            (chat, r#"{"messages":[]}"#, USUAL_ANSWER),
-            (chat, r#"{"max_tokens":7}"#, 7),
-            (chat, r#"{"max_tokens":7,"max_completion_tokens":9,"n":3}"#, 27),
-            (chat, r#"{"n":2}"#, 2 * USUAL_ANSWER),
-            (chat, r#"{"max_tokens":7,"max_tokens":70}"#, 70),
-            (chat, r#"{"max_tokens":"7"}"#, USUAL_ANSWER),
-            (chat, r#"{"max_tokens":null}"#, USUAL_ANSWER),
-            (chat, r#"{"max_tokens":-5}"#, USUAL_ANSWER),
-            (chat, r#"{"max_tokens":0,"n":0}"#, USUAL_ANSWER),
-            (chat, r#"{"max_tokens":7.2e1}"#, 72),
-            (chat, "not JSON", USUAL_ANSWER),
-            ("/v1/responses", r#"{"max_output_tokens":11}"#, 11),
-            ("/v1/messages", r#"{"max_tokens":12}"#, 12),
-            (
-                "/v1beta/models/m:generateContent",
-                r#"{"generationConfig":{"maxOutputTokens":13,"candidateCount":2}}"#,
-                26,
-            ),
-            ("/model/m/converse", r#"{"inferenceConfig":{"maxTokens":14}}"#, 14),
-            ("/v1/completions", r#"{"prompt":"x"}"#, USUAL_ANSWER),
-            ("/v1/embeddings", r#"{"input":"x"}"#, 0),
-            ("/v1/audio/transcriptions", "--x", 0),
-            ("/anything", r#"{"messages":[]}"#, USUAL_ANSWER),
-        ] {
-            assert_eq!(of(path, body), answer, "{path} {body}");
-        }
-        assert_eq!(estimate(chat, br#"{"max_tokens":1e300,"n":9}"#), MAX_TOKENS);
-    }
-
-    #[test]
     fn what_is_noted_has_a_place_for_each_budget() {
         let budgets = [("tokens".to_owned(), vec!["{a}".to_owned(), "{b}".to_owned()])];
         let key = VirtualKey { budgets: budgets.into(), ..named("n/k") };
-        let text = String::from_utf8_lossy(spending(&key, "id", 7).as_bytes()).into_owned();
+        let noted = |key| {
+            let reservation = Reservation { tokens: 7, micros: 1234 };
+            String::from_utf8_lossy(spending(key, "id", reservation).as_bytes()).into_owned()
+        };
         for part in ["key", "n/k", "request", "id", "tokens.0", "{a}", "tokens.1", "{b}"] {
-            assert!(text.contains(part), "{part}");
+            assert!(noted(&key).contains(part), "{part}");
         }
+        assert!(!noted(&key).contains("1234"));
+        let money = VirtualKey { budgets: [(MONEY.to_owned(), Vec::new())].into(), ..named("n/k") };
+        assert!(noted(&money).contains("1234"));
     }
 }

@@ -70,6 +70,16 @@ impl Operation {
         self.is_chat() || self.otel_name() == "text_completion"
     }
 
+    /// Whether a model does something, which is billed. Files, lists of models and counts of tokens are not.
+    pub fn asks_model(&self) -> bool {
+        match self {
+            Self::Other(path) => path.split('/').nth(2).is_some_and(|first| BILLED.contains(&first)),
+            Self::ModelMethod { method, .. } => method != "countTokens",
+            Self::BedrockModel { method, .. } => method != "count-tokens",
+            _ => self.is_chat(),
+        }
+    }
+
     /// Whether it asks a model for text, so that a route's policies are about it and a full path replaces its own.
     pub fn is_chat(&self) -> bool {
         match self {
@@ -82,6 +92,9 @@ impl Operation {
         }
     }
 }
+
+/// Those of [`KNOWN`] behind which a model does something that is billed.
+const BILLED: [&str; 8] = ["audio", "completions", "embeddings", "fim", "images", "ocr", "rerank", "videos"];
 
 /// First elements behind the version in paths of OpenAI's, Anthropic's and Mistral's APIs that a gateway passes on as
 /// they are.
@@ -170,6 +183,25 @@ mod tests {
             ("/v1/files", "other"),
         ] {
             assert_eq!(Operation::of(path).otel_name(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_a_model_does_is_billed_and_nothing_else() {
+        for (path, expected) in [
+            ("/v1/chat/completions", true),
+            ("/gemini", true),
+            ("/openai/v1/audio/speech", true),
+            ("/v1/embeddings", true),
+            ("/v1beta/models/m:predict", true),
+            ("/model/m/invoke", true),
+            ("/v1/files", false),
+            ("/v1/models/audio", false),
+            ("/v1/messages/count_tokens", false),
+            ("/v1/messages/batches", false),
+            ("/v1beta/models/m:countTokens", false),
+        ] {
+            assert_eq!(Operation::of(path).asks_model(), expected, "{path}");
         }
     }
 

@@ -12,9 +12,12 @@ pub const KEYS_FILTER: &str = "keys";
 pub const KEYS_KEY: &str = "keys";
 
 /// The namespace of dynamic metadata in which the filter leaves whose key a request has shown, and what its budgets are to
-/// reserve: `key` is the name of the key, `request` names the request, `tokens` is how many tokens it may come to, and the
-/// budgets stand under [`slot_key`].
+/// reserve: `key` is the name of the key, `request` names the request, `tokens` is how many tokens it may come to, `money` what it may
+/// cost in millionths of a US dollar, and the budgets stand under [`slot_key`].
 pub const SPENDING_NAMESPACE: &str = "chancery.spending";
+
+/// The key there of what a request may cost, once more, as text: numbers cannot be read by the module.
+pub const RESERVED_MONEY_KEY: &str = "reserved_money";
 
 /// The namespace of dynamic metadata in which Envoy leaves what the service that counts has answered.
 pub const LIMIT_ANSWER_NAMESPACE: &str = "envoy.filters.http.ratelimit";
@@ -81,6 +84,9 @@ pub struct VirtualKey {
     /// Set where its budgets cannot be applied, so that it opens nothing: why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<String>,
+    /// Whether it asks for no model without a known price.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refuses_unpriced: bool,
     /// The budgets that its requests are counted in, as text for the service that counts, by what they count.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub budgets: BTreeMap<String, Vec<String>>,

@@ -1,6 +1,31 @@
 //! What models cost, where users say it. The prices of public models are known to the engine itself.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+/// The key of route metadata, under [`METADATA_NAMESPACE`](crate::METADATA_NAMESPACE), whose value is a list of [`Offer`]s as JSON
+/// text: what requests of the route may be billed for. It is there where budgets count money.
+pub const OFFERS_KEY: &str = "offers";
+
+/// A provider that a route leads to, with the models that it may be asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Offer {
+    /// The backend, `namespace/name`.
+    pub backend: String,
+    /// The provider, by its name in metrics.
+    pub provider: String,
+    /// The model that it is asked for, whatever a request names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Otherwise its name of a model, by the name that clients know the model by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub aliases: BTreeMap<String, String>,
+    /// Other models that a policy may have it asked for, where the backend names none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+}
 
 /// Prices that a user has given, for backends of one namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,12 +8,15 @@ use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use ai::exchange::Refusal;
-use ai::keys::{self, Keys};
-use ai_config::{KEYS_KEY, KeysConfig, METADATA_NAMESPACE, SPENDING_NAMESPACE, Schema, VirtualKey};
+use ai::keys::{self, Keys, Market};
+use ai_config::{
+    KEYS_KEY, KeysConfig, METADATA_NAMESPACE, OFFERS_KEY, Offer, SPENDING_NAMESPACE, Schema, VirtualKey,
+};
 
 use crate::abi::{HeaderMap, MetadataSource, Stream};
 use crate::holding::Holding;
 use crate::placement::{self, BodyStatus, HeadersStatus, text};
+use crate::prices;
 
 /// A configuration: the keys that routes ask for.
 #[derive(Debug)]
@@ -98,9 +101,19 @@ impl Filter {
 /// Lets a request pass if its key may send it, and notes what the key's budgets are to reserve. `body` is `None` where nothing is
 /// asked of a model.
 fn admit(stream: &mut Stream, key: &VirtualKey, body: Option<&[u8]>, schema: Schema) -> Result<(), Refusal> {
-    let tokens = keys::admit(key, text(stream, ":path"), body, schema)?;
-    stream.set_metadata(SPENDING_NAMESPACE, &keys::spending(key, &request_name(), tokens));
+    let prices = prices::shared();
+    let offers = if keys::counts_money(key) { offers(stream, schema)? } else { Vec::new() };
+    let market = Market { offers: &offers, prices: Some(&prices), now: now() };
+    let reservation = keys::admit(key, text(stream, ":path"), body, &market, schema)?;
+    stream.set_metadata(SPENDING_NAMESPACE, &keys::spending(key, &request_name(), reservation));
     Ok(())
+}
+
+/// What requests of the route may be billed for. Of one that says nothing, no money is counted yet: the key has just got its budget.
+fn offers(stream: &Stream, schema: Schema) -> Result<Vec<Offer>, Refusal> {
+    let text = stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, OFFERS_KEY);
+    text.map_or(Ok(Vec::new()), serde_json::from_slice)
+        .map_err(|_| Refusal::misconfigured(schema, "the models of this route cannot be read"))
 }
 
 /// A name that no other request of any proxy has.

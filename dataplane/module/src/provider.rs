@@ -18,7 +18,7 @@ use crate::ejection::Member;
 use crate::metrics::{self, Attempt, Ending, Metrics};
 use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody};
 use crate::prices;
-use crate::telling::{self, Told, tell_error, tell_finding};
+use crate::telling::{Told, tell_error, tell_finding};
 
 /// Under this key a request keeps, for its next attempts, what it was like before the first one.
 const ORIGINAL_KEY: &str = "chancery.ai.original";
@@ -207,6 +207,7 @@ impl Filter {
         self.labels = metrics::label_values(stream);
         let counted = stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, COUNTED_KEY);
         self.tokens_told = counted.map(|_| 0);
+        self.told = Told::of(stream, counted);
         let begun = self.begin(stream, end);
         let exchange = match begun {
             Ok(exchange) => self.exchange.insert(exchange),
@@ -436,7 +437,7 @@ impl Filter {
         }
         self.holds_for_cost = !end && status < 400 && exchange.tells_cost();
         let is_held = !end && (self.holds_for_cost || exchange.holds_answer());
-        if !end && status < 400 && exchange.is_stream() {
+        if !end && status < 400 && (exchange.is_stream() || self.told.counts_money()) {
             self.tell_progress(stream);
         } else {
             tell_error(stream, &self.ending());
@@ -504,7 +505,9 @@ impl Filter {
             self.tell_progress(stream);
         } else if let Some(tokens) = more {
             self.tokens_told = Some(tokens);
-            telling::tell_tokens(stream, tokens);
+            if let Some(exchange) = &self.exchange {
+                self.told.tell_tokens(stream, tokens, exchange);
+            }
         }
     }
 

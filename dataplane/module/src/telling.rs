@@ -2,11 +2,14 @@
 
 use ai::exchange::{Exchange, Outcome};
 use ai::guard::Finding;
+use ai::keys::MAX_MICROS;
 use ai::metadata::Metadata;
 use ai::prices::{self as pricing, Cost, Source};
+use ai_config::{COUNTED_MONEY, RESERVED_MONEY_KEY, SPENDING_NAMESPACE};
 
-use crate::abi::Stream;
+use crate::abi::{MetadataSource, Stream};
 use crate::metrics::Ending;
+use crate::prices;
 
 /// The namespace (the name that users of kgateway's AI gateway know).
 const RESULT_NAMESPACE: &str = "ai.kgateway.io";
@@ -14,12 +17,34 @@ const RESULT_NAMESPACE: &str = "ai.kgateway.io";
 /// There, how many tokens count for limits and budgets.
 const TOKENS_KEY: &str = "rate_limited_tokens";
 
+/// There, what budgets of money are charged, in millionths of a US dollar.
+const CHARGED_KEY: &str = "charged_micros";
+
 /// What an attempt has written into the dynamic metadata. It is written several times, and each value that Envoy merges costs
 /// about as much as to find out that it is there already for all of them.
 #[derive(Debug, Default)]
-pub(crate) struct Told(Metadata);
+pub(crate) struct Told {
+    written: Metadata,
+    /// Set where budgets count what the request costs: what they have reserved, in millionths of a dollar.
+    reserved_money: Option<u64>,
+}
 
 impl Told {
+    /// Nothing yet. `counted` is what limits and budgets count of the request.
+    pub(crate) fn of(stream: &Stream, counted: Option<&[u8]>) -> Self {
+        let counts_money = counted == Some(COUNTED_MONEY.as_bytes());
+        let reserved = || {
+            let text = stream.metadata(MetadataSource::Dynamic, SPENDING_NAMESPACE, RESERVED_MONEY_KEY)?;
+            std::str::from_utf8(text).ok()?.parse().ok()
+        };
+        Self { written: Metadata::default(), reserved_money: counts_money.then(reserved).flatten() }
+    }
+
+    /// Whether a budget counts what the request costs.
+    pub(crate) fn counts_money(&self) -> bool {
+        self.reserved_money.is_some()
+    }
+
     /// Tells what the attempt has come to if it ends now.
     pub(crate) fn tell(
         &mut self,
@@ -39,20 +64,37 @@ impl Told {
         if let Some(cost) = cost {
             add_cost(&mut result, &cost);
         }
-        let mut news = result.without(&self.0);
+        let mut news = result.without(&self.written);
         // These are told alone as well.
         news.number(TOKENS_KEY, outcome.tokens);
+        self.add_charge(&mut news, exchange, cost);
         add_error(&mut news, ending);
         stream.set_metadata(RESULT_NAMESPACE, &news);
-        self.0 = result;
+        self.written = result;
     }
-}
 
-/// Tells how many tokens count so far.
-pub(crate) fn tell_tokens(stream: &mut Stream, tokens: u64) {
-    let mut result = Metadata::new();
-    result.number(TOKENS_KEY, tokens);
-    stream.set_metadata(RESULT_NAMESPACE, &result);
+    /// Tells how many tokens count so far, and what they cost.
+    pub(crate) fn tell_tokens(&self, stream: &mut Stream, tokens: u64, exchange: &Exchange) {
+        let mut result = Metadata::new();
+        result.number(TOKENS_KEY, tokens);
+        if self.counts_money() {
+            let prices = prices::shared();
+            self.add_charge(&mut result, exchange, exchange.cost(&exchange.outcome(), &prices));
+        }
+        stream.set_metadata(RESULT_NAMESPACE, &result);
+    }
+
+    /// Tells what budgets of money are charged if the attempt ends now: of what has no known price, what was reserved.
+    fn add_charge(&self, result: &mut Metadata, exchange: &Exchange, cost: Option<Cost<'_>>) {
+        let Some(reserved) = self.reserved_money else { return };
+        let micros = match cost {
+            Some(Cost::Known { amount, .. }) => amount.micros_rounded_up().min(MAX_MICROS),
+            Some(Cost::Unknown) => reserved,
+            None if exchange.is_billed_unknown() => reserved,
+            None => 0,
+        };
+        result.number(CHARGED_KEY, micros);
+    }
 }
 
 /// Tells how an attempt ends, if it ends now.

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::budgets::budget;
+use crate::cost::{list, model};
 use crate::virtual_keys::{asking, key};
 use crate::world::{DEADLINE, World, backend, chat, failing, route, secret, streamed};
 
@@ -95,7 +96,32 @@ impl Drop for StoreServer {
     }
 }
 
-/// The budget as the proxies ask for it.
+/// What a token costs in 10^-12 dollars: of a prompt, and of an answer. The latter makes no whole millionth.
+const PRICES: [u64; 2] = [1_250_000, 10_000_001];
+
+/// What the book of a provider says.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Book {
+    tokens: u64,
+    /// What it costs, in millionths of a dollar: each request is rounded up for itself.
+    micros: u64,
+}
+
+impl Book {
+    fn of(prompt: u64, completion: u64) -> Self {
+        let [input, output] = PRICES;
+        Self {
+            tokens: prompt + completion,
+            micros: (prompt * input + completion * output).div_ceil(1_000_000),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { tokens: self.tokens + other.tokens, micros: self.micros + other.micros }
+    }
+}
+
+/// The budget of tokens as the proxies ask for it.
 fn team(limit: u64) -> Budget {
     Budget {
         name: "default/team".to_owned(),
@@ -107,6 +133,11 @@ fn team(limit: u64) -> Budget {
         is_audit: false,
         fallback: String::new(),
     }
+}
+
+/// That of money.
+fn purse() -> Budget {
+    Budget { name: "default/purse".to_owned(), counted: Counted::Money, ..team(1_000_000_000_000) }
 }
 
 /// The objects: what answers, what fails over, and what breaks off or goes silent.
@@ -128,6 +159,8 @@ fn objects(limit: u64) -> String {
         + &key("alice", ALICE, "a", &json!({}))
         + &key("bob", BOB, "a", &json!({}))
         + &budget("team", &json!({"limit": {"tokens": limit}, "per": "Year"}))
+        + &budget("purse", &json!({"limit": {"usd": "1000000"}, "per": "Year"}))
+        + &list("own", &json!({"models": [model("*", "1.25", "10.000001")]}))
 }
 
 /// Two proxies with control planes of their own, which share a store.
@@ -156,7 +189,7 @@ impl Site {
 }
 
 /// What the provider's book says of a stream that ends after so many events: each says what it has come to so far.
-async fn book_of_cut_stream() -> Result<u64> {
+async fn book_of_cut_stream() -> Result<Book> {
     let mock = MockLlm::start().await?;
     let path = "/v1beta/models/m:streamGenerateContent?alt=sse";
     let headers = [("x-goog-api-key", "any")];
@@ -164,7 +197,11 @@ async fn book_of_cut_stream() -> Result<u64> {
     let text = answer.text();
     let events = text.lines().filter_map(|line| line.strip_prefix("data: "));
     let last = events.take(EVENTS).last().with_context(|| format!("no event in {text}"))?;
-    serde_json::from_str::<Value>(last)?["usageMetadata"]["totalTokenCount"].as_u64().context("a count")
+    let usage = serde_json::from_str::<Value>(last)?["usageMetadata"].clone();
+    let count = |name: &str| usage[name].as_u64().unwrap_or_default();
+    let book = Book::of(count("promptTokenCount"), count("candidatesTokenCount"));
+    ensure!(book.tokens > 0 && book.tokens == count("totalTokenCount"), "{usage}");
+    Ok(book)
 }
 
 fn gemini_question() -> Value {
@@ -193,7 +230,7 @@ async fn begin(world: &World, path: &str) -> Result<TcpStream> {
 }
 
 /// One request; what the provider's book says about it.
-async fn ask(world: &World, number: usize, cut: u64) -> Result<u64> {
+async fn ask(world: &World, number: usize, cut: Book) -> Result<Book> {
     let path = match number % 10 {
         1 | 2 => {
             drop(begin(world, if number % 10 == 1 { "cut" } else { "silent" }).await?);
@@ -214,8 +251,10 @@ async fn ask(world: &World, number: usize, cut: u64) -> Result<u64> {
     let text = answer.text();
     let events = text.lines().filter_map(|line| line.strip_prefix("data: "));
     let parts = events.chain([text.as_str()]).filter_map(|part| serde_json::from_str::<Value>(part).ok());
-    let told = parts.filter_map(|part| part["usage"]["total_tokens"].as_u64()).next_back();
-    told.with_context(|| format!("{path}: no usage in {text}"))
+    let usage = parts.map(|part| part["usage"].clone()).rfind(Value::is_object);
+    let usage = usage.with_context(|| format!("{path}: no usage in {text}"))?;
+    let count = |name: &str| usage[name].as_u64().unwrap_or_default();
+    Ok(Book::of(count("prompt_tokens"), count("completion_tokens")))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -224,7 +263,7 @@ async fn what_is_spent_is_what_the_providers_books_say() -> Result<()> {
     let cut = book_of_cut_stream().await?;
     let (began, count) = (Instant::now(), requests());
     let worlds = Arc::new(site.worlds);
-    let (mut running, mut booked, mut next) = (JoinSet::new(), 0, 0);
+    let (mut running, mut booked, mut next) = (JoinSet::new(), Book::default(), 0);
     while next < count || !running.is_empty() {
         if next < count && running.len() < AT_A_TIME {
             let (worlds, number) = (worlds.clone(), next);
@@ -234,19 +273,26 @@ async fn what_is_spent_is_what_the_providers_books_say() -> Result<()> {
             });
             next += 1;
         } else if let Some(done) = running.join_next().await {
-            booked += done??;
+            booked = booked.and(done??);
         }
     }
     let budget = team(1_000_000_000);
-    let settled = eventually(DEADLINE, || async {
-        let spending = site.store.spending(&budget).await?;
-        ensure!(spending.reserved == 0 && spending.spent == booked, "{spending:?}, books: {booked}");
-        anyhow::Ok(spending)
-    })
-    .await?;
-    println!("{count} requests in {:?}: {booked} tokens in the books, {settled:?}", began.elapsed());
+    let settled = async |budget: &Budget, booked: u64| {
+        eventually(DEADLINE, || async {
+            let spending = site.store.spending(budget).await?;
+            ensure!(spending.reserved == 0 && spending.spent == booked, "{spending:?}, books: {booked}");
+            anyhow::Ok(spending)
+        })
+        .await
+    };
+    let (tokens, money) = (settled(&budget, booked.tokens).await?, settled(&purse(), booked.micros).await?);
+    println!(
+        "{count} requests in {:?}: {tokens:?} tokens, {money:?} millionths of a dollar",
+        began.elapsed()
+    );
     site.store.restart()?;
-    assert_eq!(site.store.spending(&budget).await?, settled, "the store writes down what it knows");
+    assert_eq!(site.store.spending(&budget).await?, tokens, "the store writes down what it knows");
+    assert_eq!(site.store.spending(&purse()).await?, money);
     Ok(())
 }
 
@@ -338,7 +384,7 @@ async fn what_a_killed_proxy_has_reserved_is_held_and_then_charged() -> Result<(
     assert_eq!(asked(other, 400).await?.0, 429, "what is held is not left");
     spending(booked, held).await?;
     spending(booked + held, 0).await?;
-    let book = STREAMS * book_of_cut_stream().await?;
+    let book = STREAMS * book_of_cut_stream().await?.tokens;
     assert!(book <= held, "the providers' bills are covered: {book} of {held}");
     // Both proxies spend what is left, and no more.
     for world in &site.worlds {

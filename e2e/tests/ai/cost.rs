@@ -89,13 +89,14 @@ fn of_every_provider() -> String {
 }
 
 /// A PriceList with this spec.
-fn list(name: &str, spec: &Value) -> String {
+pub(crate) fn list(name: &str, spec: &Value) -> String {
     let list = json!({"apiVersion": "chancery.dev/v1alpha1", "kind": "PriceList",
         "metadata": {"name": name, "namespace": "default"}, "spec": spec});
     format!("---\n{list}\n")
 }
 
-fn model(name: &str, input: &str, output: &str) -> Value {
+/// The price of a model in dollars for a million tokens.
+pub(crate) fn model(name: &str, input: &str, output: &str) -> Value {
     json!({"model": name, "prices": [{"input": input, "output": output}]})
 }
 

@@ -17,6 +17,7 @@ mod keys;
 mod limits;
 mod metrics;
 mod models;
+mod money;
 mod policies;
 mod providers;
 mod replica;

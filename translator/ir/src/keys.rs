@@ -16,6 +16,9 @@ pub struct KeyDemand {
     pub budgets: BTreeMap<Counted, usize>,
     /// Whether a request that a budget has nothing left for can go on with a cheaper model.
     pub falls_back: bool,
+    /// Where a budget counts money: what the requests of the route may be billed for, as the AI engine reads it
+    /// (`ai_config::Offer`s as JSON).
+    pub offers: Option<String>,
 }
 
 /// Keys of which requests must show one. Routes refer to them by their name.
@@ -42,4 +45,6 @@ pub struct ClientKey {
     pub budgets: BTreeMap<Counted, Vec<Budget>>,
     /// Whether a budget of it cannot be applied, so that it opens nothing.
     pub is_blocked: bool,
+    /// Whether it may ask for no model without a known price.
+    pub refuses_unpriced: bool,
 }

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use ai::prices::micros;
 use ai_config::CheaperModel;
-use crds::budget::{Budget, BudgetAction, BudgetFallback, BudgetLimit, BudgetSpec, Period, Spenders};
+use crds::budget::{
+    Budget, BudgetAction, BudgetFallback, BudgetLimit, BudgetSpec, Period, Spenders, Unpriced,
+};
 use crds::core::ObjectMeta;
 use crds::virtual_key::VirtualKey;
 use crds::{NamespacedName, ObjectKey};
@@ -16,16 +19,26 @@ use crate::status::{
     BudgetAccounts, BudgetFacts, Condition, ConditionType, Facts, Reason, Rejection, Report,
 };
 
+/// A budget as it is applied to a key.
+pub(super) struct Applied {
+    pub rule: limit_rule::Budget,
+    /// Whether no model may be asked for that has no known price.
+    pub refuses_unpriced: bool,
+}
+
 /// The budgets of a key, by what is wrong with one that cannot be applied.
 pub(super) fn of_key(
     view: &impl View,
     key: &NamespacedName,
     metadata: &ObjectMeta,
-) -> Vec<Result<limit_rule::Budget, Rejection>> {
+) -> Vec<Result<Applied, Rejection>> {
     let selected = view.objects_in::<Budget>(&key.namespace).filter(|budget| is_about(budget, metadata));
     let read = |budget: &Arc<Budget>| {
-        read(budget, &key.to_string())
-            .map_err(|error| error.within(&format!("Budget {}", NamespacedName::of(&budget.metadata))))
+        let applied = read(budget, &key.to_string()).map(|rule| Applied {
+            refuses_unpriced: rule.counted == Counted::Money && budget.spec.unpriced != Some(Unpriced::Allow),
+            rule,
+        });
+        applied.map_err(|error| error.within(&format!("Budget {}", NamespacedName::of(&budget.metadata))))
     };
     selected.map(read).collect()
 }
@@ -41,8 +54,12 @@ fn is_about(budget: &Budget, key: &ObjectMeta) -> bool {
 /// # Errors
 /// It makes no sense. Without it, its keys may not be used.
 fn read(budget: &Budget, key: &str) -> Result<limit_rule::Budget, Rejection> {
-    let BudgetSpec { keys: _, limit, per, time_zone, spenders, action, fallback } = &budget.spec;
+    let BudgetSpec { keys: _, limit, per, time_zone, spenders, action, fallback, unpriced } = &budget.spec;
     let (counted, limit) = read_limit(limit)?;
+    if unpriced.is_some() && counted != Counted::Money {
+        let text = "is for a limit in usd alone";
+        return Err(Rejection::at(Reason::Invalid, "spec.unpriced", text));
+    }
     let fallback = read_fallback(*action, fallback.as_ref())?;
     let time_zone = time_zone.as_deref().map(read_time_zone).transpose()?;
     let spender = match spenders.unwrap_or(Spenders::Together) {
@@ -62,12 +79,17 @@ fn read(budget: &Budget, key: &str) -> Result<limit_rule::Budget, Rejection> {
 }
 
 fn read_limit(limit: &BudgetLimit) -> Result<(Counted, u64), Rejection> {
-    let BudgetLimit { requests, tokens } = limit;
-    let (counted, field, number) = match (requests, tokens) {
-        (Some(requests), None) => (Counted::Requests, "requests", *requests),
-        (None, Some(tokens)) => (Counted::Tokens, "tokens", *tokens),
+    let BudgetLimit { requests, tokens, usd } = limit;
+    let (counted, field, number) = match (requests, tokens, usd) {
+        (Some(requests), None, None) => (Counted::Requests, "requests", *requests),
+        (None, Some(tokens), None) => (Counted::Tokens, "tokens", *tokens),
+        (None, None, Some(usd)) => {
+            let micros =
+                micros(usd).map_err(|text| Rejection::at(Reason::Invalid, "spec.limit.usd", text))?;
+            return Ok((Counted::Money, micros));
+        }
         _ => {
-            let text = "exactly one of requests and tokens must be set";
+            let text = "exactly one of requests, tokens and usd must be set";
             return Err(Rejection::at(Reason::Invalid, "spec.limit", text));
         }
     };

@@ -1,5 +1,6 @@
 //! Backend references of a rule → destinations of the IR.
 
+use ai_config::Offer;
 use crds::gateway_api::{self as api, Rule, part};
 use crds::policy::AiContent;
 use crds::{Kind, ObjectKey};
@@ -64,6 +65,7 @@ impl<V: View> RuleTranslator<'_, V> {
                 destinations.any_without_engine |= !(face.is_ai && face.has_engine);
                 destinations.any_streams |= face.streams;
                 if weight > 0 {
+                    destinations.offers.extend(offers(&face, ai_policy.as_ref()));
                     destinations.backends.push(face.key);
                     destinations.backends.extend(mirrors.backends);
                     destinations.backends.extend(ai_policy.iter().flat_map(|policy| policy.servers.clone()));
@@ -250,6 +252,19 @@ pub(super) fn broken_answer(route: &RouteKey) -> DirectResponse {
     if route.kind == Kind::GrpcRoute { CALL_BROKEN } else { RULE_BROKEN }
 }
 
+/// What requests to a backend may be billed for under a policy.
+fn offers(backend: &BackendFace, policy: Option<&EnginePolicy>) -> Vec<Offer> {
+    let with_policy = |offer: &Offer| match policy.filter(|_| offer.model.is_none()) {
+        None => offer.clone(),
+        Some(policy) => Offer {
+            aliases: policy.model_aliases.clone(),
+            others: policy.default_models.clone(),
+            ..offer.clone()
+        },
+    };
+    backend.offers.iter().map(with_policy).collect()
+}
+
 /// A backend, for a message.
 fn describe(backend: &BackendKey) -> String {
     match backend {
@@ -270,6 +285,8 @@ pub(super) struct Destinations {
     pub any_uncounted: bool,
     /// Whether one of them is not seen by the AI engine.
     pub any_without_engine: bool,
+    /// What requests may be billed for.
+    pub offers: Vec<Offer>,
     /// Whether answers of one of them may be streams without end.
     pub any_streams: bool,
 }

@@ -150,6 +150,9 @@ fn counted(
     if let Some(keys) = &mut policy.access.keys {
         // Nobody else changes the model of a request.
         keys.falls_back &= destinations.any_ai && !destinations.any_without_engine;
+        if keys.budgets.contains_key(&Counted::Money) {
+            keys.offers = serde_json::to_string(&destinations.offers).ok();
+        }
     }
     let usual = if destinations.any_ai { Counted::Tokens } else { Counted::Requests };
     for limit in &mut policy.shared_limits {

@@ -13,7 +13,7 @@ use limit_rule::Counted;
 use sha2::{Digest, Sha256};
 
 use super::backend::ai::credential;
-use super::budget;
+use super::budget::{self, Applied};
 use super::facts::{FaceKeys, KeyFace};
 use super::view::View;
 use crate::resources::has_labels;
@@ -62,7 +62,7 @@ pub(super) fn required(
     }
     let kind = policy.kind.info().kind.to_ascii_lowercase();
     let set = KeySetName::of_object(&kind, namespace, name);
-    let demand = KeyDemand { set: set.clone(), budgets, falls_back };
+    let demand = KeyDemand { set: set.clone(), budgets, falls_back, offers: None };
     FaceKeys::Required(demand, Arc::new(KeySet { name: set, salt: salt(namespace), keys }))
 }
 
@@ -88,10 +88,13 @@ pub(crate) fn face(view: &impl View, name: &NamespacedName) -> Option<KeyFace> {
         }
     }
     let mut budgets: BTreeMap<Counted, Vec<_>> = BTreeMap::new();
-    let mut is_blocked = false;
+    let (mut is_blocked, mut refuses_unpriced) = (false, false);
     for budget in budget::of_key(view, name, &object.metadata) {
         match budget {
-            Ok(budget) => budgets.entry(budget.counted).or_default().push(budget),
+            Ok(Applied { rule, refuses_unpriced: refuses }) => {
+                refuses_unpriced |= refuses;
+                budgets.entry(rule.counted).or_default().push(rule);
+            }
             Err(rejection) => {
                 is_blocked = true;
                 faults.push(rejection);
@@ -108,7 +111,8 @@ pub(crate) fn face(view: &impl View, name: &NamespacedName) -> Option<KeyFace> {
         budgets.clear();
     }
     let expires = expires.as_ref().map(seconds);
-    let key = ClientKey { name: name.to_string(), models: models.clone(), expires, budgets, is_blocked };
+    let (name, models) = (name.to_string(), models.clone());
+    let key = ClientKey { name, models, expires, budgets, is_blocked, refuses_unpriced };
     Some(KeyFace { hashes, key, faults })
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use ai::prices::Usd;
 use crds::core::Time;
-use limit_rule::Budget;
+use limit_rule::{Budget, Counted};
 use serde_json::{Map, Value, json};
 
 use super::{Condition, ConditionType, Reason};
@@ -125,8 +126,27 @@ impl Spend {
         };
         if let Some(spend) = spend.as_object_mut() {
             spend.insert(name.to_owned(), value);
+            if self.accounts.budget.counted == Counted::Money {
+                spend.insert("usd".to_owned(), self.render_money());
+            }
         }
         spend
+    }
+
+    /// The amounts in US dollars.
+    fn render_money(&self) -> Value {
+        let dollars = |micros: u64| Usd::from_micros(micros).to_string();
+        let limit = self.accounts.budget.limit;
+        let mut money = json!({
+            "limit": dollars(limit),
+            "spent": dollars(self.spent),
+            "reserved": dollars(self.reserved),
+        });
+        if let (None, Some(money)) = (&self.accounts.spenders, money.as_object_mut()) {
+            let remaining = limit.saturating_sub(self.spent).saturating_sub(self.reserved);
+            money.insert("remaining".to_owned(), dollars(remaining).into());
+        }
+        money
     }
 }
 

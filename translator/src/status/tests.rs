@@ -186,6 +186,18 @@ fn a_budget_tells_what_is_spent_as_its_crd_has_it() {
         assert_eq!(serde_json::to_value(read).unwrap(), status);
         assert_eq!(render(&report, Some(&status), NEW), status);
     }
+    let mut money = budget(None, Some(2_500_001));
+    if let Facts::Budget(BudgetFacts { spend: Some(spend), .. }) = &mut money.facts {
+        let mut accounts = (*spend.accounts).clone();
+        accounts.budget.counted = limit_rule::Counted::Money;
+        accounts.budget.limit = 3_000_000;
+        *spend = std::sync::Arc::new(Spend { accounts: accounts.into(), ..(**spend).clone() });
+    }
+    let status = render(&money, None, OLD);
+    let usd = json!({"limit": "3", "spent": "2.500001", "reserved": "0.000005", "remaining": "0.499994"});
+    assert_eq!((&status["spend"]["spent"], &status["spend"]["usd"]), (&json!(2_500_001), &usd));
+    let read: crds::budget::BudgetStatus = serde_json::from_value(status.clone()).unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap(), status);
     let (spent, left) =
         (render(&budget(None, Some(100)), None, OLD), render(&budget(None, Some(99)), None, OLD));
     let told = |status: &Value| {

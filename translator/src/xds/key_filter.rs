@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use ai_config::{
-    KEYS_FILTER, KEYS_KEY, KeysConfig, MAX_REQUEST_BYTES, METADATA_NAMESPACE, VERSION, VirtualKey,
+    KEYS_FILTER, KEYS_KEY, KeysConfig, MAX_REQUEST_BYTES, METADATA_NAMESPACE, OFFERS_KEY, VERSION, VirtualKey,
 };
 use ir::{ClientKey, KeyDemand, KeySet, ModuleSource};
 use limit_rule::Budget;
@@ -35,6 +35,9 @@ pub(super) fn listener_filter() -> HttpFilter {
 /// Has requests of a route asked for a key.
 pub(super) fn demand(ir: &KeyDemand, route: &mut Route) {
     note(route, METADATA_NAMESPACE, KEYS_KEY, ir.set.to_string());
+    if let Some(offers) = &ir.offers {
+        note(route, METADATA_NAMESPACE, OFFERS_KEY, offers.clone());
+    }
 }
 
 /// The filter that listeners name. An earlier version of a route, which is served still, may name an earlier version of a set:
@@ -66,7 +69,7 @@ fn config(sets: BTreeMap<String, ai_config::KeySet>) -> KeysConfig {
 }
 
 fn virtual_key(key: &ClientKey) -> VirtualKey {
-    let ClientKey { name, models, expires, budgets, is_blocked } = key;
+    let ClientKey { name, models, expires, budgets, is_blocked, refuses_unpriced } = key;
     let texts = budgets
         .iter()
         .map(|(counted, budgets)| (counted.name().to_owned(), budgets.iter().map(Budget::to_text).collect()));
@@ -75,6 +78,7 @@ fn virtual_key(key: &ClientKey) -> VirtualKey {
         models: models.clone(),
         expires: *expires,
         blocked: is_blocked.then(|| BLOCKED.to_owned()),
+        refuses_unpriced: *refuses_unpriced,
         budgets: texts.collect(),
     }
 }

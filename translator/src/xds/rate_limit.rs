@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ai_config::{SPENDING_NAMESPACE, slot_key};
+use ai_config::{COUNTED_MONEY, SPENDING_NAMESPACE, slot_key};
 use ir::{Counted, LimitEntry, LimitHeader, RateLimit};
 use limit_rule::{BUDGET_KEY, DOMAIN, Mode, REQUEST_KEY, RULES_KEY, Rules, STEP_KEY, Step};
 use proto::core::grpc_service::{EnvoyGrpc, TargetSpecifier};
@@ -40,14 +40,17 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const TOKENS_NAMESPACE: &str = "ai.kgateway.io";
 const TOKENS_KEY: &str = "rate_limited_tokens";
 
-/// The name of the filter that says, before anything is known, that no tokens were spent: of a request that has none Envoy would
+/// There, what budgets of money are charged, in millionths of a US dollar.
+const CHARGED_KEY: &str = "charged_micros";
+
+/// The name of the filter that says, before anything is known, that nothing was spent: of a request that has no number Envoy would
 /// write a warning.
 pub(super) const NO_TOKENS: &str = "chancery.no_tokens";
 
 /// That filter.
 pub(super) fn no_tokens() -> SetMetadata {
     let zero = Value { kind: Some(value::Kind::NumberValue(0.0)) };
-    let fields = [(TOKENS_KEY.to_owned(), zero)];
+    let fields = [TOKENS_KEY, CHARGED_KEY].map(|key| (key.to_owned(), zero.clone()));
     let metadata = Metadata {
         metadata_namespace: TOKENS_NAMESPACE.to_owned(),
         value: Some(Struct { fields: fields.into_iter().collect() }),
@@ -56,10 +59,23 @@ pub(super) fn no_tokens() -> SetMetadata {
     SetMetadata { metadata: vec![metadata], ..SetMetadata::default() }
 }
 
-/// Whether a route needs it.
-pub(super) fn counts_tokens(limits: &[RateLimit], budgets: &Budgets) -> bool {
-    budgets.contains_key(&Counted::Tokens)
-        || limits.iter().any(|limit| limit.counted == Some(Counted::Tokens))
+/// What a route counts that is known at the end alone, in the words of [`ai_config::COUNTED_KEY`]: it needs that filter.
+pub(super) fn counted_later(limits: &[RateLimit], budgets: &Budgets) -> Option<&'static str> {
+    let is_limited = |counted: Counted| limits.iter().any(|limit| limit.counted == Some(counted));
+    let counts = |counted| budgets.contains_key(&counted) || is_limited(counted);
+    if counts(Counted::Money) {
+        return Some(COUNTED_MONEY);
+    }
+    counts(Counted::Tokens).then_some("tokens")
+}
+
+/// Where it stands in dynamic metadata what a request has come to.
+fn amount_key(counted: Counted) -> Option<&'static str> {
+    match counted {
+        Counted::Requests => None,
+        Counted::Tokens => Some(TOKENS_KEY),
+        Counted::Money => Some(CHARGED_KEY),
+    }
 }
 
 /// How many budgets keys have at most, by what they count.
@@ -89,22 +105,22 @@ pub(super) fn filter(settings: &Settings) -> Filter {
     }
 }
 
-/// What a route adds: its questions. A limit of tokens is two: whether anything is left, and what was spent. So is a budget:
+/// What a route adds: its questions. A limit of tokens is two: whether anything is left, and what was spent. So is a budget of tokens or money:
 /// what the request may come to is reserved, and settled in the end.
 pub(super) fn of_route(limits: &[RateLimit], budgets: &Budgets, falls_back: bool) -> RateLimitPerRoute {
     let reserve = if falls_back { Step::ReserveOrFallBack } else { Step::Reserve };
     let of_budgets = budgets
         .iter()
         .flat_map(|(counted, most)| (0..*most).flat_map(move |number| budget(*counted, number, reserve)));
-    let rate_limits = limits.iter().flat_map(|limit| match limit.counted {
-        Some(Counted::Tokens) => {
+    let rate_limits = limits.iter().flat_map(|limit| match limit.counted.and_then(amount_key) {
+        Some(key) => {
             let none = HitsAddend { number: Some(u64_value(0)), ..HitsAddend::default() };
-            let tokens = of_metadata(TOKENS_NAMESPACE, TOKENS_KEY);
+            let amount = of_metadata(TOKENS_NAMESPACE, key);
             let charge =
-                RouteRateLimit { apply_on_stream_done: true, ..question(limit, Mode::Charge, Some(tokens)) };
+                RouteRateLimit { apply_on_stream_done: true, ..question(limit, Mode::Charge, Some(amount)) };
             vec![question(limit, Mode::Check, Some(none)), charge]
         }
-        Some(Counted::Requests) | None => vec![question(limit, Mode::Count, None)],
+        None => vec![question(limit, Mode::Count, None)],
     });
     RateLimitPerRoute { rate_limits: rate_limits.chain(of_budgets).collect(), ..RateLimitPerRoute::default() }
 }
@@ -124,11 +140,11 @@ fn budget(counted: Counted, number: usize, reserve: Step) -> Vec<RouteRateLimit>
         let actions = actions.map(|action| Action { action_specifier: Some(action) });
         RouteRateLimit { actions: actions.into(), hits_addend: amount, ..RouteRateLimit::default() }
     };
-    match counted {
-        Counted::Requests => vec![question(reserve, None)],
-        Counted::Tokens => {
+    match amount_key(counted) {
+        None => vec![question(reserve, None)],
+        Some(key) => {
             let reserve = question(reserve, Some(of_metadata(SPENDING_NAMESPACE, counted.name())));
-            let settle = question(Step::Settle, Some(of_metadata(TOKENS_NAMESPACE, TOKENS_KEY)));
+            let settle = question(Step::Settle, Some(of_metadata(TOKENS_NAMESPACE, key)));
             vec![reserve, RouteRateLimit { apply_on_stream_done: true, ..settle }]
         }
     }

@@ -27,7 +27,7 @@ pub struct Budget {
     pub name: String,
     /// What is counted. A budget that is changed from one to another begins anew.
     pub counted: Counted,
-    /// How much may be spent: requests or tokens.
+    /// How much may be spent: requests, tokens or millionths of a US dollar.
     pub limit: u64,
     /// The unit of time, of the calendar.
     pub per: Unit,
@@ -54,6 +54,8 @@ pub enum Counted {
     Requests,
     /// Tokens that models have read and written.
     Tokens,
+    /// What requests cost, in millionths of a US dollar.
+    Money,
 }
 
 /// What is to be done with the amount of a request.
@@ -75,6 +77,7 @@ impl Counted {
         match self {
             Self::Requests => "requests",
             Self::Tokens => "tokens",
+            Self::Money => "money",
         }
     }
 }

@@ -182,4 +182,14 @@ fn what_is_not_billed_costs_nothing_and_what_is_estimated_says_so() {
     exchange.answer_piece(b"{}");
     exchange.answer_ends();
     assert_eq!(cost(&exchange), None, "a list of models");
+    assert!(!exchange.is_billed_unknown());
+    // Speech is billed for, though nobody tells for what.
+    for (status, expected) in [(200, true), (500, false)] {
+        let mut exchange = begin(Provider::OpenAi, "/v1/audio/speech", &body);
+        assert!(!exchange.is_billed_unknown());
+        exchange.answer_begins(status, "audio/mpeg", false);
+        exchange.answer_piece(b"sound");
+        exchange.answer_ends();
+        assert_eq!((cost(&exchange), exchange.is_billed_unknown()), (None, expected), "{status}");
+    }
 }

@@ -46,6 +46,12 @@ impl Exchange {
         self.spent(self.usage()).map_or(0, |spent| spent.usage.total())
     }
 
+    /// Whether the provider has done something with a model for which it has told no tokens, such as speech.
+    pub fn is_billed_unknown(&self) -> bool {
+        let is_billed = self.untold.is_accepted && self.is_post && self.operation.asks_model();
+        is_billed && self.spent(self.usage()).is_none()
+    }
+
     /// The tokens that the attempt is billed for so far, of which the provider has told these; `None` if it is billed for
     /// none, or nobody knows for how many.
     pub(super) fn spent(&self, told: Option<Usage>) -> Option<Spent> {

@@ -86,6 +86,34 @@ pub(super) fn cost(rates: &[Rate], usage: &Usage) -> Option<Usd> {
     )
 }
 
+/// What a request may come to, before anybody has answered it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// The tokens of its text.
+    pub prompt: u64,
+    /// More tokens than so many its text does not have.
+    pub longest_prompt: u64,
+    /// How many tokens its answers may have.
+    pub answer: u64,
+    /// Whether it may ask for another tier of service than the usual one.
+    pub any_tier: bool,
+}
+
+/// The most that a request may cost at the rates of a model; `None` if these say nothing about such a request.
+pub(super) fn most(rates: &[Rate], expected: &Expected) -> Option<Usd> {
+    let Expected { prompt, longest_prompt, answer, any_tier } = *expected;
+    let fits =
+        |rate: &&Rate| (any_tier || rate.tier.is_none()) && (rate.above == 0 || longest_prompt > rate.above);
+    let cost = |rate: &Rate| {
+        let kinds = [rate.cache_read, rate.cache_write, rate.cache_write_hour];
+        let input = kinds.into_iter().flatten().fold(rate.input, u64::max);
+        let output = rate.output.or((answer == 0).then_some(0))?;
+        Some(Usd::of_tokens(prompt, input).plus(Usd::of_tokens(answer, output)))
+    };
+    let costs: Option<Vec<Usd>> = rates.iter().filter(fits).map(cost).collect();
+    costs?.into_iter().max()
+}
+
 /// The rate of a tier for a prompt of this length.
 fn rate(rates: &[Rate], tier: ServiceTier, prompt: u64) -> Option<&Rate> {
     let tier = match tier {
@@ -157,6 +185,69 @@ mod tests {
         assert_eq!(cost(&[], &usage(10, 0)), None);
         let spoken = Usage { billing: Billing { audio: Some(1), ..Billing::default() }, ..usage(10, 1) };
         assert_eq!(cost(&[rate_of(None, 0, 20)], &spoken), None);
+    }
+
+    #[test]
+    fn the_most_that_a_request_may_cost_is_that_of_the_highest_price_that_fits() {
+        let priority = Rate { output: Some(9_000), ..rate_of(Some(Tier::Priority), 0, 90) };
+        let cheap = Rate {
+            cache_write: Some(30),
+            cache_write_hour: Some(40),
+            cache_read: Some(1),
+            ..rate_of(None, 0, 20)
+        };
+        let rates = [cheap, rate_of(None, 100, 50), priority];
+        let usual = Expected { prompt: 10, longest_prompt: 100, answer: 3, any_tier: false };
+        for (expected, most) in [
+            (Expected::default(), 0),
+            (usual, 10 * 40 + 3 * 200),
+            (Expected { longest_prompt: 101, ..usual }, 10 * 50 + 3 * 500),
+            (Expected { any_tier: true, ..usual }, 10 * 90 + 3 * 9_000),
+        ] {
+            assert_eq!(super::most(&rates, &expected), Some(Usd::from_picos(most)), "{expected:?}");
+        }
+        let embedding = Rate { output: None, ..rate_of(None, 0, 20) };
+        assert_eq!(super::most(&[embedding], &Expected { answer: 0, ..usual }), Some(Usd::from_picos(200)));
+        assert_eq!(super::most(&[embedding], &usual), None);
+        assert_eq!(super::most(&[priority], &usual), None, "nothing in the usual tier");
+    }
+
+    /// Whatever comes of a request that has no more tokens than expected, it does not cost more.
+    #[test]
+    fn nothing_costs_more_than_the_most() {
+        let mut state = 11_u64;
+        let mut next = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        for _ in 0..20_000 {
+            let mut rate = |tier, above| Rate {
+                tier,
+                above,
+                input: next(50),
+                output: Some(next(50)),
+                cache_read: Some(next(50)).filter(|price| price % 2 == 0),
+                cache_write: Some(next(50)).filter(|price| price % 2 == 0),
+                cache_write_hour: Some(next(50)).filter(|price| price % 2 == 0),
+            };
+            let flex = Some(Tier::Flex);
+            let rates = [rate(None, 0), rate(None, 20), rate(flex, 0), rate(flex, 20)];
+            let any_tier = next(2) == 0;
+            let tier =
+                if any_tier && next(2) == 0 { ServiceTier::Other(Tier::Flex) } else { ServiceTier::Usual };
+            let (prompt, answer) = (next(60), next(60));
+            let expected = Expected { prompt, longest_prompt: prompt, answer, any_tier };
+            let (prompt, answer) = (next(prompt + 1), next(answer + 1));
+            let billing =
+                Billing { tier: Some(tier), cache_creation_hour: Some(next(60)), ..Billing::default() };
+            let used = Usage {
+                cached: Some(next(60)),
+                cache_creation: Some(next(60)),
+                billing,
+                ..usage(prompt, answer)
+            };
+            assert!(cost(&rates, &used) <= super::most(&rates, &expected), "{rates:?} {expected:?} {used:?}");
+        }
     }
 
     #[test]

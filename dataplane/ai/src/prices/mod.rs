@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use ai_config::{ModelPrice, PriceList, Rate};
 
-pub use cost::{ServiceTier, Spent};
-pub use money::{MAX_PRICE, Micros, Usd, price_of_token};
+pub use cost::{Expected, ServiceTier, Spent};
+pub use money::{MAX_PRICE, Micros, Usd, micros, price_of_token};
 pub use public::date;
 
 /// The prices that users have given, by the namespace of the backends that they are for.
@@ -83,6 +83,12 @@ impl Prices {
             Some(amount) => Cost::Known { amount, source, is_estimated: spent.is_estimated },
             None => Cost::Unknown,
         }
+    }
+
+    /// The most that a request may cost that has not been answered; `None` if nobody knows.
+    pub fn most(&self, sale: &Sale<'_>, expected: &Expected) -> Option<Usd> {
+        let (rates, _) = self.find(sale)?;
+        cost::most(rates, expected)
     }
 
     /// What a model costs; `None` if nobody knows.

@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
+/// The largest amount in dollars that may be spent in a unit of time.
+const MAX_AMOUNT: u64 = 1_000_000_000;
+
 /// Parts of a dollar in an [`Usd`].
 const PICOS: u128 = 1_000_000_000_000;
 
@@ -23,6 +26,11 @@ impl Usd {
     /// So many 10^-12 dollars.
     pub const fn from_picos(picos: u128) -> Self {
         Self(picos)
+    }
+
+    /// So many millionths of a dollar.
+    pub fn from_micros(micros: u64) -> Self {
+        Self(u128::from(micros) * PICOS_PER_MICRO)
     }
 
     /// What so many tokens cost at a price per token.
@@ -59,6 +67,19 @@ impl fmt::Display for Usd {
 /// # Errors
 /// It is no decimal number, has too many digits behind the point, or is too high: what is wrong with it.
 pub fn price_of_token(text: &str) -> Result<u64, String> {
+    millionths(text, MAX_PRICE)
+}
+
+/// Reads an amount of US dollars, such as `2.50`: in millionths of a dollar.
+///
+/// # Errors
+/// It is no decimal number, has too many digits behind the point, or is too large: what is wrong with it.
+pub fn micros(text: &str) -> Result<u64, String> {
+    millionths(text, MAX_AMOUNT)
+}
+
+/// The millionths of a decimal number of at most `max`.
+fn millionths(text: &str, max: u64) -> Result<u64, String> {
     let (whole, rest) = text.split_once('.').map_or((text, None), |(whole, rest)| (whole, Some(rest)));
     let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number(whole) || !rest.is_none_or(is_number) {
@@ -68,9 +89,9 @@ pub fn price_of_token(text: &str) -> Result<u64, String> {
     if rest.len() > PRICE_DIGITS {
         return Err(format!("{text:?} has more than {PRICE_DIGITS} digits behind the point"));
     }
-    let too_high = || format!("{text:?} is more than {MAX_PRICE}");
-    let picos: u64 = format!("{whole}{rest:0<PRICE_DIGITS$}").parse().map_err(|_| too_high())?;
-    if picos > MAX_PRICE * 1_000_000 { Err(too_high()) } else { Ok(picos) }
+    let too_high = || format!("{text:?} is more than {max}");
+    let millionths: u64 = format!("{whole}{rest:0<PRICE_DIGITS$}").parse().map_err(|_| too_high())?;
+    if millionths > max * 1_000_000 { Err(too_high()) } else { Ok(millionths) }
 }
 
 /// Sums of money in whole millionths of a dollar, for counters that take no less: what does not make a whole one is kept for
@@ -129,6 +150,19 @@ mod tests {
             "$1",
         ] {
             assert!(price_of_token(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn amounts_are_read_exactly_or_refused() {
+        for (text, expected) in
+            [("0", 0), ("2.5", 2_500_000), ("0.000001", 1), ("1000000000", 1_000_000_000_000_000)]
+        {
+            assert_eq!(micros(text), Ok(expected), "{text}");
+            assert_eq!(micros(&Usd::from_micros(expected).to_string()), Ok(expected), "{text}");
+        }
+        for text in ["", "-1", "1e3", "0.0000001", "1000000000.000001", "99999999999999999999"] {
+            assert!(micros(text).is_err(), "{text}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ai_config::Offer;
 use ir::{ClusterIr, Clusters, Rewrite, SecretIr};
 
 use super::key::BackendKey;
@@ -28,6 +29,8 @@ pub(crate) struct ResolvedBackend {
     pub streams: bool,
     /// Whether the AI engine handles its requests.
     pub has_engine: bool,
+    /// What requests to it may be billed for, where it is an AI backend.
+    pub offers: Vec<Offer>,
     /// What of the object is not carried out, though the rest is.
     pub partial: Vec<String>,
     /// What was understood although it is not written as it should be.
@@ -48,6 +51,8 @@ pub(crate) struct BackendFace {
     pub streams: bool,
     /// Whether the AI engine handles its requests.
     pub has_engine: bool,
+    /// What requests to it may be billed for, where it is an AI backend.
+    pub offers: Vec<Offer>,
 }
 
 impl ResolvedBackend {
@@ -63,6 +68,7 @@ impl ResolvedBackend {
             websocket: false,
             streams: false,
             has_engine: false,
+            offers: Vec::new(),
             partial: Vec::new(),
             warnings: Vec::new(),
         }
@@ -78,6 +84,7 @@ impl ResolvedBackend {
             websocket: self.websocket,
             streams: self.streams,
             has_engine: self.has_engine,
+            offers: self.offers.clone(),
         }
     }
 

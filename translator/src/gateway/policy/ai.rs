@@ -1,5 +1,7 @@
 //! What policies ask of the AI engine: several become one, field by field.
 
+use std::collections::BTreeMap;
+
 use ai_config::{FieldDefault, Message, RoutePolicy, Translation, VERSION};
 use crds::ObjectKey;
 use crds::gateway_api::part::Metadata;
@@ -20,6 +22,10 @@ pub(in crate::gateway) struct EnginePolicy {
     pub text: Box<str>,
     /// The servers that it asks in turn.
     pub servers: Vec<BackendKey>,
+    /// The provider's names of models, by those that clients know them by.
+    pub model_aliases: BTreeMap<String, String>,
+    /// Other models that it may be asked to put into a request.
+    pub default_models: Vec<String>,
 }
 
 /// What the requests to an AI backend get.
@@ -125,5 +131,7 @@ fn encode(
     }
     let text = serde_json::to_string(&policy)
         .map_err(|error| Rejection::new(Reason::InternalError, error.to_string()))?;
-    Ok(Some(EnginePolicy { text: text.into(), servers }))
+    let models = policy.defaults.iter().filter(|default| default.field == "model");
+    let default_models = models.filter_map(|default| serde_json::from_str(&default.value).ok()).collect();
+    Ok(Some(EnginePolicy { text: text.into(), servers, model_aliases: policy.model_aliases, default_models }))
 }

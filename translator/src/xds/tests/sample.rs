@@ -321,8 +321,9 @@ fn matches_and_edits() -> Vec<RouteIr> {
             rights: Some(rights.into()),
             keys: Some(KeyDemand {
                 set: KeySetName::of_object("trafficpolicy", "default", "keys"),
-                budgets: [(Counted::Requests, 1), (Counted::Tokens, 2)].into(),
+                budgets: [(Counted::Requests, 1), (Counted::Tokens, 2), (Counted::Money, 1)].into(),
                 falls_back: true,
+                offers: Some("[]".to_owned()),
             }),
             ..Access::default()
         },

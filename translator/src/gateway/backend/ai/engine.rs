@@ -1,6 +1,6 @@
 //! What the AI engine is told about a provider, and whether a backend can do without it.
 
-use ai_config::{ClusterConfig, CredentialHeader, FieldDefault, MAX_REQUEST_BYTES, VERSION};
+use ai_config::{ClusterConfig, CredentialHeader, FieldDefault, MAX_REQUEST_BYTES, Offer, VERSION};
 use crds::ai::{AiDestination, AiPool, AuthToken, Provider};
 use serde_json::json;
 
@@ -52,6 +52,16 @@ pub(super) fn config(
         pool_member,
         max_request_bytes: MAX_REQUEST_BYTES,
     }
+}
+
+/// What requests to the provider may be billed for.
+pub(super) fn offer(config: &ClusterConfig) -> Offer {
+    let model = match &config.provider {
+        ai_config::Provider::AzureOpenAi { deployment, .. } => Some(deployment.clone()),
+        _ => config.model.clone(),
+    };
+    let provider = ai::provider::facts(&config.provider).name.to_owned();
+    Offer { backend: config.backend.clone(), provider, model, ..Offer::default() }
 }
 
 /// Bedrock's guardrail is a member of the body (`guardrailConfig` of Converse).

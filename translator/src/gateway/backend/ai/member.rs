@@ -87,6 +87,7 @@ impl<V: View> Member<'_, V> {
             let backend = format!("{}/{}", object.name.namespace, object.name.name);
             let pool_member = in_pool.then(|| name.to_string());
             let config = engine::config(backend, destination, &profile, pool_member);
+            parts.offers.push(engine::offer(&config));
             // Plain types, whose serialisation cannot fail.
             Engine { module: module.clone(), config: serde_json::to_string(&config).unwrap_or_default() }
         });

@@ -74,6 +74,7 @@ pub(super) fn resolve(
         // All AI providers do; their limits are others.
         streams: false,
         has_engine: module.is_some(),
+        offers: resolved.offers,
         partial: Vec::new(),
         warnings: resolved.warnings,
     })
@@ -89,6 +90,7 @@ pub(crate) fn provider_name(destination: &AiDestination) -> &'static str {
 struct Parts {
     clusters: Vec<ir::ClusterIr>,
     secrets: Vec<ir::SecretIr>,
+    offers: Vec<ai_config::Offer>,
     warnings: Vec<Detail>,
 }
 
