@@ -62,13 +62,19 @@ fn workspace() -> PathBuf {
 }
 
 impl Source {
-    /// The folder of its CRDs, if one is there: named by the environment, else one in `.tools`.
+    /// The folder of its CRDs, if one is there: named by the environment, else one in `.tools`, where those of other
+    /// releases may be as well.
     fn crds(&self) -> Option<PathBuf> {
         let named = env::var_os("CHANCERY_CLUSTER_TOOLS").map(PathBuf::from);
         let listed = fs::read_dir(workspace().join(".tools")).into_iter().flatten();
-        let mut folders = named.into_iter().chain(listed.filter_map(|entry| Some(entry.ok()?.path())));
-        let first = folders.find(|path| path.join(self.stamp).exists())?.join(self.folder);
-        first.join(self.file_name(self.kinds.first()?)).exists().then_some(first)
+        let folders = named.into_iter().chain(listed.filter_map(|entry| Some(entry.ok()?.path())));
+        let mut folders =
+            folders.filter(|path| path.join(self.stamp).exists()).map(|path| path.join(self.folder));
+        let release = format!("bundle-version: {}\n", self.version());
+        folders.find(|folder| {
+            let first = self.kinds.first().map(|kind| folder.join(self.file_name(kind)));
+            first.and_then(|file| fs::read_to_string(file).ok()).is_some_and(|crd| crd.contains(&release))
+        })
     }
 
     fn file_name(&self, kind: &str) -> String {
