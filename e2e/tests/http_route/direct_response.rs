@@ -93,7 +93,9 @@ async fn a_rule_answers_requests_itself_as_its_direct_response_says() -> Result<
         Ok(())
     })
     .await?;
-    scene.fixture.save("more.yaml", &response("missing", "{status: 200, bodyFormat: {text: found}}"))?;
+    scene
+        .fixture
+        .save("more.yaml", &response("missing", "{status: 200, bodyFormat: {text: '%NO_SUCH_THING%'}}"))?;
     eventually(DEADLINE, || async {
         let answer = scene.get("/missing").await?;
         ensure!(answer.status == 500, "{}", answer.status);

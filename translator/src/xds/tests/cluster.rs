@@ -73,7 +73,9 @@ fn large_messages_get_larger_buffers() {
     let limit =
         |ir: &ClusterIr| build_cluster(ir, IpFamilies::V4).per_connection_buffer_limit_bytes.unwrap().value;
     assert_eq!(limit(&plain_cluster(service("a"))), 32 * 1024);
-    assert_eq!(limit(&provider_cluster(gemini(), "x.com")), 1024 * 1024);
+    let tuned = provider_cluster(gemini(), "x.com");
+    assert_eq!(limit(&tuned), 64 * 1024, "what a BackendConfigPolicy says");
+    assert_eq!(limit(&ClusterIr { tuning: None, ..tuned }), 1024 * 1024);
 }
 
 #[test]
