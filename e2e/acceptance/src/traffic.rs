@@ -15,7 +15,7 @@ pub const RATE: u32 = 300;
 
 /// A request that is not answered for so long has failed. A cluster on two cores stands still for seconds when many of its
 /// pods start at once; what is lost for good is not answered in this time either.
-const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long requests go on after what happens is over: its last effects are seen, too.
 const AFTERMATH: Duration = Duration::from_secs(2);
