@@ -1,19 +1,13 @@
 //! Options that change where requests go and how they fare (Gloo's `faultinjection.proto` and `regex.proto`).
 
-use std::time::Duration;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::http::FIELD;
 use crate::ai::SpecError;
-use crate::policy::http::{
-    AbortContent, FaultContent, Injected, PathRegex, Setting, Written, positive_duration,
-};
+use crate::policy::http::{FaultContent, PathRegex, Setting, Written};
 use crate::sensitive::Opaque;
-
-/// The longest wait, as in a TrafficPolicy.
-const LONGEST_DELAY: Duration = Duration::from_secs(3600);
+use crate::traffic_policy::{FaultAbort, FaultDelay, FaultInjection};
 
 /// Faults that are made for tests of what clients do then.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
@@ -83,25 +77,21 @@ impl OptionFaults {
         if abort.is_none() && delay.is_none() {
             return Err(SpecError::invalid(field, "abort or delay must be set"));
         }
-        let abort = abort.as_ref().map(|OptionAbort { percentage, http_status }| {
-            let status = u16::try_from(*http_status).ok().filter(|status| (200..600).contains(status));
-            let at = format!("{field}.abort.httpStatus");
-            let status = status.ok_or_else(|| SpecError::invalid(at, "must be from 200 to 599"))?;
-            let percentage = share(&format!("{field}.abort.percentage"), *percentage)?;
-            Ok(Injected { what: AbortContent::Http(status), percentage })
-        });
-        let delay = delay.as_ref().map(|OptionDelay { percentage, fixed_delay }| {
-            let at = format!("{field}.delay.fixedDelay");
-            let what = positive_duration(&at, Some(fixed_delay))?.filter(|delay| *delay <= LONGEST_DELAY);
-            let what = what.ok_or_else(|| SpecError::invalid(at, "must be at most 1h"))?;
-            let percentage = share(&format!("{field}.delay.percentage"), *percentage)?;
-            Ok(Injected { what, percentage })
-        });
-        Ok(Setting::On(FaultContent {
-            delay: delay.transpose()?,
-            abort: abort.transpose()?,
-            ..FaultContent::default()
-        }))
+        // As kgateway's, but for an absent number.
+        let percentage = |written: Option<i32>| Some(written.unwrap_or_default());
+        let faults = FaultInjection {
+            abort: abort.as_ref().map(|abort| FaultAbort {
+                percentage: percentage(abort.percentage),
+                http_status: Some(abort.http_status),
+                ..FaultAbort::default()
+            }),
+            delay: delay.as_ref().map(|delay| FaultDelay {
+                percentage: percentage(delay.percentage),
+                fixed_delay: delay.fixed_delay.clone(),
+            }),
+            ..FaultInjection::default()
+        };
+        faults.content(&field)
     }
 }
 
@@ -117,17 +107,14 @@ impl OptionRegexRewrite {
     }
 }
 
-/// How many in a hundred. Gloo takes none for an absent number.
-fn share(field: &str, written: Option<i32>) -> Result<u32, SpecError> {
-    let share = u32::try_from(written.unwrap_or_default()).ok().filter(|share| *share <= 100);
-    share.ok_or_else(|| SpecError::invalid(field, "is from 0 to 100"))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::policy::http::{AbortContent, Injected};
 
     fn faults(spec: Value) -> Result<Setting<FaultContent>, String> {
         let spec: OptionFaults = serde_json::from_value(spec).unwrap();

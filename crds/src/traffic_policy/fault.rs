@@ -92,7 +92,7 @@ fn kbits(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 
 impl FaultInjection {
     /// What it says; `field` holds it.
-    pub(super) fn content(&self, field: &str) -> Result<Setting<FaultContent>, SpecError> {
+    pub(crate) fn content(&self, field: &str) -> Result<Setting<FaultContent>, SpecError> {
         let Self { delay, abort, response_rate_limit, max_active_faults, disable } = self;
         let has_fault = delay.is_some() || abort.is_some() || response_rate_limit.is_some();
         match (has_fault, disable) {

@@ -291,8 +291,5 @@ fn refuse_query_of_prefix(change: &PathChange, field: &str) -> Result<(), Reject
 
 fn plain_hostname(hostname: &str, field: &str) -> Result<String, Rejection> {
     let refuse = |error: String| Rejection::at(Reason::UnsupportedValue, format!("{field}.hostname"), error);
-    match validate::hostname(hostname).map_err(refuse)? {
-        ir::Hostname::Exact(name) => Ok(name.to_string()),
-        ir::Hostname::Wildcard(_) | ir::Hostname::Any => Err(refuse("a wildcard names no host".to_owned())),
-    }
+    validate::exact_hostname(hostname).map(|name| name.to_string()).map_err(refuse)
 }

@@ -2,7 +2,7 @@
 
 use crds::gateway_api;
 use crds::listener_http::{ListenerHttp, ServerHeaderTransformation};
-use ir::{ClientHttp, Hostname, ServerHeader};
+use ir::{ClientHttp, ServerHeader};
 
 use super::{path, validate};
 use crate::status::{Reason, Rejection};
@@ -29,6 +29,7 @@ pub(super) fn read(spec: &ListenerHttp) -> Result<ClientHttp, Rejection> {
     } = spec;
     let idle_timeout = idle_timeout.as_deref().map(gateway_api::duration).transpose();
     let health_path = health_path.as_deref().map(path::matched).transpose();
+    let host = |text: &str| validate::exact_hostname(text).map(|_| text.to_owned());
     let http10_host = http10_host.as_deref().map(host).transpose();
     Ok(ClientHttp {
         use_remote_address: *use_remote_address,
@@ -46,14 +47,6 @@ pub(super) fn read(spec: &ListenerHttp) -> Result<ClientHttp, Rejection> {
         max_headers_kb: max_headers_kb.map(headers_kb).transpose()?,
         websockets: upgrades.as_deref().map(websockets).transpose()?,
     })
-}
-
-/// Checks a host that requests get.
-fn host(text: &str) -> Result<String, String> {
-    match validate::hostname(text)? {
-        Hostname::Exact(_) => Ok(text.to_owned()),
-        Hostname::Wildcard(_) | Hostname::Any => Err("a wildcard names no host".to_owned()),
-    }
 }
 
 fn headers_kb(written: i32) -> Result<u32, Rejection> {

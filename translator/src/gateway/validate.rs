@@ -21,6 +21,14 @@ pub(crate) fn hostname(text: &str) -> Result<Hostname, String> {
     Ok(Hostname::parse(text))
 }
 
+/// Reads the name of one host.
+pub(crate) fn exact_hostname(text: &str) -> Result<Hostname, String> {
+    match hostname(text)? {
+        name @ Hostname::Exact(_) => Ok(name),
+        Hostname::Wildcard(_) | Hostname::Any => Err("a wildcard names no host".to_owned()),
+    }
+}
+
 /// Checks an expression that Envoy will compile with RE2, and gives how many groups it has.
 ///
 /// Envoy refuses a whole route table for one that it does not take.

@@ -92,7 +92,10 @@ pub(super) fn decompressor() -> HttpFilter {
 
 /// A switch that is off; nobody sets its key.
 fn never() -> RuntimeFeatureFlag {
-    RuntimeFeatureFlag { default_value: Some(bool_value(false)), runtime_key: "chancery.never".to_owned() }
+    RuntimeFeatureFlag {
+        default_value: Some(bool_value(false)),
+        runtime_key: super::NO_RUNTIME_KEY.to_owned(),
+    }
 }
 
 fn library(name: &str, config: Any) -> TypedExtensionConfig {

@@ -94,6 +94,9 @@ use local_route::Origin;
 
 pub(crate) use pack::{HostRole, Table};
 
+/// A key of Envoy's runtime that nobody sets, where one is required.
+const NO_RUNTIME_KEY: &str = "chancery.never";
+
 /// The listener, which names its route tables.
 pub(crate) fn encode_listener(listener: &ListenerIr, settings: &Settings) -> EncodedResource {
     let tables = listener.tables().map(|table| (XdsKind::Route, table.name().to_string()));

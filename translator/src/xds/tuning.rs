@@ -25,10 +25,8 @@ use proto::route::route_action::hash_policy::{
 use proto::types::{CodecClientType, Percent};
 use proto::{bool_value, duration, pack, u32_value, u64_value};
 
+use super::NO_RUNTIME_KEY;
 use super::header_case::kept_case;
-
-/// A key of Envoy's runtime that nobody sets, where one is required.
-const NO_RUNTIME_KEY: &str = "chancery.never";
 
 /// Has a cluster do what a policy says, but for how HTTP is spoken.
 pub(super) fn apply(tuning: &Tuning, protocol: UpstreamProtocol, cluster: &mut Cluster) {

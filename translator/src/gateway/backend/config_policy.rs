@@ -3,19 +3,19 @@
 //! Of several policies of a backend the oldest one counts, as a whole. One that makes no sense, or says what must be carried out and
 //! is not, makes its backends unusable: never is a backend reached in another way than was asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::backend::Backend;
 use crds::backend_config_policy::{
     BackendConfigPolicy, BackendConfigPolicySpec, BackendTargetRef, BackendTargetSelector, BackendTls,
 };
-use crds::core::Service;
+use crds::core::{ObjectMeta, Service};
 use crds::gateway_api::XBackend;
 use crds::{Kind, Object, ObjectKey};
 use ir::{
-    ClusterIr, HealthQuestion, Hostname, SecretIr, SecretName, SecretValue, SubjectAltName, Tuning,
-    UpstreamProtocol, UpstreamTls,
+    ClusterIr, HealthQuestion, SecretIr, SecretName, SecretValue, SubjectAltName, Tuning, UpstreamProtocol,
+    UpstreamTls,
 };
 
 use super::tls_policy::PortTls;
@@ -26,9 +26,7 @@ use crate::gateway::route::creation;
 use crate::gateway::validate;
 use crate::gateway::view::View;
 use crate::resources::has_labels;
-use crate::status::{
-    Condition, ConditionType, Detail, Facts, ParentFacts, Reason, Rejection, Report, joined,
-};
+use crate::status::{Condition, ConditionType, Detail, Facts, ParentFacts, Reason, Rejection, Report};
 
 /// The kinds that a policy may apply to.
 const KINDS: [Kind; 3] = [Kind::Service, Kind::Backend, Kind::XBackend];
@@ -128,10 +126,7 @@ fn read_tls(spec: &BackendTls, backend: &ObjectKey) -> Result<UpstreamTls, Rejec
         return Err(Rejection::at(Reason::UnsupportedValue, "spec.tls.sni", "is required"));
     };
     let name = |field: &str, name: &String| {
-        let read = validate::hostname(name).and_then(|read| match read {
-            Hostname::Exact(_) => Ok(name.clone()),
-            Hostname::Wildcard(_) | Hostname::Any => Err("a wildcard names no host".to_owned()),
-        });
+        let read = validate::exact_hostname(name).map(|_| name.clone());
         read.map_err(|error| Rejection::at(Reason::Invalid, field, error))
     };
     let sni = name("spec.tls.sni", sni)?;
@@ -171,24 +166,18 @@ fn applies(view: &impl View, policy: &BackendConfigPolicy, backend: &ObjectKey) 
     let mut selectors = target_selectors.iter();
     is_named
         || selectors.any(|BackendTargetSelector { group, kind, match_labels }| {
-            is_kind(group, kind) && has_labels(labels(view, backend), match_labels)
+            let labels = || metadata(view, backend)?.labels.as_ref();
+            is_kind(group, kind) && has_labels(labels(), match_labels)
         })
 }
 
-fn labels<'a>(view: &'a impl View, backend: &ObjectKey) -> Option<&'a BTreeMap<String, String>> {
-    match backend.kind {
-        Kind::Service => view.object::<Service>(&backend.name)?.metadata.labels.as_ref(),
-        Kind::XBackend => view.object::<XBackend>(&backend.name)?.metadata.labels.as_ref(),
-        _ => view.object::<Backend>(&backend.name)?.metadata.labels.as_ref(),
-    }
-}
-
-fn exists(view: &impl View, backend: &ObjectKey) -> bool {
-    match backend.kind {
-        Kind::Service => view.object::<Service>(&backend.name).is_some(),
-        Kind::XBackend => view.object::<XBackend>(&backend.name).is_some(),
-        _ => view.object::<Backend>(&backend.name).is_some(),
-    }
+/// The metadata of a backend; `None` if it does not exist.
+fn metadata<'a>(view: &'a impl View, backend: &ObjectKey) -> Option<&'a ObjectMeta> {
+    Some(match backend.kind {
+        Kind::Service => &view.object::<Service>(&backend.name)?.metadata,
+        Kind::XBackend => &view.object::<XBackend>(&backend.name)?.metadata,
+        _ => &view.object::<Backend>(&backend.name)?.metadata,
+    })
 }
 
 fn key(policy: &Arc<BackendConfigPolicy>) -> ObjectKey {
@@ -222,7 +211,7 @@ pub(crate) fn report(view: &impl View, object: &ObjectKey) -> Option<Report> {
 
 /// What stands against a policy at a backend.
 fn effect(view: &impl View, policy: &Arc<BackendConfigPolicy>, backend: &ObjectKey) -> Result<(), Rejection> {
-    if !exists(view, backend) {
+    if metadata(view, backend).is_none() {
         return Err(Rejection::missing(Reason::TargetNotFound, backend.to_ref()));
     }
     let first = winner(view, backend).map(key);
@@ -275,25 +264,9 @@ fn faces(view: &impl View, backend: &ObjectKey) -> Vec<BackendKey> {
 
 fn conditions(effects: &[Result<(), Rejection>], ignored: &[String]) -> Vec<Condition> {
     let is_aside = |reason: Reason| matches!(reason, Reason::Conflicted | Reason::TargetNotFound);
-    let errors: Vec<_> = effects.iter().filter_map(|effect| effect.as_ref().err()).collect();
-    let details: BTreeSet<_> = errors.iter().map(|error| &error.detail).collect();
-    let details: Vec<_> = details.into_iter().cloned().collect();
-    let fault = errors.iter().find(|error| !is_aside(error.reason));
-    let accepted = match (fault, errors.first()) {
-        (Some(fault), _) => {
-            let mut detail = fault.detail.clone();
-            detail.text.push_str("; what it applies to is answered with 500");
-            Condition::faults(ConditionType::Accepted, fault.reason, vec![detail])
-        }
-        (None, Some(first)) if errors.len() == effects.len() => {
-            Condition::faults(ConditionType::Accepted, first.reason, details)
-        }
-        (None, Some(_)) => {
-            let message = format!("the policy is valid, but for some of its targets: {}", joined(&details));
-            Condition::good(ConditionType::Accepted, Reason::Accepted, message)
-        }
-        (None, None) => Condition::good(ConditionType::Accepted, Reason::Accepted, "the policy is valid"),
-    };
+    let errors = effects.iter().filter_map(|effect| effect.as_ref().err());
+    let (aside, faults): (Vec<_>, Vec<_>) = errors.partition(|error| is_aside(error.reason));
+    let accepted = super::accepted(faults.first().copied(), &aside, aside.len() < effects.len());
     let ignored = ignored.iter().map(|field| Detail::at(field, "is not supported yet and has no effect"));
     let ignored: Vec<_> = ignored.collect();
     let partial = (!ignored.is_empty())

@@ -1,5 +1,6 @@
 //! References to backends → clusters, or why not.
 
+mod accepted;
 pub(crate) mod ai;
 mod config_policy;
 mod service;
@@ -21,6 +22,7 @@ use crate::gateway::view::View;
 use crate::reference_grant::Party;
 use crate::status::{Condition, ConditionType, Detail, Facts, Reason, Rejection, Report};
 
+use accepted::accepted;
 pub(crate) use config_policy::report as config_policy_report;
 pub(crate) use tls_policy::report as tls_policy_report;
 pub use x_backend::Selection;

@@ -2,7 +2,7 @@
 //!
 //! A port with a policy is reached by TLS or not at all: one that is not valid makes it unusable, and never plain.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::core::{Service, ServicePort};
@@ -17,7 +17,7 @@ use crate::gateway::policy::reference;
 use crate::gateway::route::creation;
 use crate::gateway::view::View;
 use crate::reference_grant::Party;
-use crate::status::{Condition, ConditionType, Facts, ParentFacts, Reason, Rejection, Report, joined};
+use crate::status::{Condition, Facts, ParentFacts, Reason, Rejection, Report};
 
 /// TLS towards a port, and who is trusted.
 pub(super) struct PortTls {
@@ -177,21 +177,8 @@ fn targets(policy: &BackendTlsPolicy, service: &NamespacedName, section: Option<
 }
 
 fn conditions(reading: &Reading, (has_effect, against): (bool, Vec<Rejection>)) -> Vec<Condition> {
-    let details: BTreeSet<_> = against.iter().map(|rejection| &rejection.detail).collect();
-    let details: Vec<_> = details.into_iter().cloned().collect();
-    let accepted = match (&reading.tls, against.first()) {
-        (_, Some(first)) if !has_effect => Condition::faults(ConditionType::Accepted, first.reason, details),
-        (Err(rejection), _) => {
-            let mut detail = rejection.detail.clone();
-            detail.text.push_str("; what it applies to is answered with 500");
-            Condition::faults(ConditionType::Accepted, rejection.reason, vec![detail])
-        }
-        (Ok(_), None) => Condition::good(ConditionType::Accepted, Reason::Accepted, "the policy is valid"),
-        (Ok(_), Some(_)) => {
-            let message = format!("the policy is valid, but for some of its targets: {}", joined(&details));
-            Condition::good(ConditionType::Accepted, Reason::Accepted, message)
-        }
-    };
+    let against: Vec<_> = against.iter().collect();
+    let accepted = super::accepted(reading.tls.as_ref().err(), &against, has_effect);
     let errors = &reading.authorities.errors;
     let details = errors.iter().map(|error| error.detail.clone()).collect();
     vec![accepted, Condition::resolved_refs(errors.first().map(|first| first.reason), details)]

@@ -7,7 +7,7 @@ use crds::policy::http::{
 use crds::{Kind, KindInfo, NamespacedName, ObjectKey};
 use ir::{
     Abort, BucketName, Csrf, DirectResponse, Fault, FilterPart, FollowedRedirects, HeaderModifier,
-    HostRewrite, Hostname, PathRewrite, RateLimit, RoutePolicy,
+    HostRewrite, PathRewrite, RateLimit, RoutePolicy,
 };
 
 use super::Applied;
@@ -144,13 +144,8 @@ fn read_follow(
 }
 
 fn read_host(Written { field, value }: &Written<String>) -> Result<String, Rejection> {
-    match validate::hostname(value) {
-        Ok(Hostname::Exact(_)) => Ok(value.clone()),
-        Ok(Hostname::Wildcard(_) | Hostname::Any) => {
-            Err(Rejection::at(Reason::Invalid, field, "a wildcard names no host"))
-        }
-        Err(error) => Err(Rejection::at(Reason::Invalid, field, error)),
-    }
+    let read = validate::exact_hostname(value).map(|_| value.clone());
+    read.map_err(|error| Rejection::at(Reason::Invalid, field, error))
 }
 
 fn read_path(
