@@ -368,11 +368,13 @@ impl Stream {
         }
     }
 
-    /// Whether the pieces of a body that are there come to this.
-    pub(crate) fn holds_body(&self, body: Body, data: &[u8]) -> bool {
+    /// Has the body of a hook be this. What came in one piece and is not changed is there already, and stays.
+    pub(crate) fn ensure_body(&mut self, body: Body, data: &[u8]) {
         let mut rest = Some(data);
         self.body(body, |piece| rest = rest.and_then(|rest| rest.strip_prefix(piece)));
-        rest.is_some_and(<[u8]>::is_empty)
+        if rest.is_none_or(|rest| !rest.is_empty()) {
+            self.replace_body(body, data);
+        }
     }
 
     /// Answers the request from here.

@@ -73,11 +73,7 @@ impl<T> Holding<T> {
             return BodyStatus::Stop;
         }
         self.state = State::Passes;
-        let body = std::mem::take(&mut self.body);
-        // What came in one piece is there already.
-        if !stream.holds_body(Body::Request, &body) {
-            stream.replace_body(Body::Request, &body);
-        }
+        stream.ensure_body(Body::Request, &std::mem::take(&mut self.body));
         BodyStatus::Continue
     }
 

@@ -287,10 +287,7 @@ impl Filter {
         let step = exchange.request(body);
         match self.take_step(stream, step) {
             Ok(Some(body)) => {
-                // What came in one piece and is not changed is there already.
-                if !stream.holds_body(Body::Request, &body) {
-                    stream.replace_body(Body::Request, &body);
-                }
+                stream.ensure_body(Body::Request, &body);
                 BodyStatus::Continue
             }
             Ok(None) => {
@@ -319,11 +316,12 @@ impl Filter {
             }
             step = exchange.hear(None);
         }
-        if let Some(finding) = exchange.findings().request {
+        let findings = exchange.findings();
+        if let Some(finding) = findings.request {
             self.config.metrics.guard(Some(stream), "request", finding.verdict);
             tell_finding(stream, "request_guard", &finding);
         }
-        if let Some(finding) = exchange.findings().shadow_request {
+        if let Some(finding) = findings.shadow_request {
             self.is_shadow_told = true;
             self.config.metrics.guard(Some(stream), "request_shadow", finding.verdict);
             tell_finding(stream, "request_guard_shadow", &finding);

@@ -1,7 +1,5 @@
 //! Where a guard stands in an attempt: first at the request as the client sent it, last at the answer as the client gets it.
 
-use std::collections::BTreeSet;
-
 use ai_config::Schema;
 use serde_json::json;
 
@@ -63,7 +61,7 @@ impl Exchange {
 
     /// Adds what a guard has come to with the request.
     pub(super) fn note_request(&mut self, verdict: Verdict, names: impl IntoIterator<Item = String>) {
-        let none = Finding { verdict: Verdict::Passed, names: BTreeSet::new() };
+        let none = Finding::nothing(Verdict::Passed);
         self.request_finding.get_or_insert(none).join(verdict, names);
     }
 

@@ -1,8 +1,6 @@
 //! Guards in shadow mode: what they would do is reported, and nothing of the request or the answer is changed, held back or
 //! refused.
 
-use std::collections::BTreeSet;
-
 use super::Exchange;
 use crate::guard::{AnswerGuard, AnswerKind, Finding, Verdict};
 
@@ -33,7 +31,7 @@ impl Exchange {
     /// The head of the request says that its body cannot be read.
     pub(super) fn shadow_cannot_read(&mut self) {
         if self.policy.guard.shadow_request.is_some() {
-            self.note_shadow(Finding { verdict: Verdict::Unreadable, names: BTreeSet::new() });
+            self.note_shadow(Finding::nothing(Verdict::Unreadable));
         }
     }
 
@@ -44,7 +42,7 @@ impl Exchange {
         else {
             return;
         };
-        let unreadable = Finding { verdict: Verdict::Unreadable, names: BTreeSet::new() };
+        let unreadable = Finding::nothing(Verdict::Unreadable);
         self.note_shadow(guard.inspect(body).map_or(unreadable, |(finding, _)| finding));
     }
 

@@ -62,7 +62,7 @@ impl HookedAnswer {
             AnswerKind::Other => whole(false),
             AnswerKind::Unreadable(why) => State::Faulty(why),
         };
-        let finding = Finding { verdict: Verdict::Passed, names: BTreeSet::new() };
+        let finding = Finding::nothing(Verdict::Passed);
         Self { state, is_asking: false, has_ended: false, finding }
     }
 

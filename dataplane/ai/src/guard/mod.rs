@@ -98,6 +98,11 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What a guard has come to that has found nothing.
+    pub(crate) fn nothing(verdict: Verdict) -> Self {
+        Self { verdict, names: BTreeSet::new() }
+    }
+
     /// Adds what another guard has come to.
     pub(crate) fn join(&mut self, verdict: Verdict, names: impl IntoIterator<Item = String>) {
         self.verdict = self.verdict.max(verdict);
