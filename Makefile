@@ -67,8 +67,7 @@ build: ## build everything (debug)
 
 .PHONY: test
 test: envoy redis valkey sdk ## run all tests, those with the real Envoy and the SDKs of the LLM providers included
-	$(CARGO) build --locked --bins
-	$(CARGO) build --locked --package module
+	$(CARGO) build --locked --workspace --bins --lib
 	CHANCERY_SDK_REQUIRED=1 CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) CHANCERY_REDIS=$(CURDIR)/.tools/bin/redis-server \
 		CHANCERY_VALKEY=$(CURDIR)/.tools/bin/valkey-server $(CARGO) test --locked --workspace
 
@@ -110,8 +109,7 @@ advisories: $(DENY_FOLDER)/.installed ## security advisories of every dependency
 
 .PHONY: demo
 demo: envoy ## the two seeds and a failover from OpenAI to Anthropic, with stand-ins for the providers; Ctrl-C ends it
-	$(CARGO) build --locked --bins
-	$(CARGO) build --locked --package module
+	$(CARGO) build --locked --workspace --bins --lib
 	CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) target/debug/demo
 
 .PHONY: bench-start

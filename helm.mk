@@ -7,22 +7,34 @@ IMAGE_TARBALL := dist/chancery-image.tar
 # Public certificate authorities, in the form and place of Debian.
 CERTIFICATES ?= /etc/ssl/certs/ca-certificates.crt
 
+# Cargo's profile of the programs in the image. With `dev`, they are those of `make test`, and nothing is compiled once more.
+IMAGE_PROFILE ?= release
+IMAGE_PROGRAMS := target/$(patsubst dev,debug,$(IMAGE_PROFILE))
+
 # The processors of this machine, as images call them.
 ARCHITECTURE := $(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(shell uname -m)))
 MODULE_FOLDER := /usr/local/lib/chancery
 # The AI engine's modules for Envoys, as SOURCE:TARGET. One for other processors is added by naming it, too:
 # make image EXTRA_MODULES=FILE:/usr/local/lib/chancery/libchancery_ai.arm64.so
 EXTRA_MODULES ?=
-MODULES := target/release/libchancery_ai.so:$(MODULE_FOLDER)/libchancery_ai.$(ARCHITECTURE).so $(EXTRA_MODULES)
+MODULES := $(IMAGE_PROGRAMS)/libchancery_ai.so:$(MODULE_FOLDER)/libchancery_ai.$(ARCHITECTURE).so $(EXTRA_MODULES)
+
+# Of one package alone Cargo selects fewer features of its dependencies: what is shipped holds no more than it needs. `make test` has
+# all of the workspace.
+ifeq ($(IMAGE_PROFILE),dev)
+BUILD_IMAGE_PROGRAMS = $(CARGO) build --locked --workspace --lib --bin chancery
+else
+BUILD_IMAGE_PROGRAMS = $(CARGO) build --locked --profile $(IMAGE_PROFILE) --package controlplane --bin chancery && \
+	$(CARGO) build --locked --profile $(IMAGE_PROFILE) --package module
+endif
 
 .PHONY: image
 image: ## write dist/chancery-image.tar (chancery:dev) without a container engine
 	@[ -f $(CERTIFICATES) ] || { echo 'certificates are missing: install ca-certificates, or set CERTIFICATES' >&2; exit 1; }
-	$(CARGO) build --locked --release --package controlplane --bin chancery
-	$(CARGO) build --locked --release --package module
+	$(BUILD_IMAGE_PROGRAMS)
 	$(CARGO) build --locked --workspace --bin cluster
 	target/debug/cluster image --name $(IMAGE) --output $(IMAGE_TARBALL) \
-		--file $(CERTIFICATES):/etc/ssl/certs/ca-certificates.crt $(addprefix --file ,$(MODULES)) target/release/chancery
+		--file $(CERTIFICATES):/etc/ssl/certs/ca-certificates.crt $(addprefix --file ,$(MODULES)) $(IMAGE_PROGRAMS)/chancery
 	@echo 'To use it: ctr images import, docker load --input, or kind load image-archive, with $(IMAGE_TARBALL)'
 
 .PHONY: helm-test

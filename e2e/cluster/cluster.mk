@@ -19,10 +19,10 @@ KUBERNETES_FLAGS := -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VER
 GO_BUILD := CGO_ENABLED=0 GOWORK=off go build -trimpath -buildvcs=false
 
 CLUSTER_BUILT := $(addprefix $(CLUSTER_TOOLS)/.built-,kubernetes etcd helm coredns echo pause crds)
-CLUSTER := CHANCERY_CLUSTER_TOOLS=$(CLUSTER_TOOLS) CHANCERY_ENVOY=$(CURDIR)/$(ENVOY)
+CLUSTER = CHANCERY_CLUSTER_TOOLS=$(CLUSTER_TOOLS) CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) CHANCERY_IMAGE_PROGRAMS=$(CURDIR)/$(IMAGE_PROGRAMS)
 
 # In the cluster of `make cluster`.
-INSIDE := $(CLUSTER) target/debug/cluster exec
+INSIDE = $(CLUSTER) target/debug/cluster exec
 HELLO := kubectl --namespace hello
 
 .PHONY: cluster

@@ -1,6 +1,7 @@
 //! The AI engine in a cluster: its module reaches Envoys from the control plane, and another version rolls out with a
 //! new control plane.
 
+use std::env;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -25,6 +26,9 @@ const AFTERMATH: Duration = Duration::from_secs(2);
 
 /// Public authorities, where the image of `make image` has them.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Names the folder of the programs in the image of `make image`; without it they are those of a release build.
+const PROGRAMS_VARIABLE: &str = "CHANCERY_IMAGE_PROGRAMS";
 
 #[test]
 fn the_module_reaches_envoys_and_another_version_rolls_out_under_load_without_a_failed_request() {
@@ -99,17 +103,18 @@ fn wait_for_tokens(world: &World, pod: &str, before: u64) -> u64 {
 
 /// The image of `make image` as `chancery:next`, with another module: some bytes at its end make it another version.
 fn next_image() -> PathBuf {
-    let release = workspace().join("target/release");
+    let programs = env::var_os(PROGRAMS_VARIABLE).map(PathBuf::from);
+    let programs = programs.unwrap_or_else(|| workspace().join("target/release"));
     let folder = workspace().join("dist");
     let module = folder.join("libchancery_ai.next.so");
-    let built = release.join("libchancery_ai.so");
+    let built = programs.join("libchancery_ai.so");
     let mut bytes = fs::read(&built).unwrap_or_else(|error| panic!("{}: {error}", built.display()));
     bytes.extend_from_slice(b"next");
     fs::write(&module, bytes).expect("the next module");
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     let target = format!("/usr/local/lib/chancery/libchancery_ai.{architecture}.so");
     let tarball = folder.join("chancery-image-next.tar");
-    let image = Image::new("chancery:next").program(release.join("chancery"));
+    let image = Image::new("chancery:next").program(programs.join("chancery"));
     let image = image.file(AUTHORITIES, AUTHORITIES).file(module, target);
     image.write(&tarball).expect("the next image");
     tarball
