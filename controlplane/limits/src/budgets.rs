@@ -4,7 +4,7 @@ use std::fmt;
 
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::Entry;
 use jiff::Timestamp;
-use limit_rule::{BUDGET_KEY, Budget, Counted, REQUEST_KEY, STEP_KEY, Step};
+use limit_rule::{BUDGET_KEY, Budget, Counted, REQUEST_KEY, SHARED_KEY, STEP_KEY, Step, Unit};
 
 use crate::store::{Balance, Change, Posting};
 use crate::window::{Window, zone};
@@ -36,7 +36,16 @@ pub(crate) struct Asked {
     pub budget: Budget,
     pub step: Step,
     request: String,
+    /// How many times as much may be reserved, or how many other requests had a part in it.
+    pub shared: Option<u64>,
 }
+
+/// The largest number of an entry [`SHARED_KEY`].
+const MOST_SHARED: u64 = 1 << 20;
+
+/// So many times what a reservation is enlarged to must be left beside it: requests of other proxies are not refused for what
+/// requests of this one may need.
+const COMFORT: u64 = 4;
 
 /// A budget of a time zone that there is not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,10 +67,13 @@ impl Asked {
     /// Says what is wrong with them.
     pub(crate) fn of(entries: &[Entry]) -> Result<Self, String> {
         let keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
-        let [budget, step, request] = entries else {
+        let [budget, step, request, rest @ ..] = entries else {
             return Err(format!("a descriptor of a budget has the keys {keys:?}"));
         };
-        if keys != [BUDGET_KEY, STEP_KEY, REQUEST_KEY] {
+        if !matches!(
+            keys[..],
+            [BUDGET_KEY, STEP_KEY, REQUEST_KEY] | [BUDGET_KEY, STEP_KEY, REQUEST_KEY, SHARED_KEY]
+        ) {
             return Err(format!("a descriptor of a budget has the keys {keys:?}"));
         }
         let budget = Budget::from_text(&budget.value)
@@ -75,12 +87,24 @@ impl Asked {
         if budget.counted == Counted::Requests && step == Step::Settle {
             return Err(format!("budget {name}: requests are not settled"));
         }
-        Ok(Self { budget, step, request: request.value.clone() })
+        let shared = rest.first().map(|entry| {
+            let number =
+                entry.value.parse().map_err(|_| format!("budget {name}: {:?} is no number", entry.value));
+            number.map(|number: u64| number.min(MOST_SHARED))
+        });
+        Ok(Self { shared: shared.transpose()?, step, request: request.value.clone(), budget })
     }
 
     /// Whether the request goes on in another way if it does not fit.
     pub(crate) fn falls_back(&self) -> bool {
         self.step == Step::ReserveOrFallBack && !self.budget.fallback.is_empty() && !self.budget.is_audit
+    }
+
+    /// How many times as much may be reserved, where that can be. In short units of time it cannot: requests may be counted in
+    /// one that is over.
+    pub(crate) fn can_share(&self) -> Option<u64> {
+        let is_short = matches!(self.budget.per, Unit::Second | Unit::Minute);
+        self.shared.filter(|times| self.step != Step::Settle && *times > 1 && !is_short)
     }
 
     /// What is entered, of that amount, if there is one.
@@ -98,6 +122,18 @@ impl Asked {
         };
         posting(&self.budget, change, now)
     }
+}
+
+/// The same reservations, so many times as large, if that leaves enough to others; `None` if one of them is not to be enlarged.
+pub(crate) fn enlarged(postings: &[Posting], times: u64) -> Option<Vec<Posting>> {
+    let enlarge = |posting: &Posting| {
+        let Change::Reserve { request, amount, .. } = &posting.change else { return None };
+        let amount = amount.saturating_mul(times);
+        let limit = posting.limit.saturating_sub(amount.saturating_mul(COMFORT));
+        let change = Change::Reserve { request: request.clone(), amount, is_audit: false };
+        Some(Posting { change, limit, ..posting.clone() })
+    };
+    postings.iter().map(enlarge).collect()
 }
 
 /// Enters a change into the account of a budget.

@@ -60,8 +60,11 @@ impl Metrics {
         self.asked.get_or_create(&Labels { limit: limit.to_owned(), verdict }).inc();
     }
 
-    pub(crate) fn count_budget(&self, budget: &str, verdict: Verdict) {
-        self.budgets.get_or_create(&BudgetLabels { budget: budget.to_owned(), verdict }).inc();
+    pub(crate) fn count_budgets(&self, budget: &str, verdict: Verdict, requests: u64) {
+        if requests > 0 {
+            let labels = BudgetLabels { budget: budget.to_owned(), verdict };
+            self.budgets.get_or_create(&labels).inc_by(requests);
+        }
     }
 
     pub(crate) fn count_expired(&self, budget: &str, expired: u64) {

@@ -1,6 +1,6 @@
 //! Envoy's rate limit protocol.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimit
 use envoy_types::pb::google::protobuf::{Struct, Value, value};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use limit_rule::{BUDGET_KEY, Budget, DOMAIN, FALLBACK_KEY, Mode, RULES_KEY, Rules, Step};
+use limit_rule::{BUDGET_KEY, Budget, DOMAIN, FALLBACK_KEY, Mode, RULES_KEY, Rules, SHARED_ANSWER_KEY, Step};
 use tonic::{Request, Response, Status};
 
 use crate::budgets::{self, Asked, Spending, UnknownZone};
@@ -136,6 +136,7 @@ impl LimitService {
             }
         }
         let mut fallback = None;
+        let is_any_over = balances.iter().any(|balance| balance.is_over);
         for ((index, asked), (posting, balance)) in found.budgets.iter().zip(postings.iter().zip(balances)) {
             self.tell_budget(asked, balance);
             if balance.is_over && asked.falls_back() {
@@ -146,12 +147,30 @@ impl LimitService {
                 *status = standing_of_budget(asked, balance, posting.window.left(now)).status();
             }
         }
-        let overall_code = if statuses.iter().any(is_over) { Code::OverLimit } else { Code::Ok }.into();
-        let dynamic_metadata = fallback.map(|text| {
-            let text = Value { kind: Some(value::Kind::StringValue(text.clone())) };
-            Struct { fields: [(FALLBACK_KEY.to_owned(), text)].into() }
-        });
+        let is_over = statuses.iter().any(is_over);
+        let overall_code = if is_over { Code::OverLimit } else { Code::Ok }.into();
+        let shared = match is_over || is_any_over {
+            true => None,
+            false => self.share(&found, &postings, now).await,
+        };
+        let text =
+            |key: &str, text: String| (key.to_owned(), Value { kind: Some(value::Kind::StringValue(text)) });
+        let fallback = fallback.map(|models| text(FALLBACK_KEY, models.clone()));
+        let shared = shared.map(|times| text(SHARED_ANSWER_KEY, times.to_string()));
+        let fields: HashMap<_, _> = fallback.into_iter().chain(shared).collect();
+        let dynamic_metadata = (!fields.is_empty()).then_some(Struct { fields });
         Ok(RateLimitResponse { overall_code, statuses, dynamic_metadata, ..RateLimitResponse::default() })
+    }
+
+    /// Reserves as much for a request that other requests can share it, if it asks for that and much more is left: how many times as
+    /// much.
+    async fn share(&self, found: &Found, postings: &[Posting], now: Timestamp) -> Option<u64> {
+        let times = found.budgets.iter().map(|(_, asked)| asked.can_share());
+        let times = times.collect::<Option<Vec<u64>>>()?.into_iter().min()?;
+        let enlarged = budgets::enlarged(postings, times)?;
+        // If the store does not answer, the request has what it has reserved before.
+        let answer = self.store.count(&[], &enlarged, self.moment(now)).await.ok()?;
+        (!answer.balances.iter().any(|balance| balance.is_over)).then_some(times)
     }
 
     /// What is entered for the budgets of a request.
@@ -178,9 +197,12 @@ impl LimitService {
     fn tell_budget(&self, asked: &Asked, balance: Balance) {
         let name = &asked.budget.name;
         self.metrics.count_expired(name, balance.expired);
-        if asked.step != Step::Settle {
+        if asked.step == Step::Settle {
+            // The requests that nobody has asked about.
+            self.metrics.count_budgets(name, Verdict::ok, asked.shared.unwrap_or_default());
+        } else {
             let verdict = if balance.is_over { Verdict::over } else { Verdict::ok };
-            self.metrics.count_budget(name, verdict);
+            self.metrics.count_budgets(name, verdict, 1);
         }
     }
 
@@ -207,7 +229,7 @@ impl LimitService {
         answer.map_err(|StoreError(error)| {
             found.limits.iter().for_each(|(_, found)| self.metrics.count(&found.name, Verdict::failed));
             for (_, asked) in &found.budgets {
-                self.metrics.count_budget(&asked.budget.name, Verdict::failed);
+                self.metrics.count_budgets(&asked.budget.name, Verdict::failed, 1);
             }
             Status::unavailable(error)
         })

@@ -1,13 +1,18 @@
 //! Virtual keys: which key a request shows, what it may ask for, and how much of its budgets it is to reserve.
 
 mod estimate;
+pub mod sharing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ai_config::{KeysConfig, RESERVED_MONEY_KEY, Schema, VirtualKey, digest_input, slot_key};
+use ai_config::{
+    KeysConfig, RUNNING_KEY, SHARED_KEY, Schema, VirtualKey, digest_input, others_key, settled_key, slot_key,
+    spent_key,
+};
 use sha2::{Digest, Sha256};
 
+use self::sharing::{Question, Settlement};
 use crate::exchange::Refusal;
 use crate::json::Object;
 use crate::metadata::Metadata;
@@ -16,7 +21,9 @@ use crate::operation::Operation;
 
 pub use estimate::{MAX_MICROS, Market, Reservation};
 
-/// How budgets are named that count money.
+/// How budgets are named that count requests, tokens and money.
+const REQUESTS: &str = "requests";
+const TOKENS: &str = "tokens";
 const MONEY: &str = "money";
 
 /// The headers in which the SDKs of providers send keys, in the order in which they are looked at.
@@ -128,7 +135,7 @@ pub fn needs_body(key: &VirtualKey) -> bool {
 
 /// Whether the tokens of its requests are counted, or what they cost.
 fn counts_tokens(key: &VirtualKey) -> bool {
-    key.budgets.keys().any(|counted| counted != "requests")
+    key.budgets.keys().any(|counted| counted != REQUESTS)
 }
 
 /// Whether it is counted what its requests cost.
@@ -200,25 +207,60 @@ fn check_model(models: &[String], model: Option<&str>, schema: Schema) -> Result
     }
 }
 
-/// What is noted of a request with a key, for its budgets and for access logs. `request` names the request.
-pub fn spending(key: &VirtualKey, request: &str, reservation: Reservation) -> Metadata {
+/// The budgets in which requests with a key are counted: two keys have the same if they have the same budgets.
+pub fn account(key: &VirtualKey) -> String {
+    key.budgets.values().flatten().map(|budget| [budget.as_str(), "\n"].concat()).collect()
+}
+
+/// Whether requests with a key can share a reservation: not where each of them is counted.
+pub fn can_share(key: &VirtualKey) -> bool {
+    !key.budgets.contains_key(REQUESTS)
+}
+
+/// What is noted of a request with a key, for its budgets and for access logs. `name` is that of the request.
+pub fn begun(key: &VirtualKey, name: &str, reserved: Reservation, question: Question) -> Metadata {
     let mut metadata = Metadata::new();
     metadata.text("key", &key.name);
     if key.budgets.is_empty() {
         return metadata;
     }
-    metadata.text("request", request);
-    metadata.number("tokens", reservation.tokens);
-    if counts_money(key) {
-        metadata.number(MONEY, reservation.micros);
-        metadata.text(RESERVED_MONEY_KEY, &reservation.micros.to_string());
+    metadata.text(RUNNING_KEY, name);
+    if question == Question::None {
+        return metadata;
     }
+    metadata.text("request", name);
+    if let Question::Shared(times) = question {
+        metadata.text(SHARED_KEY, &times.to_string());
+    }
+    metadata.number(TOKENS, reserved.tokens);
+    metadata.number(MONEY, reserved.micros);
+    add_budgets(&mut metadata, key);
+    metadata
+}
+
+/// What is noted of a request that has ended: what is to be settled. `question` is what the service was asked when it began.
+pub fn ended(key: &VirtualKey, settled: &[Settlement], question: Question) -> Metadata {
+    let mut metadata = Metadata::new();
+    for (number, Settlement { name, spent, others }) in settled.iter().enumerate() {
+        metadata.text(&settled_key(number), name);
+        metadata.number(&spent_key(number, TOKENS), spent.tokens);
+        metadata.number(&spent_key(number, MONEY), spent.micros);
+        if *others > 0 {
+            metadata.text(&others_key(number), &others.to_string());
+        }
+    }
+    if !settled.is_empty() && question == Question::None {
+        add_budgets(&mut metadata, key);
+    }
+    metadata
+}
+
+fn add_budgets(metadata: &mut Metadata, key: &VirtualKey) {
     for (counted, budgets) in &key.budgets {
         for (number, budget) in budgets.iter().enumerate() {
             metadata.text(&slot_key(counted, number), budget);
         }
     }
-    metadata
 }
 
 #[cfg(test)]
@@ -332,15 +374,32 @@ mod tests {
     fn what_is_noted_has_a_place_for_each_budget() {
         let budgets = [("tokens".to_owned(), vec!["{a}".to_owned(), "{b}".to_owned()])];
         let key = VirtualKey { budgets: budgets.into(), ..named("n/k") };
-        let noted = |key| {
+        let noted = |question| {
             let reservation = Reservation { tokens: 7, micros: 1234 };
-            String::from_utf8_lossy(spending(key, "id", reservation).as_bytes()).into_owned()
+            String::from_utf8_lossy(begun(&key, "id", reservation, question).as_bytes()).into_owned()
         };
-        for part in ["key", "n/k", "request", "id", "tokens.0", "{a}", "tokens.1", "{b}"] {
-            assert!(noted(&key).contains(part), "{part}");
+        let parts =
+            ["key", "n/k", "running", "id", "request", "tokens.0", "{a}", "tokens.1", "{b}", "shared"];
+        let there = |noted: &str| parts.map(|part| noted.contains(part));
+        assert_eq!(there(&noted(Question::Shared(32))), [true; 10]);
+        assert_eq!(there(&noted(Question::Own))[..9], [true; 9]);
+        assert!(!noted(Question::Own).contains("shared"));
+        assert_eq!(there(&noted(Question::None))[..5], [true, true, true, true, false]);
+        assert!(!noted(Question::None).contains("{a}"), "nothing is asked");
+    }
+
+    #[test]
+    fn keys_share_that_have_the_same_budgets() {
+        let of = |budgets: &[(&str, &[&str])]| {
+            let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            let budgets = budgets.iter().map(|(counted, budgets)| ((*counted).to_owned(), texts(budgets)));
+            VirtualKey { budgets: budgets.collect(), ..named("n/k") }
+        };
+        let one = of(&[("tokens", &["a", "b"])]);
+        assert_eq!(account(&one), account(&VirtualKey { name: "n/other".to_owned(), ..one.clone() }));
+        for other in [of(&[("tokens", &["a"])]), of(&[("tokens", &["ab"])]), of(&[("tokens", &["b", "a"])])] {
+            assert_ne!(account(&one), account(&other));
         }
-        assert!(!noted(&key).contains("1234"));
-        let money = VirtualKey { budgets: [(MONEY.to_owned(), Vec::new())].into(), ..named("n/k") };
-        assert!(noted(&money).contains("1234"));
+        assert!(can_share(&one) && !can_share(&of(&[("tokens", &["a"]), ("requests", &["c"])])));
     }
 }

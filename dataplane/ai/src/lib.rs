@@ -21,3 +21,7 @@ pub mod prices;
 pub mod protocol;
 pub mod provider;
 pub mod usage;
+
+#[cfg(test)]
+#[path = "../tests/support/random.rs"]
+mod random;

@@ -12,12 +12,34 @@ pub const KEYS_FILTER: &str = "keys";
 pub const KEYS_KEY: &str = "keys";
 
 /// The namespace of dynamic metadata in which the filter leaves whose key a request has shown, and what its budgets are to
-/// reserve: `key` is the name of the key, `request` names the request, `tokens` is how many tokens it may come to, `money` what it may
-/// cost in millionths of a US dollar, and the budgets stand under [`slot_key`].
+/// reserve: `key` is the name of the key, `tokens` is how many tokens the request may come to, `money` what it may
+/// cost in millionths of a US dollar, and the budgets stand under [`slot_key`]. `request` is the name under which something is to be
+/// reserved, and [`settled_key`] that of what is settled in the end; where they are missing, the service is asked nothing.
 pub const SPENDING_NAMESPACE: &str = "chancery.spending";
 
-/// The key there of what a request may cost, once more, as text: numbers cannot be read by the module.
-pub const RESERVED_MONEY_KEY: &str = "reserved_money";
+/// The key there of the name of the request among those that run, as text.
+pub const RUNNING_KEY: &str = "running";
+
+/// The key there, and in what the service answers, of how many times as much is to be reserved, as text: other requests share it.
+pub const SHARED_KEY: &str = "shared";
+
+/// The key there of the name under which something is settled. `number` is below [`MOST_SETTLED`].
+pub fn settled_key(number: usize) -> String {
+    format!("settled.{number}")
+}
+
+/// The key there of what was spent of it, of what a budget counts.
+pub fn spent_key(number: usize, counted: &str) -> String {
+    format!("spent.{number}.{counted}")
+}
+
+/// The key there of how many requests beside the one of that name have spent it, as text.
+pub fn others_key(number: usize) -> String {
+    format!("others.{number}")
+}
+
+/// So many reservations are settled at most when a request ends.
+pub const MOST_SETTLED: usize = 2;
 
 /// The namespace of dynamic metadata in which Envoy leaves what the service that counts has answered.
 pub const LIMIT_ANSWER_NAMESPACE: &str = "envoy.filters.http.ratelimit";

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub use keys::{
     CheaperModel, FALLBACK_KEY, KEYS_FILTER, KEYS_KEY, KeySet, KeysConfig, LIMIT_ANSWER_NAMESPACE,
-    RESERVED_MONEY_KEY, SPENDING_NAMESPACE, VirtualKey, digest_input, slot_key,
+    MOST_SETTLED, RUNNING_KEY, SHARED_KEY, SPENDING_NAMESPACE, VirtualKey, digest_input, others_key,
+    settled_key, slot_key, spent_key,
 };
 pub use prices::{DatedPrice, ModelPrice, OFFERS_KEY, Offer, PriceList, Rate, Tier};
 
@@ -29,12 +30,9 @@ pub const METADATA_NAMESPACE: &str = "chancery.ai";
 /// The key of route metadata whose value is a [`RoutePolicy`] as JSON text.
 pub const POLICY_KEY: &str = "policy";
 
-/// The key of route metadata that is there where limits or budgets count the tokens of requests: the module says with each
+/// The key of route metadata that is there where limits count the tokens of requests: the module says with each
 /// event of a stream how many they are then, since a stream may end at any moment.
 pub const COUNTED_KEY: &str = "counted";
-
-/// Its value where budgets count what requests cost, too.
-pub const COUNTED_MONEY: &str = "money";
 
 /// The key of route metadata whose value is a list of models as JSON text: the module answers requests of such a route
 /// with that list, in the form of the client's API.

@@ -2,12 +2,11 @@
 //! request shows, looks whether it may ask for the model, and leaves what the key's budgets are to reserve for the filter of
 //! rate limits, which comes after it.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use ai::exchange::Refusal;
+use ai::keys::sharing::Question;
 use ai::keys::{self, Keys, Market};
 use ai_config::{
     KEYS_KEY, KeysConfig, METADATA_NAMESPACE, OFFERS_KEY, Offer, SPENDING_NAMESPACE, Schema, VirtualKey,
@@ -17,6 +16,7 @@ use crate::abi::{HeaderMap, MetadataSource, Stream};
 use crate::holding::Holding;
 use crate::placement::{self, BodyStatus, HeadersStatus, text};
 use crate::prices;
+use crate::spending::Spending;
 
 /// A configuration: the keys that routes ask for.
 #[derive(Debug)]
@@ -42,11 +42,13 @@ impl Config {
 pub(crate) struct Filter {
     config: Arc<Config>,
     request: Holding<Arc<VirtualKey>>,
+    /// Set once the request may go on, if it is counted in budgets.
+    spending: Option<Arc<Spending>>,
 }
 
 impl Filter {
     pub(crate) fn new(config: Arc<Config>) -> Self {
-        Self { config, request: Holding::new() }
+        Self { config, request: Holding::new(), spending: None }
     }
 
     /// Nothing is done to the stream any more.
@@ -78,7 +80,7 @@ impl Filter {
         if end || !keys::needs_body(&key) {
             let asks_nothing = end && matches!(text(stream, ":method"), "GET" | "HEAD" | "OPTIONS");
             let body = (!asks_nothing).then_some(b"".as_slice());
-            admit(stream, &key, body, schema)?;
+            self.spending = admit(stream, &key, body, schema)?;
             return Ok(HeadersStatus::Continue);
         }
         if placement::is_encoded(stream) {
@@ -89,24 +91,43 @@ impl Filter {
 
     pub(crate) fn on_request_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
         let limit = self.config.max_request_bytes;
-        self.request
-            .on_body(stream, limit, end, |stream, key, schema, body| admit(stream, key, Some(body), schema))
+        let spending = &mut self.spending;
+        self.request.on_body(stream, limit, end, |stream, key, schema, body| {
+            *spending = admit(stream, key, Some(body), schema)?;
+            Ok(())
+        })
     }
 
     pub(crate) fn on_request_trailers(&mut self, stream: &mut Stream) -> HeadersStatus {
         self.request.on_trailers(stream)
     }
+
+    /// The stream is over; `stream` is `None` if it is gone already.
+    pub(crate) fn on_end(&mut self, stream: Option<&mut Stream>) {
+        if let Some(spending) = self.spending.take() {
+            spending.end(stream);
+        }
+    }
 }
 
 /// Lets a request pass if its key may send it, and notes what the key's budgets are to reserve. `body` is `None` where nothing is
 /// asked of a model.
-fn admit(stream: &mut Stream, key: &VirtualKey, body: Option<&[u8]>, schema: Schema) -> Result<(), Refusal> {
+fn admit(
+    stream: &mut Stream,
+    key: &Arc<VirtualKey>,
+    body: Option<&[u8]>,
+    schema: Schema,
+) -> Result<Option<Arc<Spending>>, Refusal> {
     let prices = prices::shared();
     let offers = if keys::counts_money(key) { offers(stream, schema)? } else { Vec::new() };
     let market = Market { offers: &offers, prices: Some(&prices), now: now() };
     let reservation = keys::admit(key, text(stream, ":path"), body, &market, schema)?;
-    stream.set_metadata(SPENDING_NAMESPACE, &keys::spending(key, &request_name(), reservation));
-    Ok(())
+    if key.budgets.is_empty() {
+        let metadata = keys::begun(key, "", reservation, Question::None);
+        stream.set_metadata(SPENDING_NAMESPACE, &metadata);
+        return Ok(None);
+    }
+    Ok(Some(Spending::begin(stream, Arc::clone(key), reservation)))
 }
 
 /// What requests of the route may be billed for. Of one that says nothing, no money is counted yet: the key has just got its budget.
@@ -114,16 +135,6 @@ fn offers(stream: &Stream, schema: Schema) -> Result<Vec<Offer>, Refusal> {
     let text = stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, OFFERS_KEY);
     text.map_or(Ok(Vec::new()), serde_json::from_slice)
         .map_err(|_| Refusal::misconfigured(schema, "the models of this route cannot be read"))
-}
-
-/// A name that no other request of any proxy has.
-fn request_name() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    static PROCESS: LazyLock<String> = LazyLock::new(|| {
-        let random = || RandomState::new().hash_one(SystemTime::now());
-        format!("{:016x}{:016x}", random(), random())
-    });
-    format!("{}-{:x}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// In seconds since 1970.

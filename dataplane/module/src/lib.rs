@@ -15,4 +15,5 @@ mod metrics;
 mod placement;
 mod prices;
 mod provider;
+mod spending;
 mod telling;

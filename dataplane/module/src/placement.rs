@@ -148,14 +148,18 @@ impl Filter {
     }
 
     pub(crate) fn on_destroy(&mut self) {
-        if let Self::Provider(filter) = self {
-            filter.on_destroy();
+        match self {
+            Self::Provider(filter) => filter.on_destroy(),
+            Self::Gateway(_) => {}
+            Self::Keys(filter) => filter.on_end(None),
         }
     }
 
     pub(crate) fn on_stream_complete(&mut self, stream: &mut Stream) {
-        if let Self::Provider(filter) = self {
-            filter.on_stream_complete(stream);
+        match self {
+            Self::Provider(filter) => filter.on_stream_complete(stream),
+            Self::Gateway(_) => {}
+            Self::Keys(filter) => filter.on_end(Some(stream)),
         }
     }
 }

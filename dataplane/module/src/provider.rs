@@ -146,6 +146,8 @@ pub(crate) struct Filter {
     is_shadow_told: bool,
     /// Set where limits or budgets count the tokens of the request: how many were told last.
     tokens_told: Option<u64>,
+    /// Whether limits count them.
+    is_limited: bool,
     /// Whether the stream was answered here, so that nothing of it is ours any more.
     is_given_up: bool,
     /// Whether the answer's head waits for what the answer costs.
@@ -180,6 +182,7 @@ impl Filter {
             is_usage_told: false,
             is_shadow_told: false,
             tokens_told: None,
+            is_limited: false,
             is_given_up: false,
             holds_for_cost: false,
             asked: None,
@@ -205,9 +208,9 @@ impl Filter {
     pub(crate) fn on_request_headers(&mut self, stream: &mut Stream, end: bool) -> HeadersStatus {
         restore(stream);
         self.labels = metrics::label_values(stream);
-        let counted = stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, COUNTED_KEY);
-        self.tokens_told = counted.map(|_| 0);
-        self.told = Told::of(stream, counted);
+        self.told = Told::of(stream);
+        self.is_limited = stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, COUNTED_KEY).is_some();
+        self.tokens_told = (self.is_limited || self.told.is_spending()).then_some(0);
         let begun = self.begin(stream, end);
         let exchange = match begun {
             Ok(exchange) => self.exchange.insert(exchange),
@@ -504,7 +507,10 @@ impl Filter {
         } else if let Some(tokens) = more {
             self.tokens_told = Some(tokens);
             if let Some(exchange) = &self.exchange {
-                self.told.tell_tokens(stream, tokens, exchange);
+                self.told.spend_so_far(exchange, tokens);
+            }
+            if self.is_limited {
+                Told::tell_tokens(stream, tokens);
             }
         }
     }

@@ -1,20 +1,22 @@
 //! What an attempt has come to, in the dynamic metadata of its stream: for access logs, spans and rate limits.
 
+use std::sync::Arc;
+
 use ai::exchange::{Exchange, Outcome};
 use ai::guard::Finding;
-use ai::keys::MAX_MICROS;
+use ai::keys::{MAX_MICROS, Reservation};
 use ai::metadata::Metadata;
 use ai::prices::{self as pricing, Cost, Source};
-use ai_config::{COUNTED_MONEY, RESERVED_MONEY_KEY, SPENDING_NAMESPACE};
 
-use crate::abi::{MetadataSource, Stream};
+use crate::abi::Stream;
 use crate::metrics::Ending;
 use crate::prices;
+use crate::spending::Spending;
 
 /// The namespace (the name that users of kgateway's AI gateway know).
 const RESULT_NAMESPACE: &str = "ai.kgateway.io";
 
-/// There, how many tokens count for limits and budgets.
+/// There, how many tokens count for limits.
 const TOKENS_KEY: &str = "rate_limited_tokens";
 
 /// There, what budgets of money are charged, in millionths of a US dollar.
@@ -25,24 +27,24 @@ const CHARGED_KEY: &str = "charged_micros";
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     written: Metadata,
-    /// Set where budgets count what the request costs: what they have reserved, in millionths of a dollar.
-    reserved_money: Option<u64>,
+    /// Set where the request is counted in budgets.
+    spending: Option<Arc<Spending>>,
 }
 
 impl Told {
-    /// Nothing yet. `counted` is what limits and budgets count of the request.
-    pub(crate) fn of(stream: &Stream, counted: Option<&[u8]>) -> Self {
-        let counts_money = counted == Some(COUNTED_MONEY.as_bytes());
-        let reserved = || {
-            let text = stream.metadata(MetadataSource::Dynamic, SPENDING_NAMESPACE, RESERVED_MONEY_KEY)?;
-            std::str::from_utf8(text).ok()?.parse().ok()
-        };
-        Self { written: Metadata::default(), reserved_money: counts_money.then(reserved).flatten() }
+    /// Nothing yet, of a new attempt.
+    pub(crate) fn of(stream: &Stream) -> Self {
+        Self { written: Metadata::default(), spending: Spending::of(stream) }
+    }
+
+    /// Whether the request is counted in budgets.
+    pub(crate) fn is_spending(&self) -> bool {
+        self.spending.is_some()
     }
 
     /// Whether a budget counts what the request costs.
     pub(crate) fn counts_money(&self) -> bool {
-        self.reserved_money.is_some()
+        self.spending.as_ref().is_some_and(|spending| spending.counts_money())
     }
 
     /// Tells what the attempt has come to if it ends now.
@@ -67,33 +69,40 @@ impl Told {
         let mut news = result.without(&self.written);
         // These are told alone as well.
         news.number(TOKENS_KEY, outcome.tokens);
-        self.add_charge(&mut news, exchange, cost);
+        if let Some(charged) = self.spend(exchange, outcome.tokens, cost) {
+            news.number(CHARGED_KEY, charged);
+        }
         add_error(&mut news, ending);
         stream.set_metadata(RESULT_NAMESPACE, &news);
         self.written = result;
     }
 
-    /// Tells how many tokens count so far, and what they cost.
-    pub(crate) fn tell_tokens(&self, stream: &mut Stream, tokens: u64, exchange: &Exchange) {
+    /// Tells how many tokens limits count so far.
+    pub(crate) fn tell_tokens(stream: &mut Stream, tokens: u64) {
         let mut result = Metadata::new();
         result.number(TOKENS_KEY, tokens);
-        if self.counts_money() {
-            let prices = prices::shared();
-            self.add_charge(&mut result, exchange, exchange.cost(&exchange.outcome(), &prices));
-        }
         stream.set_metadata(RESULT_NAMESPACE, &result);
     }
 
-    /// Tells what budgets of money are charged if the attempt ends now: of what has no known price, what was reserved.
-    fn add_charge(&self, result: &mut Metadata, exchange: &Exchange, cost: Option<Cost<'_>>) {
-        let Some(reserved) = self.reserved_money else { return };
-        let micros = match cost {
+    /// Counts for budgets what the attempt comes to if it ends now.
+    pub(crate) fn spend_so_far(&self, exchange: &Exchange, tokens: u64) {
+        let prices = prices::shared();
+        let cost = self.counts_money().then(|| exchange.cost(&exchange.outcome(), &prices)).flatten();
+        self.spend(exchange, tokens, cost);
+    }
+
+    /// Counts for budgets what the attempt comes to if it ends now. Gives what budgets of money are charged: of what has no known price, what
+    /// was reserved.
+    fn spend(&self, exchange: &Exchange, tokens: u64, cost: Option<Cost<'_>>) -> Option<u64> {
+        let spending = self.spending.as_deref()?;
+        let micros = spending.counts_money().then(|| match cost {
             Some(Cost::Known { amount, .. }) => amount.micros_rounded_up().min(MAX_MICROS),
-            Some(Cost::Unknown) => reserved,
-            None if exchange.is_billed_unknown() => reserved,
+            Some(Cost::Unknown) => spending.reserved_micros(),
+            None if exchange.is_billed_unknown() => spending.reserved_micros(),
             None => 0,
-        };
-        result.number(CHARGED_KEY, micros);
+        });
+        spending.spend(Reservation { tokens, micros: micros.unwrap_or_default() });
+        micros
     }
 }
 

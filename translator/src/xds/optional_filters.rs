@@ -194,9 +194,9 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
     let no_budgets = BTreeMap::new();
     let budgets = keys.as_ref().map_or(&no_budgets, |keys| &keys.budgets);
     let falls_back = keys.as_ref().is_some_and(|keys| keys.falls_back);
-    if let Some(counted) = rate_limit::counted_later(shared_limits, budgets) {
+    if rate_limit::is_counted_later(shared_limits) {
         configs.extend(enabled(&[rate_limit::NO_TOKENS]));
-        note(route, ai_config::METADATA_NAMESPACE, COUNTED_KEY, counted.to_owned());
+        note(route, ai_config::METADATA_NAMESPACE, COUNTED_KEY, "tokens".to_owned());
     }
     if !shared_limits.is_empty() || !budgets.is_empty() {
         configs.insert(

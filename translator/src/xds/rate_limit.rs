@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ai_config::{COUNTED_MONEY, SPENDING_NAMESPACE, slot_key};
+use ai_config::{
+    MOST_SETTLED, SHARED_KEY as TIMES_KEY, SPENDING_NAMESPACE, others_key, settled_key, slot_key, spent_key,
+};
 use ir::{Counted, LimitEntry, LimitHeader, RateLimit};
-use limit_rule::{BUDGET_KEY, DOMAIN, Mode, REQUEST_KEY, RULES_KEY, Rules, STEP_KEY, Step};
+use limit_rule::{BUDGET_KEY, DOMAIN, Mode, REQUEST_KEY, RULES_KEY, Rules, SHARED_KEY, STEP_KEY, Step};
 use proto::core::grpc_service::{EnvoyGrpc, TargetSpecifier};
 use proto::core::{ApiVersion, GrpcService};
 use proto::metadata::MetadataKey;
@@ -40,9 +42,6 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const TOKENS_NAMESPACE: &str = "ai.kgateway.io";
 const TOKENS_KEY: &str = "rate_limited_tokens";
 
-/// There, what budgets of money are charged, in millionths of a US dollar.
-const CHARGED_KEY: &str = "charged_micros";
-
 /// The name of the filter that says, before anything is known, that nothing was spent: of a request that has no number Envoy would
 /// write a warning.
 pub(super) const NO_TOKENS: &str = "chancery.no_tokens";
@@ -50,32 +49,17 @@ pub(super) const NO_TOKENS: &str = "chancery.no_tokens";
 /// That filter.
 pub(super) fn no_tokens() -> SetMetadata {
     let zero = Value { kind: Some(value::Kind::NumberValue(0.0)) };
-    let fields = [TOKENS_KEY, CHARGED_KEY].map(|key| (key.to_owned(), zero.clone()));
     let metadata = Metadata {
         metadata_namespace: TOKENS_NAMESPACE.to_owned(),
-        value: Some(Struct { fields: fields.into_iter().collect() }),
+        value: Some(Struct { fields: [(TOKENS_KEY.to_owned(), zero)].into() }),
         ..Metadata::default()
     };
     SetMetadata { metadata: vec![metadata], ..SetMetadata::default() }
 }
 
-/// What a route counts that is known at the end alone, in the words of [`ai_config::COUNTED_KEY`]: it needs that filter.
-pub(super) fn counted_later(limits: &[RateLimit], budgets: &Budgets) -> Option<&'static str> {
-    let is_limited = |counted: Counted| limits.iter().any(|limit| limit.counted == Some(counted));
-    let counts = |counted| budgets.contains_key(&counted) || is_limited(counted);
-    if counts(Counted::Money) {
-        return Some(COUNTED_MONEY);
-    }
-    counts(Counted::Tokens).then_some("tokens")
-}
-
-/// Where it stands in dynamic metadata what a request has come to.
-fn amount_key(counted: Counted) -> Option<&'static str> {
-    match counted {
-        Counted::Requests => None,
-        Counted::Tokens => Some(TOKENS_KEY),
-        Counted::Money => Some(CHARGED_KEY),
-    }
+/// Whether a route has limits of what is known at the end alone: it needs that filter.
+pub(super) fn is_counted_later(limits: &[RateLimit]) -> bool {
+    limits.iter().any(|limit| limit.counted == Some(Counted::Tokens))
 }
 
 /// How many budgets keys have at most, by what they count.
@@ -112,46 +96,54 @@ pub(super) fn of_route(limits: &[RateLimit], budgets: &Budgets, falls_back: bool
     let of_budgets = budgets
         .iter()
         .flat_map(|(counted, most)| (0..*most).flat_map(move |number| budget(*counted, number, reserve)));
-    let rate_limits = limits.iter().flat_map(|limit| match limit.counted.and_then(amount_key) {
-        Some(key) => {
+    let rate_limits = limits.iter().flat_map(|limit| match limit.counted {
+        Some(Counted::Tokens) => {
             let none = HitsAddend { number: Some(u64_value(0)), ..HitsAddend::default() };
-            let amount = of_metadata(TOKENS_NAMESPACE, key);
+            let amount = of_metadata(TOKENS_NAMESPACE, TOKENS_KEY);
             let charge =
                 RouteRateLimit { apply_on_stream_done: true, ..question(limit, Mode::Charge, Some(amount)) };
             vec![question(limit, Mode::Check, Some(none)), charge]
         }
-        None => vec![question(limit, Mode::Count, None)],
+        // No policy limits money: budgets do.
+        None | Some(Counted::Requests | Counted::Money) => vec![question(limit, Mode::Count, None)],
     });
     RateLimitPerRoute { rate_limits: rate_limits.chain(of_budgets).collect(), ..RateLimitPerRoute::default() }
 }
 
-/// The questions of the budget of that number. Envoy asks none of them if the key of the request has no such budget.
+/// The questions of the budget of that number. Envoy asks none of them if the key of the request has no such budget, or if the request
+/// shares what another one has reserved.
 fn budget(counted: Counted, number: usize, reserve: Step) -> Vec<RouteRateLimit> {
-    let question = |step: Step, amount: Option<HitsAddend>| {
+    let question = |step: Step, name: String, shared: String, amount: Option<HitsAddend>| {
         let actions = [
-            spending(BUDGET_KEY, slot_key(counted.name(), number)),
+            spending(BUDGET_KEY, slot_key(counted.name(), number), false),
             ActionSpecifier::GenericKey(GenericKey {
                 descriptor_key: STEP_KEY.to_owned(),
                 descriptor_value: step.name().to_owned(),
                 ..GenericKey::default()
             }),
-            spending(REQUEST_KEY, "request".to_owned()),
+            spending(REQUEST_KEY, name, false),
+            spending(SHARED_KEY, shared, true),
         ];
         let actions = actions.map(|action| Action { action_specifier: Some(action) });
         RouteRateLimit { actions: actions.into(), hits_addend: amount, ..RouteRateLimit::default() }
     };
-    match amount_key(counted) {
-        None => vec![question(reserve, None)],
-        Some(key) => {
-            let reserve = question(reserve, Some(of_metadata(SPENDING_NAMESPACE, counted.name())));
-            let settle = question(Step::Settle, Some(of_metadata(TOKENS_NAMESPACE, key)));
-            vec![reserve, RouteRateLimit { apply_on_stream_done: true, ..settle }]
+    let reserve = |amount| question(reserve, "request".to_owned(), TIMES_KEY.to_owned(), amount);
+    match counted {
+        Counted::Requests => vec![reserve(None)],
+        Counted::Tokens | Counted::Money => {
+            let settle = (0..MOST_SETTLED).map(|place| {
+                let spent = of_metadata(SPENDING_NAMESPACE, &spent_key(place, counted.name()));
+                let settle = question(Step::Settle, settled_key(place), others_key(place), Some(spent));
+                RouteRateLimit { apply_on_stream_done: true, ..settle }
+            });
+            let reserve = reserve(Some(of_metadata(SPENDING_NAMESPACE, counted.name())));
+            std::iter::once(reserve).chain(settle).collect()
         }
     }
 }
 
-/// An entry with what the filter of keys has left; without it there is no question.
-fn spending(descriptor_key: &str, key: String) -> ActionSpecifier {
+/// An entry with what the filter of keys has left. Without it there is no question, unless it can be absent.
+fn spending(descriptor_key: &str, key: String, skip_if_absent: bool) -> ActionSpecifier {
     ActionSpecifier::Metadata(MetaData {
         descriptor_key: descriptor_key.to_owned(),
         metadata_key: Some(MetadataKey {
@@ -159,6 +151,7 @@ fn spending(descriptor_key: &str, key: String) -> ActionSpecifier {
             path: vec![PathSegment { segment: Some(path_segment::Segment::Key(key)) }],
         }),
         source: Source::Dynamic.into(),
+        skip_if_absent,
         ..MetaData::default()
     })
 }

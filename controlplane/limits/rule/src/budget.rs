@@ -1,7 +1,8 @@
 //! Budgets as they travel through Envoy to the service that counts.
 //!
 //! A descriptor of a budget has three entries: [`BUDGET_KEY`] with a [`Budget`] as JSON text, [`STEP_KEY`] with a [`Step`],
-//! and [`REQUEST_KEY`] with a name that no other request has. Its hits are the amount.
+//! and [`REQUEST_KEY`] with a name that no other request has. Its hits are the amount. A fourth one, [`SHARED_KEY`], is there
+//! where requests share a reservation.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,14 @@ pub const STEP_KEY: &str = "chancery.step";
 
 /// The key of its third entry, whose value names the request.
 pub const REQUEST_KEY: &str = "chancery.request";
+
+/// The key of an entry, the fourth one, whose value is a number. With [`Step::Reserve`]: so many times the amount may be reserved,
+/// for requests that the proxy will not ask about; the answer says in its dynamic metadata, under [`SHARED_ANSWER_KEY`], how many times it
+/// is. With [`Step::Settle`]: so many requests that were not asked about had a part in what was reserved.
+pub const SHARED_KEY: &str = "chancery.shared";
+
+/// Where the dynamic metadata of an answer say, as text, how many times the amount was reserved; not there if it is once.
+pub const SHARED_ANSWER_KEY: &str = "shared";
 
 /// Where the text of [`Budget::fallback`] stands in the dynamic metadata of an answer.
 pub const FALLBACK_KEY: &str = "fallback";

@@ -9,7 +9,9 @@ mod budget;
 
 use serde::{Deserialize, Serialize};
 
-pub use budget::{BUDGET_KEY, Budget, Counted, FALLBACK_KEY, REQUEST_KEY, STEP_KEY, Step};
+pub use budget::{
+    BUDGET_KEY, Budget, Counted, FALLBACK_KEY, REQUEST_KEY, SHARED_ANSWER_KEY, SHARED_KEY, STEP_KEY, Step,
+};
 
 /// The domain of all requests (`envoy.extensions.filters.http.ratelimit.v3.RateLimit.domain`).
 pub const DOMAIN: &str = "chancery";

@@ -3,7 +3,9 @@
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::Entry;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::rate_limit::Unit as ProtoUnit;
 use envoy_types::pb::google::protobuf::UInt64Value;
-use limit_rule::{BUDGET_KEY, Budget, Counted, Limit, Node, REQUEST_KEY, STEP_KEY, Unit};
+use limit_rule::{
+    BUDGET_KEY, Budget, Counted, Limit, Node, REQUEST_KEY, SHARED_ANSWER_KEY, SHARED_KEY, STEP_KEY, Unit,
+};
 use prometheus_client::registry::Registry;
 use tonic::Code as GrpcCode;
 
@@ -340,4 +342,85 @@ async fn what_does_not_fit_falls_back_where_it_can_and_is_spent_all_the_same() {
     assert_eq!(spending_at(&service, &strict, now).await.0, 3);
     let audit = Budget { is_audit: true, ..cheaper.clone() };
     assert_eq!(ask(&[(&audit, STEP)], 3).await, (false, None));
+}
+
+/// The same question, with a number of what is shared.
+fn shared(mut descriptor: RateLimitDescriptor, number: &str) -> RateLimitDescriptor {
+    descriptor.entries.push(Entry { key: SHARED_KEY.to_owned(), value: number.to_owned() });
+    descriptor
+}
+
+/// How many times as much was reserved.
+fn times(response: &RateLimitResponse) -> Option<String> {
+    let value = response.dynamic_metadata.as_ref()?.fields.get(SHARED_ANSWER_KEY)?;
+    match value.kind.as_ref() {
+        Some(value::Kind::StringValue(text)) => Some(text.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_reservation_is_enlarged_where_much_more_is_left_in_all_budgets() {
+    let now = "2028-02-29T12:00:00Z";
+    let large = budget(Counted::Tokens, 100_000);
+    let other = |limit| Budget { name: "n/other".to_owned(), ..budget(Counted::Money, limit) };
+    let tokens = |limit| budget(Counted::Tokens, limit);
+    for (budgets, expected) in [
+        // Ten times ten is to fit four times more than once.
+        (vec![tokens(500)], Some(100)),
+        (vec![tokens(499)], None),
+        (vec![large.clone(), other(500)], Some(100)),
+        (vec![large.clone(), other(499)], None),
+        (vec![other(10), large.clone()], None),
+        (vec![Budget { per: Unit::Hour, ..large.clone() }], Some(100)),
+        (vec![Budget { per: Unit::Minute, ..large.clone() }], None),
+        (vec![large.clone(), Budget { per: Unit::Second, ..other(500) }], None),
+        (vec![large.clone(), Budget { name: "n/r".to_owned(), ..budget(Counted::Requests, 500) }], None),
+        (vec![Budget { is_audit: true, ..tokens(499) }], None),
+        (vec![Budget { is_audit: true, ..tokens(500) }], Some(100)),
+        (vec![Budget { fallback: "[]".to_owned(), ..tokens(499) }], None),
+    ] {
+        let service = LimitService::default();
+        let ask = |step: &'static str, number: &'static str, hits: u64| {
+            let ask = budgets.iter().map(move |budget| {
+                let hits = (budget.counted != Counted::Requests).then_some(hits);
+                shared(of_budget(budget, step, "r1", hits), number)
+            });
+            ask_at(&service, now, ask.collect())
+        };
+        let reserve = if budgets[0].fallback.is_empty() { "reserve" } else { "reserve_or_fall_back" };
+        let answer = ask(reserve, "10", 10).await.unwrap();
+        assert_eq!(answer.overall_code, i32::from(Code::Ok), "{budgets:?}");
+        assert_eq!(times(&answer), expected.map(|_| "10".to_owned()), "{budgets:?}");
+        let counted: Vec<_> = budgets.iter().filter(|it| it.counted != Counted::Requests).cloned().collect();
+        let reserved = |all: Vec<Spending>| all.iter().map(|it| it.reserved).collect::<Vec<_>>();
+        let now = now.parse().unwrap();
+        let all = service.spendings_at(&counted, now).await.unwrap();
+        assert_eq!(reserved(all), vec![expected.unwrap_or(10); counted.len()], "{budgets:?}");
+        let settled = counted.iter().map(|budget| shared(of_budget(budget, "settle", "r1", Some(73)), "6"));
+        ask_at(&service, "2028-02-29T12:00:01Z", settled.collect()).await.unwrap();
+        for spending in service.spendings_at(&counted, now).await.unwrap() {
+            assert_eq!((spending.spent, spending.reserved), (73, 0), "{budgets:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_that_nobody_has_asked_about_are_counted_when_they_are_settled() {
+    let metrics = Metrics::default();
+    let mut registry = Registry::default();
+    metrics.register(&mut registry);
+    let service = LimitService::new(Store::Memory(Memory::default()), metrics);
+    let budget = budget(Counted::Tokens, 1_000);
+    let now = "2028-02-29T12:00:00Z";
+    for (step, number) in [("reserve", "10"), ("settle", "6")] {
+        let asked = shared(of_budget(&budget, step, "r1", Some(10)), number);
+        ask_at(&service, now, vec![asked]).await.unwrap();
+    }
+    let refused = shared(of_budget(&budget, "reserve", "r2", Some(10)), "many");
+    let error = ask_at(&service, now, vec![refused]).await.unwrap_err();
+    assert!(error.message().contains("n/b") && error.message().contains("many"), "{error}");
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    assert!(text.contains(r#"budget_checks_total{budget="n/b",verdict="ok"} 7"#), "{text}");
 }

@@ -1,0 +1,136 @@
+//! Requests that are counted in budgets, from the filter of keys, where they begin and end, to that of a cluster, which knows what
+//! they come to. Both find them here, by a name in the dynamic metadata of their stream; so that what each event of an answer
+//! comes to costs Envoy nothing.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use ai::keys::sharing::{Member, Question, Sharing};
+use ai::keys::{self, Reservation};
+use ai_config::{LIMIT_ANSWER_NAMESPACE, RUNNING_KEY, SHARED_KEY, SPENDING_NAMESPACE, VirtualKey};
+
+use crate::abi::{MetadataSource, Stream};
+
+/// What runs in this proxy.
+static RUNNING: LazyLock<Mutex<Running>> = LazyLock::new(Mutex::default);
+
+#[derive(Debug, Default)]
+struct Running {
+    by_name: HashMap<Arc<str>, Arc<Spending>>,
+    sharing: Sharing,
+}
+
+/// A request that is counted in budgets.
+#[derive(Debug)]
+pub(crate) struct Spending {
+    key: Arc<VirtualKey>,
+    reserved: Reservation,
+    question: Question,
+    member: Mutex<Option<Member>>,
+    /// Whether the service was asked for a reservation that others can share, and the answer was not looked at.
+    asks_to_share: AtomicBool,
+    tokens: AtomicU64,
+    micros: AtomicU64,
+}
+
+impl Spending {
+    /// A request begins that has this key and may come to so much. What the service that counts is to be asked is written into the
+    /// metadata of the stream.
+    pub(crate) fn begin(stream: &mut Stream, key: Arc<VirtualKey>, reserved: Reservation) -> Arc<Self> {
+        let name: Arc<str> = request_name().into();
+        let account = keys::account(&key);
+        let mut running = running();
+        let can_share = keys::can_share(&key);
+        let (member, question) = running.sharing.begin(&account, &name, reserved, can_share, Instant::now());
+        let metadata = keys::begun(&key, &name, reserved, question);
+        let spending = Arc::new(Self {
+            key,
+            reserved,
+            question,
+            member: Mutex::new(Some(member)),
+            asks_to_share: AtomicBool::new(matches!(question, Question::Shared(_))),
+            tokens: AtomicU64::new(0),
+            micros: AtomicU64::new(0),
+        });
+        running.by_name.insert(name, Arc::clone(&spending));
+        drop(running);
+        stream.set_metadata(SPENDING_NAMESPACE, &metadata);
+        spending
+    }
+
+    /// The request of a stream, if it is counted in budgets.
+    pub(crate) fn of(stream: &Stream) -> Option<Arc<Self>> {
+        let name = stream.metadata(MetadataSource::Dynamic, SPENDING_NAMESPACE, RUNNING_KEY)?;
+        let spending = running().by_name.get(std::str::from_utf8(name).ok()?).cloned()?;
+        spending.hear(stream);
+        Some(spending)
+    }
+
+    /// Looks at what the service has answered.
+    fn hear(&self, stream: &Stream) {
+        if !self.asks_to_share.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let times = stream.metadata(MetadataSource::Dynamic, LIMIT_ANSWER_NAMESPACE, SHARED_KEY);
+        let times = times.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        if let (Some(times), Some(member)) = (times, &mut *held(&self.member)) {
+            running().sharing.granted(member, times, Instant::now());
+        }
+    }
+
+    /// Whether it is counted what the request costs.
+    pub(crate) fn counts_money(&self) -> bool {
+        keys::counts_money(&self.key)
+    }
+
+    /// What the request may cost, in millionths of a US dollar.
+    pub(crate) fn reserved_micros(&self) -> u64 {
+        self.reserved.micros
+    }
+
+    /// What the request comes to if it ends now.
+    pub(crate) fn spend(&self, spent: Reservation) {
+        self.tokens.store(spent.tokens, Ordering::Relaxed);
+        self.micros.store(spent.micros, Ordering::Relaxed);
+    }
+
+    /// The request has ended. What the service is to be told is written into the metadata of the stream; of a stream that is gone, it
+    /// is told nothing, and what was reserved waits for the end of its lease.
+    pub(crate) fn end(&self, stream: Option<&mut Stream>) {
+        let Some(member) = held(&self.member).take() else { return };
+        let spent = Reservation {
+            tokens: self.tokens.load(Ordering::Relaxed),
+            micros: self.micros.load(Ordering::Relaxed),
+        };
+        let mut running = running();
+        running.by_name.remove(member.name());
+        let settled = running.sharing.end(member, spent, Instant::now());
+        drop(running);
+        if let Some(stream) = stream
+            && !settled.is_empty()
+        {
+            stream.set_metadata(SPENDING_NAMESPACE, &keys::ended(&self.key, &settled, self.question));
+        }
+    }
+}
+
+fn running() -> MutexGuard<'static, Running> {
+    held(&RUNNING)
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A name that no other request of any proxy has.
+fn request_name() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    static PROCESS: LazyLock<String> = LazyLock::new(|| {
+        let random = || RandomState::new().hash_one(SystemTime::now());
+        format!("{:016x}{:016x}", random(), random())
+    });
+    format!("{}-{:x}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed))
+}
