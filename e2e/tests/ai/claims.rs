@@ -222,6 +222,29 @@ async fn tokens_of_models_are_reserved_and_settled_to_what_the_provider_has_told
     told(&world, "team", &json!({"limit": 3000, "spent": spent, "reserved": 0, "remaining": left})).await
 }
 
+/// Gloo's options leave claims in another place. What is not verified is nobody's where such requests may pass.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_that_options_of_gloo_verify_count_as_well() -> Result<()> {
+    let issuer = Issuer::new()?;
+    let provider = json!({"issuer": "https://idp.example", "jwks": {"local": {"key": issuer.key_set()}}});
+    let stage = json!({"validationPolicy": "ALLOW_MISSING_OR_FAILED", "providers": {"idp": provider}});
+    let target = json!({"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "one"});
+    let option = json!({"apiVersion": "gateway.solo.io/v1", "kind": "RouteOption",
+        "metadata": {"name": "one", "namespace": "default"},
+        "spec": {"targetRefs": [target], "options": {"jwtProvidersStaged": {"afterExtAuth": stage}}}});
+    let documents =
+        format!("{}---\n{option}\n{}", openai("canary-provider"), each_user("user", &json!({"requests": 2})));
+    let world = World::start(&documents, &[]).await?;
+    let ann = token(&issuer, &claims("ann", "a"))?;
+    assert_eq!(passed(&world, "/one", &ann, 4).await?, 2);
+    assert_eq!(passed(&world, "/one", &token(&issuer, &claims("ben", "a"))?, 1).await?, 1);
+    let stranger = token(&Issuer::new()?, &claims("ann", "a"))?;
+    assert_eq!(passed(&world, "/one", &stranger, 1).await?, 1, "it is not Ann's");
+    assert_eq!(passed(&world, "/one", &with_claims(&stranger, &claims("ben", "a")), 2).await?, 2);
+    assert_eq!(passed(&world, "/one", &token(&issuer, &claims("ben", "a"))?, 2).await?, 1, "nor Ben's");
+    Ok(())
+}
+
 /// A request with a key and a token is counted in the budgets of both, and each of them can refuse it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn budgets_of_keys_and_of_claims_all_hold_at_a_route_that_asks_for_both() -> Result<()> {
@@ -309,7 +332,7 @@ async fn a_budget_that_cannot_be_applied_closes_its_tokens_and_one_without_a_rou
     let documents = openai("canary-provider") + &of_team("lost", "a", &json!({"tokens": 1}));
     let world = World::start(&documents, &[]).await?;
     let told = world.fixture.told("Budget default/lost", "/conditions", "Accepted", "TargetNotFound").await?;
-    assert!(told.contains("verifies tokens"), "{told}");
+    assert!(told.contains("verifies tokens does not exist"), "{told}");
     assert_eq!(world.post("/one", &[], &chat("hello")).await?.status, 200);
     Ok(())
 }

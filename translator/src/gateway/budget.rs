@@ -176,8 +176,7 @@ pub(crate) fn report(view: &impl View, key: &NamespacedName) -> Option<Report> {
     let is_at_work = budget.spec.claims.is_none() || claim::are_counted(view, &key.namespace);
     let condition = match &read {
         Ok(_) if !is_at_work => {
-            let text =
-                "no route of this namespace leads to AI backends and verifies tokens: nothing is counted";
+            let text = "nothing is counted: a route of this namespace that leads to AI backends and verifies tokens does not exist";
             Condition::bad(ConditionType::Accepted, Reason::TargetNotFound, text)
         }
         Ok(_) => Condition::good(ConditionType::Accepted, Reason::Accepted, "the budget can be applied"),
