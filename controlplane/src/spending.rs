@@ -18,11 +18,11 @@ use std::time::Duration;
 use crds::ObjectRef;
 use crds::core::Time;
 use k8s_openapi::jiff::Timestamp;
-use limits::LimitService;
 use limits::store::StoreError;
+use limits::{LimitService, Spending as Spent};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use translator::status::{BudgetAccounts, MOST_SPENDERS, Spend, SpenderSpend};
+use translator::status::{BudgetAccounts, BudgetSpenders, MOST_SPENDERS, Spend, SpenderSpend};
 
 use crate::lease::Leadership;
 
@@ -176,7 +176,12 @@ async fn led(leadership: Option<&mut watch::Receiver<Leadership>>) {
 /// How long it takes from one look at all to the next.
 fn period(accounts: &Accounts) -> Duration {
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    let all = accounts.values().map(|of| of.spenders.as_ref().map_or(1, Vec::len)).sum();
+    let looked_up = |of: &Arc<BudgetAccounts>| match &of.spenders {
+        BudgetSpenders::Together => 1,
+        BudgetSpenders::Keys(keys) => keys.len(),
+        BudgetSpenders::Claim(_) => 1 + MOST_SPENDERS,
+    };
+    let all = accounts.values().map(looked_up).sum();
     PERIOD.max(PER_BUDGET.saturating_mul(count(accounts.len()))).max(PER_ACCOUNT.saturating_mul(count(all)))
 }
 
@@ -193,6 +198,7 @@ async fn spend(
         spent: 0,
         reserved: 0,
         exhausted: 0,
+        count: 0,
         most: Vec::new(),
     };
     let budgets: Vec<_> = accounts.budgets().collect();
@@ -205,12 +211,29 @@ async fn spend(
             if budget.spender.is_empty() {
                 continue;
             }
+            spend.count += 1;
             spend.exhausted += usize::from(spending.spent >= budget.limit);
-            let (spent, reserved) = (spending.spent, spending.reserved);
-            spend.most.push(SpenderSpend { spender: budget.spender.clone(), spent, reserved });
+            spend.most.push(spender(&budget.spender, spending));
         }
-        spend.most.sort_by(|one, other| other.spent.cmp(&one.spent).then(one.spender.cmp(&other.spender)));
-        spend.most.truncate(MOST_SPENDERS);
+        keep_most(&mut spend.most);
+    }
+    if let BudgetSpenders::Claim(_) = accounts.spenders {
+        let listed = limits.spenders_at(&accounts.budget, MOST_SPENDERS, now).await?;
+        let budgets: Vec<_> = listed.most.iter().map(|spender| accounts.of(spender)).collect();
+        let spendings = limits.spendings_at(&budgets, now).await?;
+        (spend.count, spend.exhausted) = (listed.count, listed.exhausted);
+        spend.most = budgets.iter().zip(spendings).map(|(budget, of)| spender(&budget.spender, of)).collect();
+        keep_most(&mut spend.most);
     }
     Ok(spend)
+}
+
+fn spender(name: &str, Spent { spent, reserved, .. }: Spent) -> SpenderSpend {
+    SpenderSpend { spender: name.to_owned(), spent, reserved }
+}
+
+/// Leaves those who have spent most.
+fn keep_most(all: &mut Vec<SpenderSpend>) {
+    all.sort_by(|one, other| other.spent.cmp(&one.spent).then(one.spender.cmp(&other.spender)));
+    all.truncate(MOST_SPENDERS);
 }

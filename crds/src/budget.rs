@@ -1,4 +1,4 @@
-//! `chancery.dev/v1alpha1` Budget: how much may be spent with VirtualKeys in a unit of time.
+//! `chancery.dev/v1alpha1` Budget: how much may be spent with VirtualKeys, or by the owners of tokens, in a unit of time.
 #![allow(unreachable_pub, reason = "the KubeSchema derive makes a hidden copy of the struct")]
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ pub const GROUP: &str = "chancery.dev";
 /// Kind of Budget.
 pub const KIND: &str = "Budget";
 
-/// How much may be spent with VirtualKeys.
+/// How much may be spent with VirtualKeys, or by the owners of tokens.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "chancery.dev",
@@ -26,7 +26,7 @@ pub const KIND: &str = "Budget";
     status = "BudgetStatus",
     derive = "PartialEq",
     category = "chancery",
-    doc = "How much may be spent with VirtualKeys in a unit of time.",
+    doc = "How much may be spent with VirtualKeys, or by the owners of tokens, in a unit of time.",
     printcolumn(
         name = "Accepted",
         type_ = "string",
@@ -46,12 +46,22 @@ pub const KIND: &str = "Budget";
     validation = Rule::new("has(self.fallback) == (has(self.action) && self.action == 'Fallback')")
         .message("fallback must be set with the action Fallback, and with no other"),
     validation = Rule::new("!has(self.unpriced) || has(self.limit.usd)")
-        .message("unpriced must be set with a limit in usd alone")
+        .message("unpriced must be set with a limit in usd alone"),
+    validation = Rule::new("!(has(self.keys) && has(self.claims))")
+        .message("keys and claims exclude each other"),
+    validation = Rule::new("!has(self.spenders) || self.spenders != 'EachKey' || !has(self.claims)")
+        .message("spenders must not be EachKey with claims"),
+    validation = Rule::new("(has(self.claims) && has(self.claims.each)) == (has(self.spenders) && self.spenders == 'EachClaim')")
+        .message("claims.each must be set with spenders EachClaim, and with no other")
 )]
 pub struct BudgetSpec {
-    /// The VirtualKeys of the same namespace whose requests count; all of them if absent.
+    /// The VirtualKeys of the same namespace whose requests count; all of them if neither this nor claims is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<KeySelector>,
+    /// In place of VirtualKeys, the verified tokens (JWT) whose requests count: those at routes of the same namespace that lead to
+    /// AI backends and whose policies verify tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<ClaimSelector>,
     /// How much may be spent.
     pub limit: BudgetLimit,
     /// The unit of time, of the calendar: a month begins on its first day, a week on Monday.
@@ -60,7 +70,8 @@ pub struct BudgetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: Option<String>,
-    /// Whether all keys together have the limit, or each of them has it for itself; Together if absent.
+    /// Whether all keys or tokens together have the limit, or each key (EachKey) or each value of the claim that claims.each names
+    /// (EachClaim) has it for itself; Together if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spenders: Option<Spenders>,
     /// What becomes of a request that does not fit any more: it is answered with 429 (Block), only told in the metrics
@@ -105,6 +116,31 @@ pub struct KeySelector {
     pub match_labels: BTreeMap<String, String>,
 }
 
+/// Verified tokens.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimSelector {
+    /// Those that have all of these claims; all verified tokens if absent.
+    #[serde(default, rename = "match", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub matches: Vec<ClaimMatch>,
+    /// The claim of which each value has the limit for itself, with spenders EachClaim. Dots lead into claims that are
+    /// objects, unless there is a claim of the whole name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub each: Option<String>,
+}
+
+/// What a token must say.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimMatch {
+    /// The claim. Dots lead into claims that are objects, unless there is a claim of the whole name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// What it is: this text, a number or a truth value that is written so, or a list in which one of these stands.
+    #[schemars(length(min = 1, max = 1024))]
+    pub value: String,
+}
+
 /// How much may be spent.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -147,6 +183,7 @@ pub enum Period {
 pub enum Spenders {
     Together,
     EachKey,
+    EachClaim,
 }
 
 /// What becomes of a request that does not fit any more.
@@ -233,7 +270,7 @@ pub struct BudgetPeriod {
 /// The spenders of a Budget.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 pub struct BudgetSpenders {
-    /// How many there are.
+    /// How many there are: keys, or values of the claim that have spent something in this unit of time (at most 10,000 are known).
     pub count: i64,
     /// How many of them have spent all that they may.
     pub exhausted: i64,
@@ -246,7 +283,7 @@ pub struct BudgetSpenders {
 /// What one of several spenders has spent.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 pub struct BudgetSpender {
-    /// The name of the VirtualKey.
+    /// The name of the VirtualKey, or the value of the claim; `<none>` are the tokens without such a claim.
     pub name: String,
     /// What is spent in this unit of time.
     pub spent: i64,

@@ -681,6 +681,15 @@ fn the_api_server_accepts_every_shape() {
         ),
         ("Budget", json!({"limit": {"usd": "250.50"}, "per": "Month", "unpriced": "Allow"})),
         (
+            "Budget",
+            json!({"claims": {"match": [{"name": "team", "value": "search"}, {"name": "https://a.example/b", "value": "c"}]},
+                "limit": {"tokens": 5}, "per": "Day"}),
+        ),
+        (
+            "Budget",
+            json!({"claims": {"each": "sub"}, "limit": {"tokens": 5}, "per": "Day", "spenders": "EachClaim"}),
+        ),
+        (
             "HttpListenerOption",
             json!({"options": {"httpConnectionManagerSettings": {"useRemoteAddress": true}, "leftmostXffAddress": true}}),
         ),
@@ -778,6 +787,36 @@ fn the_api_server_refuses_what_makes_no_sense() {
             "Budget",
             json!({"limit": {"tokens": 1}, "per": "Day", "action": "Fallback", "fallback": {"models": []}}),
             "too few items",
+        ),
+        (
+            "Budget",
+            json!({"keys": {"matchLabels": {}}, "claims": {}, "limit": {"tokens": 1}, "per": "Day"}),
+            "keys and claims exclude each other",
+        ),
+        (
+            "Budget",
+            json!({"claims": {}, "limit": {"tokens": 1}, "per": "Day", "spenders": "EachKey"}),
+            "spenders must not be EachKey with claims",
+        ),
+        (
+            "Budget",
+            json!({"claims": {"each": "sub"}, "limit": {"tokens": 1}, "per": "Day"}),
+            "claims.each must be set with spenders EachClaim",
+        ),
+        (
+            "Budget",
+            json!({"limit": {"tokens": 1}, "per": "Day", "spenders": "EachClaim"}),
+            "claims.each must be set with spenders EachClaim",
+        ),
+        (
+            "Budget",
+            json!({"claims": {"match": [{"name": "", "value": "a"}]}, "limit": {"tokens": 1}, "per": "Day"}),
+            "too short",
+        ),
+        (
+            "Budget",
+            json!({"claims": {"match": [{"name": "a", "value": 5}]}, "limit": {"tokens": 1}, "per": "Day"}),
+            "does not decode",
         ),
         ("TrafficPolicy", json!({"virtualKeys": {}}), "exactly one of matchLabels and disable"),
         (

@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descri
 use jiff::Timestamp;
 use limit_rule::{BUDGET_KEY, Budget, Counted, REQUEST_KEY, SHARED_KEY, STEP_KEY, Step, Unit};
 
-use crate::store::{Balance, Change, Posting};
+use crate::store::{Balance, Change, Moment, Posting, Spender};
 use crate::window::{Window, zone};
 
 /// How a budget stands.
@@ -122,6 +122,36 @@ impl Asked {
         };
         posting(&self.budget, change, now)
     }
+
+    /// Of a budget whose spenders are listed, the same is entered into the account of their sum, which refuses nothing.
+    pub(crate) fn sum(&self, posting: &Posting) -> Option<Posting> {
+        (self.budget.is_listed && !self.budget.spender.is_empty()).then(|| {
+            let account = posting.account.strip_suffix(&self.budget.spender).unwrap_or(&posting.account);
+            Posting {
+                account: account.to_owned(),
+                change: posting.change.clone().watched(),
+                ..posting.clone()
+            }
+        })
+    }
+
+    /// The spender as it is listed after this step, if it is.
+    pub(crate) fn spender(&self, posting: &Posting, balance: Balance, moment: Moment) -> Option<Spender> {
+        let is_spent = self.step == Step::Settle || self.budget.counted == Counted::Requests;
+        let is_listed = self.budget.is_listed && !self.budget.spender.is_empty();
+        (is_listed && is_spent && balance.spent > 0).then(|| Spender {
+            list: list(&self.budget, posting),
+            name: self.budget.spender.clone(),
+            spent: balance.spent,
+            until: moment.end_of(posting.window),
+        })
+    }
+}
+
+/// The name of the list of a budget's spenders in the unit of time of a posting.
+pub(crate) fn list(budget: &Budget, posting: &Posting) -> String {
+    let account = posting.account.strip_suffix(&budget.spender).unwrap_or(&posting.account);
+    format!("{account}{}", posting.window.start)
 }
 
 /// The same reservations, so many times as large, if that leaves enough to others; `None` if one of them is not to be enlarged.

@@ -22,7 +22,8 @@ use crate::matching::{self, Match};
 use crate::metrics::{Metrics, Verdict};
 use crate::status::{Standing, is_over, tighten};
 use crate::store::{
-    Amount, Answer, Balance, Change, GRACE, Hit, LEASE, Memory, Moment, Outcome, Posting, Store, StoreError,
+    Amount, Answer, Balance, Change, GRACE, Hit, LEASE, Listed, Memory, Moment, Outcome, Posting, Store,
+    StoreError,
 };
 use crate::window::Window;
 
@@ -103,11 +104,29 @@ impl LimitService {
         let postings: Vec<Posting> =
             postings.collect::<Result<_, _>>().map_err(|error| StoreError(error.to_string()))?;
         let balances = self.store.count(&[], &postings, self.moment(now)).await?.balances;
-        for (budget, balance) in budgets.iter().zip(&balances) {
+        // The sum of those that are listed has the same reservations once more.
+        let is_sum = |budget: &Budget| budget.is_listed && budget.spender.is_empty();
+        for (budget, balance) in budgets.iter().zip(&balances).filter(|(budget, _)| !is_sum(budget)) {
             self.metrics.count_expired(&budget.name, balance.expired);
         }
         let spending = |(posting, balance): (&Posting, Balance)| Spending::of(balance, posting.window);
         Ok(postings.iter().zip(balances).map(spending).collect())
+    }
+
+    /// Who spends from a budget whose spenders are listed, in the unit of time of `now`: how many, and the `most` who have spent most.
+    ///
+    /// # Errors
+    /// The store cannot be reached, or the budget's time zone is none.
+    pub async fn spenders_at(
+        &self,
+        budget: &Budget,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Listed, StoreError> {
+        let posting = budgets::posting(budget, Change::Look, now);
+        let posting = posting.map_err(|error| StoreError(error.to_string()))?;
+        let list = budgets::list(budget, &posting);
+        self.store.listed(&list, budget.limit, most, self.moment(now)).await
     }
 
     fn moment(&self, now: Timestamp) -> Moment {
@@ -125,7 +144,9 @@ impl LimitService {
         });
         let (hits, left): (Vec<Hit>, Vec<u64>) = asked.unzip();
         let postings = self.postings(request, &found, now)?;
-        let Answer { outcomes, balances } = self.count(&found, &hits, &postings, now).await?;
+        let sums = found.budgets.iter().zip(&postings).filter_map(|((_, asked), posting)| asked.sum(posting));
+        let all: Vec<_> = postings.iter().cloned().chain(sums).collect();
+        let Answer { outcomes, balances } = self.count(&found, &hits, &all, now).await?;
         let unlimited = DescriptorStatus { code: Code::Ok.into(), ..DescriptorStatus::default() };
         let mut statuses = vec![unlimited; request.descriptors.len()];
         for ((index, found), (outcome, left)) in found.limits.iter().zip(outcomes.into_iter().zip(left)) {
@@ -137,8 +158,10 @@ impl LimitService {
         }
         let mut fallback = None;
         let is_any_over = balances.iter().any(|balance| balance.is_over);
+        let mut spenders = Vec::new();
         for ((index, asked), (posting, balance)) in found.budgets.iter().zip(postings.iter().zip(balances)) {
             self.tell_budget(asked, balance);
+            spenders.extend(asked.spender(posting, balance, self.moment(now)));
             if balance.is_over && asked.falls_back() {
                 // The first one counts.
                 fallback.get_or_insert(&asked.budget.fallback);
@@ -146,6 +169,10 @@ impl LimitService {
             if let Some(status) = statuses.get_mut(*index) {
                 *status = standing_of_budget(asked, balance, posting.window.left(now)).status();
             }
+        }
+        if let Err(StoreError(error)) = self.store.list(&spenders, self.moment(now)).await {
+            // They are listed with their next request.
+            tracing::debug!(%error, "spenders are not listed");
         }
         let is_over = statuses.iter().any(is_over);
         let overall_code = if is_over { Code::OverLimit } else { Code::Ok }.into();
@@ -168,9 +195,13 @@ impl LimitService {
         let times = found.budgets.iter().map(|(_, asked)| asked.can_share());
         let times = times.collect::<Option<Vec<u64>>>()?.into_iter().min()?;
         let enlarged = budgets::enlarged(postings, times)?;
+        let sums = found.budgets.iter().zip(&enlarged).filter_map(|((_, asked), posting)| asked.sum(posting));
+        let all: Vec<_> = enlarged.iter().cloned().chain(sums).collect();
         // If the store does not answer, the request has what it has reserved before.
-        let answer = self.store.count(&[], &enlarged, self.moment(now)).await.ok()?;
-        (!answer.balances.iter().any(|balance| balance.is_over)).then_some(times)
+        let answer = self.store.count(&[], &all, self.moment(now)).await.ok()?;
+        // Sums refuse nothing.
+        let mut balances = answer.balances.iter().take(enlarged.len());
+        (!balances.any(|balance| balance.is_over)).then_some(times)
     }
 
     /// What is entered for the budgets of a request.

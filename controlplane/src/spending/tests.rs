@@ -2,7 +2,7 @@ use std::cell::Cell;
 
 use k8s_openapi::jiff::ToSpan as _;
 use limit_rule::{Budget, Counted, Unit};
-use limits::store::{Change, Moment, Posting};
+use limits::store::{Change, Moment, Posting, Spender};
 use limits::{Memory, Metrics, Store, Window};
 use tokio::time::sleep;
 
@@ -33,12 +33,15 @@ fn budget(name: &str) -> Budget {
         time_zone: String::new(),
         spender: String::new(),
         is_audit: false,
+        is_listed: false,
         fallback: String::new(),
     }
 }
 
 fn accounts(budget: &Budget, spenders: Option<usize>) -> Arc<BudgetAccounts> {
-    let spenders = spenders.map(|count| (0..count).map(|number| format!("default/k{number:03}")).collect());
+    let spenders = spenders.map_or(BudgetSpenders::Together, |count| {
+        BudgetSpenders::Keys((0..count).map(|number| format!("default/k{number:03}")).collect())
+    });
     Arc::new(BudgetAccounts { budget: budget.clone(), spenders })
 }
 
@@ -131,9 +134,9 @@ async fn of_many_spenders_those_are_told_who_have_spent_most() {
     let mut watched = Watched::start(leader());
     let budget = budget("each");
     let all = accounts(&budget, Some(250));
-    for (number, spender) in all.spenders.iter().flatten().enumerate() {
+    for (number, of) in all.budgets().enumerate() {
         let amount = if number % 50 == 7 { 100 + u64::try_from(number).unwrap() } else { 1 };
-        watched.spend(&budget, spender, amount).await;
+        watched.spend(&budget, &of.spender, amount).await;
     }
     watched.has("each", &all);
     let told = watched.now("each").await.unwrap();
@@ -146,6 +149,30 @@ async fn of_many_spenders_those_are_told_who_have_spent_most() {
     sleep(PERIOD).await;
     let none = watched.now("none").await.unwrap();
     assert_eq!((none.end.0.to_string(), none.most.len(), none.is_exhausted()), (END.to_owned(), 0, false));
+}
+
+/// Nobody knows beforehand which values of a claim there are: the store lists them.
+#[tokio::test(start_paused = true)]
+async fn of_a_claim_the_values_are_told_that_have_spent_most() {
+    let mut watched = Watched::start(leader());
+    let budget = budget("each");
+    let spenders = BudgetSpenders::Claim("sub".to_owned());
+    let all = Arc::new(BudgetAccounts { budget: budget.clone(), spenders });
+    let list = format!("{}|tokens|Month|UTC|{}", budget.name, seconds(START));
+    let store = Store::Memory(watched.memory.clone());
+    for number in 0..30_u64 {
+        let name = format!("sub=u{number:02}");
+        watched.spend(&budget, &name, 71 + number).await;
+        watched.spend(&budget, "", 71 + number).await;
+        let until = seconds(END) * 1_000;
+        let spender = Spender { list: list.clone(), name, spent: 71 + number, until };
+        store.list(&[spender], Moment::of(clock())).await.unwrap();
+    }
+    watched.has("each", &all);
+    let told = watched.now("each").await.unwrap();
+    assert_eq!((told.spent, told.count, told.exhausted), (30 * 71 + 435, 30, 1));
+    assert_eq!(told.most.len(), MOST_SPENDERS);
+    assert_eq!((told.most[0].spender.as_str(), told.most[0].spent), ("sub=u29", 100));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@ use crds::gateway_api::part::ParentRef;
 use http::Method;
 use tokio::time::{sleep, timeout};
 use translator::status::{
-    BudgetAccounts, BudgetFacts, Condition, ConditionType, Facts, ParentFacts, Reason, Spend,
+    BudgetAccounts, BudgetFacts, BudgetSpenders, Condition, ConditionType, Facts, ParentFacts, Reason, Spend,
 };
 
 use super::*;
@@ -362,9 +362,10 @@ fn budget_report(spent: Option<u64>) -> Report {
         time_zone: String::new(),
         spender: String::new(),
         is_audit: false,
+        is_listed: false,
         fallback: String::new(),
     };
-    let accounts = Arc::new(BudgetAccounts { budget, spenders: None });
+    let accounts = Arc::new(BudgetAccounts { budget, spenders: BudgetSpenders::Together });
     let spend = spent.map(|spent| Spend {
         accounts: accounts.clone(),
         start: clock::epoch(),
@@ -372,6 +373,7 @@ fn budget_report(spent: Option<u64>) -> Report {
         spent,
         reserved: 0,
         exhausted: 0,
+        count: 0,
         most: Vec::new(),
     });
     let mut conditions = vec![Condition::good(ConditionType::Accepted, Reason::Accepted, "")];

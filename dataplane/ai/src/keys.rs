@@ -1,30 +1,22 @@
-//! Virtual keys: which key a request shows, what it may ask for, and how much of its budgets it is to reserve.
+//! Virtual keys: which key a request shows, what it may ask for, and how much of its budgets it is to reserve. And budgets over
+//! claims of tokens.
 
+mod account;
+mod claims;
 mod estimate;
 pub mod sharing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ai_config::{
-    KeysConfig, RUNNING_KEY, SHARED_KEY, Schema, VirtualKey, digest_input, others_key, settled_key, slot_key,
-    spent_key,
-};
+use ai_config::{KeySet, Schema, VirtualKey, digest_input};
 use sha2::{Digest, Sha256};
 
-use self::sharing::{Question, Settlement};
 use crate::exchange::Refusal;
-use crate::json::Object;
-use crate::metadata::Metadata;
-use crate::model_routing::{self, Named};
-use crate::operation::Operation;
 
+pub use account::Account;
+pub use claims::{Claimed, Claims};
 pub use estimate::{MAX_MICROS, Market, Reservation};
-
-/// How budgets are named that count requests, tokens and money.
-const REQUESTS: &str = "requests";
-const TOKENS: &str = "tokens";
-const MONEY: &str = "money";
 
 /// The headers in which the SDKs of providers send keys, in the order in which they are looked at.
 pub const HEADERS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
@@ -56,9 +48,9 @@ pub struct Shown {
 impl Keys {
     /// # Errors
     /// A key is not named by the hexadecimal digits of a SHA-256.
-    pub fn new(config: KeysConfig) -> Result<Self, String> {
+    pub fn new(named: impl IntoIterator<Item = (String, KeySet)>) -> Result<Self, String> {
         let mut sets = HashMap::new();
-        for (name, set) in config.sets {
+        for (name, set) in named {
             let keys = set.keys.into_iter().map(|(digits, key)| {
                 let hash = from_hex(&digits).ok_or_else(|| format!("{:?} is no SHA-256", key.name))?;
                 Ok((hash, Arc::new(key)))
@@ -128,146 +120,8 @@ fn from_hex(digits: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-/// Whether a request has to be read before it may go on.
-pub fn needs_body(key: &VirtualKey) -> bool {
-    key.models.is_some() || counts_tokens(key)
-}
-
-/// Whether the tokens of its requests are counted, or what they cost.
-fn counts_tokens(key: &VirtualKey) -> bool {
-    key.budgets.keys().any(|counted| counted != REQUESTS)
-}
-
-/// Whether it is counted what its requests cost.
-pub fn counts_money(key: &VirtualKey) -> bool {
-    key.budgets.contains_key(MONEY)
-}
-
-/// Whether a key may be used for connections that become something else than HTTP: nobody sees what is asked for in them.
-///
-/// # Errors
-/// It may not.
-pub fn check_upgrade(key: &VirtualKey, schema: Schema) -> Result<(), Refusal> {
-    match needs_body(key) {
-        true => Err(Refusal::forbidden(schema, "", "this API key is not for connections that are upgraded")),
-        false => Ok(()),
-    }
-}
-
-/// What a request may come to, if a key may send it. `body` is `None` where nothing is asked of a model.
-///
-/// # Errors
-/// The key may not be used for it.
-pub fn admit(
-    key: &VirtualKey,
-    path: &str,
-    body: Option<&[u8]>,
-    market: &Market<'_>,
-    schema: Schema,
-) -> Result<Reservation, Refusal> {
-    let Some(body) = body else { return Ok(Reservation::default()) };
-    let object = if needs_body(key) { Object::parse(body).ok() } else { None };
-    let counts_money = counts_money(key);
-    let model = if key.models.is_some() || counts_money {
-        match (model_routing::named(path)?, &object) {
-            (Named::ByPath(model), _) => Some(model),
-            (Named::ByBody, Some(object)) => model_routing::named_in(object, schema)?,
-            (Named::ByBody, None) => None,
-        }
-    } else {
-        None
-    };
-    if let Some(models) = &key.models {
-        check_model(models, model.as_deref(), schema)?;
-    }
-    if !counts_tokens(key) {
-        return Ok(Reservation::default());
-    }
-    let expected = estimate::expected(path, body.len(), object.as_ref());
-    let micros = match counts_money && Operation::of(path).asks_model() {
-        true => market.micros(model.as_deref(), &expected, key.refuses_unpriced, schema)?,
-        false => 0,
-    };
-    Ok(Reservation { tokens: estimate::tokens(&expected), micros })
-}
-
-/// Whether a key for these models may ask for one; `None` is a request that names none.
-fn check_model(models: &[String], model: Option<&str>, schema: Schema) -> Result<(), Refusal> {
-    let Some(model) = model else {
-        let message = "this API key is for some models alone, and the request names none";
-        return Err(Refusal::forbidden(schema, "model", message));
-    };
-    let fits = |allowed: &String| match allowed.strip_suffix('*') {
-        Some(prefix) => model.starts_with(prefix),
-        None => model == allowed,
-    };
-    match models.iter().any(fits) {
-        true => Ok(()),
-        false => Err(Refusal::forbidden(schema, "model", "this API key is not for this model")),
-    }
-}
-
-/// The budgets in which requests with a key are counted: two keys have the same if they have the same budgets.
-pub fn account(key: &VirtualKey) -> String {
-    key.budgets.values().flatten().map(|budget| [budget.as_str(), "\n"].concat()).collect()
-}
-
-/// Whether requests with a key can share a reservation: not where each of them is counted.
-pub fn can_share(key: &VirtualKey) -> bool {
-    !key.budgets.contains_key(REQUESTS)
-}
-
-/// What is noted of a request with a key, for its budgets and for access logs. `name` is that of the request.
-pub fn begun(key: &VirtualKey, name: &str, reserved: Reservation, question: Question) -> Metadata {
-    let mut metadata = Metadata::new();
-    metadata.text("key", &key.name);
-    if key.budgets.is_empty() {
-        return metadata;
-    }
-    metadata.text(RUNNING_KEY, name);
-    if question == Question::None {
-        return metadata;
-    }
-    metadata.text("request", name);
-    if let Question::Shared(times) = question {
-        metadata.text(SHARED_KEY, &times.to_string());
-    }
-    metadata.number(TOKENS, reserved.tokens);
-    metadata.number(MONEY, reserved.micros);
-    add_budgets(&mut metadata, key);
-    metadata
-}
-
-/// What is noted of a request that has ended: what is to be settled. `question` is what the service was asked when it began.
-pub fn ended(key: &VirtualKey, settled: &[Settlement], question: Question) -> Metadata {
-    let mut metadata = Metadata::new();
-    for (number, Settlement { name, spent, others }) in settled.iter().enumerate() {
-        metadata.text(&settled_key(number), name);
-        metadata.number(&spent_key(number, TOKENS), spent.tokens);
-        metadata.number(&spent_key(number, MONEY), spent.micros);
-        if *others > 0 {
-            metadata.text(&others_key(number), &others.to_string());
-        }
-    }
-    if !settled.is_empty() && question == Question::None {
-        add_budgets(&mut metadata, key);
-    }
-    metadata
-}
-
-fn add_budgets(metadata: &mut Metadata, key: &VirtualKey) {
-    for (counted, budgets) in &key.budgets {
-        for (number, budget) in budgets.iter().enumerate() {
-            metadata.text(&slot_key(counted, number), budget);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use ai_config::KeySet;
-    use serde_json::json;
-
     use super::*;
 
     const SALT: &str = "salt";
@@ -279,7 +133,7 @@ mod tests {
             (hex(&Sha256::digest(digest_input(SALT, credential.as_bytes()))), key.clone())
         });
         let set = KeySet { salt: SALT.to_owned(), keys: named.collect() };
-        Keys::new(KeysConfig { sets: [("s".to_owned(), set)].into(), ..KeysConfig::default() }).unwrap()
+        Keys::new([("s".to_owned(), set)]).unwrap()
     }
 
     fn named(name: &str) -> VirtualKey {
@@ -339,67 +193,5 @@ mod tests {
         assert_eq!(shown(&keys, &[("x-api-key", "a")]), Err(401));
         assert_eq!(shown(&keys, &[("x-api-key", "b")]), Ok(("n/k".to_owned(), "x-api-key")));
         assert_eq!(shown(&keys, &[("x-api-key", "c")]), Err(500));
-    }
-
-    #[test]
-    fn a_key_for_some_models_is_for_no_other_ones() {
-        let models = ["gpt-4o", "claude-*"].map(str::to_owned).to_vec();
-        let some = VirtualKey { models: Some(models), ..named("n/k") };
-        let none = VirtualKey { models: Some(Vec::new()), ..named("n/k") };
-        let is_allowed = |key: &VirtualKey, model: Option<&str>| {
-            let body = model.map_or_else(|| json!({}), |model| json!({"model": model})).to_string();
-            admit(key, "/v1/chat/completions", Some(body.as_bytes()), &Market::default(), Schema::OpenAi)
-                .is_ok()
-        };
-        for (model, expected) in [
-            (Some("gpt-4o"), true),
-            (Some("claude-"), true),
-            (Some("claude-opus"), true),
-            (Some("gpt-4o-mini"), false),
-            (Some("GPT-4o"), false),
-            (Some("my-claude-opus"), false),
-            (Some(""), false),
-            (None, false),
-        ] {
-            assert_eq!(is_allowed(&some, model), expected, "{model:?}");
-            assert!(is_allowed(&named("n/k"), model) && !is_allowed(&none, model), "{model:?}");
-        }
-        assert!(
-            check_upgrade(&some, Schema::OpenAi).is_err()
-                && check_upgrade(&named("k"), Schema::OpenAi).is_ok()
-        );
-    }
-
-    #[test]
-    fn what_is_noted_has_a_place_for_each_budget() {
-        let budgets = [("tokens".to_owned(), vec!["{a}".to_owned(), "{b}".to_owned()])];
-        let key = VirtualKey { budgets: budgets.into(), ..named("n/k") };
-        let noted = |question| {
-            let reservation = Reservation { tokens: 7, micros: 1234 };
-            String::from_utf8_lossy(begun(&key, "id", reservation, question).as_bytes()).into_owned()
-        };
-        let parts =
-            ["key", "n/k", "running", "id", "request", "tokens.0", "{a}", "tokens.1", "{b}", "shared"];
-        let there = |noted: &str| parts.map(|part| noted.contains(part));
-        assert_eq!(there(&noted(Question::Shared(32))), [true; 10]);
-        assert_eq!(there(&noted(Question::Own))[..9], [true; 9]);
-        assert!(!noted(Question::Own).contains("shared"));
-        assert_eq!(there(&noted(Question::None))[..5], [true, true, true, true, false]);
-        assert!(!noted(Question::None).contains("{a}"), "nothing is asked");
-    }
-
-    #[test]
-    fn keys_share_that_have_the_same_budgets() {
-        let of = |budgets: &[(&str, &[&str])]| {
-            let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-            let budgets = budgets.iter().map(|(counted, budgets)| ((*counted).to_owned(), texts(budgets)));
-            VirtualKey { budgets: budgets.collect(), ..named("n/k") }
-        };
-        let one = of(&[("tokens", &["a", "b"])]);
-        assert_eq!(account(&one), account(&VirtualKey { name: "n/other".to_owned(), ..one.clone() }));
-        for other in [of(&[("tokens", &["a"])]), of(&[("tokens", &["ab"])]), of(&[("tokens", &["b", "a"])])] {
-            assert_ne!(account(&one), account(&other));
-        }
-        assert!(can_share(&one) && !can_share(&of(&[("tokens", &["a"]), ("requests", &["c"])])));
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ClaimBudget;
+
 /// The name of the filter that stands in listeners and asks for keys: it takes a [`KeysConfig`].
 pub const KEYS_FILTER: &str = "keys";
 
@@ -12,7 +14,7 @@ pub const KEYS_FILTER: &str = "keys";
 pub const KEYS_KEY: &str = "keys";
 
 /// The namespace of dynamic metadata in which the filter leaves whose key a request has shown, and what its budgets are to
-/// reserve: `key` is the name of the key, `tokens` is how many tokens the request may come to, `money` what it may
+/// reserve: `key` is the name of the key, where it must show one, `tokens` is how many tokens the request may come to, `money` what it may
 /// cost in millionths of a US dollar, and the budgets stand under [`slot_key`]. `request` is the name under which something is to be
 /// reserved, and [`settled_key`] that of what is settled in the end; where they are missing, the service is asked nothing.
 pub const SPENDING_NAMESPACE: &str = "chancery.spending";
@@ -68,7 +70,7 @@ pub fn digest_input(salt: &str, key: &[u8]) -> Vec<u8> {
     [salt.as_bytes(), b"\0", key].concat()
 }
 
-/// All keys that the routes of a Gateway ask for.
+/// All keys that the routes of a Gateway ask for, and the budgets over claims of their tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KeysConfig {
@@ -78,6 +80,9 @@ pub struct KeysConfig {
     pub max_request_bytes: u32,
     /// The sets by their names.
     pub sets: BTreeMap<String, KeySet>,
+    /// Budgets over claims, by the names that routes have for them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: BTreeMap<String, Vec<ClaimBudget>>,
 }
 
 /// Keys of which a request must show one.

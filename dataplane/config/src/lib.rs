@@ -4,6 +4,7 @@
 //! different times: the module refuses a configuration of a version that it does not know, and Envoy then keeps the one
 //! before. May depend on nothing but serde. Holds no secret: credentials reach Envoy by SDS.
 
+mod claims;
 mod keys;
 mod prices;
 
@@ -11,6 +12,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use claims::{
+    CLAIMS_KEY, CLAIMS_STATE_KEY, ClaimBudget, ClaimRule, MOST_CLAIM_BUDGETS, RequiredClaim, SPENDER_MEMBER,
+};
 pub use keys::{
     CheaperModel, FALLBACK_KEY, KEYS_FILTER, KEYS_KEY, KeySet, KeysConfig, LIMIT_ANSWER_NAMESPACE,
     MOST_SETTLED, RUNNING_KEY, SHARED_KEY, SPENDING_NAMESPACE, VirtualKey, digest_input, others_key,

@@ -1,15 +1,16 @@
-//! The filter of a listener that asks for virtual keys. Routes enable it whose policies ask for one: it finds the key that a
-//! request shows, looks whether it may ask for the model, and leaves what the key's budgets are to reserve for the filter of
-//! rate limits, which comes after it.
+//! The filter of a listener that asks for virtual keys, and looks at the claims of tokens. Routes enable it whose policies ask for
+//! a key, or whose requests are counted in budgets over claims: it finds the key that a request shows, looks whether it may ask for
+//! the model, and leaves what the budgets are to reserve for the filter of rate limits, which comes after it.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use ai::exchange::Refusal;
 use ai::keys::sharing::Question;
-use ai::keys::{self, Keys, Market};
+use ai::keys::{Account, Claimed, Claims, Keys, Market};
 use ai_config::{
-    KEYS_KEY, KeysConfig, METADATA_NAMESPACE, OFFERS_KEY, Offer, SPENDING_NAMESPACE, Schema, VirtualKey,
+    CLAIMS_KEY, CLAIMS_STATE_KEY, KEYS_KEY, KeysConfig, METADATA_NAMESPACE, OFFERS_KEY, Offer,
+    SPENDING_NAMESPACE, Schema, VirtualKey,
 };
 
 use crate::abi::{HeaderMap, MetadataSource, Stream};
@@ -18,10 +19,11 @@ use crate::placement::{self, BodyStatus, HeadersStatus, text};
 use crate::prices;
 use crate::spending::Spending;
 
-/// A configuration: the keys that routes ask for.
+/// A configuration: the keys that routes ask for, and their budgets over claims.
 #[derive(Debug)]
 pub(crate) struct Config {
     keys: Keys,
+    claims: Claims,
     max_request_bytes: u32,
 }
 
@@ -33,15 +35,16 @@ impl Config {
     pub(crate) fn new(settings: &[u8]) -> Result<Self, String> {
         let config: KeysConfig = serde_json::from_slice(settings).map_err(|error| error.to_string())?;
         placement::check_version(config.version)?;
-        Ok(Self { max_request_bytes: config.max_request_bytes, keys: Keys::new(config)? })
+        let (keys, claims) = (Keys::new(config.sets)?, Claims::new(config.claims)?);
+        Ok(Self { keys, claims, max_request_bytes: config.max_request_bytes })
     }
 }
 
-/// One request, whose body may be held back for what its key may do with it.
+/// One request, whose body may be held back for what its sender may do with it.
 #[derive(Debug)]
 pub(crate) struct Filter {
     config: Arc<Config>,
-    request: Holding<Arc<VirtualKey>>,
+    request: Holding<Arc<Account>>,
     /// Set once the request may go on, if it is counted in budgets.
     spending: Option<Arc<Spending>>,
 }
@@ -64,36 +67,49 @@ impl Filter {
     }
 
     fn begin(&mut self, stream: &mut Stream, end: bool) -> Result<HeadersStatus, Refusal> {
-        let Some(set) = stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, KEYS_KEY) else {
-            // The filter is enabled for another route than the one that was chosen in the end, which asks for no key.
-            return Ok(HeadersStatus::Continue);
-        };
         let schema = placement::schema(stream);
-        let set = std::str::from_utf8(set).unwrap_or_default();
-        let header = |name: &str| stream.header(HeaderMap::Request, name);
-        let shown = self.config.keys.shown(set, header, now(), schema)?;
-        let key = shown.key;
-        stream.remove_header(HeaderMap::Request, shown.header);
-        if stream.header(HeaderMap::Request, "upgrade").is_some() {
-            keys::check_upgrade(&key, schema)?;
+        let account = Account { key: self.key(stream, schema)?, claimed: self.claimed(stream, schema)? };
+        let account = Arc::new(account);
+        if account.is_free() {
+            // Nothing is said about the token, or the filter is enabled for another route than the one that was chosen in the end.
+            return Ok(HeadersStatus::Continue);
         }
-        if end || !keys::needs_body(&key) {
+        if stream.header(HeaderMap::Request, "upgrade").is_some() {
+            account.check_upgrade(schema)?;
+        }
+        if end || !account.needs_body() {
             let asks_nothing = end && matches!(text(stream, ":method"), "GET" | "HEAD" | "OPTIONS");
             let body = (!asks_nothing).then_some(b"".as_slice());
-            self.spending = admit(stream, &key, body, schema)?;
+            self.spending = admit(stream, &account, body, schema)?;
             return Ok(HeadersStatus::Continue);
         }
         if placement::is_encoded(stream) {
-            return Err(Refusal::encoded(schema, "the API key is for what stands"));
+            let subject = if account.key.is_some() { "the API key is for" } else { "a budget counts" };
+            return Err(Refusal::encoded(schema, &format!("{subject} what stands")));
         }
-        Ok(self.request.hold(stream, key, schema))
+        Ok(self.request.hold(stream, account, schema))
+    }
+
+    /// The key that the request shows, where the route asks for one. It is taken off.
+    fn key(&self, stream: &mut Stream, schema: Schema) -> Result<Option<Arc<VirtualKey>>, Refusal> {
+        let Some(set) = route_text(stream, KEYS_KEY) else { return Ok(None) };
+        let header = |name: &str| stream.header(HeaderMap::Request, name);
+        let shown = self.config.keys.shown(set, header, now(), schema)?;
+        stream.remove_header(HeaderMap::Request, shown.header);
+        Ok(Some(shown.key))
+    }
+
+    /// The budgets over claims that the request is counted in.
+    fn claimed(&self, stream: &Stream, schema: Schema) -> Result<Claimed, Refusal> {
+        let Some(set) = route_text(stream, CLAIMS_KEY) else { return Ok(Claimed::default()) };
+        self.config.claims.claimed(set, stream.state(CLAIMS_STATE_KEY), schema)
     }
 
     pub(crate) fn on_request_body(&mut self, stream: &mut Stream, end: bool) -> BodyStatus {
         let limit = self.config.max_request_bytes;
         let spending = &mut self.spending;
-        self.request.on_body(stream, limit, end, |stream, key, schema, body| {
-            *spending = admit(stream, key, Some(body), schema)?;
+        self.request.on_body(stream, limit, end, |stream, account, schema, body| {
+            *spending = admit(stream, account, Some(body), schema)?;
             Ok(())
         })
     }
@@ -110,24 +126,29 @@ impl Filter {
     }
 }
 
-/// Lets a request pass if its key may send it, and notes what the key's budgets are to reserve. `body` is `None` where nothing is
-/// asked of a model.
+/// A text of the engine's in the metadata of the route.
+fn route_text<'a>(stream: &'a Stream, key: &str) -> Option<&'a str> {
+    let text = stream.metadata(MetadataSource::Route, METADATA_NAMESPACE, key)?;
+    Some(std::str::from_utf8(text).unwrap_or_default())
+}
+
+/// Lets a request pass if it may be sent, and notes what its budgets are to reserve. `body` is `None` where nothing is asked of a
+/// model.
 fn admit(
     stream: &mut Stream,
-    key: &Arc<VirtualKey>,
+    account: &Arc<Account>,
     body: Option<&[u8]>,
     schema: Schema,
 ) -> Result<Option<Arc<Spending>>, Refusal> {
     let prices = prices::shared();
-    let offers = if keys::counts_money(key) { offers(stream, schema)? } else { Vec::new() };
+    let offers = if account.counts_money() { offers(stream, schema)? } else { Vec::new() };
     let market = Market { offers: &offers, prices: Some(&prices), now: now() };
-    let reservation = keys::admit(key, text(stream, ":path"), body, &market, schema)?;
-    if key.budgets.is_empty() {
-        let metadata = keys::begun(key, "", reservation, Question::None);
-        stream.set_metadata(SPENDING_NAMESPACE, &metadata);
-        return Ok(None);
+    let reserved = account.admit(text(stream, ":path"), body, &market, schema)?;
+    if account.is_counted() {
+        return Ok(Some(Spending::begin(stream, Arc::clone(account), reserved)));
     }
-    Ok(Some(Spending::begin(stream, Arc::clone(key), reservation)))
+    stream.set_metadata(SPENDING_NAMESPACE, &account.begun("", reserved, Question::None));
+    Ok(None)
 }
 
 /// What requests of the route may be billed for. Of one that says nothing, no money is counted yet: the key has just got its budget.

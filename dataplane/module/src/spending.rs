@@ -9,8 +9,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use ai::keys::sharing::{Member, Question, Sharing};
-use ai::keys::{self, Reservation};
-use ai_config::{LIMIT_ANSWER_NAMESPACE, RUNNING_KEY, SHARED_KEY, SPENDING_NAMESPACE, VirtualKey};
+use ai::keys::{Account, Reservation};
+use ai_config::{LIMIT_ANSWER_NAMESPACE, RUNNING_KEY, SHARED_KEY, SPENDING_NAMESPACE};
 
 use crate::abi::{MetadataSource, Stream};
 
@@ -26,7 +26,7 @@ struct Running {
 /// A request that is counted in budgets.
 #[derive(Debug)]
 pub(crate) struct Spending {
-    key: Arc<VirtualKey>,
+    account: Arc<Account>,
     reserved: Reservation,
     question: Question,
     member: Mutex<Option<Member>>,
@@ -37,17 +37,17 @@ pub(crate) struct Spending {
 }
 
 impl Spending {
-    /// A request begins that has this key and may come to so much. What the service that counts is to be asked is written into the
+    /// A request of this account begins that may come to so much. What the service that counts is to be asked is written into the
     /// metadata of the stream.
-    pub(crate) fn begin(stream: &mut Stream, key: Arc<VirtualKey>, reserved: Reservation) -> Arc<Self> {
+    pub(crate) fn begin(stream: &mut Stream, account: Arc<Account>, reserved: Reservation) -> Arc<Self> {
         let name: Arc<str> = request_name().into();
-        let account = keys::account(&key);
         let mut running = running();
-        let can_share = keys::can_share(&key);
-        let (member, question) = running.sharing.begin(&account, &name, reserved, can_share, Instant::now());
-        let metadata = keys::begun(&key, &name, reserved, question);
+        let (shared_by, can_share) = (account.shared_by(), account.can_share());
+        let (member, question) =
+            running.sharing.begin(&shared_by, &name, reserved, can_share, Instant::now());
+        let metadata = account.begun(&name, reserved, question);
         let spending = Arc::new(Self {
-            key,
+            account,
             reserved,
             question,
             member: Mutex::new(Some(member)),
@@ -83,7 +83,7 @@ impl Spending {
 
     /// Whether it is counted what the request costs.
     pub(crate) fn counts_money(&self) -> bool {
-        keys::counts_money(&self.key)
+        self.account.counts_money()
     }
 
     /// What the request may cost, in millionths of a US dollar.
@@ -112,7 +112,7 @@ impl Spending {
         if let Some(stream) = stream
             && !settled.is_empty()
         {
-            stream.set_metadata(SPENDING_NAMESPACE, &keys::ended(&self.key, &settled, self.question));
+            stream.set_metadata(SPENDING_NAMESPACE, &self.account.ended(&settled, self.question));
         }
     }
 }

@@ -131,6 +131,7 @@ fn team(limit: u64) -> Budget {
         time_zone: String::new(),
         spender: String::new(),
         is_audit: false,
+        is_listed: false,
         fallback: String::new(),
     }
 }

@@ -4,6 +4,7 @@
 mod access_log;
 mod books;
 mod budgets;
+mod claims;
 mod cost;
 mod credentials;
 mod delivery;

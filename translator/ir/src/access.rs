@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterName, Credentials, KeyDemand, TokenSetName};
+use crate::{ClaimDemand, ClusterName, Credentials, KeyDemand, TokenSetName};
 
 /// What a request must fulfil to pass. The default is: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,11 @@ pub struct Access {
     pub rights: Option<Arc<Rights>>,
     /// The virtual key that it must show; none if absent.
     pub keys: Option<KeyDemand>,
+    /// The budgets over claims of its tokens; none if absent.
+    pub claims: Option<ClaimDemand>,
+    /// Where a budget counts money: what the requests of the route may be billed for, as the AI engine reads it
+    /// (`ai_config::Offer`s as JSON).
+    pub offers: Option<String>,
     /// The user, or the API key, that it must show.
     pub credentials: Credentials,
 }
@@ -31,6 +36,8 @@ pub enum TokenDemand {
         name: TokenSetName,
         /// The names of all its providers, each once: of whom the request may have tokens.
         providers: Arc<[String]>,
+        /// The key of the metadata under which the claims stand.
+        payload_key: String,
     },
 }
 

@@ -69,7 +69,7 @@ pub use infra::{
     READINESS_PORT, RESERVED_LABELS, RESERVED_PORTS, X_BACKEND_LABEL, is_reserved_annotation,
     is_reserved_label,
 };
-pub use keys::{ClientKey, KeyDemand, KeySet};
+pub use keys::{ClaimBudget, ClaimDemand, ClaimSet, ClientKey, KeyDemand, KeySet};
 pub use limit_rule::Counted;
 pub use limit_service::{DescriptorEntry, GlobalLimit, LimitService};
 pub use matcher::{
@@ -77,9 +77,9 @@ pub use matcher::{
     RouteMatch, StringMatch,
 };
 pub use name::{
-    AuthServiceName, BucketName, ClusterName, CredentialsName, FilterName, GatewayName, KeySetName,
-    LimitServiceName, ListenerName, ProcessorName, RouteConfigName, RouteName, SecretName, TokenSetName,
-    VirtualHostName,
+    AuthServiceName, BucketName, ClaimSetName, ClusterName, CredentialsName, FilterName, GatewayName,
+    KeySetName, LimitServiceName, ListenerName, ProcessorName, RouteConfigName, RouteName, SecretName,
+    TokenSetName, VirtualHostName,
 };
 pub use processor::{BodyMode, MessageMode, Processing, ProcessingMode, Processor, RouteAfter};
 pub use rate_limit::{LimitEntry, LimitHeader, RateLimit};

@@ -87,6 +87,10 @@ name!(
     KeySetName
 );
 name!(
+    /// Budgets over claims, by which routes refer to them.
+    ClaimSetName
+);
+name!(
     /// A service that is asked whether requests may pass, by which routes refer to it.
     AuthServiceName
 );
@@ -296,6 +300,13 @@ impl KeySetName {
     /// The keys that an object asks for. `kind` in lower case.
     pub fn of_object(kind: &str, namespace: &str, name: &str) -> Self {
         Self(format!("{kind}/{namespace}/{name}"))
+    }
+}
+
+impl ClaimSetName {
+    /// Those of a namespace.
+    pub fn of_namespace(namespace: &str) -> Self {
+        Self(namespace.to_owned())
     }
 }
 

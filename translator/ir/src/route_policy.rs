@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Access, AuthQuestion, AuthService, BucketName, GlobalLimit, KeyList, KeySet, LimitService, Processing,
-    Processor, RateLimit, TokenSet, UserList,
+    Access, AuthQuestion, AuthService, BucketName, ClaimSet, GlobalLimit, KeyList, KeySet, LimitService,
+    Processing, Processor, RateLimit, TokenSet, UserList,
 };
 
 /// What filters of the proxy do with the requests of a route. All that is absent is not done.
@@ -125,6 +125,8 @@ pub enum FilterPart {
     Auth(Arc<AuthService>),
     /// Virtual keys. A route that names a set that is not there answers 500.
     Keys(Arc<KeySet>),
+    /// Budgets over claims. A route that names a set that is not there answers 500.
+    Claims(Arc<ClaimSet>),
     /// Users of whom the sender of a request must be one. A route that names a list that is not there answers 500.
     Users(Arc<UserList>),
     /// API keys of which a request must have one. Likewise.

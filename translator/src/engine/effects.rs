@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::backend_config_policy::BackendConfigPolicy;
-use crds::{Kind, Object, ObjectKey};
+use crds::budget::Budget;
+use crds::{Kind, NamespacedName, Object, ObjectKey};
 use ir::{Hostname, RouteTableId};
 
 use super::index::L4Row;
@@ -290,8 +291,19 @@ impl Translator {
         let lost: Vec<_> = lost.into_iter().filter(|fact| self.index.policy_facts.remove(fact)).collect();
         let new: Vec<_> = new.into_iter().filter(|fact| self.index.policy_facts.add(fact)).collect();
         for fact in lost.into_iter().chain(new) {
-            self.graph.schedule(Key::PolicyReport(fact.policy));
+            match fact.policy.kind {
+                Kind::Budget => self.schedule_budgets(&fact.policy.name.namespace),
+                _ => self.graph.schedule(Key::PolicyReport(fact.policy)),
+            }
         }
+    }
+
+    /// Whether requests are counted in the budgets over claims of a namespace may be another.
+    fn schedule_budgets(&mut self, namespace: &str) {
+        let budgets = self.resources.members(&Group::InNamespace(Kind::Budget, namespace.into()));
+        let names: Vec<_> =
+            budgets.map(|budget: &Arc<Budget>| NamespacedName::of(&budget.metadata)).collect();
+        names.into_iter().for_each(|name| self.graph.schedule(Key::BudgetReport(name)));
     }
 
     fn on_attachment(

@@ -60,6 +60,8 @@ pub(crate) enum Key {
     Selection(NamespacedName),
     /// A virtual key: its hashes and its budgets.
     Client(NamespacedName),
+    /// The budgets over claims of a namespace.
+    Claims(String),
     /// The price lists of a namespace. Nothing reads it; they go to the proxies as they are.
     Prices(String),
     /// What of a policy routes and listeners may know.
@@ -115,7 +117,7 @@ impl Key {
             Self::ParametersReport(_) | Self::Proxy(_) | Self::Secrets(_) => 8,
             Self::Backend(_) => 9,
             Self::BackendFace(_) => 10,
-            Self::Endpoints(_) | Self::Client(_) | Self::Prices(_) => 11,
+            Self::Endpoints(_) | Self::Client(_) | Self::Claims(_) | Self::Prices(_) => 11,
             Self::Policy(_) => 12,
             Self::Route(_) => 13,
             Self::Attachment(_) => 14,
@@ -149,6 +151,7 @@ impl Key {
                 | Self::Certificate(_)
                 | Self::Authorities(_)
                 | Self::Client(_)
+                | Self::Claims(_)
                 | Self::Policy(_)
         )
     }
@@ -229,6 +232,7 @@ impl Key {
             Self::Endpoints(_) => "endpoints",
             Self::Selection(_) => "selection",
             Self::Client(_) => "client",
+            Self::Claims(_) => "claims",
             Self::Prices(_) => "prices",
             Self::Policy(_) => "policy",
             Self::Route(_) => "route",
@@ -285,6 +289,7 @@ impl Key {
             | Self::Peers
             | Self::Trust
             | Self::Classes
+            | Self::Claims(_)
             | Self::Prices(_)
             | Self::AddressPlan => None,
         }

@@ -17,7 +17,7 @@ use crate::gateway::facts::{
 };
 use crate::gateway::view::View;
 use crate::gateway::{
-    attach, backend, budget, class, extension, face, host, listener_set, parameters, policy, port,
+    attach, backend, budget, claim, class, extension, face, host, listener_set, parameters, policy, port,
     price_list, rate_limit, report, route, tls, virtual_key,
 };
 use crate::xds;
@@ -46,6 +46,7 @@ pub(super) fn evaluate(view: &Reading<'_>, key: &Key) -> Option<Value> {
         Key::Endpoints(key) => endpoints(view, key)?,
         Key::Selection(key) => backend::selection(view, key)?.into_value(),
         Key::Client(key) => virtual_key::face(view, key)?.into_value(),
+        Key::Claims(namespace) => claim::set(view, namespace)?.into_value(),
         Key::Prices(namespace) => price_list::book(view, namespace)?.into_value(),
         Key::Policy(key) => policy::face(view, key)?.into_value(),
         Key::Route(key) => route(view, key)?.into_value(),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ir::ClaimSet;
+
 use crate::gateway::address::AddressPlan;
 use crate::gateway::backend::Selection;
 use crate::gateway::facts::RouteVersion;
@@ -65,6 +67,7 @@ values! {
     Endpoints(EncodedResource);
     Selection(Selection);
     ClientKey(KeyFace);
+    Claims(ClaimSet);
     Prices(PriceBook);
     Policy(PolicyFace);
     Route(TranslatedRoute);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crds::core::{EndpointSlice, Namespace};
 use crds::gateway_api::{BackendTlsPolicy, GatewayClass, ListenerSet, ReferenceGrant};
 use crds::{Kind, NamespacedName, ObjectKey, RouteParts, Typed};
-use ir::{Hostname, RouteTableId, Trust};
+use ir::{ClaimSet, Hostname, RouteTableId, Trust};
 
 use super::Hold;
 use super::graph::Graph;
@@ -154,6 +154,10 @@ impl View for Reading<'_> {
 
     fn client_key(&self, key: &NamespacedName) -> Option<Arc<KeyFace>> {
         self.unit(Key::Client(key.clone()))
+    }
+
+    fn claim_set(&self, namespace: &str) -> Option<Arc<ClaimSet>> {
+        self.unit(Key::Claims(namespace.to_owned()))
     }
 
     fn gateway(&self, key: &GatewayKey) -> Option<Arc<GatewayFace>> {

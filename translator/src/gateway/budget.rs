@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ai::prices::micros;
 use ai_config::CheaperModel;
 use crds::budget::{
-    Budget, BudgetAction, BudgetFallback, BudgetLimit, BudgetSpec, Period, Spenders, Unpriced,
+    Budget, BudgetAction, BudgetFallback, BudgetLimit, BudgetSpec, ClaimSelector, Period, Spenders, Unpriced,
 };
 use crds::core::ObjectMeta;
 use crds::virtual_key::VirtualKey;
@@ -13,10 +13,11 @@ use crds::{NamespacedName, ObjectKey};
 use jiff::tz::TimeZoneDatabase;
 use limit_rule::{Counted, Unit};
 
+use super::claim;
 use super::view::View;
 use crate::resources::has_labels;
 use crate::status::{
-    BudgetAccounts, BudgetFacts, Condition, ConditionType, Facts, Reason, Rejection, Report,
+    BudgetAccounts, BudgetFacts, BudgetSpenders, Condition, ConditionType, Facts, Reason, Rejection, Report,
 };
 
 /// A budget as it is applied to a key.
@@ -34,10 +35,8 @@ pub(super) fn of_key(
 ) -> Vec<Result<Applied, Rejection>> {
     let selected = view.objects_in::<Budget>(&key.namespace).filter(|budget| is_about(budget, metadata));
     let read = |budget: &Arc<Budget>| {
-        let applied = read(budget, &key.to_string()).map(|rule| Applied {
-            refuses_unpriced: rule.counted == Counted::Money && budget.spec.unpriced != Some(Unpriced::Allow),
-            rule,
-        });
+        let applied = read(budget, &key.to_string())
+            .map(|rule| Applied { refuses_unpriced: refuses_unpriced(budget, &rule), rule });
         applied.map_err(|error| error.within(&format!("Budget {}", NamespacedName::of(&budget.metadata))))
     };
     selected.map(read).collect()
@@ -45,16 +44,29 @@ pub(super) fn of_key(
 
 /// Whether a budget is about the key with this metadata.
 fn is_about(budget: &Budget, key: &ObjectMeta) -> bool {
-    let labels = budget.spec.keys.as_ref().map(|keys| &keys.match_labels);
-    labels.is_none_or(|wanted| has_labels(key.labels.as_ref(), wanted))
+    match (&budget.spec.keys, &budget.spec.claims) {
+        (Some(keys), _) => has_labels(key.labels.as_ref(), &keys.match_labels),
+        (None, claims) => claims.is_none(),
+    }
 }
 
-/// A budget with this key as a spender.
+/// Whether a request that it counts may ask for no model without a known price.
+pub(super) fn refuses_unpriced(budget: &Budget, rule: &limit_rule::Budget) -> bool {
+    rule.counted == Counted::Money && budget.spec.unpriced != Some(Unpriced::Allow)
+}
+
+/// A budget with this key as a spender. Of one over claims, requests name the spender.
 ///
 /// # Errors
-/// It makes no sense. Without it, its keys may not be used.
-fn read(budget: &Budget, key: &str) -> Result<limit_rule::Budget, Rejection> {
-    let BudgetSpec { keys: _, limit, per, time_zone, spenders, action, fallback, unpriced } = &budget.spec;
+/// It makes no sense. Without it, its keys and tokens may not be used.
+pub(super) fn read(budget: &Budget, key: &str) -> Result<limit_rule::Budget, Rejection> {
+    let BudgetSpec { keys, claims, limit, per, time_zone, spenders, action, fallback, unpriced } =
+        &budget.spec;
+    let spenders = spenders.unwrap_or(Spenders::Together);
+    if let Some(claims) = claims {
+        claim::check(claims, keys.is_some())?;
+    }
+    check_spenders(claims.as_ref(), spenders)?;
     let (counted, limit) = read_limit(limit)?;
     if unpriced.is_some() && counted != Counted::Money {
         let text = "is for a limit in usd alone";
@@ -62,8 +74,8 @@ fn read(budget: &Budget, key: &str) -> Result<limit_rule::Budget, Rejection> {
     }
     let fallback = read_fallback(*action, fallback.as_ref())?;
     let time_zone = time_zone.as_deref().map(read_time_zone).transpose()?;
-    let spender = match spenders.unwrap_or(Spenders::Together) {
-        Spenders::Together => String::new(),
+    let spender = match spenders {
+        Spenders::Together | Spenders::EachClaim => String::new(),
         Spenders::EachKey => key.to_owned(),
     };
     Ok(limit_rule::Budget {
@@ -73,9 +85,26 @@ fn read(budget: &Budget, key: &str) -> Result<limit_rule::Budget, Rejection> {
         per: unit(*per),
         time_zone: time_zone.unwrap_or_default(),
         spender,
+        is_listed: spenders == Spenders::EachClaim,
         is_audit: *action == Some(BudgetAction::Audit),
         fallback,
     })
+}
+
+/// Who spends must be known by what the budget is about.
+fn check_spenders(claims: Option<&ClaimSelector>, spenders: Spenders) -> Result<(), Rejection> {
+    let invalid = |field, text| Err(Rejection::at(Reason::Invalid, field, text));
+    let each = claims.and_then(|claims| claims.each.as_ref());
+    match (claims, spenders) {
+        (Some(_), Spenders::EachKey) => invalid("spec.spenders", "must not be EachKey with claims"),
+        (_, Spenders::EachClaim) if each.is_none() => {
+            invalid("spec.claims.each", "must be set with spenders EachClaim")
+        }
+        (_, Spenders::Together) if each.is_some() => {
+            invalid("spec.claims.each", "is for spenders EachClaim alone")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_limit(limit: &BudgetLimit) -> Result<(Counted, u64), Rejection> {
@@ -144,11 +173,23 @@ fn unit(period: Period) -> Unit {
 pub(crate) fn report(view: &impl View, key: &NamespacedName) -> Option<Report> {
     let budget = view.object::<Budget>(key)?;
     let read = read(budget, "");
+    let is_at_work = budget.spec.claims.is_none() || claim::are_counted(view, &key.namespace);
     let condition = match &read {
+        Ok(_) if !is_at_work => {
+            let text = "nothing is counted: a route of this namespace that leads to AI backends and verifies tokens does not exist";
+            Condition::bad(ConditionType::Accepted, Reason::TargetNotFound, text)
+        }
         Ok(_) => Condition::good(ConditionType::Accepted, Reason::Accepted, "the budget can be applied"),
         Err(rejection) => Condition::rejected(ConditionType::Accepted, rejection),
     };
-    let spenders = || (budget.spec.spenders == Some(Spenders::EachKey)).then(|| spenders(view, budget));
+    let spenders = || match budget.spec.spenders.unwrap_or(Spenders::Together) {
+        Spenders::Together => BudgetSpenders::Together,
+        Spenders::EachKey => BudgetSpenders::Keys(spenders(view, budget)),
+        Spenders::EachClaim => {
+            let each = budget.spec.claims.as_ref().and_then(|claims| claims.each.clone());
+            BudgetSpenders::Claim(each.unwrap_or_default())
+        }
+    };
     let accounts = read.ok().map(|read| Arc::new(BudgetAccounts { budget: read, spenders: spenders() }));
     Some(Report {
         object: ObjectKey::of::<Budget>(key.clone()).to_ref(),

@@ -2,8 +2,9 @@
 
 use crds::gateway_api::{Route, Rule};
 use crds::{Kind, RouteParts};
-use ir::{Counted, Forward, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
+use ir::{Forward, Precedence, RouteAction, RouteIr, RouteMatch, RouteName};
 
+use super::counted;
 use super::destinations::{Destinations, RuleTranslator, broken_answer, is_error, weight, with_rewrite};
 use super::filter::{self, Filters};
 use super::http_match::{BadMatch, Checks, Guard, RequestMatch};
@@ -18,7 +19,7 @@ use crate::gateway::facts::{
 };
 use crate::gateway::view::View;
 use crate::status::{Reason, Rejection};
-use crate::{AiEngine, xds};
+use crate::xds;
 
 /// Translates every rule.
 pub(super) fn translate<M: RequestMatch>(
@@ -133,38 +134,6 @@ fn combined(mut variants: Vec<(Option<Place>, Vec<OrderedRoute>)>) -> Vec<Ordere
     routes
 }
 
-/// The policy of a rule in which it is said what each limit counts.
-///
-/// # Errors
-/// It counts tokens, which nobody tells, or asks for keys, which nobody looks at.
-fn counted(
-    policy: &ir::RoutePolicy,
-    destinations: &Destinations,
-    engine: &AiEngine,
-) -> Result<ir::RoutePolicy, Rejection> {
-    let mut policy = policy.clone();
-    if policy.access.keys.is_some() && matches!(engine, AiEngine::Unavailable(_)) {
-        let message = "its virtual keys need the AI engine, which the proxies do not have";
-        return Err(Rejection::new(Reason::AiEngineUnavailable, message));
-    }
-    if let Some(keys) = &mut policy.access.keys {
-        // Nobody else changes the model of a request.
-        keys.falls_back &= destinations.any_ai && !destinations.any_without_engine;
-        if keys.budgets.contains_key(&Counted::Money) {
-            keys.offers = serde_json::to_string(&destinations.offers).ok();
-        }
-    }
-    let usual = if destinations.any_ai { Counted::Tokens } else { Counted::Requests };
-    for limit in &mut policy.shared_limits {
-        let counted = *limit.counted.get_or_insert(usual);
-        if counted == Counted::Tokens && destinations.any_uncounted {
-            let message = "its rate limits need the AI engine, which the proxies do not have";
-            return Err(Rejection::new(Reason::AiEngineUnavailable, message));
-        }
-    }
-    Ok(policy)
-}
-
 /// What a route does, with the header edits that go with it.
 struct Action {
     request_headers: ir::HeaderModifier,
@@ -237,7 +206,9 @@ impl<V: View> RuleTranslator<'_, V> {
         // The same for all matches; told where a match needs it.
         let policy = prepared.as_ref().map_or(Ok(ir::RoutePolicy::default()), |prepared| {
             let engine = &self.view.settings().ai_engine;
-            counted(&prepared.http.policy, &destinations, engine).map_err(|error| error.within(&self.field))
+            let claims = self.claims(&prepared.http.policy.access, &destinations, out);
+            counted::counted(&prepared.http.policy, &destinations, claims.as_deref(), engine)
+                .map_err(|error| error.within(&self.field))
         });
         let mut actions = Vec::new();
         for (index, read) in matches {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crds::core::EndpointSlice;
 use crds::gateway_api::{BackendTlsPolicy, ListenerSet};
 use crds::{Kind, NamespacedName, ObjectKey, RouteParts, Typed};
-use ir::{Hostname, RouteTableId, Trust};
+use ir::{ClaimSet, Hostname, RouteTableId, Trust};
 
 use super::address::AddressPlan;
 use super::facts::{
@@ -93,6 +93,9 @@ pub(crate) trait View {
 
     /// A virtual key; `None` if there is no such object.
     fn client_key(&self, key: &NamespacedName) -> Option<Arc<KeyFace>>;
+
+    /// The budgets over claims of a namespace; `None` if there are none.
+    fn claim_set(&self, namespace: &str) -> Option<Arc<ClaimSet>>;
 
     /// A Gateway, if it is ours.
     fn gateway(&self, key: &GatewayKey) -> Option<Arc<GatewayFace>>;

@@ -62,7 +62,7 @@ pub(super) fn required(
     }
     let kind = policy.kind.info().kind.to_ascii_lowercase();
     let set = KeySetName::of_object(&kind, namespace, name);
-    let demand = KeyDemand { set: set.clone(), budgets, falls_back, offers: None };
+    let demand = KeyDemand { set: set.clone(), budgets, falls_back };
     FaceKeys::Required(demand, Arc::new(KeySet { name: set, salt: salt(namespace), keys }))
 }
 

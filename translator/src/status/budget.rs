@@ -12,6 +12,9 @@ use super::{Condition, ConditionType, Reason};
 /// So many spenders stand in a status: those who have spent most.
 pub const MOST_SPENDERS: usize = 20;
 
+/// How the spender is named that tokens without the claim share.
+const NO_VALUE: &str = "<none>";
+
 /// The facts about a Budget.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BudgetFacts {
@@ -28,8 +31,19 @@ pub struct BudgetFacts {
 pub struct BudgetAccounts {
     /// The budget, with no spender.
     pub budget: Budget,
-    /// Those who have accounts of their own, sorted; `None` where all share one.
-    pub spenders: Option<Vec<String>>,
+    /// Who has an account.
+    pub spenders: BudgetSpenders,
+}
+
+/// Who has an account in a Budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BudgetSpenders {
+    /// All share one.
+    Together,
+    /// Each of these keys, sorted, has one of its own.
+    Keys(Vec<String>),
+    /// Each value of the claim of this name has one of its own; the service that counts knows which there are.
+    Claim(String),
 }
 
 /// What is spent of a Budget.
@@ -47,6 +61,8 @@ pub struct Spend {
     pub reserved: u64,
     /// How many spenders with accounts of their own have spent all that they may.
     pub exhausted: usize,
+    /// How many spenders with accounts of their own there are.
+    pub count: usize,
     /// Those of them who have spent most, at most [`MOST_SPENDERS`], the first first.
     pub most: Vec<SpenderSpend>,
 }
@@ -65,11 +81,32 @@ pub struct SpenderSpend {
 impl BudgetAccounts {
     /// The budget of each account.
     pub fn budgets(&self) -> impl Iterator<Item = Budget> {
-        let of = |spender: &String| Budget { spender: spender.clone(), ..self.budget.clone() };
-        let own = self.spenders.iter().flatten().map(of);
+        let keys = match &self.spenders {
+            BudgetSpenders::Keys(keys) => keys.as_slice(),
+            // Of claims, the sum over all values has an account, too.
+            BudgetSpenders::Together | BudgetSpenders::Claim(_) => &[],
+        };
+        let own = keys.iter().map(|key| self.of(key));
         // Without any spender, the unit of time is told all the same.
-        let is_one = self.spenders.as_ref().is_none_or(Vec::is_empty);
-        is_one.then(|| self.budget.clone()).into_iter().chain(own)
+        keys.is_empty().then(|| self.budget.clone()).into_iter().chain(own)
+    }
+
+    /// The budget of one spender's account.
+    pub fn of(&self, spender: &str) -> Budget {
+        Budget { spender: spender.to_owned(), ..self.budget.clone() }
+    }
+
+    /// How a status names a spender.
+    fn shown<'a>(&self, spender: &'a str) -> &'a str {
+        match &self.spenders {
+            BudgetSpenders::Claim(name) => {
+                let value = spender.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('='));
+                value.unwrap_or(NO_VALUE)
+            }
+            BudgetSpenders::Together | BudgetSpenders::Keys(_) => {
+                spender.rsplit('/').next().unwrap_or_default()
+            }
+        }
     }
 }
 
@@ -77,8 +114,8 @@ impl Spend {
     /// Whether all that may be spent is spent. What is only reserved may come back.
     pub fn is_exhausted(&self) -> bool {
         match self.accounts.spenders {
-            None => self.spent >= self.accounts.budget.limit,
-            Some(_) => self.exhausted > 0,
+            BudgetSpenders::Together => self.spent >= self.accounts.budget.limit,
+            BudgetSpenders::Keys(_) | BudgetSpenders::Claim(_) => self.exhausted > 0,
         }
     }
 
@@ -86,12 +123,13 @@ impl Spend {
     pub fn condition(&self) -> Condition {
         let kind = ConditionType::Exhausted;
         let message = match &self.accounts.spenders {
-            None if self.is_exhausted() => "all that may be spent in this unit of time is spent".to_owned(),
-            None => "not all that may be spent in this unit of time is spent".to_owned(),
-            Some(all) => format!(
+            BudgetSpenders::Together if self.is_exhausted() => {
+                "all that may be spent in this unit of time is spent".to_owned()
+            }
+            BudgetSpenders::Together => "not all that may be spent in this unit of time is spent".to_owned(),
+            BudgetSpenders::Keys(_) | BudgetSpenders::Claim(_) => format!(
                 "{} of {} spenders have spent all that each may spend in this unit of time",
-                self.exhausted,
-                all.len()
+                self.exhausted, self.count
             ),
         };
         match self.is_exhausted() {
@@ -110,18 +148,18 @@ impl Spend {
             "period": {"start": self.start, "end": self.end, "timeZone": zone},
         });
         let (name, value) = match &self.accounts.spenders {
-            None => ("remaining", remaining(*limit, self.spent, self.reserved)),
-            Some(all) => {
+            BudgetSpenders::Together => ("remaining", remaining(*limit, self.spent, self.reserved)),
+            BudgetSpenders::Keys(_) | BudgetSpenders::Claim(_) => {
                 let most = self.most.iter().map(|of| {
                     json!({
-                        "name": of.spender.rsplit('/').next().unwrap_or_default(),
+                        "name": self.accounts.shown(&of.spender),
                         "spent": number(of.spent),
                         "reserved": number(of.reserved),
                         "remaining": remaining(*limit, of.spent, of.reserved),
                     })
                 });
                 let most: Vec<Value> = most.collect();
-                ("spenders", json!({"count": all.len(), "exhausted": self.exhausted, "most": most}))
+                ("spenders", json!({"count": self.count, "exhausted": self.exhausted, "most": most}))
             }
         };
         if let Some(spend) = spend.as_object_mut() {
@@ -142,7 +180,7 @@ impl Spend {
             "spent": dollars(self.spent),
             "reserved": dollars(self.reserved),
         });
-        if let (None, Some(money)) = (&self.accounts.spenders, money.as_object_mut()) {
+        if let (BudgetSpenders::Together, Some(money)) = (&self.accounts.spenders, money.as_object_mut()) {
             let remaining = limit.saturating_sub(self.spent).saturating_sub(self.reserved);
             money.insert("remaining".to_owned(), dollars(remaining).into());
         }

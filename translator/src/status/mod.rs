@@ -9,7 +9,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-pub use budget::{BudgetAccounts, BudgetFacts, MOST_SPENDERS, Spend, SpenderSpend};
+pub use budget::{BudgetAccounts, BudgetFacts, BudgetSpenders, MOST_SPENDERS, Spend, SpenderSpend};
 pub use condition::{Condition, ConditionType, Reason};
 pub(crate) use detail::joined;
 pub use detail::{Cause, Detail};

@@ -132,13 +132,16 @@ fn budget(spenders: Option<usize>, spent: Option<u64>) -> Report {
             time_zone: "Europe/Berlin".to_owned(),
             spender: String::new(),
             is_audit: false,
+            is_listed: false,
             fallback: String::new(),
         },
-        spenders: spenders.map(|count| (0..count).map(|number| format!("default/k{number}")).collect()),
+        spenders: spenders.map_or(BudgetSpenders::Together, |count| {
+            BudgetSpenders::Keys((0..count).map(|number| format!("default/k{number}")).collect())
+        }),
     });
     let most = |spent| {
-        let all = accounts.spenders.iter().flatten();
-        all.map(|spender| SpenderSpend { spender: spender.clone(), spent, reserved: 5 }).collect()
+        let all = accounts.budgets().filter(|budget| !budget.spender.is_empty());
+        all.map(|budget| SpenderSpend { spender: budget.spender, spent, reserved: 5 }).collect()
     };
     let spend = spent.map(|spent| Spend {
         accounts: accounts.clone(),
@@ -147,6 +150,7 @@ fn budget(spenders: Option<usize>, spent: Option<u64>) -> Report {
         spent,
         reserved: 5,
         exhausted: spenders.map_or(0, |count| count / 2),
+        count: spenders.unwrap_or_default(),
         most: most(spent),
     });
     let mut conditions = vec![Condition::good(ConditionType::Accepted, Reason::Accepted, "")];
@@ -196,6 +200,28 @@ fn a_budget_tells_what_is_spent_as_its_crd_has_it() {
     let status = render(&money, None, OLD);
     let usd = json!({"limit": "3", "spent": "2.500001", "reserved": "0.000005", "remaining": "0.499994"});
     assert_eq!((&status["spend"]["spent"], &status["spend"]["usd"]), (&json!(2_500_001), &usd));
+    let read: crds::budget::BudgetStatus = serde_json::from_value(status.clone()).unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap(), status);
+    let mut claims = budget(None, Some(30));
+    if let Facts::Budget(BudgetFacts { spend: Some(spend), .. }) = &mut claims.facts {
+        let spenders = BudgetSpenders::Claim("sub".to_owned());
+        let accounts = BudgetAccounts { spenders, ..(*spend.accounts).clone() };
+        let most = ["sub=a/b=c", "sub"].map(|spender| SpenderSpend {
+            spender: spender.to_owned(),
+            spent: 3,
+            reserved: 1,
+        });
+        *spend = std::sync::Arc::new(Spend {
+            accounts: accounts.into(),
+            count: 70,
+            most: most.into(),
+            ..(**spend).clone()
+        });
+    }
+    let status = render(&claims, None, OLD);
+    let shown = |name: &str| json!({"name": name, "spent": 3, "reserved": 1, "remaining": 96});
+    let expected = json!({"count": 70, "exhausted": 0, "most": [shown("a/b=c"), shown("<none>")]});
+    assert_eq!((&status["spend"]["spenders"], &status["spend"]["remaining"]), (&expected, &Value::Null));
     let read: crds::budget::BudgetStatus = serde_json::from_value(status.clone()).unwrap();
     assert_eq!(serde_json::to_value(read).unwrap(), status);
     let (spent, left) =

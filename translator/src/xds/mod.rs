@@ -154,7 +154,7 @@ pub(crate) fn encode_filters<'a>(
     settings: &Settings,
 ) -> Vec<EncodedResource> {
     let (mut buckets, mut sets, mut services) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let mut keys = Vec::new();
+    let (mut keys, mut claims) = (Vec::new(), Vec::new());
     let (mut users, mut api_keys) = (BTreeMap::new(), BTreeMap::new());
     let (mut counting, mut processors) = (BTreeMap::new(), BTreeMap::new());
     for part in parts {
@@ -164,6 +164,7 @@ pub(crate) fn encode_filters<'a>(
             FilterPart::Tokens(set) => drop(sets.entry(&set.name).or_insert(&**set)),
             FilterPart::Auth(service) => drop(services.entry(&service.name).or_insert(&**service)),
             FilterPart::Keys(set) => keys.push(&**set),
+            FilterPart::Claims(set) => claims.push(&**set),
             FilterPart::Users(list) => drop(users.entry(&list.name).or_insert(&**list)),
             FilterPart::ApiKeys(list) => drop(api_keys.entry(&list.name).or_insert(&**list)),
             FilterPart::LimitService(service) => drop(counting.entry(&service.name).or_insert(&**service)),
@@ -182,7 +183,8 @@ pub(crate) fn encode_filters<'a>(
     let users = credential_filter::users(users.into_values());
     let api_keys = credential_filter::api_keys(api_keys.into_values());
     let keys = engine::of(settings).map(|module| {
-        EncodedResource::new(XdsKind::Extension, &key_filter::extension(module, keys), engine::needs(module))
+        let config = key_filter::extension(module, keys, claims);
+        EncodedResource::new(XdsKind::Extension, &config, engine::needs(module))
     });
     let all = [
         EncodedResource::new(XdsKind::Extension, &buckets, Vec::new()),

@@ -16,7 +16,7 @@
 //! but until Envoy 1.39.4 a worker could free what another one used when a route table was replaced, and it is not known
 //! to be mended in 1.40.0.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use ai_config::COUNTED_KEY;
 use ir::{Access, Credentials, Csrf, RoutePolicy};
@@ -38,7 +38,7 @@ use super::{
 use crate::Settings;
 
 /// The names of the filters, in the order in which a request passes them.
-pub(super) const NAMES: [&str; 20] = [
+pub(super) const NAMES: [&str; 21] = [
     // It chooses the route, on which all others depend.
     engine::NAME,
     // Answers pass it last: what others say of them is there.
@@ -53,7 +53,9 @@ pub(super) const NAMES: [&str; 20] = [
     token_filter::NAME,
     // Asks another program, which learns what the tokens say, and is spared what they do not let in.
     auth_filter::NAME,
-    // Behind the service that may choose another route, which may ask for other keys.
+    // Behind the service that may choose another route, which may ask for other keys, and before the one that reads it.
+    key_filter::CLAIMS_NAME,
+    // Likewise behind that service.
     key_filter::NAME,
     // Reads what the tokens say.
     rights_filter::NAME,
@@ -113,6 +115,9 @@ pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
         engine::NAME => engine::of(settings).map(|_| engine::listener_filter()),
         CSRF => Some(disabled(CSRF, pack(&csrf_policy(0, 0, Vec::new())))),
         token_filter::NAME => Some(token_filter::listener_filter()),
+        key_filter::CLAIMS_NAME => {
+            engine::of(settings).map(|_| disabled(key_filter::CLAIMS_NAME, key_filter::no_claims()))
+        }
         key_filter::NAME => engine::of(settings).map(|_| key_filter::listener_filter()),
         chosen_filter::CHOICES => Some(disabled(name, chosen_filter::choices(&CHOSEN, &[]))),
         LATER_CHOICES => Some(disabled(name, chosen_filter::choices(&CHOSEN_LATER, &[]))),
@@ -137,7 +142,7 @@ pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
 /// Has filters do what a policy asks for with the requests of an Envoy route.
 pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
     let RoutePolicy {
-        access: Access { tokens, rights, keys, credentials: Credentials { users, api_keys } },
+        access,
         question,
         csrf,
         rate_limit,
@@ -149,6 +154,8 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
         processing: _,
         fault,
     } = policy;
+    let Access { tokens, rights, keys: _, claims: _, offers: _, credentials } = access;
+    let Credentials { users, api_keys } = credentials;
     let mut configs: HashMap<String, Any> = HashMap::new();
     let lists = [(credential_filter::USERS, users), (credential_filter::API_KEYS, api_keys)];
     let lists = lists.iter().filter_map(|(filter, list)| Some((*filter, list.as_ref()?.as_str())));
@@ -180,10 +187,7 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
     if let Some(rights) = rights {
         configs.insert(rights_filter::NAME.to_owned(), rights_filter::rights(rights, tokens.as_ref()));
     }
-    if let Some(keys) = keys {
-        configs.extend(enabled(&[key_filter::NAME]));
-        key_filter::demand(keys, route);
-    }
+    configs.extend(key_filter::demand(access, route));
     if let Some(csrf) = csrf {
         configs.insert(CSRF.to_owned(), pack(&csrf_of(csrf)));
     }
@@ -191,9 +195,7 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
         let limit = buffer_per_route::Override::Buffer(buffer(*bytes));
         configs.insert(BUFFER.to_owned(), pack(&BufferPerRoute { r#override: Some(limit) }));
     }
-    let no_budgets = BTreeMap::new();
-    let budgets = keys.as_ref().map_or(&no_budgets, |keys| &keys.budgets);
-    let falls_back = keys.as_ref().is_some_and(|keys| keys.falls_back);
+    let budgets = key_filter::budgets(access);
     if rate_limit::is_counted_later(shared_limits) {
         configs.extend(enabled(&[rate_limit::NO_TOKENS]));
         note(route, ai_config::METADATA_NAMESPACE, COUNTED_KEY, "tokens".to_owned());
@@ -201,7 +203,7 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
     if !shared_limits.is_empty() || !budgets.is_empty() {
         configs.insert(
             rate_limit::NAME.to_owned(),
-            pack(&rate_limit::of_route(shared_limits, budgets, falls_back)),
+            pack(&rate_limit::of_route(shared_limits, &budgets, key_filter::falls_back(access))),
         );
     }
     if let Some(bucket) = rate_limit {

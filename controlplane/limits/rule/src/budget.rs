@@ -46,6 +46,10 @@ pub struct Budget {
     /// Who spends, where each spender has an account of its own; empty where all of them share one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub spender: String,
+    /// Whether nobody knows beforehand which spenders there are: those that have spent something are listed then, and what all of
+    /// them spend is summed up.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub is_listed: bool,
     /// Whether spending goes on beyond the limit, and is only told.
     #[serde(default, skip_serializing_if = "is_default")]
     pub is_audit: bool,
@@ -138,6 +142,7 @@ mod tests {
             per: Unit::Month,
             time_zone: "Europe/Berlin".to_owned(),
             spender: "n/k".to_owned(),
+            is_listed: true,
             is_audit: true,
             fallback: "[]".to_owned(),
         };

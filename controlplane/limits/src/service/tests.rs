@@ -98,6 +98,7 @@ fn budget(counted: Counted, limit: u64) -> Budget {
         time_zone: "Europe/Berlin".to_owned(),
         spender: "n/k".to_owned(),
         is_audit: false,
+        is_listed: false,
         fallback: String::new(),
     }
 }
@@ -423,4 +424,38 @@ async fn requests_that_nobody_has_asked_about_are_counted_when_they_are_settled(
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     assert!(text.contains(r#"budget_checks_total{budget="n/b",verdict="ok"} 7"#), "{text}");
+}
+
+#[tokio::test]
+async fn spenders_that_nobody_knows_beforehand_are_listed_and_summed_up_and_each_has_the_limit_for_itself() {
+    let service = LimitService::default();
+    let now = "2027-03-10T12:00:00Z";
+    let of = |spender: &str| Budget {
+        spender: spender.to_owned(),
+        is_listed: true,
+        ..budget(Counted::Tokens, 10)
+    };
+    let (alice, bob, sum) = (of("sub=alice"), of("sub=bob"), of(""));
+    let ask = async |budget: &Budget, step: &str, request: &str, amount: u64| {
+        told(&ask_at(&service, now, vec![of_budget(budget, step, request, Some(amount))]).await.unwrap())
+    };
+    let listed = async || service.spenders_at(&sum, 1, now.parse().unwrap()).await.unwrap();
+    assert_eq!(ask(&alice, "reserve", "a", 8).await, [(false, 2)]);
+    assert_eq!(ask(&bob, "reserve", "b", 9).await, [(false, 1)], "what others reserve is not in the way");
+    assert_eq!(ask(&bob, "reserve", "c", 2).await, [(true, 1)]);
+    let end = || "2027-03-31T22:00:00Z".to_owned();
+    assert_eq!(spending_at(&service, &sum, now).await, (0, 17, end()), "what is refused is in no sum");
+    assert_eq!(listed().await, Listed::default(), "nothing is spent");
+    ask(&alice, "settle", "a", 10).await;
+    ask(&bob, "settle", "b", 3).await;
+    assert_eq!(spending_at(&service, &sum, now).await, (13, 0, end()));
+    let most = Listed { count: 2, exhausted: 1, most: vec!["sub=alice".to_owned()] };
+    assert_eq!(listed().await, most);
+    let next = "2027-04-10T12:00:00Z".parse().unwrap();
+    assert_eq!(service.spenders_at(&sum, 1, next).await.unwrap(), Listed::default());
+    let requests = Budget { counted: Counted::Requests, ..of("sub") };
+    ask(&requests, "reserve", "d", 1).await;
+    let all = service.spenders_at(&requests, 9, now.parse().unwrap()).await.unwrap();
+    assert_eq!(all.most, ["sub"]);
+    assert_eq!(spending_at(&service, &Budget { spender: String::new(), ..requests }, now).await.0, 1);
 }

@@ -7,7 +7,8 @@ use std::time::Instant;
 use limit_rule::Mode;
 
 use super::accounts::Accounts;
-use super::{Amount, Answer, Hit, Moment, Outcome, Posting};
+use super::lists::Lists;
+use super::{Amount, Answer, Hit, Listed, Moment, Outcome, Posting, Spender};
 
 /// Counts that are out of use are taken out whenever there are twice as many counts as after the last time, and at least
 /// so many.
@@ -23,6 +24,7 @@ pub struct Memory {
 struct Held {
     counts: Counts,
     accounts: Accounts,
+    lists: Lists,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +44,7 @@ impl Memory {
     pub(super) fn count(&self, hits: &[Hit], postings: &[Posting], moment: Moment) -> Answer {
         let now = Instant::now();
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let Held { counts, accounts } = &mut *held;
+        let Held { counts, accounts, lists: _ } = &mut *held;
         counts.take_out_old(now);
         let expired = accounts.let_pass(postings, moment);
         let over = counts.over(hits, now);
@@ -57,10 +59,19 @@ impl Memory {
         }
     }
 
-    /// How many counts, and requests and units of time of accounts are held.
+    pub(super) fn list(&self, spenders: &[Spender], moment: Moment) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).lists.list(spenders, moment);
+    }
+
+    pub(super) fn listed(&self, list: &str, limit: u64, most: usize, moment: Moment) -> Listed {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.lists.listed(list, limit, most, moment)
+    }
+
+    /// How many counts, requests and units of time of accounts, and listed spenders are held.
     pub fn len(&self) -> usize {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.counts.by_key.len() + held.accounts.len()
+        held.counts.by_key.len() + held.accounts.len() + held.lists.len()
     }
 
     /// Whether nothing is held.

@@ -1,6 +1,7 @@
 //! Where counts are held.
 
 mod accounts;
+mod lists;
 mod memory;
 mod posting;
 mod schedule;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use limit_rule::Mode;
 
+pub use lists::{Listed, Spender};
 pub use memory::Memory;
 pub use posting::{Balance, Change, LEASE, Moment, Posting};
 pub use shared::Shared;
@@ -97,6 +99,38 @@ impl Store {
         match self {
             Self::Memory(memory) => Ok(memory.count(hits, postings, moment)),
             Self::Shared(shared) => shared.count(hits, postings, moment).await,
+        }
+    }
+
+    /// Lists spenders, or what they have spent by now.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub async fn list(&self, spenders: &[Spender], moment: Moment) -> Result<(), StoreError> {
+        match self {
+            _ if spenders.is_empty() => Ok(()),
+            Self::Memory(memory) => {
+                memory.list(spenders, moment);
+                Ok(())
+            }
+            Self::Shared(shared) => shared.list(spenders, moment).await,
+        }
+    }
+
+    /// What stands in a list: how many spenders, how many of them have spent the limit, and the `most` who have spent most.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub async fn listed(
+        &self,
+        list: &str,
+        limit: u64,
+        most: usize,
+        moment: Moment,
+    ) -> Result<Listed, StoreError> {
+        match self {
+            Self::Memory(memory) => Ok(memory.listed(list, limit, most, moment)),
+            Self::Shared(shared) => shared.listed(list, limit, most).await,
         }
     }
 }

@@ -62,6 +62,16 @@ pub enum Change {
 }
 
 impl Change {
+    /// The same, which is done although it does not fit.
+    #[must_use]
+    pub(crate) fn watched(self) -> Self {
+        match self {
+            Self::Reserve { request, amount, .. } => Self::Reserve { request, amount, is_audit: true },
+            Self::Spend { amount, .. } => Self::Spend { amount, is_audit: true },
+            Self::Settle { .. } | Self::Look => self,
+        }
+    }
+
     /// Whether a request that does not fit is let pass.
     pub(super) fn is_audit(&self) -> bool {
         matches!(self, Self::Reserve { is_audit: true, .. } | Self::Spend { is_audit: true, .. })
@@ -107,7 +117,7 @@ impl Moment {
     }
 
     /// Until when it is remembered what was spent in a unit of time: as long as a reservation of it may be open.
-    pub(super) fn end_of(self, window: Window) -> i64 {
+    pub(crate) fn end_of(self, window: Window) -> i64 {
         window.end.saturating_mul(1_000).saturating_add(millis(self.lease)).saturating_add(millis(GRACE))
     }
 }

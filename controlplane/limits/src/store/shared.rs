@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use limit_rule::Mode;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Script, ScriptInvocation};
+use redis::{Client, FromRedisValue, Pipeline, Script, ScriptInvocation};
 use tokio::time::timeout;
 
+use super::lists::MOST_LISTED;
 use super::posting::{MOST, REMEMBERED};
-use super::{Amount, Answer, Balance, Change, Hit, Moment, Outcome, Posting, StoreError};
+use super::{Amount, Answer, Balance, Change, Hit, Listed, Moment, Outcome, Posting, Spender, StoreError};
 
 /// What every key begins with, so that a server can be shared.
 const PREFIX: &str = "chancery:limits:";
@@ -63,9 +64,7 @@ impl Shared {
         let mut connection = self.connection.clone();
         let numbers: Vec<u64> = timeout(PATIENCE, call.invoke_async(&mut connection))
             .await
-            .map_err(|_elapsed| {
-                StoreError(format!("the store: no answer within {} ms", PATIENCE.as_millis()))
-            })?
+            .map_err(|_elapsed| away())?
             .map_err(|error| told(&error))?;
         let (of_hits, of_postings) = numbers
             .split_at_checked(2 * hits.len())
@@ -81,6 +80,50 @@ impl Shared {
         });
         Ok(Answer { outcomes: outcomes.collect(), balances: balances.collect() })
     }
+}
+
+impl Shared {
+    pub(super) async fn list(&self, spenders: &[Spender], moment: Moment) -> Result<(), StoreError> {
+        let mut call = redis::pipe();
+        for Spender { list, name, spent, until } in spenders {
+            let key = list_key(list);
+            let lifetime = until.saturating_sub(moment.millis()).max(1);
+            call.cmd("ZADD").arg(&key).arg((*spent).min(MOST)).arg(name).ignore();
+            // What is left are those who have spent most.
+            let last = i64::try_from(MOST_LISTED).unwrap_or(i64::MAX);
+            call.cmd("ZREMRANGEBYRANK").arg(&key).arg(0).arg(-1 - last).ignore();
+            call.cmd("PEXPIRE").arg(&key).arg(lifetime).ignore();
+        }
+        self.ask(&call).await
+    }
+
+    pub(super) async fn listed(&self, list: &str, limit: u64, most: usize) -> Result<Listed, StoreError> {
+        let key = list_key(list);
+        let mut call = redis::pipe();
+        call.cmd("ZCARD").arg(&key).cmd("ZCOUNT").arg(&key).arg(limit.min(MOST)).arg("+inf");
+        match most.checked_sub(1) {
+            Some(last) => call.cmd("ZREVRANGE").arg(&key).arg(0).arg(last),
+            None => call.cmd("ZREVRANGE").arg(&key).arg(1).arg(0),
+        };
+        let (count, exhausted, most) = self.ask(&call).await?;
+        Ok(Listed { count, exhausted, most })
+    }
+
+    async fn ask<T: FromRedisValue>(&self, call: &Pipeline) -> Result<T, StoreError> {
+        let mut connection = self.connection.clone();
+        let answer = timeout(PATIENCE, call.query_async(&mut connection)).await;
+        answer.map_err(|_elapsed| away())?.map_err(|error| told(&error))
+    }
+}
+
+/// The key of a list of spenders.
+fn list_key(list: &str) -> String {
+    format!("{PREFIX}{{spenders|{list}}}")
+}
+
+/// No answer has come in time.
+fn away() -> StoreError {
+    StoreError(format!("the store: no answer within {} ms", PATIENCE.as_millis()))
 }
 
 fn say_hit(call: &mut ScriptInvocation<'_>, hit: &Hit) {

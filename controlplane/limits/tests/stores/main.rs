@@ -2,5 +2,6 @@
 
 mod accounts;
 mod limits;
+mod lists;
 mod model;
 mod server;

@@ -94,7 +94,7 @@ impl Market<'_> {
                 Some(price) => most = most.max(price),
                 None if refuses_unpriced => {
                     let message =
-                        "a budget of this API key is in money, and the price of the model is not known";
+                        "a budget of this request is in money, and the price of the model is not known";
                     return Err(Refusal::forbidden(schema, "model", message));
                 }
                 None => {}
@@ -144,17 +144,22 @@ mod tests {
     use ai_config::{DatedPrice, ModelPrice, PriceList, Rate, Tier, VirtualKey};
 
     use super::*;
-    use crate::keys::admit;
+    use crate::keys::Account;
 
     fn named(name: &str) -> VirtualKey {
         VirtualKey { name: name.to_owned(), ..VirtualKey::default() }
     }
 
+    fn account(key: VirtualKey) -> Account {
+        Account { key: Some(key.into()), ..Account::default() }
+    }
+
     #[test]
     fn a_request_reserves_what_its_text_and_its_answers_may_come_to() {
         let counted = VirtualKey { budgets: [("tokens".to_owned(), Vec::new())].into(), ..named("n/k") };
+        let counted = account(counted);
         let estimate = |path: &str, body: &[u8]| {
-            admit(&counted, path, Some(body), &Market::default(), Schema::OpenAi).unwrap().tokens
+            counted.admit(path, Some(body), &Market::default(), Schema::OpenAi).unwrap().tokens
         };
         let of = |path: &str, body: &str| {
             estimate(path, body.as_bytes()) - u64::try_from(body.len()).unwrap().div_ceil(BYTES_PER_TOKEN)
@@ -235,7 +240,7 @@ mod tests {
         let market = Market { offers, prices: Some(&prices), now: 1 };
         let body = format!("{body:100}");
         assert_eq!(body.len(), 100, "{body}");
-        let admitted = admit(&key, path, Some(body.as_bytes()), &market, Schema::OpenAi);
+        let admitted = account(key).admit(path, Some(body.as_bytes()), &market, Schema::OpenAi);
         let refused = admitted.as_ref().err().map(|refusal| refusal.status);
         assert!(refused.is_none_or(|status| status == 403), "{refused:?}");
         admitted.ok().map(|reservation| reservation.micros)

@@ -67,7 +67,8 @@ pub(super) fn merged(chain: &[Applied], merge: &mut Merge) -> MergedIdentity {
             Some(FaceTokens::Required { set, providers, stages, backends }) => {
                 let wanted = take_stages(merge, &face.key, Stages::ALL).common(*stages);
                 if let Some(name) = name_at(set, *stages, wanted) {
-                    out.access.tokens = Some(TokenDemand::Set { name, providers: providers.clone() });
+                    let (providers, payload_key) = (providers.clone(), set.payload_key.clone());
+                    out.access.tokens = Some(TokenDemand::Set { name, providers, payload_key });
                     out.tokens = Some(set.clone());
                     out.backends.clone_from(backends);
                 }
@@ -117,6 +118,7 @@ impl MergedIdentity {
                 | FilterPart::Tokens(_)
                 | FilterPart::Auth(_)
                 | FilterPart::Keys(_)
+                | FilterPart::Claims(_)
                 | FilterPart::LimitService(_)
                 | FilterPart::Processor(_) => None,
             };

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use ir::{
     Abort, Access, AuthProtocol, AuthService, AuthServiceName, Balancing, Bind, BodyMode, Breakers,
-    BucketName, ClaimRule, ClaimValue, ClientHttp, ClusterIr, ClusterName, Clusters, Counted, Credential,
-    Csrf, DescriptorEntry, Destination, DirectResponse, Discovery, Endpoint, EscapedSlashes, Fault,
-    FilterChainIr, FilterName, Forward, GlobalLimit, HeaderMatch, HeaderModifier, HostPort, HostRewrite,
-    Hostname, HttpChain, Injected, Keepalive, KeyDemand, KeySetName, LimitEntry, LimitHeader, LimitService,
-    LimitServiceName, ListenerIr, ListenerName, MessageMode, Observability, PathMatch, PathRewrite,
-    Processing, ProcessingMode, Processor, ProcessorName, Protocol, QueryParamMatch, RateLimit, Redacted,
-    Redirect, RedirectPath, Rewrite, Rights, RightsRule, RouteAction, RouteAfter, RouteIr, RouteMatch,
-    RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr, SecretName, SecretValue, Sender, SlowStart,
-    StringMatch, SubjectAltName, Target, TextMatch, TextPattern, Timeouts, TokenDemand, Transport, Trust,
-    Tuning, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    BucketName, ClaimDemand, ClaimRule, ClaimSetName, ClaimValue, ClientHttp, ClusterIr, ClusterName,
+    Clusters, Counted, Credential, Csrf, DescriptorEntry, Destination, DirectResponse, Discovery, Endpoint,
+    EscapedSlashes, Fault, FilterChainIr, FilterName, Forward, GlobalLimit, HeaderMatch, HeaderModifier,
+    HostPort, HostRewrite, Hostname, HttpChain, Injected, Keepalive, KeyDemand, KeySetName, LimitEntry,
+    LimitHeader, LimitService, LimitServiceName, ListenerIr, ListenerName, MessageMode, Observability,
+    PathMatch, PathRewrite, Processing, ProcessingMode, Processor, ProcessorName, Protocol, QueryParamMatch,
+    RateLimit, Redacted, Redirect, RedirectPath, Rewrite, Rights, RightsRule, RouteAction, RouteAfter,
+    RouteIr, RouteMatch, RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr, SecretName, SecretValue,
+    Sender, SlowStart, StringMatch, SubjectAltName, Target, TextMatch, TextPattern, Timeouts, TokenDemand,
+    Transport, Trust, Tuning, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 use limit_rule::Rules;
 
@@ -323,8 +323,14 @@ fn matches_and_edits() -> Vec<RouteIr> {
                 set: KeySetName::of_object("trafficpolicy", "default", "keys"),
                 budgets: [(Counted::Requests, 1), (Counted::Tokens, 2), (Counted::Money, 1)].into(),
                 falls_back: true,
-                offers: Some("[]".to_owned()),
             }),
+            claims: Some(ClaimDemand {
+                set: ClaimSetName::of_namespace("default"),
+                payload_key: "payload".to_owned(),
+                budgets: [(Counted::Requests, 1)].into(),
+                falls_back: false,
+            }),
+            offers: Some("[]".to_owned()),
             ..Access::default()
         },
         csrf: Some(Csrf {
