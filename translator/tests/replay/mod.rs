@@ -11,7 +11,7 @@ use translator::{Delta, EncodedResource, GatewayChange, Proxy, Selection, Transl
 /// What the receiver of all deltas knows.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
-    resources: BTreeMap<GatewayName, BTreeMap<(XdsKind, String), Arc<EncodedResource>>>,
+    resources: BTreeMap<GatewayName, Resources>,
     proxies: BTreeMap<GatewayName, Arc<Proxy>>,
     unserved: BTreeSet<GatewayName>,
     reports: BTreeMap<ObjectRef, Arc<Report>>,
@@ -104,7 +104,7 @@ impl Replay {
         }
         for (name, output) in &translation.gateways {
             if self.resources[name] != output.resources {
-                return Err(format!("{name}: {:#?}\nare not: {:#?}", self.resources[name], output.resources));
+                return Err(format!("{name}: {}", differences(&self.resources[name], &output.resources)));
             }
             let proxy = &self.proxies[name];
             if (&proxy.infra, &proxy.parameters) != (&output.infra, &output.parameters) {
@@ -113,4 +113,31 @@ impl Replay {
         }
         Ok(())
     }
+}
+
+type Resources = BTreeMap<(XdsKind, String), Arc<EncodedResource>>;
+
+/// What differs, and where in its bytes.
+fn differences(known: &Resources, there: &Resources) -> String {
+    let keys: BTreeSet<_> = known.keys().chain(there.keys()).collect();
+    let differs = keys.into_iter().filter(|key| known.get(*key) != there.get(*key));
+    let tell = |key: &(XdsKind, String)| {
+        let both = [known.get(key), there.get(key)];
+        let [Some(one), Some(other)] = both else { return format!("{key:?}: {both:?}") };
+        let place = one.bytes.iter().zip(&other.bytes).take_while(|(one, other)| one == other).count();
+        let around = |bytes: &[u8]| {
+            let window = place.saturating_sub(64)..bytes.len().min(place + 64);
+            String::from_utf8_lossy(bytes.get(window).unwrap_or_default()).into_owned()
+        };
+        format!(
+            "{one:?} is not {other:?}, optional {} and {}, versions {:x} and {:x}, at byte {place}:\n{:?}\n{:?}",
+            one.is_optional,
+            other.is_optional,
+            one.version,
+            other.version,
+            around(&one.bytes),
+            around(&other.bytes)
+        )
+    };
+    differs.map(tell).collect::<Vec<_>>().join("\n")
 }

@@ -262,11 +262,10 @@ mod tests {
             shares.contains("running") && !shares.contains("request") && !shares.contains("{a}"),
             "{shares}"
         );
-        assert!(!noted(&key).contains("1234"));
+        assert!(!noted(&key).contains(MONEY));
         let budgets = [(MONEY.to_owned(), Vec::new())];
-        assert!(
-            noted(&of_key(VirtualKey { budgets: budgets.into(), ..VirtualKey::default() })).contains("1234")
-        );
+        let of_money = of_key(VirtualKey { budgets: budgets.into(), ..VirtualKey::default() });
+        assert!(noted(&of_money).contains(MONEY));
     }
 
     #[test]
