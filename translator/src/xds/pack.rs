@@ -92,14 +92,15 @@ impl<K: Ord + Clone + Hash> Table<K> {
         }
     }
 
-    /// Replaces routes of a host: `before` are taken out, `after` put in. Nothing happens if there is no such host.
+    /// Replaces routes of a host: `before` are taken out, `after` put in. Nothing happens if there is no such host, or if it is for
+    /// routes no more: it has lost them with that.
     pub(crate) fn replace(
         &mut self,
         hostname: &Hostname,
         before: &[(K, Arc<[u8]>)],
         after: &[(K, Arc<[u8]>)],
     ) {
-        let Some(host) = self.hosts.get_mut(hostname) else { return };
+        let Some(host) = self.hosts.get_mut(hostname).filter(|host| host.role.has_routes()) else { return };
         self.version = self.version.wrapping_sub(host.version);
         let kept: BTreeSet<&K> = after.iter().map(|(key, _)| key).collect();
         for (key, bytes) in before {
@@ -296,6 +297,34 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// One that answers for the routes of another listener now, and the other way round.
+    #[test]
+    fn a_host_for_something_else_has_the_version_of_a_new_one() {
+        let host = Hostname::parse("a.example");
+        let name = || RouteConfigName::http(80);
+        let routes = || HostRole::Routes(None);
+        let entry = |key: u8| (key, Arc::from(vec![key]));
+        let mut table = Table::new(name());
+        table.set_host(&host, routes());
+        table.replace(&host, &[], &[entry(1), entry(2)]);
+        table.replace(&host, &[entry(1)], &[entry(3)]);
+        table.set_host(&host, HostRole::Misdirected);
+        table.replace(&host, &[entry(2), entry(3)], &[]);
+        let mut new = Table::<u8>::new(name());
+        new.set_host(&host, HostRole::Misdirected);
+        let told = |table: &mut Table<u8>| {
+            let encoded = table.encode();
+            (encoded.version, encoded.bytes)
+        };
+        assert_eq!(told(&mut table), told(&mut new));
+        table.set_host(&host, routes());
+        table.replace(&host, &[], &[entry(7)]);
+        let mut new = Table::new(name());
+        new.set_host(&host, routes());
+        new.replace(&host, &[], &[entry(7)]);
+        assert_eq!(told(&mut table), told(&mut new));
+    }
 
     proptest! {
         /// Whatever is put in and taken out, in whatever order: the same bytes as a sorted map joined at once.
