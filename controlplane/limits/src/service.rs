@@ -144,9 +144,10 @@ impl LimitService {
         });
         let (hits, left): (Vec<Hit>, Vec<u64>) = asked.unzip();
         let postings = self.postings(request, &found, now)?;
-        let sums = found.budgets.iter().zip(&postings).filter_map(|((_, asked), posting)| asked.sum(posting));
-        let all: Vec<_> = postings.iter().cloned().chain(sums).collect();
-        let Answer { outcomes, balances } = self.count(&found, &hits, &all, now).await?;
+        let all = found.with_sums(&postings);
+        let Answer { outcomes, mut balances } = self.count(&found, &hits, &all, now).await?;
+        // Sums refuse nothing.
+        balances.truncate(postings.len());
         let unlimited = DescriptorStatus { code: Code::Ok.into(), ..DescriptorStatus::default() };
         let mut statuses = vec![unlimited; request.descriptors.len()];
         for ((index, found), (outcome, left)) in found.limits.iter().zip(outcomes.into_iter().zip(left)) {
@@ -195,11 +196,8 @@ impl LimitService {
         let times = found.budgets.iter().map(|(_, asked)| asked.can_share());
         let times = times.collect::<Option<Vec<u64>>>()?.into_iter().min()?;
         let enlarged = budgets::enlarged(postings, times)?;
-        let sums = found.budgets.iter().zip(&enlarged).filter_map(|((_, asked), posting)| asked.sum(posting));
-        let all: Vec<_> = enlarged.iter().cloned().chain(sums).collect();
         // If the store does not answer, the request has what it has reserved before.
-        let answer = self.store.count(&[], &all, self.moment(now)).await.ok()?;
-        // Sums refuse nothing.
+        let answer = self.store.count(&[], &found.with_sums(&enlarged), self.moment(now)).await.ok()?;
         let mut balances = answer.balances.iter().take(enlarged.len());
         (!balances.any(|balance| balance.is_over)).then_some(times)
     }
@@ -295,6 +293,12 @@ impl Found {
         }
         matching::leave_out_outweighed(&mut all.limits);
         Ok(all)
+    }
+
+    /// What is entered for its budgets, and behind that the same for sums over their spenders.
+    fn with_sums(&self, postings: &[Posting]) -> Vec<Posting> {
+        let sums = self.budgets.iter().zip(postings).filter_map(|((_, asked), posting)| asked.sum(posting));
+        postings.iter().cloned().chain(sums).collect()
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -30,8 +30,6 @@ pub(crate) struct Spending {
     reserved: Reservation,
     question: Question,
     member: Mutex<Option<Member>>,
-    /// Whether the service was asked for a reservation that others can share, and the answer was not looked at.
-    asks_to_share: AtomicBool,
     tokens: AtomicU64,
     micros: AtomicU64,
 }
@@ -41,23 +39,19 @@ impl Spending {
     /// metadata of the stream.
     pub(crate) fn begin(stream: &mut Stream, account: Arc<Account>, reserved: Reservation) -> Arc<Self> {
         let name: Arc<str> = request_name().into();
-        let mut running = running();
         let (shared_by, can_share) = (account.shared_by(), account.can_share());
         let (member, question) =
-            running.sharing.begin(&shared_by, &name, reserved, can_share, Instant::now());
-        let metadata = account.begun(&name, reserved, question);
+            running().sharing.begin(&shared_by, &name, reserved, can_share, Instant::now());
+        stream.set_metadata(SPENDING_NAMESPACE, &account.begun(&name, reserved, question));
         let spending = Arc::new(Self {
             account,
             reserved,
             question,
             member: Mutex::new(Some(member)),
-            asks_to_share: AtomicBool::new(matches!(question, Question::Shared(_))),
             tokens: AtomicU64::new(0),
             micros: AtomicU64::new(0),
         });
-        running.by_name.insert(name, Arc::clone(&spending));
-        drop(running);
-        stream.set_metadata(SPENDING_NAMESPACE, &metadata);
+        running().by_name.insert(name, Arc::clone(&spending));
         spending
     }
 
@@ -69,9 +63,9 @@ impl Spending {
         Some(spending)
     }
 
-    /// Looks at what the service has answered.
+    /// Looks at what the service has answered. At a further attempt that changes nothing.
     fn hear(&self, stream: &Stream) {
-        if !self.asks_to_share.swap(false, Ordering::Relaxed) {
+        if !matches!(self.question, Question::Shared(_)) {
             return;
         }
         let times = stream.metadata(MetadataSource::Dynamic, LIMIT_ANSWER_NAMESPACE, SHARED_KEY);

@@ -142,7 +142,8 @@ fn budget(counted: Counted, number: usize, reserve: Step) -> Vec<RouteRateLimit>
     }
 }
 
-/// An entry with what the filter of keys has left. Without it there is no question, unless it can be absent.
+/// An entry with what the filter of keys has left. Where that is absent, there is no question, or, with `skip_if_absent`, one without
+/// this entry.
 fn spending(descriptor_key: &str, key: String, skip_if_absent: bool) -> ActionSpecifier {
     ActionSpecifier::Metadata(MetaData {
         descriptor_key: descriptor_key.to_owned(),

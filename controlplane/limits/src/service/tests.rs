@@ -407,6 +407,23 @@ async fn a_reservation_is_enlarged_where_much_more_is_left_in_all_budgets() {
 }
 
 #[tokio::test]
+async fn what_others_spend_is_not_in_the_way_of_sharing_where_each_has_the_limit_for_itself() {
+    let service = LimitService::default();
+    let now = "2028-02-29T12:00:00Z";
+    let of = |spender: &str| Budget {
+        spender: spender.to_owned(),
+        is_listed: true,
+        ..budget(Counted::Tokens, 1_000)
+    };
+    for (number, spender) in ["a", "b", "c"].into_iter().enumerate() {
+        let asked = of_budget(&of(spender), "reserve", &number.to_string(), Some(900));
+        ask_at(&service, now, vec![asked]).await.unwrap();
+    }
+    let asked = shared(of_budget(&of("d"), "reserve", "r", Some(10)), "10");
+    assert_eq!(times(&ask_at(&service, now, vec![asked]).await.unwrap()).as_deref(), Some("10"));
+}
+
+#[tokio::test]
 async fn requests_that_nobody_has_asked_about_are_counted_when_they_are_settled() {
     let metrics = Metrics::default();
     let mut registry = Registry::default();

@@ -37,10 +37,15 @@ impl Account {
         self.key.as_ref()?.models.as_ref()
     }
 
+    /// What budgets count, some of it twice.
+    fn all_counted(&self) -> impl Iterator<Item = &str> {
+        let of_key = self.key.iter().flat_map(|key| key.budgets.keys());
+        of_key.chain(self.claimed.budgets.keys()).map(String::as_str)
+    }
+
     /// What budgets count.
     fn counted(&self) -> BTreeSet<&str> {
-        let of_key = self.key.iter().flat_map(|key| key.budgets.keys());
-        of_key.chain(self.claimed.budgets.keys()).map(String::as_str).collect()
+        self.all_counted().collect()
     }
 
     /// The budgets that count this: those of the key first.
@@ -56,12 +61,12 @@ impl Account {
 
     /// Whether the tokens of its requests are counted, or what they cost.
     fn counts_tokens(&self) -> bool {
-        self.counted().into_iter().any(|counted| counted != REQUESTS)
+        self.all_counted().any(|counted| counted != REQUESTS)
     }
 
     /// Whether it is counted what its requests cost.
     pub fn counts_money(&self) -> bool {
-        self.counted().contains(MONEY)
+        self.all_counted().any(|counted| counted == MONEY)
     }
 
     fn refuses_unpriced(&self) -> bool {
@@ -126,12 +131,12 @@ impl Account {
 
     /// Whether requests can share what is reserved: not where each of them is counted.
     pub fn can_share(&self) -> bool {
-        !self.counted().contains(REQUESTS)
+        self.all_counted().all(|counted| counted != REQUESTS)
     }
 
     /// Whether its requests are counted in budgets.
     pub fn is_counted(&self) -> bool {
-        !self.counted().is_empty()
+        self.all_counted().next().is_some()
     }
 
     /// What is noted of a request, for its budgets and for access logs. `name` is that of the request.

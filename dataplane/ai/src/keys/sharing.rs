@@ -3,8 +3,8 @@
 //!
 //! A request that begins while others of the same budgets run asks for [`TIMES`] what it may come to itself. If the service
 //! grants that (it does so only where much more is left), requests that begin within [`OPEN_FOR`] take their part of it without
-//! a question. What a request does not need of its part goes back, for the next ones. Nothing waits for a clock, which the module has none of: what
-//! was spent of a shared reservation is settled when a request ends, at the latest the last one that runs.
+//! a question. What a request does not need of its part goes back, for the next ones. The module has no timer, so that what
+//! was spent of a shared reservation is settled when a request ends: at the latest the last one that runs.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -176,7 +176,7 @@ impl Sharing {
         }
         let room = MOST_SETTLED - settled.len();
         let names = all.replaced.drain(..room.min(all.replaced.len()));
-        settled.extend(names.filter_map(|name| self.shared.remove(&name)?.settlement(name)));
+        settled.extend(names.filter_map(|name| Some(self.shared.remove(&name)?.settlement(name))));
         if all.running == 0 && all.replaced.is_empty() {
             self.accounts.remove(&account);
         }
@@ -226,13 +226,13 @@ impl Shared {
     }
 
     /// What it has come to, under its name.
-    fn settlement(self, name: Arc<str>) -> Option<Settlement> {
+    fn settlement(self, name: Arc<str>) -> Settlement {
         // More than that is spent only if several requests cost hundreds of times what they were estimated to.
         let spent = Reservation {
             tokens: self.spent.tokens.min(MAX_MICROS),
             micros: self.spent.micros.min(MAX_MICROS),
         };
-        Some(Settlement { name, spent, others: self.ended.checked_sub(1)? })
+        Settlement { name, spent, others: self.ended.saturating_sub(1) }
     }
 }
 
