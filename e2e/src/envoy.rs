@@ -20,6 +20,10 @@ use crate::workspace::workspace_root;
 /// The environment variable that names the binary to use.
 pub const ENVOY_VARIABLE: &str = "CHANCERY_ENVOY";
 
+/// How much earlier than configured one of Envoy's timers may fire. Envoy reads a coarse clock
+/// (`CLOCK_MONOTONIC_COARSE`, through libevent), which is behind by up to a tick of the kernel: 1, 4 or 10 ms.
+pub const TIMER_TOLERANCE: Duration = Duration::from_millis(20);
+
 /// How long Envoy may take until it is live, on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
 

@@ -4,9 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use e2e::envoy::TIMER_TOLERANCE;
 use http::Method;
 
 use super::world::{World, of_route, policy};
+
+/// The delay that the tests configure, as `700ms` or `0.7s`.
+const DELAY: Duration = Duration::from_millis(700);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_are_made_for_the_routes_that_ask_for_them() -> Result<()> {
@@ -26,7 +30,8 @@ async fn faults_are_made_for_the_routes_that_ask_for_them() -> Result<()> {
         let answer = world.get(path, headers).await?;
         assert_eq!(answer.status, status, "{path}: {}", answer.text());
         assert_eq!(answer.header("grpc-status"), (path == "/grpc").then_some("14"), "{path}");
-        assert_eq!(begun.elapsed() >= Duration::from_millis(700), path == "/slow", "{path}");
+        let took = begun.elapsed();
+        assert_eq!(took >= DELAY - TIMER_TOLERANCE, path == "/slow", "{path}: {took:?}");
     }
     let statistics = world.fixture.envoy("gw")?.get("/stats?filter=fault").await?.text();
     assert!(
@@ -71,7 +76,8 @@ async fn options_of_gloo_say_the_same() -> Result<()> {
     assert_eq!(world.get("/abort", &[]).await?.status, 418);
     let begun = Instant::now();
     assert_eq!(world.get("/slow", &[]).await?.status, 200);
-    assert!(begun.elapsed() >= Duration::from_millis(700));
+    let took = begun.elapsed();
+    assert!(took >= DELAY - TIMER_TOLERANCE, "{took:?}");
     Ok(())
 }
 
