@@ -8,20 +8,28 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use e2e::examples::ROWS;
 use e2e::fixture::own_place;
 use e2e::page;
 use e2e::scenario;
 use e2e::workspace::workspace_root;
 
 /// The pages with commands, other than the tutorial.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/cluster.md",
     "docs/testing.md",
     "e2e/cluster/README.md",
     "examples/README.md",
+    "examples/openai/README.md",
 ];
+
+/// The pages with commands that are looked at: those, and one for each row of the acceptance list that has a folder.
+fn looked_at() -> impl Iterator<Item = String> {
+    let rows = ROWS.iter().map(|(_, folder)| format!("examples/{folder}/README.md"));
+    PAGES.iter().map(|page| (*page).to_owned()).chain(rows)
+}
 
 /// The tutorial, which is run as a whole, and how files that are committed were made.
 const OTHERWISE: [&str; 3] =
@@ -194,8 +202,8 @@ fn fault(command: &str, make: &Make) -> Result<Option<String>> {
 fn what_the_commands_of_the_pages_name_exists() -> Result<()> {
     let make = Make::read()?;
     let (mut faults, mut count) = (Vec::new(), 0);
-    for page in PAGES {
-        for command in commands(&fs::read_to_string(workspace_root().join(page))?) {
+    for page in looked_at() {
+        for command in commands(&fs::read_to_string(workspace_root().join(&page))?) {
             count += 1;
             faults.extend(fault(&command, &make)?.map(|fault| format!("{page}: {command}: {fault}")));
         }
@@ -230,8 +238,8 @@ fn every_page_with_commands_is_looked_at() -> Result<()> {
             }
         }
     }
-    for page in PAGES.iter().chain(&OTHERWISE) {
-        assert!(found.remove(*page), "{page} has no commands");
+    for page in looked_at().chain(OTHERWISE.map(str::to_owned)) {
+        assert!(found.remove(&page), "{page} has no commands");
     }
     assert_eq!(found, BTreeSet::new());
     Ok(())

@@ -3,10 +3,33 @@
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use e2e::echo::{DELAY_HEADER, STATUS_HEADER};
-use e2e::examples::Example;
+use e2e::examples::{Example, ROWS};
 use e2e::fixture::DEADLINE;
 use e2e::http::{Response, eventually, request, send};
+use e2e::workspace::workspace_root;
 use http::Method;
+
+/// The header of a token of `examples/jwt`.
+fn bearer(name: &str) -> Result<String> {
+    let token = std::fs::read_to_string(workspace_root().join(format!("examples/jwt/{name}.token")))?;
+    Ok(format!("Bearer {token}"))
+}
+
+/// Each row has a folder of its own that names it, which the list of examples has, and which a test runs.
+#[test]
+fn each_row_has_a_folder() -> Result<()> {
+    let root = workspace_root();
+    let list = std::fs::read_to_string(root.join("examples/README.md"))?;
+    let tests = std::fs::read_to_string(root.join("e2e/tests/ai/rows.rs"))?
+        + &std::fs::read_to_string(root.join("e2e/tests/examples.rs"))?;
+    for (row, folder) in ROWS {
+        let page = std::fs::read_to_string(root.join("examples").join(folder).join("README.md"))?;
+        ensure!(page.starts_with(&format!("# {row}: ")), "{folder}: {page}");
+        ensure!(list.contains(&format!("| {row} | [{folder}]({folder}/README.md) |")), "{folder}");
+        ensure!(tests.contains(&format!("\"{folder}\"")), "no test runs {folder}");
+    }
+    Ok(())
+}
 
 async fn ask(example: &Example, method: Method, path: &str, headers: &[(&str, &str)]) -> Result<Response> {
     send(example.fixture.address(), request(method, "a.test", path, headers, Bytes::new())?).await
@@ -124,21 +147,29 @@ async fn listener_set() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn jwt() -> Result<()> {
-    let example = Example::start("jwt", &["shop"]).await?;
-    let folder = e2e::workspace::workspace_root().join("examples/jwt");
-    let bearer = |name: &str| {
-        Ok::<_, anyhow::Error>(format!("Bearer {}", std::fs::read_to_string(folder.join(name))?))
-    };
-    let (alice, bob) = (bearer("alice.token")?, bearer("bob.token")?);
+async fn rights() -> Result<()> {
+    let example = Example::start_all(&["jwt", "rights"], &["shop"]).await?;
+    let (alice, bob) = (bearer("alice")?, bearer("bob")?);
     for (path, token, status) in [
-        ("/", None, 401),
         ("/", Some(&bob), 200),
         ("/admin", None, 401),
         ("/admin", Some(&bob), 403),
         ("/admin", Some(&alice), 200),
-        ("/health", None, 200),
     ] {
+        let headers: Vec<_> = token.map(|token| ("authorization", token.as_str())).into_iter().collect();
+        let answer = ask(&example, Method::GET, path, &headers).await?;
+        assert_eq!(answer.status, status, "{path} {token:?}: {}", answer.text());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jwt() -> Result<()> {
+    let example = Example::start("jwt", &["shop"]).await?;
+    let (alice, bob) = (bearer("alice")?, bearer("bob")?);
+    for (path, token, status) in
+        [("/", None, 401), ("/", Some(&alice), 200), ("/", Some(&bob), 200), ("/health", None, 200)]
+    {
         let mut headers = vec![("x-user", "root")];
         headers.extend(token.map(|token| ("authorization", token.as_str())));
         let answer = ask(&example, Method::GET, path, &headers).await?;

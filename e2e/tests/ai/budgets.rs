@@ -197,7 +197,7 @@ async fn the_status_of_a_budget_tells_what_is_spent() -> Result<()> {
 /// `examples/virtual-keys`, as it stands there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_example_does_what_it_shows() -> Result<()> {
-    let example = OpenAiExample::start_for("virtual-keys", &[("ALICE_KEY", ALICE)], &[]).await?;
+    let example = OpenAiExample::start_for(&["virtual-keys"], &[("ALICE_KEY", ALICE)], &[]).await?;
     let address = (example.fixture.ip, 8098).into();
     let ask = async |key: &str, question: &Value| {
         let headers = [("x-api-key", key)];

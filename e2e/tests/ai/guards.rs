@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use e2e::http::{Response, post_json};
+use e2e::http::Response;
 use mock_llm::Knobs;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::world::{OpenAiExample, World, backend, chat, route, said, secret, streamed};
+use crate::world::{World, backend, chat, route, said, secret, streamed};
 
 const KEY: &str = "authToken: {kind: SecretRef, secretRef: {name: key}}";
 
@@ -231,22 +231,6 @@ async fn an_answer_that_cannot_be_read_becomes_502() -> Result<()> {
     let answer = world.post("/out/v1/audio/speech", &[], &json!({"input": "x"})).await?;
     assert_eq!((answer.status, content_type(&answer)), (502, "application/json"));
     assert!(answer.text().contains("prompt guard") && !answer.text().contains("5105"), "{}", answer.text());
-    Ok(())
-}
-
-/// `examples/prompt-guard`, as it stands there.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_example_does_what_it_shows() -> Result<()> {
-    let example = OpenAiExample::start("prompt-guard").await?;
-    let address = (example.fixture.ip, 8083).into();
-    let ask = |text: &str| {
-        let question = chat(text);
-        async move { post_json(address, "localhost", "/v1/chat/completions", &[], &question).await }
-    };
-    let answer = ask("tell me about Project Falcon").await?;
-    assert_eq!((answer.status, answer.text().as_str()), (422, "Please keep that to yourself."));
-    let answer = ask("a card is 5105 1051 0510 5100").await?.json()?;
-    assert_eq!(answer["choices"][0]["message"]["content"], "You said: a card is <CREDIT_CARD>");
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use e2e::guard_server::{Conduct, GuardServer};
-use e2e::http::{eventually, post_json};
+use e2e::http::eventually;
 use e2e::provider::TestAuthority;
 use mock_llm::Knobs;
 use serde_json::json;
@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::guards::guarded;
-use crate::world::{DEADLINE, OpenAiExample, World, chat, said, secret, streamed};
+use crate::world::{DEADLINE, World, chat, said, secret, streamed};
 
 /// A webhook in the dialect of the policy that has this name, which gets the headers `x-team: blue`.
 fn webhook(name: &str, port: u16) -> String {
@@ -275,29 +275,6 @@ async fn a35_moderation_rejects_what_it_flags() -> Result<()> {
     let dump = world.fixture.envoy("gw")?.get("/config_dump?include_eds").await?.text();
     for canary in ["canary-judge", "canary-inline"] {
         assert!(!dump.contains(canary), "{canary}");
-    }
-    Ok(())
-}
-
-/// `examples/prompt-judge`, as it stands there.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_example_does_what_it_shows() -> Result<()> {
-    let server = GuardServer::start(None).await?;
-    let connect_to = format!("judge.default.svc.cluster.local:8000:127.0.0.1:{}", server.port());
-    let example = OpenAiExample::start_with("prompt-judge", &["--connect-to", &connect_to]).await?;
-    let address = (example.fixture.ip, 8096).into();
-    for (text, status, wanted) in [
-        ("my secret", 200, "You said: my ****"),
-        ("block this", 403, "blocked by the webhook"),
-        ("I will kill you", 422, "This is not answered here."),
-    ] {
-        let headers = [("x-user", "alice")];
-        let answer = post_json(address, "localhost", "/v1/chat/completions", &headers, &chat(text)).await?;
-        assert_eq!(answer.status, status, "{}", answer.text());
-        assert!(answer.text().contains(wanted), "{}", answer.text());
-        let asked = server.recording().take();
-        assert_eq!(asked.first().and_then(|asked| asked.header("x-user")), Some("alice"));
-        assert_eq!(asked.len(), if status == 200 { 2 } else { 1 }, "{text}");
     }
     Ok(())
 }

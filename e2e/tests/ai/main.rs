@@ -22,6 +22,7 @@ mod money;
 mod policies;
 mod providers;
 mod replica;
+mod rows;
 mod sdk;
 mod tracing;
 mod virtual_keys;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
-use e2e::examples::documents;
+use e2e::examples::documents_of;
 use e2e::fixture::Fixture;
 use e2e::http::{Response, eventually, post_json, request, send};
 use e2e::provider::TestAuthority;
@@ -165,16 +165,11 @@ pub(crate) struct OpenAiExample {
 impl OpenAiExample {
     /// Serves a folder of `examples`.
     pub(crate) async fn start(folder: &str) -> Result<Self> {
-        Self::start_with(folder, &[]).await
+        Self::start_for(&[folder], &[], &[]).await
     }
 
-    /// The same with further arguments.
-    pub(crate) async fn start_with(folder: &str, more: &[&str]) -> Result<Self> {
-        Self::start_for(folder, &[], more).await
-    }
-
-    /// The same with further values for the variables in the example's documents.
-    pub(crate) async fn start_for(folder: &str, values: &[(&str, &str)], more: &[&str]) -> Result<Self> {
+    /// Serves folders together, with further values for the variables in their documents, and further arguments.
+    pub(crate) async fn start_for(folders: &[&str], values: &[(&str, &str)], more: &[&str]) -> Result<Self> {
         let authority = TestAuthority::generate()?;
         let name = "api.openai.com";
         let tls = Some(authority.server_config(&[name])?);
@@ -182,7 +177,7 @@ impl OpenAiExample {
         let files = TempDir::new()?;
         let trust = files.path().join("ca.pem");
         authority.write_certificate(&trust)?;
-        let documents = documents(folder, &[&[("OPENAI_KEY", "key-of-openai")], values].concat())?;
+        let documents = documents_of(folders, &[&[("OPENAI_KEY", "key-of-openai")], values].concat())?;
         let documents: Vec<_> = documents.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let connect_to = format!("{name}:443:127.0.0.1:{}", provider.address().port());
         let trust = trust.display().to_string();
