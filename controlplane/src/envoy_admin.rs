@@ -69,6 +69,15 @@ impl EnvoyAdmin {
         Ok(parse_activity(&stats))
     }
 
+    /// Whether the proxy has asked the service that counts for rate limits and budgets since it started.
+    ///
+    /// # Errors
+    /// Envoy does not answer.
+    pub async fn has_counted(&self) -> Result<bool> {
+        let stats = self.call(Method::GET, "/stats?usedonly&filter=^cluster\\..*\\.ratelimit\\.ok$").await?;
+        Ok(!stats.trim().is_empty())
+    }
+
     /// Certificates of backends that could not be verified since the proxy started.
     ///
     /// # Errors

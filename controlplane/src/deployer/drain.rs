@@ -11,6 +11,10 @@ const POLL: Duration = Duration::from_millis(50);
 /// only with the answer to their next request, which may never come.
 const IDLE_CONNECTIONS: Duration = Duration::from_secs(1);
 
+/// How long a proxy without requests may take to tell what they have spent of budgets: the AI engine lets a reservation that requests share
+/// wait for 0.2 s, and settles it by one call.
+const SETTLING: Duration = Duration::from_millis(500);
+
 /// Whether a proxy that has been draining for a time has nothing left to do.
 fn is_drained(activity: Activity, draining_for: Duration) -> bool {
     let Activity { connections, requests } = activity;
@@ -26,6 +30,9 @@ pub(super) async fn drain(admin: &EnvoyAdmin) {
     }
     while let Ok(activity) = admin.activity().await {
         if is_drained(activity, began.elapsed()) {
+            if matches!(admin.has_counted().await, Ok(true)) {
+                tokio::time::sleep(SETTLING).await;
+            }
             return;
         }
         tokio::time::sleep(POLL).await;

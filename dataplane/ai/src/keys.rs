@@ -4,6 +4,7 @@
 mod account;
 mod claims;
 mod estimate;
+pub mod settling;
 pub mod sharing;
 
 use std::collections::HashMap;

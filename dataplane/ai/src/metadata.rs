@@ -134,13 +134,18 @@ impl Metadata {
         self.varint(value);
     }
 
-    fn varint(&mut self, mut value: usize) {
-        while value >= 0x80 {
-            self.0.push((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
+    fn varint(&mut self, value: usize) {
+        push_varint(&mut self.0, value as u64);
     }
+}
+
+/// Writes a number as protobuf does, seven bits at a time.
+pub(crate) fn push_varint(message: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        message.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    message.push(value as u8);
 }
 
 /// How long a field is whose value has this length.

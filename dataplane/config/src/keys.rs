@@ -16,7 +16,7 @@ pub const KEYS_KEY: &str = "keys";
 /// The namespace of dynamic metadata in which the filter leaves whose key a request has shown, and what its budgets are to
 /// reserve: `key` is the name of the key, where it must show one, `tokens` is how many tokens the request may come to, `money` what it may
 /// cost in millionths of a US dollar, and the budgets stand under [`slot_key`]. `request` is the name under which something is to be
-/// reserved, and [`settled_key`] that of what is settled in the end; where they are missing, the service is asked nothing.
+/// reserved, and [`SETTLED_KEY`] that of what is settled in the end; where they are missing, the service is asked nothing.
 pub const SPENDING_NAMESPACE: &str = "chancery.spending";
 
 /// The key there of the name of the request among those that run, as text.
@@ -25,23 +25,13 @@ pub const RUNNING_KEY: &str = "running";
 /// The key there, and in what the service answers, of how many times as much is to be reserved, as text: other requests share it.
 pub const SHARED_KEY: &str = "shared";
 
-/// The key there of the name under which something is settled. `number` is below [`MOST_SETTLED`].
-pub fn settled_key(number: usize) -> String {
-    format!("settled.{number}")
-}
+/// The key there of the name under which a request settles what it had reserved for itself, once it has ended.
+pub const SETTLED_KEY: &str = "settled";
 
-/// The key there of what was spent of it, of what a budget counts.
-pub fn spent_key(number: usize, counted: &str) -> String {
-    format!("spent.{number}.{counted}")
+/// The key there of what it has spent, of what a budget counts.
+pub fn spent_key(counted: &str) -> String {
+    format!("spent.{counted}")
 }
-
-/// The key there of how many requests beside the one of that name have spent it, as text.
-pub fn others_key(number: usize) -> String {
-    format!("others.{number}")
-}
-
-/// So many reservations are settled at most when a request ends.
-pub const MOST_SETTLED: usize = 2;
 
 /// The namespace of dynamic metadata in which Envoy leaves what the service that counts has answered.
 pub const LIMIT_ANSWER_NAMESPACE: &str = "envoy.filters.http.ratelimit";
@@ -78,6 +68,10 @@ pub struct KeysConfig {
     pub version: u32,
     /// The largest request body in bytes that is read for its model and its size; a larger one is answered with 413.
     pub max_request_bytes: u32,
+    /// Envoy's cluster of the service that counts, which is told what requests have spent of a reservation that they shared. If it is
+    /// empty, none share.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub limits_cluster: String,
     /// The sets by their names.
     pub sets: BTreeMap<String, KeySet>,
     /// Budgets over claims, by the names that routes have for them.

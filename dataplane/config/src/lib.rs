@@ -17,8 +17,7 @@ pub use claims::{
 };
 pub use keys::{
     CheaperModel, FALLBACK_KEY, KEYS_FILTER, KEYS_KEY, KeySet, KeysConfig, LIMIT_ANSWER_NAMESPACE,
-    MOST_SETTLED, RUNNING_KEY, SHARED_KEY, SPENDING_NAMESPACE, VirtualKey, digest_input, others_key,
-    settled_key, slot_key, spent_key,
+    RUNNING_KEY, SETTLED_KEY, SHARED_KEY, SPENDING_NAMESPACE, VirtualKey, digest_input, slot_key, spent_key,
 };
 pub use prices::{DatedPrice, ModelPrice, OFFERS_KEY, Offer, PriceList, Rate, Tier};
 

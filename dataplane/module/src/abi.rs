@@ -1,6 +1,6 @@
 //! Envoy's dynamic-module ABI, version 0.2.0 (Envoy 1.40), as far as an HTTP filter of ours uses it.
 //!
-//! All `unsafe` code of the project is in this file, and the declarations of the callbacks are in `callbacks`. It turns the C functions that Envoy calls (*hooks*) into calls of
+//! All `unsafe` code of the project is in this file and `main_thread`, and the declarations of the callbacks are in `callbacks`. It turns the C functions that Envoy calls (*hooks*) into calls of
 //! [`Filter`] and [`Config`], and the C functions that Envoy offers (*callbacks*) into safe methods of [`Stream`] and
 //! [`Definer`]. The ABI's source is Envoy's header `source/extensions/dynamic_modules/abi/abi.h`.
 //!
@@ -118,7 +118,7 @@ impl Definer {
 
 /// A configuration whose metrics filters of other configurations use. Whoever has one must use it no more once
 /// `on_http_filter_config_destroy` has returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Scope(EnvoyConfig);
 
 // SAFETY: it is used for Envoy's callbacks that count, which look up what was defined while the configuration was created,
@@ -515,6 +515,30 @@ pub(crate) fn log(level: LogLevel, message: &str) {
     unsafe { envoy_dynamic_module_callback_log(level as u32, buffer(message.as_bytes())) }
 }
 
+/// What a server has answered: the headers, none if it has not, and the body.
+///
+/// # Safety
+/// So many headers and pieces of a body must be there for `'a`, where the pointers are not null.
+unsafe fn answer<'a>(
+    result: u32,
+    (headers, header_count): (*const EnvoyHeader, usize),
+    (body, body_count): (*const EnvoyBuffer, usize),
+) -> (Headers<'a>, Vec<u8>) {
+    let (mut all, mut text) = (Vec::new(), Vec::new());
+    if result == 0 && !headers.is_null() {
+        // SAFETY: the caller vouches for them.
+        all.extend_from_slice(unsafe { std::slice::from_raw_parts(headers, header_count) });
+        if !body.is_null() {
+            // SAFETY: as above.
+            for piece in unsafe { std::slice::from_raw_parts(body, body_count) } {
+                // SAFETY: as above.
+                text.extend_from_slice(unsafe { bytes(*piece) });
+            }
+        }
+    }
+    (Headers { all, stream: PhantomData }, text)
+}
+
 /// So many pieces of a body are told without an allocation.
 const FEW: usize = 16;
 
@@ -658,25 +682,17 @@ hook!(envoy_dynamic_module_on_http_filter_http_callout_done(envoy: EnvoyFilter, 
     if ASKING.get() == envoy {
         return;
     }
-    let mut text = Vec::new();
-    let mut status = None;
-    if result == 0 && !headers.is_null() {
-        // SAFETY: Envoy says that so many headers are there, until the hook returns.
-        let headers = unsafe { std::slice::from_raw_parts(headers, header_count) };
-        let all = Headers { all: headers.to_vec(), stream: PhantomData };
-        status = all.get(":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
-        if !body.is_null() {
-            // SAFETY: as above, for pieces of the body.
-            for piece in unsafe { std::slice::from_raw_parts(body, body_count) } {
-                // SAFETY: the piece is there until the hook returns.
-                text.extend_from_slice(unsafe { bytes(*piece) });
-            }
-        }
-    }
+    // SAFETY: Envoy says that so much is there, until the hook returns.
+    let (headers, text) = unsafe { answer(result, (headers, header_count), (body, body_count)) };
+    let status = headers.get(":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
     let reply = status.map(|status| Reply { status, body: &text });
     let next = guarded(envoy, module, Next::Wait, |filter, stream| filter.on_reply(stream, reply));
     next.run(envoy);
 });
+
+mod main_thread;
+
+pub(crate) use main_thread::{Answer, Waker};
 
 // Hooks of what this filter does not use. Envoy loads no module without them.
 hook!(envoy_dynamic_module_on_http_filter_scheduled(_f: EnvoyFilter, _m: *const c_void, _event: u64) {});
@@ -688,8 +704,6 @@ hook!(envoy_dynamic_module_on_http_filter_http_stream_data(_f: EnvoyFilter, _m: 
 hook!(envoy_dynamic_module_on_http_filter_http_stream_trailers(_f: EnvoyFilter, _m: *const c_void, _id: u64, _trailers: *const c_void, _count: usize) {});
 hook!(envoy_dynamic_module_on_http_filter_http_stream_complete(_f: EnvoyFilter, _m: *const c_void, _id: u64) {});
 hook!(envoy_dynamic_module_on_http_filter_http_stream_reset(_f: EnvoyFilter, _m: *const c_void, _id: u64, _reason: u32) {});
-hook!(envoy_dynamic_module_on_http_filter_config_scheduled(_c: EnvoyConfig, _m: *const c_void, _event: u64) {});
-hook!(envoy_dynamic_module_on_http_filter_config_http_callout_done(_c: EnvoyConfig, _m: *const c_void, _id: u64, _result: u32, _headers: *const c_void, _header_count: usize, _body: *const c_void, _body_count: usize) {});
 hook!(envoy_dynamic_module_on_http_filter_config_http_stream_headers(_c: EnvoyConfig, _m: *const c_void, _id: u64, _headers: *const c_void, _count: usize, _end: bool) {});
 hook!(envoy_dynamic_module_on_http_filter_config_http_stream_data(_c: EnvoyConfig, _m: *const c_void, _id: u64, _data: *const c_void, _count: usize, _end: bool) {});
 hook!(envoy_dynamic_module_on_http_filter_config_http_stream_trailers(_c: EnvoyConfig, _m: *const c_void, _id: u64, _trailers: *const c_void, _count: usize) {});

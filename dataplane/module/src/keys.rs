@@ -13,11 +13,11 @@ use ai_config::{
     SPENDING_NAMESPACE, Schema, VirtualKey,
 };
 
-use crate::abi::{HeaderMap, MetadataSource, Stream};
+use crate::abi::{Definer, HeaderMap, MetadataSource, Scope, Stream, Waker};
 use crate::holding::Holding;
 use crate::placement::{self, BodyStatus, HeadersStatus, text};
-use crate::prices;
 use crate::spending::Spending;
+use crate::{prices, settling};
 
 /// A configuration: the keys that routes ask for, and their budgets over claims.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Config {
     keys: Keys,
     claims: Claims,
     max_request_bytes: u32,
+    limits_cluster: String,
+    scope: Scope,
 }
 
 impl Config {
@@ -32,11 +34,25 @@ impl Config {
     ///
     /// # Errors
     /// It is not one that this module understands.
-    pub(crate) fn new(settings: &[u8]) -> Result<Self, String> {
+    pub(crate) fn new(settings: &[u8], definer: &Definer) -> Result<Self, String> {
         let config: KeysConfig = serde_json::from_slice(settings).map_err(|error| error.to_string())?;
         placement::check_version(config.version)?;
+        let KeysConfig { max_request_bytes, limits_cluster, .. } = config;
         let (keys, claims) = (Keys::new(config.sets)?, Claims::new(config.claims)?);
-        Ok(Self { keys, claims, max_request_bytes: config.max_request_bytes })
+        if !limits_cluster.is_empty() {
+            Waker::new(definer).into_iter().for_each(settling::begin);
+        }
+        Ok(Self { keys, claims, max_request_bytes, limits_cluster, scope: definer.scope() })
+    }
+
+    /// The cluster of the service that counts.
+    pub(crate) fn limits_cluster(&self) -> &str {
+        &self.limits_cluster
+    }
+
+    /// Envoy is about to forget it.
+    pub(crate) fn end(&self) {
+        settling::end(self.scope);
     }
 }
 

@@ -7,8 +7,8 @@ use ai::exchange::Reply;
 use ai::model_routing;
 use ai_config::{GATEWAY_FILTER, KEYS_FILTER, PROVIDER_FILTER, Schema, VERSION};
 
-use crate::abi::{Body, Definer, HeaderMap, Next, Stream};
-use crate::{gateway, keys, provider};
+use crate::abi::{Answer, Body, Definer, HeaderMap, Next, Scope, Stream};
+use crate::{gateway, keys, provider, settling};
 
 /// What is set aside for a body whose client says how long it is, at most: some say so and send nothing.
 const MAX_RESERVED: usize = 1024 * 1024;
@@ -55,7 +55,7 @@ impl Config {
         } else if name == GATEWAY_FILTER.as_bytes() {
             Ok(Self::Gateway(Arc::new(gateway::Config::new(settings, definer)?)))
         } else if name == KEYS_FILTER.as_bytes() {
-            Ok(Self::Keys(Arc::new(keys::Config::new(settings)?)))
+            Ok(Self::Keys(Arc::new(keys::Config::new(settings, definer)?)))
         } else {
             Err("there is no filter of this name".to_owned())
         }
@@ -64,8 +64,23 @@ impl Config {
     /// Envoy is about to forget the configuration.
     pub(crate) fn end(&self) {
         match self {
-            Self::Provider(_) | Self::Keys(_) => {}
+            Self::Provider(_) => {}
             Self::Gateway(config) => config.end(),
+            Self::Keys(config) => config.end(),
+        }
+    }
+
+    /// The configuration was woken on the main thread.
+    pub(crate) fn on_wake(&self, scope: Scope) {
+        if let Self::Keys(config) = self {
+            settling::tell(scope, config.limits_cluster());
+        }
+    }
+
+    /// The server that this configuration has called has answered, or, with `None`, has not.
+    pub(crate) fn on_answer(&self, scope: Scope, id: u64, answer: Option<Answer<'_>>) {
+        if let Self::Keys(_) = self {
+            settling::hear(scope, id, answer);
         }
     }
 }

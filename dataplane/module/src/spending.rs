@@ -13,14 +13,17 @@ use ai::keys::{Account, Reservation};
 use ai_config::{LIMIT_ANSWER_NAMESPACE, RUNNING_KEY, SHARED_KEY, SPENDING_NAMESPACE};
 
 use crate::abi::{MetadataSource, Stream};
+use crate::settling::Clock;
 
 /// What runs in this proxy.
 static RUNNING: LazyLock<Mutex<Running>> = LazyLock::new(Mutex::default);
 
+/// All requests that are counted in budgets, and what they share.
 #[derive(Debug, Default)]
-struct Running {
+pub(crate) struct Running {
     by_name: HashMap<Arc<str>, Arc<Spending>>,
-    sharing: Sharing,
+    pub(crate) sharing: Sharing,
+    pub(crate) clock: Clock,
 }
 
 /// A request that is counted in budgets.
@@ -39,9 +42,11 @@ impl Spending {
     /// metadata of the stream.
     pub(crate) fn begin(stream: &mut Stream, account: Arc<Account>, reserved: Reservation) -> Arc<Self> {
         let name: Arc<str> = request_name().into();
-        let (shared_by, can_share) = (account.shared_by(), account.can_share());
-        let (member, question) =
-            running().sharing.begin(&shared_by, &name, reserved, can_share, Instant::now());
+        let shared_by = account.shared_by();
+        let mut all = running();
+        let can_share = account.can_share() && all.can_settle();
+        let (member, question) = all.sharing.begin(&shared_by, &name, reserved, can_share, Instant::now());
+        drop(all);
         stream.set_metadata(SPENDING_NAMESPACE, &account.begun(&name, reserved, question));
         let spending = Arc::new(Self {
             account,
@@ -91,27 +96,29 @@ impl Spending {
         self.micros.store(spent.micros, Ordering::Relaxed);
     }
 
-    /// The request has ended. What the service is to be told is written into the metadata of the stream; of a stream that is gone, it
-    /// is told nothing, and what was reserved waits for the end of its lease.
+    /// The request has ended. If it settles what it had reserved for itself, that is written into the metadata of the stream; of a
+    /// stream that is gone, the service is told nothing, and what was reserved waits for the end of its lease.
     pub(crate) fn end(&self, stream: Option<&mut Stream>) {
         let Some(member) = held(&self.member).take() else { return };
         let spent = Reservation {
             tokens: self.tokens.load(Ordering::Relaxed),
             micros: self.micros.load(Ordering::Relaxed),
         };
-        let mut running = running();
-        running.by_name.remove(member.name());
-        let settled = running.sharing.end(member, spent, Instant::now());
+        let (mut running, now) = (running(), Instant::now());
+        let request = running.by_name.remove_entry(member.name());
+        let ended = running.sharing.end(member, spent, now);
+        if ended.is_idle {
+            running.wait(now);
+        }
         drop(running);
-        if let Some(stream) = stream
-            && !settled.is_empty()
-        {
-            stream.set_metadata(SPENDING_NAMESPACE, &self.account.ended(&settled, self.question));
+        if let (Some(stream), Some((name, _)), true) = (stream, request, ended.settles) {
+            stream.set_metadata(SPENDING_NAMESPACE, &self.account.ended(&name, spent));
         }
     }
 }
 
-fn running() -> MutexGuard<'static, Running> {
+/// What runs in this proxy. Nothing that Envoy calls back may be done while one has it.
+pub(crate) fn running() -> MutexGuard<'static, Running> {
     held(&RUNNING)
 }
 

@@ -79,7 +79,7 @@ impl StoreServer {
         format!("redis+unix://{}", self.folder.path().join("socket").display())
     }
 
-    async fn spending(&self, budget: &Budget) -> Result<Spending> {
+    pub(crate) async fn spending(&self, budget: &Budget) -> Result<Spending> {
         eventually(DEADLINE, || async {
             let store = Store::Shared(Shared::connect(&self.address())?);
             let service = LimitService::new(store, Metrics::default());
@@ -122,7 +122,7 @@ impl Book {
 }
 
 /// The budget of tokens as the proxies ask for it.
-fn team(limit: u64) -> Budget {
+pub(crate) fn team(limit: u64) -> Budget {
     Budget {
         name: "default/team".to_owned(),
         counted: Counted::Tokens,

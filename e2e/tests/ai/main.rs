@@ -24,6 +24,7 @@ mod providers;
 mod replica;
 mod rows;
 mod sdk;
+mod sharing;
 mod tracing;
 mod virtual_keys;
 mod without_module;

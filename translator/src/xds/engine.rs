@@ -160,8 +160,7 @@ fn module_config(source: &ModuleSource) -> DynamicModuleConfig {
     DynamicModuleConfig {
         // The name by which Envoy's log knows it.
         name: "chancery_ai".to_owned(),
-        // A module with threads of its own or destructors of its own could not be unloaded safely; ours has neither, but
-        // metrics that are told after the last filter has gone are its own.
+        // The module has a thread of its own once requests share what they reserve, and what it knows of them outlives filters.
         do_not_close: true,
         metrics_namespace: METRICS_NAMESPACE.to_owned(),
         // Without it, a proxy that cannot fetch the module serves the cluster without the filter: requests would pass

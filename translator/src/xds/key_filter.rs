@@ -94,6 +94,7 @@ pub(super) fn extension<'a>(
     module: &ModuleSource,
     sets: impl IntoIterator<Item = &'a KeySet>,
     claims: impl IntoIterator<Item = &'a ClaimSet>,
+    limits_cluster: &str,
 ) -> TypedExtensionConfig {
     let mut by_name: BTreeMap<String, ai_config::KeySet> = BTreeMap::new();
     for set in sets {
@@ -105,7 +106,9 @@ pub(super) fn extension<'a>(
             }
         }
     }
-    engine::named_extension(NAME, module, KEYS_FILTER, &config(by_name, claims_by_name(claims)))
+    let limits_cluster = limits_cluster.to_owned();
+    let config = KeysConfig { limits_cluster, ..config(by_name, claims_by_name(claims)) };
+    engine::named_extension(NAME, module, KEYS_FILTER, &config)
 }
 
 /// The filter with no key at all.
@@ -117,7 +120,13 @@ fn config(
     sets: BTreeMap<String, ai_config::KeySet>,
     claims: BTreeMap<String, Vec<ClaimBudget>>,
 ) -> KeysConfig {
-    KeysConfig { version: VERSION, max_request_bytes: MAX_REQUEST_BYTES, sets, claims }
+    KeysConfig {
+        version: VERSION,
+        max_request_bytes: MAX_REQUEST_BYTES,
+        sets,
+        claims,
+        ..KeysConfig::default()
+    }
 }
 
 /// Of several versions of a set, as above, the budgets of all count: of one with two versions, the one that leaves less.

@@ -183,7 +183,7 @@ pub(crate) fn encode_filters<'a>(
     let users = credential_filter::users(users.into_values());
     let api_keys = credential_filter::api_keys(api_keys.into_values());
     let keys = engine::of(settings).map(|module| {
-        let config = key_filter::extension(module, keys, claims);
+        let config = key_filter::extension(module, keys, claims, &settings.control_plane_cluster);
         EncodedResource::new(XdsKind::Extension, &config, engine::needs(module))
     });
     let all = [

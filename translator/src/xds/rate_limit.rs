@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ai_config::{
-    MOST_SETTLED, SHARED_KEY as TIMES_KEY, SPENDING_NAMESPACE, others_key, settled_key, slot_key, spent_key,
-};
+use ai_config::{SETTLED_KEY, SHARED_KEY as TIMES_KEY, SPENDING_NAMESPACE, slot_key, spent_key};
 use ir::{Counted, LimitEntry, LimitHeader, RateLimit};
 use limit_rule::{BUDGET_KEY, DOMAIN, Mode, REQUEST_KEY, RULES_KEY, Rules, SHARED_KEY, STEP_KEY, Step};
 use proto::core::grpc_service::{EnvoyGrpc, TargetSpecifier};
@@ -113,7 +111,7 @@ pub(super) fn of_route(limits: &[RateLimit], budgets: &Budgets, falls_back: bool
 /// The questions of the budget of that number. Envoy asks none of them if the key of the request has no such budget, or if the request
 /// shares what another one has reserved.
 fn budget(counted: Counted, number: usize, reserve: Step) -> Vec<RouteRateLimit> {
-    let question = |step: Step, name: String, shared: String, amount: Option<HitsAddend>| {
+    let question = |step: Step, name: &str, shared: Option<&str>, amount: Option<HitsAddend>| {
         let actions = [
             spending(BUDGET_KEY, slot_key(counted.name(), number), false),
             ActionSpecifier::GenericKey(GenericKey {
@@ -121,23 +119,22 @@ fn budget(counted: Counted, number: usize, reserve: Step) -> Vec<RouteRateLimit>
                 descriptor_value: step.name().to_owned(),
                 ..GenericKey::default()
             }),
-            spending(REQUEST_KEY, name, false),
-            spending(SHARED_KEY, shared, true),
+            spending(REQUEST_KEY, name.to_owned(), false),
         ];
+        let shared = shared.map(|shared| spending(SHARED_KEY, shared.to_owned(), true));
+        let actions = actions.into_iter().chain(shared);
         let actions = actions.map(|action| Action { action_specifier: Some(action) });
-        RouteRateLimit { actions: actions.into(), hits_addend: amount, ..RouteRateLimit::default() }
+        RouteRateLimit { actions: actions.collect(), hits_addend: amount, ..RouteRateLimit::default() }
     };
-    let reserve = |amount| question(reserve, "request".to_owned(), TIMES_KEY.to_owned(), amount);
+    let reserve = |shared, amount| question(reserve, "request", shared, amount);
     match counted {
-        Counted::Requests => vec![reserve(None)],
+        Counted::Requests => vec![reserve(None, None)],
         Counted::Tokens | Counted::Money => {
-            let settle = (0..MOST_SETTLED).map(|place| {
-                let spent = of_metadata(SPENDING_NAMESPACE, &spent_key(place, counted.name()));
-                let settle = question(Step::Settle, settled_key(place), others_key(place), Some(spent));
-                RouteRateLimit { apply_on_stream_done: true, ..settle }
-            });
-            let reserve = reserve(Some(of_metadata(SPENDING_NAMESPACE, counted.name())));
-            std::iter::once(reserve).chain(settle).collect()
+            let reserved = of_metadata(SPENDING_NAMESPACE, counted.name());
+            let spent = of_metadata(SPENDING_NAMESPACE, &spent_key(counted.name()));
+            let settle = question(Step::Settle, SETTLED_KEY, None, Some(spent));
+            let settle = RouteRateLimit { apply_on_stream_done: true, ..settle };
+            vec![reserve(Some(TIMES_KEY), Some(reserved)), settle]
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ai_config::{RUNNING_KEY, SHARED_KEY, Schema, VirtualKey, others_key, settled_key, slot_key, spent_key};
+use ai_config::{RUNNING_KEY, SETTLED_KEY, SHARED_KEY, Schema, VirtualKey, slot_key, spent_key};
 
-use super::sharing::{Question, Settlement};
+use super::sharing::Question;
 use super::{Claimed, Market, Reservation, estimate};
 use crate::exchange::Refusal;
 use crate::json::Object;
@@ -123,10 +123,13 @@ impl Account {
         Ok(Reservation { tokens: estimate::tokens(&expected), micros })
     }
 
-    /// The budgets in which its requests are counted: two that have the same share what is reserved.
+    /// The budgets in which its requests are counted, each in a line, behind what it counts: two accounts that have the same share what
+    /// is reserved. The text of a budget has no line breaks.
     pub fn shared_by(&self) -> String {
-        let all = self.counted().into_iter().flat_map(|counted| self.budgets(counted));
-        all.map(|budget| [budget.as_str(), "\n"].concat()).collect()
+        let all = self.counted().into_iter().flat_map(|counted| {
+            self.budgets(counted).flat_map(move |budget| [counted, " ", budget.as_str(), "\n"])
+        });
+        all.collect()
     }
 
     /// Whether requests can share what is reserved: not where each of them is counted.
@@ -164,21 +167,13 @@ impl Account {
         metadata
     }
 
-    /// What is noted of a request that has ended: what is to be settled. `question` is what the service was asked when it began.
-    pub fn ended(&self, settled: &[Settlement], question: Question) -> Metadata {
+    /// What is noted of a request that has ended and settles what it had reserved for itself, under its name.
+    pub fn ended(&self, name: &str, spent: Reservation) -> Metadata {
         let mut metadata = Metadata::new();
-        for (number, Settlement { name, spent, others }) in settled.iter().enumerate() {
-            metadata.text(&settled_key(number), name);
-            metadata.number(&spent_key(number, TOKENS), spent.tokens);
-            if self.counts_money() {
-                metadata.number(&spent_key(number, MONEY), spent.micros);
-            }
-            if *others > 0 {
-                metadata.text(&others_key(number), &others.to_string());
-            }
-        }
-        if !settled.is_empty() && question == Question::None {
-            self.add_budgets(&mut metadata);
+        metadata.text(SETTLED_KEY, name);
+        metadata.number(&spent_key(TOKENS), spent.tokens);
+        if self.counts_money() {
+            metadata.number(&spent_key(MONEY), spent.micros);
         }
         metadata
     }
@@ -274,25 +269,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_settled_is_noted_with_the_budgets_that_were_not_noted_before() {
-        let budgets = [("tokens".to_owned(), vec!["{a}".to_owned()])];
-        let key = of_key(VirtualKey { budgets: budgets.into(), ..VirtualKey::default() });
-        let settlement = |name: &str, others| Settlement {
-            name: name.into(),
-            spent: Reservation { tokens: 9, micros: 0 },
-            others,
+    fn what_is_settled_is_noted_with_what_was_spent() {
+        let budgets = |counted: &str| [(counted.to_owned(), vec!["{a}".to_owned()])].into();
+        let text = |counted: &str| {
+            let key = of_key(VirtualKey { budgets: budgets(counted), ..VirtualKey::default() });
+            let ended = key.ended("id", Reservation { tokens: 9, micros: 1 });
+            String::from_utf8_lossy(ended.as_bytes()).into_owned()
         };
-        let text = |settled: &[Settlement], question| {
-            String::from_utf8_lossy(key.ended(settled, question).as_bytes()).into_owned()
-        };
-        let both = text(&[settlement("id", 0), settlement("other", 6)], Question::Own);
-        for part in ["settled.0", "id", "spent.0.tokens", "settled.1", "other", "spent.1.tokens", "others.1"]
-        {
-            assert!(both.contains(part), "{part} in {both}");
+        for part in ["settled", "id", "spent.tokens", "spent.money"] {
+            assert!(text(MONEY).contains(part), "{part}");
+            assert_eq!(text(TOKENS).contains(part), part != "spent.money", "{part}");
         }
-        assert!(!both.contains("others.0") && !both.contains("{a}") && !both.contains("money"), "{both}");
-        assert!(text(&[settlement("id", 0)], Question::None).contains("{a}"));
-        assert_eq!(text(&[], Question::None), "");
     }
 
     #[test]
@@ -309,6 +296,7 @@ mod tests {
         let mut of_token = of(&[("tokens", &["a"])]);
         of_token.claimed.budgets = [("tokens".to_owned(), vec!["b".to_owned()])].into();
         assert_eq!(one.shared_by(), of_token.shared_by());
+        assert_eq!(one.shared_by(), "tokens a\ntokens b\n");
         assert!(one.can_share() && !of(&[("tokens", &["a"]), ("requests", &["c"])]).can_share());
     }
 

@@ -1,25 +1,36 @@
-//! Requests that run at the same time and are counted in the same budgets share a reservation, so that the service that
-//! counts is not asked about each of them.
+//! Requests that are counted in the same budgets share a reservation, so that the service that counts is not asked about each of
+//! them.
 //!
-//! A request that begins while others of the same budgets run asks for [`TIMES`] what it may come to itself. If the service
-//! grants that (it does so only where much more is left), requests that begin within [`OPEN_FOR`] take their part of it without
-//! a question. What a request does not need of its part goes back, for the next ones. The module has no timer, so that what
-//! was spent of a shared reservation is settled when a request ends: at the latest the last one that runs.
+//! A request that begins while others of the same budgets run, or soon after them, asks for [`TIMES`] what it may come to itself.
+//! If the service grants that (it does so only where much more is left), requests that begin within [`OPEN_FOR`] take their part of
+//! it without a question. What a request does not need of its part goes back, for the next ones. If that is used up before its time
+//! is over, [`MORE`] times as much is asked for next, up to [`MOST_TIMES`]. What was spent of a shared reservation is settled once
+//! nobody has had a part in it for [`LINGER`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ai_config::MOST_SETTLED;
-
 use super::{MAX_MICROS, Reservation};
 
-/// So many times what a request may come to is asked for, for itself and those that share it.
+/// So many times what a request may come to is asked for at first, for itself and those that share it.
 pub const TIMES: u64 = 32;
+
+/// So many times as much is asked for after what was there was used up.
+pub const MORE: u64 = 4;
+
+/// So many times what a request may come to is asked for at most.
+pub const MOST_TIMES: u64 = 2048;
+
+/// So much is reserved at most for requests that share it, in tokens, or in millionths of a US dollar.
+const MOST_SHARED: u64 = MAX_MICROS / 2;
 
 /// How long requests may begin that share a reservation: so late may an edit of a budget come into effect, and so long may a unit
 /// of time be over in which they are counted.
 pub const OPEN_FOR: Duration = Duration::from_secs(1);
+
+/// How long a reservation in which nobody has a part waits for further requests.
+pub const LINGER: Duration = Duration::from_millis(200);
 
 /// All requests of a proxy that are counted in budgets.
 #[derive(Debug, Default)]
@@ -30,32 +41,42 @@ pub struct Sharing {
 }
 
 /// The requests of the same budgets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Account {
     running: usize,
     /// Whether one of them has asked for a reservation to share and has no answer yet.
     is_asking: bool,
+    /// So many times what a request may come to is asked for next.
+    times: u64,
     /// The reservation that requests take their parts of.
     open: Option<Arc<str>>,
-    /// One in the place of which another one has come, and in which nobody has a part any more.
-    replaced: Vec<Arc<str>>,
+    /// Since when none of them runs.
+    idle_since: Option<Instant>,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self { running: 0, is_asking: false, times: TIMES, open: None, idle_since: None }
+    }
 }
 
 /// A reservation that requests share.
 #[derive(Debug)]
 struct Shared {
+    account: Arc<str>,
     /// What nobody has a part in.
     left: Reservation,
     until: Instant,
     running: usize,
     ended: u64,
     spent: Reservation,
+    /// Since when nobody has a part in it.
+    idle_since: Option<Instant>,
 }
 
 /// A request that is counted in budgets. It must be [ended](Sharing::end).
 #[derive(Debug)]
 pub struct Member {
-    account: Arc<str>,
     name: Arc<str>,
     part: Reservation,
     of: Part,
@@ -64,10 +85,12 @@ pub struct Member {
 /// What a request's part is of.
 #[derive(Debug)]
 enum Part {
+    /// Its own reservation; it can share none.
+    Alone,
     /// Its own reservation. `asks`: whether it has asked for one to share.
-    Own { asks: bool },
+    Own { account: Arc<str>, asks: bool },
     /// The reservation of this name.
-    Shared(Arc<str>),
+    Shared { account: Arc<str>, name: Arc<str> },
 }
 
 /// What the service is to be asked before a request goes on.
@@ -81,9 +104,20 @@ pub enum Question {
     Shared(u64),
 }
 
-/// What the service is to be told when a request has ended.
+/// What follows from the end of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Whether what it has spent is settled under its own name, now.
+    pub settles: bool,
+    /// Whether there is something that waits for [`LINGER`], so that [`Sharing::settle`] is to be called then.
+    pub is_idle: bool,
+}
+
+/// What the service is to be told of a reservation that requests have shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
+    /// The budgets, as [`Account::shared_by`](super::Account::shared_by) tells them.
+    pub account: Arc<str>,
     /// The name under which it was reserved.
     pub name: Arc<str>,
     /// What was spent of it.
@@ -110,89 +144,125 @@ impl Sharing {
         can_share: bool,
         now: Instant,
     ) -> (Member, Question) {
+        let member = |of| Member { name: name.into(), part, of };
+        if !can_share {
+            return (member(Part::Alone), Question::Own);
+        }
         let account: Arc<str> = match self.accounts.get_key_value(account) {
             Some((known, _)) => Arc::clone(known),
             None => account.into(),
         };
         let all = self.accounts.entry(Arc::clone(&account)).or_default();
-        all.running += 1;
-        let member = |of| Member { account: Arc::clone(&account), name: name.into(), part, of };
-        if !can_share {
-            return (member(Part::Own { asks: false }), Question::Own);
-        }
-        let open = all.open.as_ref().and_then(|name| Some((name, self.shared.get_mut(name)?)));
-        if let Some((of, shared)) = open
-            && shared.takes(part, now)
-        {
-            return (member(Part::Shared(Arc::clone(of))), Question::None);
-        }
         // Alone it has nobody to share with.
-        let asks = all.running > 1 && !all.is_asking && is_shareable(part);
-        all.is_asking |= asks;
-        let question = if asks { Question::Shared(TIMES) } else { Question::Own };
-        (member(Part::Own { asks }), question)
+        let has_others = all.running > 0 || all.idle_since.is_some_and(|since| now < since + LINGER);
+        all.running += 1;
+        all.idle_since = None;
+        let open = all.open.as_ref().and_then(|name| Some((name, self.shared.get_mut(name)?)));
+        let mut is_used_up = false;
+        if let Some((name, shared)) = open {
+            if shared.takes(part, now) {
+                let name = Arc::clone(name);
+                return (member(Part::Shared { account, name }), Question::None);
+            }
+            is_used_up = now < shared.until;
+        }
+        let asks = has_others && !all.is_asking && is_shareable(part);
+        if !asks {
+            return (member(Part::Own { account, asks }), Question::Own);
+        }
+        all.is_asking = true;
+        if is_used_up {
+            all.times = all.times.saturating_mul(MORE);
+        }
+        all.times = all.times.clamp(TIMES, most_times(part));
+        let question = Question::Shared(all.times);
+        (member(Part::Own { account, asks }), question)
     }
 
     /// The service has reserved so many times what the request may come to.
     pub fn granted(&mut self, member: &mut Member, times: u64, now: Instant) {
-        let Part::Own { asks: true } = member.of else { return };
-        let Some(account) = self.accounts.get_mut(&member.account) else { return };
+        let Part::Own { account, asks: true } = &member.of else { return };
+        let account = Arc::clone(account);
+        let Some(all) = self.accounts.get_mut(&account) else { return };
         let more = times.saturating_sub(1);
         let Reservation { tokens, micros } = member.part;
-        let left = Reservation { tokens: tokens.saturating_mul(more), micros: micros.saturating_mul(more) };
-        let shared =
-            Shared { left, until: now + OPEN_FOR, running: 1, ended: 0, spent: Reservation::default() };
+        let shared = Shared {
+            account: Arc::clone(&account),
+            left: Reservation { tokens: tokens.saturating_mul(more), micros: micros.saturating_mul(more) },
+            until: now + OPEN_FOR,
+            running: 1,
+            ended: 0,
+            spent: Reservation::default(),
+            idle_since: None,
+        };
         self.shared.insert(Arc::clone(&member.name), shared);
-        let before = account.open.replace(Arc::clone(&member.name));
-        let is_idle = |name: &Arc<str>| self.shared.get(name).is_some_and(|shared| shared.running == 0);
-        account.replaced.extend(before.filter(is_idle));
-        account.is_asking = false;
-        member.of = Part::Shared(Arc::clone(&member.name));
+        all.open = Some(Arc::clone(&member.name));
+        all.is_asking = false;
+        member.of = Part::Shared { account, name: Arc::clone(&member.name) };
     }
 
-    /// A request has ended and come to this. Gives what the service is to be told: at most [`MOST_SETTLED`], its own reservation or the one
-    /// that it shared, and another one.
-    pub fn end(&mut self, member: Member, spent: Reservation, now: Instant) -> Vec<Settlement> {
-        let Member { account, name, part, of } = member;
-        let Some(all) = self.accounts.get_mut(&account) else { return Vec::new() };
-        all.running -= 1;
-        all.is_asking &= !matches!(of, Part::Own { asks: true });
-        let mut settled = Vec::with_capacity(MOST_SETTLED);
-        match of {
-            Part::Own { .. } => settled.push(Settlement { name, spent, others: 0 }),
-            Part::Shared(name) => {
-                let shared = self.shared.get_mut(&name);
-                let is_idle = shared.is_some_and(|shared| shared.give_back(part, spent) == 0);
-                if is_idle && all.open.as_ref() != Some(&name) {
-                    all.replaced.push(name);
+    /// A request has ended and come to this.
+    pub fn end(&mut self, member: Member, spent: Reservation, now: Instant) -> Ended {
+        let Member { part, of, .. } = member;
+        let (account, settles, mut is_idle) = match of {
+            Part::Alone => return Ended { settles: true, is_idle: false },
+            Part::Own { account, asks } => {
+                if let Some(all) = self.accounts.get_mut(&account).filter(|_| asks) {
+                    // So much could not be reserved.
+                    all.times = TIMES;
+                    all.is_asking = false;
                 }
+                (account, true, false)
+            }
+            Part::Shared { account, name } => {
+                let shared = self.shared.get_mut(&name);
+                (account, false, shared.is_some_and(|shared| shared.give_back(part, spent, now)))
+            }
+        };
+        if let Some(all) = self.accounts.get_mut(&account) {
+            all.running -= 1;
+            all.idle_since = (all.running == 0).then_some(now);
+            is_idle |= all.running == 0;
+        }
+        Ended { settles, is_idle }
+    }
+
+    /// Ends reservations in which nobody has had a part for [`LINGER`]: what the service is to be told.
+    pub fn settle(&mut self, now: Instant) -> Vec<Settlement> {
+        let is_over = |since: Option<Instant>| since.is_some_and(|since| since + LINGER <= now);
+        let over = self.shared.extract_if(|_, shared| is_over(shared.idle_since));
+        let settled: Vec<_> = over.map(|(name, shared)| shared.settlement(name)).collect();
+        for Settlement { account, name, .. } in &settled {
+            if let Some(all) = self.accounts.get_mut(account) {
+                all.open.take_if(|open| open == name);
             }
         }
-        if let Some(open) = all.open.take_if(|open| {
-            let shared = self.shared.get(open);
-            shared.is_none_or(|it| it.running == 0 && (all.running == 0 || it.until <= now))
-        }) {
-            all.replaced.push(open);
-        }
-        let room = MOST_SETTLED - settled.len();
-        let names = all.replaced.drain(..room.min(all.replaced.len()));
-        settled.extend(names.filter_map(|name| Some(self.shared.remove(&name)?.settlement(name))));
-        if all.running == 0 && all.replaced.is_empty() {
-            self.accounts.remove(&account);
-        }
+        self.accounts.retain(|_, all| all.open.is_some() || !is_over(all.idle_since));
         settled
     }
 
-    /// Whether no request runs.
+    /// When [`settle`](Self::settle) is to be called next, if nothing else happens.
+    pub fn next(&self) -> Option<Instant> {
+        let of_accounts = self.accounts.values().map(|all| all.idle_since);
+        let of_shared = self.shared.values().map(|shared| shared.idle_since);
+        of_accounts.chain(of_shared).flatten().min().map(|since| since + LINGER)
+    }
+
+    /// Whether no request runs, and nothing is to be settled.
     pub fn is_empty(&self) -> bool {
         self.accounts.is_empty() && self.shared.is_empty()
     }
 }
 
-/// Whether so many times as much can be reserved and settled: Envoy tells no larger amounts.
+/// Whether what a request may come to can be reserved for several.
 fn is_shareable(part: Reservation) -> bool {
-    let most = part.tokens.max(part.micros).saturating_mul(TIMES);
-    most > 0 && most <= MAX_MICROS / 2
+    part != Reservation::default() && most_times(part) >= TIMES
+}
+
+/// So many times what a request may come to can be reserved.
+fn most_times(part: Reservation) -> u64 {
+    let most = part.tokens.max(part.micros).max(1);
+    (MOST_SHARED / most).min(MOST_TIMES)
 }
 
 impl Shared {
@@ -206,11 +276,12 @@ impl Shared {
         };
         self.left = Reservation { tokens, micros };
         self.running += 1;
+        self.idle_since = None;
         true
     }
 
-    /// A request that had this part of it has spent so much. Gives how many have a part in it.
-    fn give_back(&mut self, part: Reservation, spent: Reservation) -> usize {
+    /// A request that had this part of it has spent so much. Gives whether nobody has a part in it now.
+    fn give_back(&mut self, part: Reservation, spent: Reservation, now: Instant) -> bool {
         let left = |left: u64, part: u64, spent: u64| left.saturating_add(part).saturating_sub(spent);
         self.left = Reservation {
             tokens: left(self.left.tokens, part.tokens, spent.tokens),
@@ -222,17 +293,14 @@ impl Shared {
         };
         self.running -= 1;
         self.ended += 1;
-        self.running
+        self.idle_since = (self.running == 0).then_some(now);
+        self.running == 0
     }
 
     /// What it has come to, under its name.
     fn settlement(self, name: Arc<str>) -> Settlement {
-        // More than that is spent only if several requests cost hundreds of times what they were estimated to.
-        let spent = Reservation {
-            tokens: self.spent.tokens.min(MAX_MICROS),
-            micros: self.spent.micros.min(MAX_MICROS),
-        };
-        Settlement { name, spent, others: self.ended.saturating_sub(1) }
+        let Self { account, spent, ended, .. } = self;
+        Settlement { account, name, spent, others: ended.saturating_sub(1) }
     }
 }
 

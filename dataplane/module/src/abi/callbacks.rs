@@ -123,6 +123,23 @@ unsafe extern "C" {
         label_count: usize,
         id: *mut usize,
     ) -> u32;
+    pub(super) fn envoy_dynamic_module_callback_http_filter_config_scheduler_new(
+        config: EnvoyConfig,
+    ) -> *mut c_void;
+    pub(super) fn envoy_dynamic_module_callback_http_filter_config_scheduler_delete(scheduler: *mut c_void);
+    pub(super) fn envoy_dynamic_module_callback_http_filter_config_scheduler_commit(
+        scheduler: *mut c_void,
+        event: u64,
+    );
+    pub(super) fn envoy_dynamic_module_callback_http_filter_config_http_callout(
+        config: EnvoyConfig,
+        id: *mut u64,
+        cluster: ModuleBuffer,
+        headers: *mut ModuleHeader,
+        header_count: usize,
+        body: ModuleBuffer,
+        timeout_ms: u64,
+    ) -> u32;
     pub(super) fn envoy_dynamic_module_callback_http_filter_increment_counter(
         filter: EnvoyFilter,
         id: usize,
