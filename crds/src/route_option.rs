@@ -4,6 +4,8 @@
 #![allow(unreachable_pub, reason = "the KubeSchema derive makes a hidden copy of the struct")]
 
 mod http;
+mod origins;
+mod retries;
 mod traffic;
 
 use kube::{CustomResource, KubeSchema};
@@ -24,10 +26,16 @@ use crate::sensitive::Opaque;
 use crate::traffic_policy::is_false;
 
 pub use http::{
-    BufferPerRoute, HeaderManipulation, HeaderValueOption, OptionBackOff, OptionBuffer, OptionCors,
-    OptionHeader, OptionRetries,
+    BufferPerRoute, HeaderManipulation, HeaderValueOption, OptionBuffer, OptionCors, OptionHeader,
 };
-pub use traffic::{OptionAbort, OptionDelay, OptionFaults, OptionPattern, OptionRegexRewrite};
+pub use origins::{OptionCsrf, OptionDenominator, OptionFraction, OptionShare, OptionText};
+pub use retries::{
+    OptionBackOff, OptionRateLimitedBackOff, OptionResetFormat, OptionResetHeader, OptionRetries,
+};
+pub use traffic::{
+    OptionAbort, OptionDelay, OptionFaults, OptionPattern, OptionRegexRewrite, OptionShadowing,
+    OptionUpgrade, OptionUpgradeSpec, UpstreamRef,
+};
 
 /// API group of RouteOption.
 pub const GROUP: &str = "gateway.solo.io";
@@ -128,6 +136,21 @@ with_opaque_members! {
         /// What the parts of the path become that an expression fits. It has no effect on AI backends, whose providers have paths of their own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub regex_rewrite: Option<OptionRegexRewrite>,
+        /// What becomes of the part of the path that a `PathPrefix` match takes, or of the whole path for other matches. It has
+        /// no effect on AI backends, and no place beside `regexRewrite`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(length(min = 1, max = 1024))]
+        pub prefix_rewrite: Option<String>,
+        /// Which requests that change something are refused because they come from pages of other origins.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub csrf: Option<OptionCsrf>,
+        /// Copies of requests for another backend, whose answers nobody sees.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub shadowing: Option<OptionShadowing>,
+        /// What connections may become.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(length(max = 8))]
+        pub upgrades: Vec<OptionUpgrade>,
         /// Whether the tokens that a VirtualHostOption asks for are not asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub jwt: Option<JwtOfRoute>,
@@ -146,21 +169,18 @@ with_opaque_members! {
     }
     refused {
         append_x_forwarded_host "appendXForwardedHost",
-        csrf "csrf",
         dlp "dlp",
         ext_proc "extProc",
         extauth "extauth",
         extensions "extensions",
         host_rewrite_header "hostRewriteHeader",
         host_rewrite_path_regex "hostRewritePathRegex",
-        prefix_rewrite "prefixRewrite",
         rate_limit_early_configs "rateLimitEarlyConfigs",
         rate_limit_regular_configs "rateLimitRegularConfigs",
         ratelimit "ratelimit",
         ratelimit_basic "ratelimitBasic",
         ratelimit_early "ratelimitEarly",
         ratelimit_regular "ratelimitRegular",
-        shadowing "shadowing",
         staged_transformations "stagedTransformations",
         transformations "transformations",
         waf "waf",
@@ -170,7 +190,6 @@ with_opaque_members! {
         lb_hash "lbHash",
         max_stream_duration "maxStreamDuration",
         tracing "tracing",
-        upgrades "upgrades",
     }
 }
 

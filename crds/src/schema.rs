@@ -34,6 +34,11 @@ pub(crate) fn count(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX })
 }
 
+/// A part of a hundred. (The derive would write the format `double`.)
+pub(crate) fn percentage(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "number", "minimum": 0, "maximum": 100 })
+}
+
 /// A value of any type. A structural schema cannot say "string or object"; the canonical form of
 /// [`crate::ai`] checks what it finds.
 pub(crate) fn any(_: &mut SchemaGenerator) -> Schema {

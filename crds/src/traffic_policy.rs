@@ -6,6 +6,7 @@
 mod compression;
 mod fault;
 mod http;
+mod mirror;
 mod redirect;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ pub use http::{
     PathRegexRewrite, RateLimit, Retry, StringMatcher, Timeouts, TokenBucketSpec, UrlRewrite,
 };
 
+pub use mirror::RequestMirrorPolicy;
 pub use redirect::InternalRedirect;
 
 /// API group of TrafficPolicy.
@@ -143,6 +145,9 @@ with_opaque_members! {
         /// Redirects of backends that the gateway follows itself. It has no effect on AI backends.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub internal_redirect: Option<InternalRedirect>,
+        /// The `Host` of the copies that `RequestMirror` filters of routes send elsewhere.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub request_mirror: Option<RequestMirrorPolicy>,
         /// The VirtualKeys of which clients must show one. It is not a member of kgateway's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub virtual_keys: Option<VirtualKeysPolicy>,
@@ -151,7 +156,6 @@ with_opaque_members! {
         acl "acl",
         jwt "jwt",
         oauth2 "oauth2",
-        request_mirror "requestMirror",
         transformation "transformation",
     }
     ignored {

@@ -119,7 +119,7 @@ fn check_structural(path: &str, schema: &Value, problems: &mut Vec<String>) {
             problem("is an array without one items schema".to_owned())
         }
         Some(kind) => {
-            if !["array", "string", "integer", "boolean"].contains(&kind) {
+            if !["array", "string", "integer", "number", "boolean"].contains(&kind) {
                 problem(format!("has the type {kind}"));
             }
         }
@@ -290,7 +290,7 @@ fn refusals(path: &str, schema: &Value, value: &Value) -> Vec<String> {
                 found.push(at("not in the enum"));
             }
         }
-        ("integer", Value::Number(number)) => {
+        ("integer" | "number", Value::Number(number)) => {
             let number = number.as_f64().unwrap();
             let in_bounds = schema["minimum"].as_f64().is_none_or(|min| min <= number)
                 && schema["maximum"].as_f64().is_none_or(|max| number <= max);

@@ -20,6 +20,8 @@ use crate::server::{Body, Connection, Server};
 pub const DELAY_HEADER: &str = "x-echo-delay-ms";
 /// A request header that asks for an answer with this status.
 pub const STATUS_HEADER: &str = "x-echo-status";
+/// A request header that asks for an answer with this `retry-after`.
+pub const RETRY_AFTER_HEADER: &str = "x-echo-retry-after";
 
 /// The answer's body, as JSON.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -175,7 +177,11 @@ async fn handle(
         tokio::time::sleep(Duration::from_millis(delay)).await;
     }
     let body = serde_json::to_string(&state.echo(&request)).unwrap_or_default();
-    respond(state.next_status(&request), body)
+    let mut response = respond(state.next_status(&request), body);
+    if let Some(wait) = parse_header(&request, RETRY_AFTER_HEADER) {
+        response.headers_mut().insert(http::header::RETRY_AFTER, wait);
+    }
+    response
 }
 
 fn parse_header<T: std::str::FromStr>(request: &RecordedRequest, name: &str) -> Option<T> {

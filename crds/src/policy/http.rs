@@ -6,6 +6,7 @@ use crate::NamespacedName;
 use crate::ai::SpecError;
 use crate::ext_proc::ProcessingContent;
 use crate::gateway_api::{duration, part};
+use crate::identity::BackendReference;
 use crate::identity::kgateway::ExtensionReference;
 use crate::rate_limit_service::LimitQuestion;
 
@@ -47,9 +48,44 @@ pub struct HttpContent {
     /// Faults that are made for tests.
     pub fault: Option<Setting<FaultContent>>,
     /// What the path becomes.
-    pub path_rewrite: Option<Written<PathRegex>>,
+    pub path_rewrite: Option<Written<PathContent>>,
     /// Which redirects of backends the gateway follows itself.
     pub follow: Option<FollowContent>,
+    /// Where copies of requests go.
+    pub mirror: Option<Written<MirrorContent>>,
+    /// The `Host` of copies, also of those that a route itself says.
+    pub mirror_host: Option<Written<MirrorHostContent>>,
+    /// Whether connections may become WebSockets.
+    pub websocket: Option<bool>,
+}
+
+/// Copies of requests for another backend, whose answers nobody sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorContent {
+    /// Where they go.
+    pub backend: BackendReference,
+    /// How many requests of a million are copied.
+    pub per_million: u32,
+}
+
+/// The `Host` of copies of requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MirrorHostContent {
+    /// That of the request.
+    Same,
+    /// That of the request with `-shadow` behind its name.
+    Suffixed,
+    /// This one.
+    Literal(String),
+}
+
+/// What a path becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathContent {
+    /// What the parts become that an expression fits.
+    Regex(PathRegex),
+    /// What becomes of the part that a prefix match takes, or of the whole path for other matches.
+    Prefix(String),
 }
 
 /// Which redirects of backends the gateway follows itself.
@@ -179,6 +215,35 @@ pub struct RetryContent {
     pub backoff: Option<Duration>,
     /// The longest wait; ten times the base if absent.
     pub max_backoff: Option<Duration>,
+    /// The wait after an answer that says itself how long to wait.
+    pub as_told: Option<WaitAsTold>,
+}
+
+/// The wait after an answer that says itself how long to wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitAsTold {
+    /// The headers that say it, in the order in which they are looked for; never empty.
+    pub headers: Vec<ResetHeader>,
+    /// A longer wait is not taken from an answer; above zero.
+    pub longest: Duration,
+}
+
+/// A header that says how long to wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResetHeader {
+    /// Its name, in lower case.
+    pub name: String,
+    /// What its value is.
+    pub format: ResetFormat,
+}
+
+/// What the value of a header is that says how long to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetFormat {
+    /// Seconds from now.
+    Seconds,
+    /// Seconds since 1970.
+    UnixTime,
 }
 
 macro_rules! retry_conditions {
@@ -221,8 +286,8 @@ retry_conditions! {
 /// Which requests that change something are refused because they come from pages of other origins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CsrfContent {
-    /// Of how many requests in a hundred the origin is looked at.
-    pub percentage: u32,
+    /// Of how many requests in a million the origin is looked at.
+    pub per_million: u32,
     /// Whether a request of another origin is refused; else it is counted only.
     pub is_enforced: bool,
     /// Origins (host and port) beside the destination's own that are allowed.

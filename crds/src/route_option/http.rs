@@ -6,58 +6,12 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{OptionFaults, OptionRegexRewrite, RouteOptions};
+use super::{OptionCsrf, OptionFaults, OptionShadowing, OptionUpgrade, RouteOptions};
 use crate::ai::SpecError;
 use crate::gateway_api::part;
-use crate::policy::http::{
-    HttpContent, RetryCondition, RetryContent, Setting, Written, codes, limit, optional_duration,
-    positive_duration, texts,
-};
-use crate::policy::set_members;
+use crate::policy::http::{HttpContent, Setting, Written, limit, texts};
 use crate::sensitive::Opaque;
 use crate::traffic_policy::is_false;
-
-/// When a request is sent again.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct OptionRetries {
-    /// Envoy's names of the conditions under which it is, separated by commas.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_on: Option<String>,
-    /// How often at most, beside the first time; once if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::count")]
-    pub num_retries: Option<u32>,
-    /// How long each attempt may take.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per_try_timeout: Option<String>,
-    /// The waits between attempts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_back_off: Option<OptionBackOff>,
-    /// Status codes after which it is.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(inner(range(min = 100, max = 599)))]
-    pub retriable_status_codes: Vec<i32>,
-    /// Not carried out yet: it has no effect, and the status says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::any")]
-    pub previous_priorities: Option<Box<Opaque>>,
-    /// Not carried out yet: it has no effect, and the status says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::any")]
-    pub rate_limited_retry_back_off: Option<Box<Opaque>>,
-}
-
-/// The waits between attempts.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct OptionBackOff {
-    /// The base, from which they grow.
-    pub base_interval: String,
-    /// The longest; ten times the base if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_interval: Option<String>,
-}
 
 /// Edits of headers. A header is edited once.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
@@ -165,6 +119,7 @@ impl RouteOptions {
         refused: &mut Vec<String>,
         ignored: &mut Vec<String>,
     ) -> Result<HttpContent, SpecError> {
+        let websocket = OptionUpgrade::websocket(&self.upgrades, ignored);
         let limit_of =
             |name: &str, text: Option<&String>| limit(&format!("{FIELD}.{name}"), text.map(String::as_str));
         let headers = self.header_manipulation.as_ref();
@@ -188,7 +143,10 @@ impl RouteOptions {
             cors: self.cors.as_ref().map(|cors| cors.content(refused)).transpose()?,
             buffer: self.buffer_per_route.as_ref().map(BufferPerRoute::content).transpose()?,
             fault: self.faults.as_ref().map(OptionFaults::content).transpose()?,
-            path_rewrite: self.regex_rewrite.as_ref().map(OptionRegexRewrite::content).transpose()?,
+            path_rewrite: self.path_rewrite()?,
+            csrf: self.csrf.as_ref().map(|csrf| OptionCsrf::content(csrf, ignored)).transpose()?,
+            mirror: self.shadowing.as_ref().map(OptionShadowing::content).transpose()?,
+            websocket,
             host_rewrite: self
                 .host_rewrite
                 .clone()
@@ -225,38 +183,6 @@ fn header_edits(
     }
     let value = part::HeaderModifier { set: set.into(), add: appended.into(), remove: texts(remove) };
     Ok(Written { field, value })
-}
-
-impl OptionRetries {
-    fn content(&self, ignored: &mut Vec<String>) -> Result<RetryContent, SpecError> {
-        let path = |member: &str| format!("{FIELD}.retries.{member}");
-        let Self { retry_on, num_retries, per_try_timeout, retry_back_off, retriable_status_codes, .. } =
-            self;
-        let without_effect = [
-            ("previousPriorities", self.previous_priorities.is_some()),
-            ("rateLimitedRetryBackOff", self.rate_limited_retry_back_off.is_some()),
-        ];
-        ignored.extend(set_members(without_effect).map(path));
-        let words = retry_on.iter().flat_map(|words| words.split(',')).map(str::trim);
-        let on = words.filter(|word| !word.is_empty()).map(|word| {
-            let error = || SpecError::invalid(path("retryOn"), format!("{word:?} is not a condition"));
-            RetryCondition::find(word).ok_or_else(error)
-        });
-        let back_off = retry_back_off.as_ref();
-        let wait = |member: &str, text: Option<&str>| {
-            positive_duration(&path(&format!("retryBackOff.{member}")), text)
-        };
-        Ok(RetryContent {
-            on: on.collect::<Result<_, _>>()?,
-            codes: codes(&path("retriableStatusCodes"), retriable_status_codes, 100)?,
-            attempts: num_retries.unwrap_or(1),
-            // Envoy takes zero as no limit of its own.
-            per_try_timeout: optional_duration(&path("perTryTimeout"), per_try_timeout.as_deref())?
-                .filter(|limit| !limit.is_zero()),
-            backoff: wait("baseInterval", back_off.map(|waits| waits.base_interval.as_str()))?,
-            max_backoff: wait("maxInterval", back_off.and_then(|waits| waits.max_interval.as_deref()))?,
-        })
-    }
 }
 
 impl OptionCors {

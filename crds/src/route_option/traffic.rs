@@ -1,13 +1,17 @@
-//! Options that change where requests go and how they fare (Gloo's `faultinjection.proto` and `regex.proto`).
+//! Options that change where requests go and how they fare (Gloo's `faultinjection.proto`, `regex.proto`, `shadowing.proto` and
+//! `protocol_upgrade.proto`).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::RouteOptions;
 use super::http::FIELD;
 use crate::ai::SpecError;
-use crate::policy::http::{FaultContent, PathRegex, Setting, Written};
+use crate::identity::BackendReference;
+use crate::policy::http::{FaultContent, MirrorContent, PathContent, PathRegex, Setting, Written};
 use crate::sensitive::Opaque;
 use crate::traffic_policy::{FaultAbort, FaultDelay, FaultInjection};
+use crate::upstream;
 
 /// Faults that are made for tests of what clients do then.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
@@ -69,6 +73,114 @@ pub struct OptionPattern {
     pub regex: String,
 }
 
+/// Copies of requests for another backend, whose answers nobody sees.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct OptionShadowing {
+    /// The Upstream that they go to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<UpstreamRef>,
+    /// How many of a hundred requests are copied; none, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::percentage")]
+    pub percentage: Option<f64>,
+}
+
+/// An Upstream.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamRef {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace; that of the RouteOption if absent. Another one needs a ReferenceGrant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// What connections may become.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct OptionUpgrade {
+    /// WebSockets. It has no effect on AI backends, where nothing of them could be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<OptionUpgradeSpec>,
+    /// Not carried out yet: it has no effect, and the status says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any")]
+    pub connect: Option<Box<Opaque>>,
+}
+
+/// Whether connections may become something else.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OptionUpgradeSpec {
+    /// Whether they may; true if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+}
+
+impl OptionShadowing {
+    /// What it says.
+    pub(super) fn content(&self) -> Result<Written<MirrorContent>, SpecError> {
+        let Self { upstream, percentage } = self;
+        let field = format!("{FIELD}.shadowing");
+        let Some(UpstreamRef { name, namespace }) =
+            upstream.clone().filter(|upstream| !upstream.name.is_empty())
+        else {
+            return Err(SpecError::invalid(format!("{field}.upstream.name"), "is required"));
+        };
+        let percentage = percentage.unwrap_or_default();
+        if !(0.0..=100.0).contains(&percentage) {
+            return Err(SpecError::invalid(format!("{field}.percentage"), "is not from 0 to 100"));
+        }
+        let backend = BackendReference {
+            field: format!("{field}.upstream"),
+            group: upstream::GROUP.to_owned(),
+            kind: "Upstream".to_owned(),
+            namespace: namespace.filter(|namespace| !namespace.is_empty()),
+            name,
+            port: None,
+        };
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is from 0 to a million"
+        )]
+        let per_million = (percentage * 10_000.0).round() as u32;
+        Ok(Written { field, value: MirrorContent { backend, per_million } })
+    }
+}
+
+impl OptionUpgrade {
+    /// Whether connections may become WebSockets, if anything is said; the last one counts. What has no effect is added to `ignored`.
+    pub(super) fn websocket(upgrades: &[Self], ignored: &mut Vec<String>) -> Option<bool> {
+        let mut said = None;
+        for (index, Self { websocket, connect }) in upgrades.iter().enumerate() {
+            if connect.is_some() {
+                ignored.push(format!("{FIELD}.upgrades[{index}].connect"));
+            }
+            said = websocket.map(|spec| spec.enabled.unwrap_or(true)).or(said);
+        }
+        said
+    }
+}
+
+impl RouteOptions {
+    /// What the path becomes.
+    pub(super) fn path_rewrite(&self) -> Result<Option<Written<PathContent>>, SpecError> {
+        match (&self.prefix_rewrite, &self.regex_rewrite) {
+            (None, None) => Ok(None),
+            (None, Some(rewrite)) => rewrite.content().map(Some),
+            (Some(to), None) => {
+                let field = format!("{FIELD}.prefixRewrite");
+                Ok(Some(Written { field, value: PathContent::Prefix(to.clone()) }))
+            }
+            (Some(_), Some(_)) => {
+                let message = "has no place beside regexRewrite";
+                Err(SpecError::invalid(format!("{FIELD}.prefixRewrite"), message))
+            }
+        }
+    }
+}
+
 impl OptionFaults {
     /// What it says.
     pub(super) fn content(&self) -> Result<Setting<FaultContent>, SpecError> {
@@ -97,13 +209,13 @@ impl OptionFaults {
 
 impl OptionRegexRewrite {
     /// What it says.
-    pub(super) fn content(&self) -> Result<Written<PathRegex>, SpecError> {
+    pub(super) fn content(&self) -> Result<Written<PathContent>, SpecError> {
         let field = format!("{FIELD}.regexRewrite");
         let Some(OptionPattern { regex, .. }) = &self.pattern else {
             return Err(SpecError::invalid(format!("{field}.pattern"), "is required"));
         };
         let value = PathRegex { pattern: regex.clone(), substitution: self.substitution.clone() };
-        Ok(Written { field, value })
+        Ok(Written { field, value: PathContent::Regex(value) })
     }
 }
 
@@ -149,6 +261,46 @@ mod tests {
         let spec = json!({"pattern": {"googleRe2": {}, "regex": "^/a"}, "substitution": "/b"});
         let spec: OptionRegexRewrite = serde_json::from_value(spec).unwrap();
         let value = PathRegex { pattern: "^/a".to_owned(), substitution: "/b".to_owned() };
-        assert_eq!(spec.content().unwrap().value, value);
+        assert_eq!(spec.content().unwrap().value, PathContent::Regex(value));
+    }
+
+    #[test]
+    fn copies_need_a_backend_and_a_share() {
+        let copies = |spec: Value| {
+            let spec: OptionShadowing = serde_json::from_value(spec).unwrap();
+            spec.content().map(|written| written.value).map_err(|error| error.path)
+        };
+        let read = copies(json!({"upstream": {"name": "u"}, "percentage": 12.34567})).unwrap();
+        assert_eq!(
+            (read.backend.kind.as_str(), read.backend.namespace, read.per_million),
+            ("Upstream", None, 123_457)
+        );
+        assert_eq!(copies(json!({"upstream": {"name": "u", "namespace": "n"}})).unwrap().per_million, 0);
+        for (spec, member) in [
+            (json!({"percentage": 5}), "upstream.name"),
+            (json!({"upstream": {"name": "u"}, "percentage": 100.5}), "percentage"),
+            (json!({"upstream": {"name": "u"}, "percentage": -1}), "percentage"),
+        ] {
+            assert_eq!(copies(spec.clone()), Err(format!("spec.options.shadowing.{member}")), "{spec}");
+        }
+    }
+
+    #[test]
+    fn the_last_word_about_an_upgrade_counts() {
+        for (spec, said, names) in [
+            (json!([]), None, vec![]),
+            (json!([{"websocket": {}}]), Some(true), vec![]),
+            (json!([{"websocket": {}}, {"websocket": {"enabled": false}}]), Some(false), vec![]),
+            (
+                json!([{"websocket": {}}, {"connect": {}}]),
+                Some(true),
+                vec!["spec.options.upgrades[1].connect"],
+            ),
+        ] {
+            let (upgrades, mut ignored): (Vec<OptionUpgrade>, _) =
+                (serde_json::from_value(spec.clone()).unwrap(), Vec::new());
+            assert_eq!(OptionUpgrade::websocket(&upgrades, &mut ignored), said, "{spec}");
+            assert_eq!(ignored, names, "{spec}");
+        }
     }
 }

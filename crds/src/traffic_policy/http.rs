@@ -10,8 +10,8 @@ use super::{InternalRedirect, TrafficPolicySpec, is_false};
 use crate::ai::SpecError;
 use crate::gateway_api::part;
 use crate::policy::http::{
-    CsrfContent, HttpContent, PathRegex, RetryCondition, RetryContent, Setting, TextMatch, TextPattern,
-    TokenBucket, Written, codes, limit, positive_duration, texts,
+    CsrfContent, HttpContent, PathContent, PathRegex, RetryCondition, RetryContent, Setting, TextMatch,
+    TextPattern, TokenBucket, Written, codes, limit, positive_duration, texts,
 };
 use crate::rate_limit_service::GlobalRateLimit;
 
@@ -341,6 +341,13 @@ impl TrafficPolicySpec {
                 .transpose()?,
             path_rewrite: self.url_rewrite.as_ref().map(UrlRewrite::content).transpose()?,
             follow: self.internal_redirect.as_ref().map(InternalRedirect::content).transpose()?,
+            mirror: None,
+            mirror_host: self
+                .request_mirror
+                .as_ref()
+                .map(|mirror| mirror.content("spec.requestMirror"))
+                .transpose()?,
+            websocket: None,
         })
     }
 }
@@ -378,16 +385,17 @@ impl Retry {
             per_try_timeout: time("perTryTimeout", per_try_timeout.as_ref())?,
             backoff: time("backoffBaseInterval", backoff_base_interval.as_ref())?,
             max_backoff: None,
+            as_told: None,
         })
     }
 }
 
 impl UrlRewrite {
-    fn content(&self) -> Result<Written<PathRegex>, SpecError> {
+    fn content(&self) -> Result<Written<PathContent>, SpecError> {
         let Some(PathRegexRewrite { pattern, substitution }) = self.path_regex.clone() else {
             return Err(SpecError::invalid("spec.urlRewrite", "pathRegex must be set"));
         };
-        let value = PathRegex { pattern, substitution };
+        let value = PathContent::Regex(PathRegex { pattern, substitution });
         Ok(Written { field: "spec.urlRewrite.pathRegex".to_owned(), value })
     }
 }
@@ -429,7 +437,8 @@ impl CsrfPolicy {
             origins.map(|(index, origin)| origin.content(&format!("{field}.additionalOrigins[{index}]")));
         let additional_origins = origins.collect::<Result<_, _>>()?;
         let is_enforced = percentage_shadowed.is_none();
-        Ok(Written { field, value: CsrfContent { percentage, is_enforced, additional_origins } })
+        let per_million = percentage * 10_000;
+        Ok(Written { field, value: CsrfContent { per_million, is_enforced, additional_origins } })
     }
 }
 
@@ -570,7 +579,7 @@ mod tests {
         let retry = read.retry.unwrap();
         assert_eq!((retry.attempts, retry.on, retry.codes), (1, vec![RetryCondition::FiveXx], vec![429]));
         let csrf = read.csrf.unwrap().value;
-        assert_eq!((csrf.percentage, csrf.is_enforced, csrf.additional_origins.len()), (10, false, 1));
+        assert_eq!((csrf.per_million, csrf.is_enforced, csrf.additional_origins.len()), (100_000, false, 1));
         assert_eq!(content(json!({"rateLimit": {"local": {}}})).unwrap().rate_limit, Some(Setting::Off));
         assert_eq!(content(json!({})).unwrap(), HttpContent::default());
     }

@@ -7,6 +7,7 @@ mod clients;
 mod counting;
 mod grpc;
 mod limits;
+mod options;
 mod processing;
 mod processor;
 mod redirects;

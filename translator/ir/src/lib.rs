@@ -85,7 +85,7 @@ pub use processor::{BodyMode, MessageMode, Processing, ProcessingMode, Processor
 pub use rate_limit::{LimitEntry, LimitHeader, RateLimit};
 pub use route::{
     AnswerBody, Clusters, Destination, DirectResponse, FollowedRedirects, Forward, L4FilterIr, L4Share,
-    Mirror, Retry, RouteAction, RouteIr, Target, Timeouts,
+    Mirror, MirrorHost, Retry, RouteAction, RouteIr, Target, Timeouts, WaitAsTold, WaitFormat,
 };
 pub use route_policy::{
     Abort, Csrf, Fault, FilterPart, Injected, RoutePolicy, TextMatch, TextPattern, TokenBucket,

@@ -29,6 +29,7 @@ pub struct RouteIr {
 }
 
 /// What is done with a request.
+#[allow(clippy::large_enum_variant, reason = "nearly every route forwards")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RouteAction {
     /// It goes to a backend.
@@ -89,6 +90,10 @@ pub struct Forward {
     pub to_ai: bool,
     /// Which redirects of the destinations the proxy follows itself; none if absent.
     pub follows: Option<Box<FollowedRedirects>>,
+    /// The `Host` of copies, those of destinations included.
+    pub mirror_host: MirrorHost,
+    /// Whether connections may become WebSockets, whatever a destination and the listener say; absent: as they say.
+    pub websocket: Option<bool>,
 }
 
 /// Which redirects of destinations the proxy follows itself: those to an absolute URL, for which a route of the listener says what is
@@ -119,6 +124,26 @@ pub struct Retry {
     pub backoff: Option<Duration>,
     /// The longest wait, at least the base; `None` is ten times the base.
     pub max_backoff: Option<Duration>,
+    /// The wait after an answer that says itself how long to wait.
+    pub as_told: Option<WaitAsTold>,
+}
+
+/// The wait after an answer that says itself how long to wait.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WaitAsTold {
+    /// The headers that say it, in lower case and in the order in which they are looked for; never empty.
+    pub headers: Vec<(String, WaitFormat)>,
+    /// A longer wait is not taken from an answer; above zero.
+    pub longest: Duration,
+}
+
+/// What the value of a header is that says how long to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum WaitFormat {
+    /// Seconds from now.
+    Seconds,
+    /// Seconds since 1970.
+    UnixTime,
 }
 
 /// Copies of requests for another cluster, whose answers nobody sees.
@@ -128,6 +153,18 @@ pub struct Mirror {
     pub cluster: ClusterName,
     /// How many requests of a million are copied.
     pub per_million: u32,
+}
+
+/// The `Host` of copies of requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum MirrorHost {
+    /// That of the request.
+    #[default]
+    Same,
+    /// That of the request with `-shadow` behind its name.
+    Suffixed,
+    /// This one.
+    Literal(String),
 }
 
 /// A share of a rule's traffic.

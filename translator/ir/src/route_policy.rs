@@ -73,8 +73,8 @@ pub enum Abort {
 /// Requests that change something and come from pages of other origins (cross-site request forgery).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Csrf {
-    /// Of how many requests in a hundred the origin is looked at.
-    pub percentage: u32,
+    /// Of how many requests in a million the origin is looked at.
+    pub per_million: u32,
     /// Whether a request of another origin is refused with 403; else it is counted only.
     pub is_enforced: bool,
     /// Origins (host and port) beside the destination's own that are allowed.

@@ -375,16 +375,18 @@ impl<V: View> RuleTranslator<'_, V> {
             let mut rewrite = filters.rewrite(&matched.path).map_err(at_rule)?;
             // A Host that a rule's header modifier sets is among these.
             rewrite.host = rewrite.host.or_else(|| http.host.clone());
-            rewrite.path = rewrite.path.or_else(|| http.path.clone());
+            rewrite.path = rewrite.path.or_else(|| http.path.as_ref().map(|path| path.at(&matched.path)));
             RouteAction::Forward(Forward {
                 destinations: list,
                 rewrite,
                 timeouts,
                 retry: retry.clone().or_else(|| retry_by_policy.and_then(retry::of_policy)),
-                mirrors: mirrors.list.clone(),
+                mirrors: mirrors.list.iter().chain(&http.mirror).cloned().collect(),
                 to_ai: destinations.any_ai,
                 // The credential of a provider would go on to where the redirect leads.
                 follows: http.follows.clone().filter(|_| !destinations.any_ai).map(Box::new),
+                mirror_host: http.mirror_host.clone(),
+                websocket: http.websocket,
             })
         };
         Ok(Action {

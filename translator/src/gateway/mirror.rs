@@ -1,13 +1,17 @@
-//! RequestMirror filters → mirrors of the IR.
+//! RequestMirror filters, and what policies say of copies → mirrors of the IR.
 
+use crds::ObjectKey;
 use crds::gateway_api::part::RequestMirror;
-use ir::{Clusters, Mirror, Rewrite};
+use crds::policy::http::{MirrorContent, MirrorHostContent, Written};
+use ir::{ClusterName, Clusters, Mirror, MirrorHost, Rewrite};
 
 use super::destinations::{self, RuleTranslator};
+use super::extension;
 use super::filter::Filters;
-use crate::gateway::facts::{BackendKey, TranslatedRoute};
+use super::policy;
+use crate::gateway::facts::{BackendFace, BackendKey, BackendProtocol, PolicyMirror, TranslatedRoute};
 use crate::gateway::view::View;
-use crate::status::{Reason, Rejection};
+use crate::status::{Detail, Reason, Rejection};
 
 /// The denominator of [`Mirror::per_million`].
 const MILLION: i64 = 1_000_000;
@@ -33,23 +37,63 @@ impl<V: View> RuleTranslator<'_, V> {
                     continue;
                 }
             };
-            let Clusters::One(cluster) = face.clusters else { return Err(needs_more(field)) };
-            if face.is_ai || face.rewrite != Rewrite::default() {
-                return Err(needs_more(field));
-            }
+            let (cluster, backend) =
+                cluster_of(face).map_err(|error| error.under(&format!("{field}.backendRef")))?;
             if per_million > 0 {
                 mirrors.list.push(Mirror { cluster, per_million });
-                mirrors.backends.push(face.key);
+                mirrors.backends.push(backend);
             }
         }
         Ok(mirrors)
     }
 }
 
-/// A copy goes out as the request does: nothing can be changed in it alone.
-fn needs_more(field: &str) -> Rejection {
-    let field = format!("{field}.backendRef");
-    Rejection::at(Reason::UnsupportedValue, field, "an AI provider cannot be mirrored to")
+/// Where copies go that a policy asks for. What cannot be used is left out, as for filters, and added to `faults`.
+pub(super) fn of_policy(
+    view: &impl View,
+    owner: &ObjectKey,
+    Written { value: MirrorContent { backend, per_million }, .. }: &Written<MirrorContent>,
+    faults: &mut Vec<Detail>,
+) -> Option<PolicyMirror> {
+    let found = extension::backend_of(view, owner, backend, BackendProtocol::Http).and_then(cluster_of);
+    match found {
+        Ok((cluster, backend)) => {
+            let mirror = Mirror { cluster, per_million: *per_million };
+            (*per_million > 0).then_some(PolicyMirror { mirror, backend })
+        }
+        Err(error) => {
+            faults.push(error.under(&backend.field).detail);
+            None
+        }
+    }
+}
+
+/// The `Host` of copies that a policy asks for.
+///
+/// # Errors
+/// It is none.
+pub(super) fn host(Written { field, value }: &Written<MirrorHostContent>) -> Result<MirrorHost, Rejection> {
+    Ok(match value {
+        MirrorHostContent::Same => MirrorHost::Same,
+        MirrorHostContent::Suffixed => MirrorHost::Suffixed,
+        MirrorHostContent::Literal(host) => {
+            let host = Written { field: field.clone(), value: host.clone() };
+            MirrorHost::Literal(policy::read_host(&host)?)
+        }
+    })
+}
+
+/// The cluster that copies go to. A copy goes out as the request does: nothing can be changed in it alone.
+///
+/// # Errors
+/// It would need that; without the field.
+fn cluster_of(face: BackendFace) -> Result<(ClusterName, BackendKey), Rejection> {
+    match face.clusters {
+        Clusters::One(cluster) if !face.is_ai && face.rewrite == Rewrite::default() => {
+            Ok((cluster, face.key))
+        }
+        _ => Err(Rejection::at(Reason::UnsupportedValue, "", "an AI provider cannot be mirrored to")),
+    }
 }
 
 /// How many requests of a million are copied.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crds::gateway_api::part::Retry as RetrySpec;
-use crds::policy::http::RetryContent;
-use ir::Retry;
+use crds::policy::http::{ResetFormat, ResetHeader, RetryContent, WaitAsTold};
+use ir::{Retry, WaitFormat};
 
 use super::time_limits;
 use crate::status::{Reason, Rejection};
@@ -40,12 +40,19 @@ pub(crate) fn read(spec: Option<&RetrySpec>, field: &str) -> Result<Option<Retry
     codes.dedup();
     let backoff = time_limits::duration(spec.backoff.as_deref(), field, "backoff")?;
     let backoff = backoff.map(|backoff| backoff.max(LEAST_BACKOFF));
-    Ok((attempts > 0).then_some(Retry { on: Vec::new(), codes, attempts, backoff, max_backoff: None }))
+    Ok((attempts > 0).then_some(Retry {
+        on: Vec::new(),
+        codes,
+        attempts,
+        backoff,
+        max_backoff: None,
+        as_told: None,
+    }))
 }
 
 /// The retries that a policy asks for; `None` where it asks for none.
 pub(crate) fn of_policy(content: &RetryContent) -> Option<Retry> {
-    let RetryContent { on, codes, attempts, per_try_timeout: _, backoff, max_backoff } = content;
+    let RetryContent { on, codes, attempts, per_try_timeout: _, backoff, max_backoff, as_told } = content;
     let mut on: Vec<_> = on.iter().map(|condition| condition.name().to_owned()).collect();
     let mut codes = codes.clone();
     on.sort();
@@ -56,7 +63,19 @@ pub(crate) fn of_policy(content: &RetryContent) -> Option<Retry> {
     let base =
         backoff.or(max_backoff.map(|max| max.min(DEFAULT_BACKOFF))).map(|base| base.max(LEAST_BACKOFF));
     let max_backoff = max_backoff.map(|max| max.max(base.unwrap_or_default()));
-    (*attempts > 0).then_some(Retry { on, codes, attempts: *attempts, backoff: base, max_backoff })
+    let as_told = as_told.as_ref().map(wait);
+    (*attempts > 0).then_some(Retry { on, codes, attempts: *attempts, backoff: base, max_backoff, as_told })
+}
+
+fn wait(WaitAsTold { headers, longest }: &WaitAsTold) -> ir::WaitAsTold {
+    let headers = headers.iter().map(|ResetHeader { name, format }| {
+        let format = match format {
+            ResetFormat::Seconds => WaitFormat::Seconds,
+            ResetFormat::UnixTime => WaitFormat::UnixTime,
+        };
+        (name.clone(), format)
+    });
+    ir::WaitAsTold { headers: headers.collect(), longest: *longest }
 }
 
 #[cfg(test)]
@@ -72,7 +91,14 @@ mod tests {
         let read = |spec: &RetrySpec| super::read(Some(spec), "f").map_err(|rejection| rejection.message());
         assert_eq!(
             read(&spec(&[], None, None)),
-            Ok(Some(Retry { on: vec![], codes: vec![], attempts: 1, backoff: None, max_backoff: None }))
+            Ok(Some(Retry {
+                on: vec![],
+                codes: vec![],
+                attempts: 1,
+                backoff: None,
+                max_backoff: None,
+                as_told: None
+            }))
         );
         assert_eq!(read(&spec(&[500], Some(0), None)), Ok(None));
         let many = read(&spec(&[503, 500, 503], Some(100), Some("0s"))).unwrap().unwrap();

@@ -269,8 +269,10 @@ fn followed_redirects(ir: &FollowedRedirects) -> InternalRedirectPolicy {
 
 /// Whether a client may ask for the connection to become a WebSocket (RFC 6455), where the listener does not say it.
 fn upgrades(target: &RequestTarget<'_>, forward: &Forward) -> Option<UpgradeConfig> {
-    let enabled = (forward.to_ai && !target.websocket).then(|| bool_value(false));
-    (enabled.is_some() || target.websocket).then(|| UpgradeConfig {
+    let may = forward.websocket.filter(|_| !forward.to_ai).unwrap_or(target.websocket);
+    let is_refused = forward.to_ai || forward.websocket.is_some();
+    let enabled = (is_refused && !may).then(|| bool_value(false));
+    (enabled.is_some() || may).then(|| UpgradeConfig {
         upgrade_type: "websocket".to_owned(),
         enabled,
         ..UpgradeConfig::default()
@@ -292,7 +294,12 @@ fn route_action(
         timeout: Some(duration(timeout.unwrap_or_default())),
         // Likewise; unset would be the listener's.
         idle_timeout: Some(duration(forward.timeouts.idle.unwrap_or_default())),
-        request_mirror_policies: forward.mirrors.iter().chain(target.mirrors).map(mirror::policy).collect(),
+        request_mirror_policies: forward
+            .mirrors
+            .iter()
+            .chain(target.mirrors)
+            .map(|ir| mirror::policy(ir, &forward.mirror_host))
+            .collect(),
         internal_redirect_policy: forward.follows.as_deref().map(followed_redirects),
         upgrade_configs: upgrades(target, forward).into_iter().collect(),
         ..RouteAction::default()

@@ -289,7 +289,7 @@ pub(super) fn note(route: &mut Route, namespace: &str, key: &str, text: String) 
 }
 
 fn csrf_of(ir: &Csrf) -> CsrfPolicy {
-    let share = ir.percentage.min(100) * (FRACTION_DENOMINATOR / 100);
+    let share = ir.per_million.min(FRACTION_DENOMINATOR);
     let (enforced, shadowed) = if ir.is_enforced { (share, 0) } else { (0, share) };
     csrf_policy(enforced, shadowed, ir.additional_origins.iter().map(text_matcher).collect())
 }

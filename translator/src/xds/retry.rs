@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use ir::{Retry, Timeouts};
+use ir::{Retry, Timeouts, WaitAsTold, WaitFormat};
 use proto::retry_previous_hosts::PreviousHostsPredicate;
 use proto::route::RetryPolicy;
-use proto::route::retry_policy::{RetryBackOff, RetryHostPredicate, retry_host_predicate};
+use proto::route::retry_policy::{
+    RateLimitedRetryBackOff, ResetHeader, ResetHeaderFormat, RetryBackOff, RetryHostPredicate,
+    retry_host_predicate,
+};
 use proto::{duration, pack, u32_value};
 
 /// What of a request's body is kept for the next attempt. A request with a longer one is sent once.
@@ -42,6 +45,7 @@ pub(super) fn policy(ir: &Retry, timeouts: &Timeouts) -> RetryPolicy {
         num_retries: Some(u32_value(ir.attempts)),
         per_try_timeout: limit.map(duration),
         retriable_status_codes: ir.codes.iter().map(|code| u32::from(*code)).collect(),
+        rate_limited_retry_back_off: ir.as_told.as_ref().map(as_told),
         retry_back_off: ir.backoff.map(|base| back_off(base, ir.max_backoff)),
         retry_host_predicate: vec![another_host()],
         host_selection_retry_max_attempts: HOST_SELECTION_ATTEMPTS,
@@ -53,6 +57,21 @@ fn back_off(base: Duration, max: Option<Duration>) -> RetryBackOff {
     RetryBackOff {
         base_interval: Some(duration(base)),
         max_interval: Some(duration(max.unwrap_or_else(|| base.saturating_mul(MAX_BACKOFF_FACTOR)))),
+    }
+}
+
+fn as_told(WaitAsTold { headers, longest }: &WaitAsTold) -> RateLimitedRetryBackOff {
+    let header = |(name, format): &(String, WaitFormat)| ResetHeader {
+        name: name.clone(),
+        format: match format {
+            WaitFormat::Seconds => ResetHeaderFormat::Seconds,
+            WaitFormat::UnixTime => ResetHeaderFormat::UnixTimestamp,
+        }
+        .into(),
+    };
+    RateLimitedRetryBackOff {
+        reset_headers: headers.iter().map(header).collect(),
+        max_interval: Some(duration(*longest)),
     }
 }
 

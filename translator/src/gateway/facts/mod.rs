@@ -25,7 +25,9 @@ pub(crate) use key::{
     BackendKey, BackendProtocol, GatewayKey, HostKey, RouteKey, ServerKey, ServerService, gateway_name,
     gateway_ref, is_l4,
 };
-pub(crate) use policy::{HttpPolicy, PolicyEffect, PolicyFace, PolicyFact, WrittenLog, WrittenTracing};
+pub(crate) use policy::{
+    HttpPolicy, PolicyEffect, PolicyFace, PolicyFact, PolicyMirror, PolicyPath, WrittenLog, WrittenTracing,
+};
 pub(crate) use price_list::PriceBook;
 pub use route::RouteVersion;
 pub(crate) use route::{

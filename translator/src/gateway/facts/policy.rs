@@ -4,8 +4,8 @@ use crds::ObjectKey;
 use crds::policy::Content;
 use crds::policy::http::{Limit, RetryContent, Setting};
 use ir::{
-    AccessLogIr, ClientHttp, Cors, Csrf, DirectResponse, Fault, FollowedRedirects, HeaderModifier,
-    PathRewrite, RateLimit, TokenBucket, TracingIr,
+    AccessLogIr, ClientHttp, Cors, Csrf, DirectResponse, Fault, FollowedRedirects, HeaderModifier, Mirror,
+    MirrorHost, PathMatch, PathRewrite, RateLimit, TokenBucket, TracingIr,
 };
 
 use super::asked_service::{AskedLimit, AskedProcessor};
@@ -24,6 +24,8 @@ pub(crate) struct PolicyFace {
     pub content: Result<Content, Rejection>,
     /// What was understood although it is not written as it should be.
     pub notes: Vec<Detail>,
+    /// What is left out of what it says about routes, and why.
+    pub faults: Vec<Detail>,
     /// Where it has requests of listeners logged.
     pub access_logs: Vec<WrittenLog>,
     /// Where it has the spans of listeners' requests sent.
@@ -56,6 +58,7 @@ impl PolicyFace {
             created,
             content: Err(why),
             notes: Vec::new(),
+            faults: Vec::new(),
             access_logs: Vec::new(),
             tracing: None,
             client_http: ClientHttp::default(),
@@ -89,8 +92,40 @@ pub(crate) struct HttpPolicy {
     pub compresses_responses: Option<Setting<()>>,
     pub decompresses_requests: Option<Setting<()>>,
     pub fault: Option<Setting<Fault>>,
-    pub path: Option<PathRewrite>,
+    pub path: Option<PolicyPath>,
     pub follows: Option<FollowedRedirects>,
+    pub mirror: Option<PolicyMirror>,
+    pub mirror_host: Option<MirrorHost>,
+    pub websocket: Option<bool>,
+}
+
+/// Where a policy has copies of requests go.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PolicyMirror {
+    pub mirror: Mirror,
+    pub backend: BackendKey,
+}
+
+/// What a policy has paths become.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum PolicyPath {
+    /// The same for all matches.
+    Whole(PathRewrite),
+    /// What the match takes becomes this: a prefix, or the whole path.
+    Matched(String),
+}
+
+impl PolicyPath {
+    /// What it is for the requests that a match takes.
+    pub(crate) fn at(&self, matched: &PathMatch) -> PathRewrite {
+        match (self, matched) {
+            (Self::Whole(rewrite), _) => rewrite.clone(),
+            (Self::Matched(to), PathMatch::Prefix(from)) => {
+                PathRewrite::Prefix { from: from.clone(), to: to.clone() }
+            }
+            (Self::Matched(to), PathMatch::Exact(_) | PathMatch::Regex(_)) => PathRewrite::Full(to.clone()),
+        }
+    }
 }
 
 /// An access log.

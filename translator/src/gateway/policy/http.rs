@@ -1,13 +1,13 @@
 //! What policies ask for requests to any backend: read into the IR's types, and merged field by field.
 
 use crds::policy::http::{
-    AbortContent, CsrfContent, FaultContent, FollowContent, HttpContent, Injected, Limit, PathRegex,
-    RetryContent, Setting, TextMatch, TextPattern, TokenBucket, Written,
+    AbortContent, CsrfContent, FaultContent, FollowContent, HttpContent, Injected, Limit, PathContent,
+    PathRegex, RetryContent, Setting, TextMatch, TextPattern, TokenBucket, Written,
 };
 use crds::{Kind, KindInfo, NamespacedName, ObjectKey};
 use ir::{
     Abort, BucketName, Csrf, DirectResponse, Fault, FilterPart, FollowedRedirects, HeaderModifier,
-    HostRewrite, PathRewrite, RateLimit, RoutePolicy,
+    HostRewrite, Mirror, MirrorHost, PathRewrite, RateLimit, RoutePolicy,
 };
 
 use super::Applied;
@@ -15,14 +15,14 @@ use super::chain::Level;
 use super::identity::{self, MergedIdentity};
 use super::merge::Merge;
 use crate::gateway::facts::{
-    Asked, AskedLimit, AskedProcessor, BackendKey, FaceQuestion, HttpPolicy, Place, PolicyEffect, RouteKey,
-    gateway_ref,
+    Asked, AskedLimit, AskedProcessor, BackendKey, FaceQuestion, HttpPolicy, Place, PolicyEffect,
+    PolicyMirror, PolicyPath, RouteKey, gateway_ref,
 };
 use crate::gateway::header_modifier::{self, Direction};
 use crate::gateway::view::View;
-use crate::gateway::{cors, limit_service, path, processor, rate_limit, validate};
+use crate::gateway::{cors, limit_service, mirror, path, processor, rate_limit, validate};
 use crate::reference_grant::Party;
-use crate::status::{Reason, Rejection};
+use crate::status::{Detail, Reason, Rejection};
 
 /// The names of fields that a rule of a route may say itself. What it says is more specific than any policy.
 pub(in crate::gateway) mod own_fields {
@@ -36,7 +36,10 @@ pub(in crate::gateway) mod own_fields {
 /// The name of the field by which redirects are followed.
 const FOLLOWS: &str = "internalRedirect";
 
-/// Reads what a policy says.
+/// The name of the field by which connections become WebSockets.
+const UPGRADES: &str = "upgrades";
+
+/// Reads what a policy says. What is left out of it, since it refers to what cannot be used, is added to `faults`.
 ///
 /// # Errors
 /// A value is not possible; nothing that the policy applies to can be served then.
@@ -44,6 +47,7 @@ pub(super) fn read(
     view: &impl View,
     policy: &ObjectKey,
     content: &HttpContent,
+    faults: &mut Vec<Detail>,
 ) -> Result<HttpPolicy, Rejection> {
     let HttpContent {
         request_timeout,
@@ -65,6 +69,9 @@ pub(super) fn read(
         fault,
         path_rewrite,
         follow,
+        mirror,
+        mirror_host,
+        websocket,
     } = content;
     let edits = |modifier: &Option<Written<_>>, direction| {
         let Some(Written { field, value }) = modifier else { return Ok((None, None)) };
@@ -115,6 +122,9 @@ pub(super) fn read(
         }),
         path: path_rewrite.as_ref().map(read_path).transpose()?,
         follows: follow.as_ref().map(read_follow),
+        mirror: mirror.as_ref().and_then(|mirror| mirror::of_policy(view, policy, mirror, faults)),
+        mirror_host: mirror_host.as_ref().map(mirror::host).transpose()?,
+        websocket: *websocket,
     })
 }
 
@@ -143,18 +153,28 @@ fn read_follow(
     }
 }
 
-fn read_host(Written { field, value }: &Written<String>) -> Result<String, Rejection> {
+/// A host that stands in place of another.
+///
+/// # Errors
+/// It is none.
+pub(in crate::gateway) fn read_host(Written { field, value }: &Written<String>) -> Result<String, Rejection> {
     let read = validate::exact_hostname(value).map(|_| value.clone());
     read.map_err(|error| Rejection::at(Reason::Invalid, field, error))
 }
 
-fn read_path(
-    Written { field, value: PathRegex { pattern, substitution } }: &Written<PathRegex>,
-) -> Result<PathRewrite, Rejection> {
+fn read_path(Written { field, value }: &Written<PathContent>) -> Result<PolicyPath, Rejection> {
+    let PathRegex { pattern, substitution } = match value {
+        PathContent::Regex(regex) => regex,
+        PathContent::Prefix(to) => {
+            let read = path::replacement(to).map(|()| PolicyPath::Matched(to.clone()));
+            return read.map_err(|error| Rejection::at(Reason::Invalid, field, error));
+        }
+    };
     let at = |member: &str, text: String| Rejection::at(Reason::Invalid, format!("{field}.{member}"), text);
     let groups = validate::regex(pattern).map_err(|error| at("pattern", error))?;
     path::substitution(substitution, groups).map_err(|error| at("substitution", error))?;
-    Ok(PathRewrite::Regex { pattern: pattern.clone(), substitution: substitution.clone() })
+    let (pattern, substitution) = (pattern.clone(), substitution.clone());
+    Ok(PolicyPath::Whole(PathRewrite::Regex { pattern, substitution }))
 }
 
 /// The limits of RateLimitConfigs.
@@ -175,12 +195,12 @@ fn read_limits(
 }
 
 fn read_csrf(Written { field, value }: &Written<CsrfContent>) -> Result<Csrf, Rejection> {
-    let CsrfContent { percentage, is_enforced, additional_origins } = value;
+    let CsrfContent { per_million, is_enforced, additional_origins } = value;
     let origins = additional_origins.iter().enumerate();
     let origins =
         origins.map(|(index, origin)| text_match(origin, &format!("{field}.additionalOrigins[{index}]")));
     Ok(Csrf {
-        percentage: *percentage,
+        per_million: *per_million,
         is_enforced: *is_enforced,
         additional_origins: origins.collect::<Result<_, _>>()?,
     })
@@ -226,7 +246,13 @@ pub(in crate::gateway) struct MergedHttp {
     /// The `Host` to send. One that edits of headers set counts before the endpoint's name.
     pub host: Option<HostRewrite>,
     /// What the path becomes.
-    pub path: Option<PathRewrite>,
+    pub path: Option<PolicyPath>,
+    /// Where copies go, beside those of the rule.
+    pub mirror: Option<Mirror>,
+    /// The `Host` of all copies.
+    pub mirror_host: MirrorHost,
+    /// Whether connections may become WebSockets.
+    pub websocket: Option<bool>,
     pub response_headers: HeaderModifier,
     pub cors: Option<ir::Cors>,
     pub policy: RoutePolicy,
@@ -264,6 +290,14 @@ pub(in crate::gateway) fn merged(
             out.follows.clone_from(&said.follows);
             out.not_for_ai.push((FOLLOWS, policy.clone()));
         }
+        if said.websocket.is_some() && merge.wins(policy, UPGRADES) {
+            out.websocket = said.websocket;
+            if said.websocket == Some(true) {
+                out.not_for_ai.push((UPGRADES, policy.clone()));
+            }
+        }
+        merge.take(policy, "shadowing", &said.mirror, &mut all.mirror);
+        merge.take(policy, "requestMirror", &said.mirror_host, &mut all.mirror_host);
         if said.request_headers.is_some() && merge.wins(policy, "headerModifiers.request") {
             all.request_headers.clone_from(&said.request_headers);
             all.host.clone_from(&said.host);
@@ -313,7 +347,8 @@ pub(in crate::gateway) fn merged(
     out.parts.extend(tokens.map(FilterPart::Tokens).into_iter().chain(keys.map(FilterPart::Keys)));
     out.backends.extend(backends);
     out.effects = merge.effects();
-    // Every field by its name, so that none is merged and then forgotten. The bucket of the local limit and the redirects are in `out` already.
+    // Every field by its name, so that none is merged and then forgotten. The bucket of the local limit, the redirects and the
+    // upgrades are in `out` already.
     let HttpPolicy {
         request_timeout,
         idle_timeout,
@@ -335,6 +370,9 @@ pub(in crate::gateway) fn merged(
         fault,
         path,
         follows: _,
+        mirror,
+        mirror_host,
+        websocket: _,
     } = all;
     let by_endpoint = auto_host_rewrite.unwrap_or_default().then_some(HostRewrite::OfEndpoint);
     out.policy.csrf = csrf;
@@ -343,6 +381,10 @@ pub(in crate::gateway) fn merged(
     out.policy.compresses_responses = on(compresses_responses).is_some();
     out.policy.decompresses_requests = on(decompresses_requests).is_some();
     out.policy.fault = on(fault);
+    if let Some(PolicyMirror { mirror, backend }) = mirror {
+        out.mirror = Some(mirror);
+        out.backends.push(backend);
+    }
     on(global_limit).into_iter().for_each(|asked| out.count(asked));
     on(processing).into_iter().for_each(|asked| out.process(asked));
     MergedHttp {
@@ -354,6 +396,7 @@ pub(in crate::gateway) fn merged(
         response_headers: response_headers.unwrap_or_default(),
         cors: on(cors),
         path,
+        mirror_host: mirror_host.unwrap_or_default(),
         ..out
     }
 }

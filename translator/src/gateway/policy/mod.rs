@@ -27,7 +27,7 @@ use crds::{Kind, NamespacedName, ObjectKey};
 
 pub(super) use ai::{EnginePolicy, Wanted, wanted};
 pub(super) use chain::{Applied, Level, RoutePolicies, Variant, blocked, sorted};
-pub(super) use http::{MergedHttp, merged, own_fields, text_match};
+pub(super) use http::{MergedHttp, merged, own_fields, read_host, text_match};
 pub(crate) use listener::is_of_listeners;
 pub(super) use listener::{client_http, collectors, observability};
 pub(in crate::gateway) use report::reference;
@@ -95,7 +95,8 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
     let read = policy.content().map_err(rejection).and_then(|content| match content.refused.as_slice() {
         [] => {
             let mut notes = guard::check(view, key, &content.ai.guard)?;
-            let http = http::read(view, key, &content.http)?;
+            let mut faults = Vec::new();
+            let http = http::read(view, key, &content.http, &mut faults)?;
             let identity = super::identity::read(view, key, &content.identity, &mut notes)?;
             let access_logs = access_log::read(view, key, &content.access_logs)?;
             let tracing = content.tracing.as_ref();
@@ -114,6 +115,7 @@ pub(crate) fn face(view: &impl View, key: &ObjectKey) -> Option<PolicyFace> {
                 created,
                 content,
                 notes,
+                faults,
                 access_logs,
                 tracing,
                 client_http,

@@ -150,10 +150,11 @@ fn conditions(
         Ok(_) => vec![
             Condition::good(ConditionType::Accepted, Reason::Accepted, "the policy is valid")
                 .with_notes(&face.notes),
-            attached(effects, face.answer.is_some()),
+            attached(effects, face),
         ],
     };
-    let faults: Vec<_> = faults.iter().cloned().chain(listener::faults(view, gateway, face)).collect();
+    let faults: Vec<_> =
+        faults.iter().chain(&face.faults).cloned().chain(listener::faults(view, gateway, face)).collect();
     if !faults.is_empty() {
         let (kind, reason) = (ConditionType::PartiallyInvalid, Reason::UnsupportedValue);
         conditions.push(Condition::faults(kind, reason, faults));
@@ -161,8 +162,10 @@ fn conditions(
     conditions
 }
 
-/// Whether the policy has an effect at a Gateway, and which other policies have a part in it; `is_answer`: it is a DirectResponse.
-fn attached(effects: &[PolicyEffect], is_answer: bool) -> Condition {
+/// Whether the policy has an effect at a Gateway, and which other policies have a part in it.
+fn attached(effects: &[PolicyEffect], face: &PolicyFace) -> Condition {
+    // It is a DirectResponse; what it says is left out.
+    let (is_answer, is_left_out) = (face.answer.is_some(), !face.faults.is_empty());
     let has = |wanted: PolicyEffect| effects.contains(&wanted);
     let named = |name: fn(&PolicyEffect) -> Option<String>| effects.iter().filter_map(name).collect();
     let merged: BTreeSet<_> = named(|effect| match effect {
@@ -193,6 +196,7 @@ fn attached(effects: &[PolicyEffect], is_answer: bool) -> Condition {
         }
         (false, true) if !overridden.is_empty() => "the policy has no effect",
         (false, true) if is_answer => "no rule that names it can be carried out",
+        (false, true) if is_left_out => "what the policy says is left out",
         (false, true) => "no AI backend gets requests by what the policy applies to",
     };
     let parts = [
@@ -211,7 +215,7 @@ fn attached(effects: &[PolicyEffect], is_answer: bool) -> Condition {
         (true, _) | (false, false) => (true, Reason::Attached),
         (false, true) if has(PolicyEffect::NoEngine) => (false, Reason::AiEngineUnavailable),
         (false, true) if !overridden.is_empty() => (false, Reason::Overridden),
-        (false, true) if is_answer => (false, Reason::Invalid),
+        (false, true) if is_answer || is_left_out => (false, Reason::Invalid),
         (false, true) => (false, Reason::NoAffectedBackend),
     };
     Condition { status, ..Condition::good(ConditionType::Attached, reason, message) }

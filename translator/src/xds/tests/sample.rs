@@ -9,12 +9,12 @@ use ir::{
     Clusters, Counted, Credential, Csrf, DescriptorEntry, Destination, DirectResponse, Discovery, Endpoint,
     EscapedSlashes, Fault, FilterChainIr, FilterName, Forward, GlobalLimit, HeaderMatch, HeaderModifier,
     HostPort, HostRewrite, Hostname, HttpChain, Injected, Keepalive, KeyDemand, KeySetName, LimitEntry,
-    LimitHeader, LimitService, LimitServiceName, ListenerIr, ListenerName, MessageMode, Observability,
-    PathMatch, PathRewrite, Processing, ProcessingMode, Processor, ProcessorName, Protocol, QueryParamMatch,
-    RateLimit, Redacted, Redirect, RedirectPath, Rewrite, Rights, RightsRule, RouteAction, RouteAfter,
-    RouteIr, RouteMatch, RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr, SecretName, SecretValue,
-    Sender, SlowStart, StringMatch, SubjectAltName, Target, TextMatch, TextPattern, Timeouts, TokenDemand,
-    Transport, Trust, Tuning, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    LimitHeader, LimitService, LimitServiceName, ListenerIr, ListenerName, MessageMode, MirrorHost,
+    Observability, PathMatch, PathRewrite, Processing, ProcessingMode, Processor, ProcessorName, Protocol,
+    QueryParamMatch, RateLimit, Redacted, Redirect, RedirectPath, Rewrite, Rights, RightsRule, RouteAction,
+    RouteAfter, RouteIr, RouteMatch, RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr, SecretName,
+    SecretValue, Sender, SlowStart, StringMatch, SubjectAltName, Target, TextMatch, TextPattern, Timeouts,
+    TokenDemand, Transport, Trust, Tuning, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 use limit_rule::Rules;
 
@@ -67,6 +67,8 @@ pub(super) fn plain_forward(destinations: Vec<Destination>) -> Forward {
         mirrors: Vec::new(),
         to_ai: false,
         follows: None,
+        mirror_host: MirrorHost::Same,
+        websocket: None,
     }
 }
 
@@ -334,7 +336,7 @@ fn matches_and_edits() -> Vec<RouteIr> {
             ..Access::default()
         },
         csrf: Some(Csrf {
-            percentage: 50,
+            per_million: 500_000,
             is_enforced: true,
             additional_origins: vec![
                 origin(TextPattern::Exact("a.com".to_owned()), true),
