@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::http::{TextPattern, Written};
 use super::name_or_number;
+use super::prompt_guard::GuardMode;
 use crate::access_log::{HeaderMatch, HeaderMatchType};
 use crate::ai::{self, AuthToken, SpecError};
 use crate::auth_token::AuthTokenSpec;
@@ -31,6 +32,9 @@ pub struct Webhook {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub forward_headers: Vec<HeaderMatch>,
+    /// Whether what it decides is acted upon; Enforce if absent. (Of Chancery; kgateway and Gloo have no such field.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<GuardMode>,
 }
 
 /// Where a webhook is.
@@ -50,6 +54,9 @@ pub struct Moderation {
     /// That of OpenAI; required.
     #[serde(default, rename = "openAIModeration", skip_serializing_if = "Option::is_none")]
     pub openai: Option<OpenAiModeration>,
+    /// Whether what it decides is acted upon; Enforce if absent. (Of Chancery; kgateway and Gloo have no such field.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<GuardMode>,
 }
 
 /// A server that is asked, as Gloo's options have it.
@@ -67,6 +74,9 @@ pub struct OptionWebhook {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub forward_headers: Vec<OptionHeaderMatch>,
+    /// Whether what it decides is acted upon; Enforce if absent. (Of Chancery; kgateway and Gloo have no such field.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<GuardMode>,
 }
 
 /// Names of headers.
@@ -116,6 +126,9 @@ pub struct OptionModeration {
     /// That of OpenAI; required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub openai: Option<OpenAiModeration>,
+    /// Whether what it decides is acted upon; Enforce if absent. (Of Chancery; kgateway and Gloo have no such field.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<GuardMode>,
 }
 
 /// OpenAI's moderation (`POST /v1/moderations`).
@@ -139,6 +152,8 @@ pub struct WebhookContent {
     pub port: NonZeroU16,
     /// Headers of the client's request that it gets: those that one of these takes.
     pub forward_headers: Vec<ForwardedHeaders>,
+    /// Whether what it decides is only reported.
+    pub is_shadow: bool,
 }
 
 /// Headers of the client's request that a webhook gets.
@@ -157,6 +172,8 @@ pub struct ModerationContent {
     pub key: Written<ApiKey>,
     /// The model.
     pub model: String,
+    /// Whether what it decides is only reported.
+    pub is_shadow: bool,
 }
 
 /// An API key, or where it is.
@@ -179,18 +196,22 @@ pub trait ReadModeration {
     /// The name of the member with OpenAI's, and the member.
     fn openai(&self) -> (&'static str, Option<&OpenAiModeration>);
 
+    /// Whether what it decides is acted upon.
+    fn mode(&self) -> Option<GuardMode>;
+
     /// What it says in a policy of that namespace, if `field` is its path.
     fn read(&self, field: &str, namespace: &str) -> Result<ModerationContent, SpecError> {
         let (name, openai) = self.openai();
         let field = format!("{field}.{name}");
         let openai = openai.ok_or_else(|| SpecError::invalid(&field, "is required"))?;
-        openai.read(&field, namespace)
+        let content = openai.read(&field, namespace)?;
+        Ok(ModerationContent { is_shadow: is_shadow(self.mode()), ..content })
     }
 }
 
 impl ReadWebhook for Webhook {
     fn read(&self, field: &str) -> Result<WebhookContent, SpecError> {
-        let Self { host: WebhookHost { host, port }, forward_header_matches, forward_headers } = self;
+        let Self { host: WebhookHost { host, port }, forward_header_matches, forward_headers, mode } = self;
         if !forward_headers.is_empty() && !forward_header_matches.is_empty() {
             let message = format!("must not be set together with {field}.forwardHeaderMatches");
             return Err(SpecError::invalid(format!("{field}.forwardHeaders"), message));
@@ -211,13 +232,14 @@ impl ReadWebhook for Webhook {
             host: host_at(format!("{field}.host.host"), host)?,
             port: *port,
             forward_headers: forward_headers.collect::<Result<_, _>>()?,
+            is_shadow: is_shadow(*mode),
         })
     }
 }
 
 impl ReadWebhook for OptionWebhook {
     fn read(&self, field: &str) -> Result<WebhookContent, SpecError> {
-        let Self { host, port, forward_headers } = self;
+        let Self { host, port, forward_headers, mode } = self;
         let port = port.unwrap_or_default();
         let port = u16::try_from(port).ok().and_then(NonZeroU16::new);
         let forward_headers =
@@ -239,6 +261,7 @@ impl ReadWebhook for OptionWebhook {
                 SpecError::invalid(format!("{field}.port"), "is not a port from 1 to 65535")
             })?,
             forward_headers: forward_headers.collect::<Result<_, _>>()?,
+            is_shadow: is_shadow(*mode),
         })
     }
 }
@@ -247,11 +270,19 @@ impl ReadModeration for Moderation {
     fn openai(&self) -> (&'static str, Option<&OpenAiModeration>) {
         ("openAIModeration", self.openai.as_ref())
     }
+
+    fn mode(&self) -> Option<GuardMode> {
+        self.mode
+    }
 }
 
 impl ReadModeration for OptionModeration {
     fn openai(&self) -> (&'static str, Option<&OpenAiModeration>) {
         ("openai", self.openai.as_ref())
+    }
+
+    fn mode(&self) -> Option<GuardMode> {
+        self.mode
     }
 }
 
@@ -272,8 +303,14 @@ impl OpenAiModeration {
         Ok(ModerationContent {
             key: Written { field, value: key },
             model: model.unwrap_or(MODERATION_MODEL).to_owned(),
+            is_shadow: false,
         })
     }
+}
+
+/// Whether a guard in this mode only reports.
+fn is_shadow(mode: Option<GuardMode>) -> bool {
+    mode == Some(GuardMode::Shadow)
 }
 
 fn host_at(field: String, host: &str) -> Result<Written<String>, SpecError> {
@@ -345,8 +382,8 @@ mod tests {
             let content = content(
                 "TrafficPolicy",
                 &json!({"request": {
-                        "webhook": {"host": {"host": "hook.ns.svc", "port": 8000}, list: headers},
-                        "moderation": {"openAIModeration": {"authToken": {"kind": "SecretRef", "secretRef": {"name": "key"}}}}},
+                        "webhook": {"host": {"host": "hook.ns.svc", "port": 8000}, list: headers, "mode": "Shadow"},
+                        "moderation": {"openAIModeration": {"authToken": {"kind": "SecretRef", "secretRef": {"name": "key"}}}, "mode": "Enforce"}},
                     "response": {"webhook": {"host": {"host": "[::1]", "port": 443}}}}),
             );
             let content = content.unwrap();
@@ -361,15 +398,21 @@ mod tests {
             ];
             let host = written("spec.ai.promptGuard.request.webhook.host.host", "hook.ns.svc".to_owned());
             let port = NonZeroU16::new(8000).unwrap();
-            assert_eq!(content.request_webhook, Some(WebhookContent { host, port, forward_headers }));
+            assert_eq!(
+                content.request_webhook,
+                Some(WebhookContent { host, port, forward_headers, is_shadow: true })
+            );
             let host = written("spec.ai.promptGuard.response.webhook.host.host", "::1".to_owned());
             let port = NonZeroU16::new(443).unwrap();
-            let expected = WebhookContent { host, port, forward_headers: Vec::new() };
+            let expected = WebhookContent { host, port, forward_headers: Vec::new(), is_shadow: false };
             assert_eq!(content.response_webhook, Some(expected));
             let key = ApiKey::SecretRef(NamespacedName::new("ns", "key"));
             let field = "spec.ai.promptGuard.request.moderation.openAIModeration.authToken";
             let model = "omni-moderation-latest".to_owned();
-            assert_eq!(content.moderation, Some(ModerationContent { key: written(field, key), model }));
+            assert_eq!(
+                content.moderation,
+                Some(ModerationContent { key: written(field, key), model, is_shadow: false })
+            );
         }
     }
 
@@ -380,8 +423,8 @@ mod tests {
         let content = content(
             "RouteOption",
             &json!({"request": {
-                "webhook": {"host": "hook", "port": 8000, "forwardHeaders": keys},
-                "moderation": {"openai": {"model": "m", "authToken": {"inline": "Bearer k"}}}}}),
+                "webhook": {"host": "hook", "port": 8000, "forwardHeaders": keys, "mode": "Shadow"},
+                "moderation": {"mode": "Shadow", "openai": {"model": "m", "authToken": {"inline": "Bearer k"}}}}}),
         );
         let content = content.unwrap();
         let name = |index: usize, pattern| {
@@ -397,10 +440,13 @@ mod tests {
         ];
         let host = written("spec.options.ai.promptGuard.request.webhook.host", "hook".to_owned());
         let port = NonZeroU16::new(8000).unwrap();
-        assert_eq!(content.request_webhook, Some(WebhookContent { host, port, forward_headers }));
+        assert_eq!(
+            content.request_webhook,
+            Some(WebhookContent { host, port, forward_headers, is_shadow: true })
+        );
         let key = ApiKey::Inline(SensitiveString::new("k"));
         let field = "spec.options.ai.promptGuard.request.moderation.openai.authToken";
-        let expected = ModerationContent { key: written(field, key), model: "m".to_owned() };
+        let expected = ModerationContent { key: written(field, key), model: "m".to_owned(), is_shadow: true };
         assert_eq!(content.moderation, Some(expected));
         assert_eq!(content.response_webhook, None);
     }

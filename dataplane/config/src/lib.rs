@@ -368,6 +368,9 @@ pub struct Webhook {
     /// The headers of the client's request that it gets: those that one of these takes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forward_headers: Vec<ForwardedHeader>,
+    /// Whether what it decides is only reported, and nothing waits for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_shadow: bool,
 }
 
 /// Headers of the client's request that a webhook is sent: those whose name and value match.
@@ -411,6 +414,9 @@ pub struct Moderation {
     pub model: String,
     /// The answer to a request that it flags.
     pub rejection: GuardRejection,
+    /// Whether what it decides is only reported, and nothing waits for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_shadow: bool,
 }
 
 /// The clusters that a route shares its requests among.

@@ -323,19 +323,7 @@ impl Stream {
 
     /// Asks a server. The hook for its answer is called later, unless this gives `false`: then nobody was asked.
     pub(crate) fn ask(&mut self, question: &Question, timeout: Duration) -> bool {
-        let content_type: (&str, &[u8]) = ("content-type", b"application/json");
-        let own = [
-            (":method", b"POST".as_slice()),
-            (":path", question.path.as_bytes()),
-            (":authority", question.authority.as_bytes()),
-            content_type,
-        ];
-        let forwarded = question.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
-        let mut headers: Vec<ModuleHeader> = own
-            .into_iter()
-            .chain(forwarded)
-            .map(|(name, value)| ModuleHeader { key: buffer(name.as_bytes()), value: buffer(value) })
-            .collect();
+        let mut headers = question_headers(question);
         let mut id = 0;
         ASKING.set(self.0);
         // SAFETY: the filter is alive during its hook; `id` is ours; Envoy copies everything else before the call returns.
@@ -515,6 +503,24 @@ pub(crate) fn log(level: LogLevel, message: &str) {
     unsafe { envoy_dynamic_module_callback_log(level as u32, buffer(message.as_bytes())) }
 }
 
+/// The head of a question.
+fn question_headers(question: &Question) -> Vec<ModuleHeader> {
+    let own = [
+        (":method", "POST"),
+        (":path", &question.path),
+        (":authority", &question.authority),
+        ("content-type", "application/json"),
+    ];
+    let forwarded = question.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+    let all = own.into_iter().map(|(name, value)| (name, value.as_bytes())).chain(forwarded);
+    all.map(|(name, value)| ModuleHeader { key: buffer(name.as_bytes()), value: buffer(value) }).collect()
+}
+
+/// The status of an answer.
+fn status(headers: &Headers<'_>) -> Option<u16> {
+    std::str::from_utf8(headers.get(":status")?).ok()?.parse().ok()
+}
+
 /// What a server has answered: the headers, none if it has not, and the body.
 ///
 /// # Safety
@@ -684,8 +690,7 @@ hook!(envoy_dynamic_module_on_http_filter_http_callout_done(envoy: EnvoyFilter, 
     }
     // SAFETY: Envoy says that so much is there, until the hook returns.
     let (headers, text) = unsafe { answer(result, (headers, header_count), (body, body_count)) };
-    let status = headers.get(":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
-    let reply = status.map(|status| Reply { status, body: &text });
+    let reply = status(&headers).map(|status| Reply { status, body: &text });
     let next = guarded(envoy, module, Next::Wait, |filter, stream| filter.on_reply(stream, reply));
     next.run(envoy);
 });

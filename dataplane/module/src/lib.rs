@@ -7,6 +7,7 @@
 
 #[allow(unsafe_code, reason = "the files that speak to Envoy's C functions")]
 mod abi;
+mod consulting;
 mod ejection;
 mod gateway;
 mod holding;

@@ -225,6 +225,14 @@ impl Metrics {
     }
 }
 
+/// Counts what a guard has come to of which no stream is there any more: by the metrics that are shared, if there are some.
+pub(crate) fn count_guard(phase: &str, verdict: Verdict) {
+    let shared = SHARED.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some((scope, metrics)) = shared.last() {
+        scope.count(metrics.guards, &[phase, verdict.name()], 1);
+    }
+}
+
 /// The values of labels of users' own that a request has.
 pub(crate) fn label_values(stream: &Stream) -> labels::Values {
     let shared = SHARED.read().unwrap_or_else(PoisonError::into_inner);

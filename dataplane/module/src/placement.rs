@@ -8,7 +8,7 @@ use ai::model_routing;
 use ai_config::{GATEWAY_FILTER, KEYS_FILTER, PROVIDER_FILTER, Schema, VERSION};
 
 use crate::abi::{Answer, Body, Definer, HeaderMap, Next, Scope, Stream};
-use crate::{gateway, keys, provider, settling};
+use crate::{consulting, gateway, keys, provider, settling};
 
 /// What is set aside for a body whose client says how long it is, at most: some say so and send nothing.
 const MAX_RESERVED: usize = 1024 * 1024;
@@ -64,7 +64,7 @@ impl Config {
     /// Envoy is about to forget the configuration.
     pub(crate) fn end(&self) {
         match self {
-            Self::Provider(_) => {}
+            Self::Provider(config) => config.end(),
             Self::Gateway(config) => config.end(),
             Self::Keys(config) => config.end(),
         }
@@ -72,15 +72,19 @@ impl Config {
 
     /// The configuration was woken on the main thread.
     pub(crate) fn on_wake(&self, scope: Scope) {
-        if let Self::Keys(config) = self {
-            settling::tell(scope, config.limits_cluster());
+        match self {
+            Self::Provider(_) => consulting::tell(scope),
+            Self::Gateway(_) => {}
+            Self::Keys(config) => settling::tell(scope, config.limits_cluster()),
         }
     }
 
     /// The server that this configuration has called has answered, or, with `None`, has not.
     pub(crate) fn on_answer(&self, scope: Scope, id: u64, answer: Option<Answer<'_>>) {
-        if let Self::Keys(_) = self {
-            settling::hear(scope, id, answer);
+        match self {
+            Self::Provider(_) => consulting::hear(scope, id, answer.map(|answer| answer.reply)),
+            Self::Gateway(_) => {}
+            Self::Keys(_) => settling::hear(scope, id, answer),
         }
     }
 }

@@ -13,7 +13,8 @@ use ai_config::{
     MODEL_HEADER, POLICY_KEY, RoutePolicy, VERSION,
 };
 
-use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Next, Stream};
+use crate::abi::{Body, Definer, HeaderMap, MetadataSource, Next, Scope, Stream, Waker};
+use crate::consulting;
 use crate::ejection::Member;
 use crate::metrics::{self, Attempt, Ending, Metrics};
 use crate::placement::{self, BodyStatus, HeadersStatus, HeldBody};
@@ -67,6 +68,7 @@ pub(crate) struct Config {
     metrics: Metrics,
     policies: RwLock<HashMap<Vec<u8>, Arc<Policy>>>,
     no_policy: Arc<Policy>,
+    scope: Scope,
 }
 
 impl Config {
@@ -78,13 +80,20 @@ impl Config {
         let cluster: ClusterConfig = serde_json::from_slice(settings).map_err(|error| error.to_string())?;
         placement::check_version(cluster.version)?;
         let metrics = Metrics::define(definer, &[]).ok_or("Envoy does not define its metrics")?;
+        Waker::new(definer).into_iter().for_each(consulting::begin);
         Ok(Self {
             member: cluster.pool_member.as_deref().map(Member::of),
             cluster: Arc::new(cluster),
             metrics,
             policies: RwLock::default(),
             no_policy: Arc::default(),
+            scope: definer.scope(),
         })
+    }
+
+    /// Envoy is about to forget it.
+    pub(crate) fn end(&self) {
+        consulting::end(self.scope);
     }
 
     /// Ejects the provider from its pool, if it has answered that it wants no requests for a time.
@@ -268,6 +277,7 @@ impl Filter {
             stream.body(Body::Request, |piece| exchange.request_passes(piece));
             if end {
                 exchange.request_has_passed();
+                consulting::ask(exchange.take_consultations());
             }
             return BodyStatus::Continue;
         }
@@ -319,6 +329,7 @@ impl Filter {
             }
             step = exchange.hear(None);
         }
+        consulting::ask(exchange.take_consultations());
         let findings = exchange.findings();
         if let Some(finding) = findings.request {
             self.config.metrics.guard(Some(stream), "request", finding.verdict);
@@ -398,6 +409,7 @@ impl Filter {
         }
         if let Some(exchange) = &mut self.exchange {
             exchange.request_has_passed();
+            consulting::ask(exchange.take_consultations());
         }
         HeadersStatus::Continue
     }
@@ -464,6 +476,7 @@ impl Filter {
                 self.ready.append(&mut rest);
             }
         }
+        consulting::ask(exchange.take_consultations());
         if is_changed {
             let is_asking = self.ask_about_answer(stream);
             self.holds_for_cost &= self.ready.len() <= MAX_HELD_ANSWER;
@@ -530,6 +543,7 @@ impl Filter {
     pub(crate) fn on_response_trailers(&mut self, stream: &mut Stream) -> HeadersStatus {
         if let Some(exchange) = self.exchange.as_mut() {
             let mut rest = exchange.answer_ends();
+            consulting::ask(exchange.take_consultations());
             self.is_whole = true;
             if exchange.has_open_question() {
                 self.ready.append(&mut rest);

@@ -91,8 +91,8 @@ pub(crate) fn tell(scope: Scope, cluster: &str) {
 
 /// The service has answered, or, with `None`, has not.
 pub(crate) fn hear(scope: Scope, id: u64, answer: Option<Answer<'_>>) {
-    let is_settled =
-        answer.is_some_and(|answer| is_settled(answer.status, answer.grpc_status, answer.body_length));
+    let is_settled = answer
+        .is_some_and(|Answer { grpc_status, reply }| is_settled(reply.status, grpc_status, reply.body.len()));
     let (mut running, now) = (running(), Instant::now());
     running.clock.settling.answered(&(scope, id), is_settled, now);
     if !is_settled {

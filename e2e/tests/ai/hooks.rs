@@ -17,7 +17,7 @@ use crate::guards::guarded;
 use crate::world::{DEADLINE, World, chat, said, secret, streamed};
 
 /// A webhook in the dialect of the policy that has this name, which gets the headers `x-team: blue`.
-fn webhook(name: &str, port: u16) -> String {
+pub(crate) fn webhook(name: &str, port: u16) -> String {
     match name.starts_with("gloo") {
         true => format!(
             "webhook: {{host: 127.0.0.1, port: {port}, forwardHeaders: [{{key: x-team, matchType: EXACT}}]}}"
@@ -29,12 +29,12 @@ fn webhook(name: &str, port: u16) -> String {
 }
 
 /// A guarded route in each dialect, at `/NAME` and `/glooNAME`; `guard` makes the guard of a name.
-fn both(name: &str, guard: impl Fn(&str) -> String) -> String {
+pub(crate) fn both(name: &str, guard: impl Fn(&str) -> String) -> String {
     let gloo = format!("gloo{name}");
     guarded(name, &guard(name)) + &guarded(&gloo, &guard(&gloo))
 }
 
-async fn world(objects: &str) -> Result<World> {
+pub(crate) async fn world(objects: &str) -> Result<World> {
     World::start(&(secret("key", "canary-key") + objects), &[]).await
 }
 

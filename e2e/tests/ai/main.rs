@@ -24,6 +24,7 @@ mod providers;
 mod replica;
 mod rows;
 mod sdk;
+mod shadow_servers;
 mod sharing;
 mod tracing;
 mod virtual_keys;

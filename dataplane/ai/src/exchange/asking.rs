@@ -76,7 +76,9 @@ impl Exchange {
 
     /// Whether servers are asked, who may want headers of the client's request: see [`Self::note_headers`].
     pub fn asks(&self) -> bool {
-        self.asks_about_request() || self.policy.guard.response_webhook.is_some()
+        let shadow = &self.policy.guard.shadow;
+        let by_shadow = shadow.request_webhook.is_some() || shadow.response_webhook.is_some();
+        self.asks_about_request() || self.policy.guard.response_webhook.is_some() || by_shadow
     }
 
     /// Takes note of the headers of the client's request that go with questions; lower-case names.
@@ -85,6 +87,7 @@ impl Exchange {
         let wanted = |hook: &Hook| hook.forwarded(headers.clone());
         self.asking.request_headers = policy.guard.request_webhook.as_ref().map(wanted).unwrap_or_default();
         self.asking.response_headers = policy.guard.response_webhook.as_ref().map(wanted).unwrap_or_default();
+        self.note_shadow_headers(wanted);
     }
 
     /// Takes in the whole body of a request.
@@ -167,6 +170,7 @@ impl Exchange {
     fn inspect_request(&mut self, body: Vec<u8>) -> Result<Step, Refusal> {
         self.shadow_request(&body);
         let body = self.guard_request(&body)?.unwrap_or(body);
+        self.consult_moderation(&body);
         match self.policy.guard.moderation {
             Some(_) => self.ask_about_request(Server::Moderation, body),
             None => self.send_request(body),

@@ -135,7 +135,7 @@ impl Exchange {
         content_type: &str,
         is_encoded: bool,
     ) -> Passage {
-        if !self.guards_answer() && self.policy.guard.shadow_response.is_none() {
+        if !self.guards_answer() && !self.watches_answer() {
             return passage;
         }
         let (content_type, is_encoded) = match passage {

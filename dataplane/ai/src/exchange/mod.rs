@@ -33,6 +33,7 @@ pub use asking::Step;
 pub use guarding::Findings;
 pub use policy::Policy;
 pub use refusal::Refusal;
+pub use shadow::Consultation;
 
 pub use crate::guard::hooks::{Question, Reply};
 use crate::guard::{Finding, Framing};

@@ -306,6 +306,7 @@ mod tests {
             path: "/v1/moderations".to_owned(),
             model: "m".to_owned(),
             rejection: GuardRejection { status: 403, message: "no".to_owned() },
+            is_shadow: false,
         };
         let judged = |count, body: &'static str| {
             of_moderation(Some(Reply { status: 200, body: body.as_bytes() }), &moderation, count)
@@ -338,6 +339,7 @@ mod tests {
         let webhook = Webhook {
             cluster: "c".to_owned(),
             authority: "a".to_owned(),
+            is_shadow: false,
             forward_headers: vec![
                 rule(exact("x-a"), Some(exact("1"))),
                 rule(exact("x-b"), Some(TextMatch::Regex("[0-9]+".to_owned()))),

@@ -49,6 +49,16 @@ pub(crate) struct Guard {
     pub request_webhook: Option<Hook>,
     pub moderation: Option<Moderation>,
     pub response_webhook: Option<Hook>,
+    /// Servers that are asked, and what they decide is only reported.
+    pub shadow: ShadowServers,
+}
+
+/// Servers whose decisions are only reported.
+#[derive(Debug, Default)]
+pub(crate) struct ShadowServers {
+    pub request_webhook: Option<Hook>,
+    pub moderation: Option<Moderation>,
+    pub response_webhook: Option<Hook>,
 }
 
 /// What is looked for in requests, ready for use.
@@ -131,15 +141,24 @@ impl Guard {
         let (shadow_request, request) = if is_request_shadow { (request, None) } else { (None, request) };
         let (shadow_response, response) =
             if is_response_shadow { (response, None) } else { (None, response) };
-        let hook = |webhook: &Option<Webhook>| webhook.as_ref().map(Hook::new).transpose();
+        let hook = |webhook: &Option<Webhook>, is_shadow: bool| {
+            let webhook = webhook.as_ref().filter(|webhook| webhook.is_shadow == is_shadow);
+            webhook.map(Hook::new).transpose()
+        };
+        let moderation = |is_shadow: bool| guard.moderation.clone().filter(|it| it.is_shadow == is_shadow);
         Ok(Self {
             request,
             response,
             shadow_request,
             shadow_response,
-            request_webhook: hook(&guard.request_webhook)?,
-            moderation: guard.moderation.clone(),
-            response_webhook: hook(&guard.response_webhook)?,
+            request_webhook: hook(&guard.request_webhook, false)?,
+            moderation: moderation(false),
+            response_webhook: hook(&guard.response_webhook, false)?,
+            shadow: ShadowServers {
+                request_webhook: hook(&guard.request_webhook, true)?,
+                moderation: moderation(true),
+                response_webhook: hook(&guard.response_webhook, true)?,
+            },
         })
     }
 }

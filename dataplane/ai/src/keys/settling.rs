@@ -112,8 +112,8 @@ impl Telling {
 
 /// Whether an answer says that the service has done what it was told. gRPC tells errors in `grpc-status`, of answers without a
 /// message in the header.
-pub fn is_settled(status: &[u8], grpc_status: Option<&[u8]>, body_length: usize) -> bool {
-    status == b"200" && grpc_status.is_none_or(|status| status == b"0") && body_length > 0
+pub fn is_settled(status: u16, grpc_status: Option<&[u8]>, body_length: usize) -> bool {
+    status == 200 && grpc_status.is_none_or(|status| status == b"0") && body_length > 0
 }
 
 /// A `RateLimitDescriptor`: its entries are field 1, `hits_addend` is field 3, an `UInt64Value`.
@@ -213,11 +213,11 @@ mod tests {
 
     #[test]
     fn an_answer_has_a_message_and_no_error() {
-        assert!(is_settled(b"200", None, 5) && is_settled(b"200", Some(b"0"), 5));
+        assert!(is_settled(200, None, 5) && is_settled(200, Some(b"0"), 5));
         for (status, grpc_status, length) in
-            [("503", None, 5), ("200", Some(b"14".as_slice()), 5), ("200", Some(b"14"), 0), ("200", None, 0)]
+            [(503, None, 5), (200, Some(b"14".as_slice()), 5), (200, Some(b"14"), 0), (200, None, 0)]
         {
-            assert!(!is_settled(status.as_bytes(), grpc_status, length), "{status} {grpc_status:?} {length}");
+            assert!(!is_settled(status, grpc_status, length), "{status} {grpc_status:?} {length}");
         }
     }
 }

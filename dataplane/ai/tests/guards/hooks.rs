@@ -9,26 +9,27 @@ use serde_json::{Value, json};
 use crate::corpus::HARMLESS;
 use crate::world::{attempt, events, guard_of_answers, guard_of_requests, pairs, question, stream, text};
 
-fn webhook() -> Option<Webhook> {
+pub(crate) fn webhook() -> Option<Webhook> {
     let authority = "guard.example".to_owned();
-    Some(Webhook { cluster: "webhook".to_owned(), authority, forward_headers: Vec::new() })
+    Some(Webhook { cluster: "webhook".to_owned(), authority, forward_headers: Vec::new(), is_shadow: false })
 }
 
-fn moderation() -> Option<Moderation> {
+pub(crate) fn moderation() -> Option<Moderation> {
     Some(Moderation {
         cluster: "moderation".to_owned(),
         authority: "api.openai.com".to_owned(),
         path: "/v1/moderations".to_owned(),
         model: "m".to_owned(),
         rejection: GuardRejection { status: 418, message: "flagged".to_owned() },
+        is_shadow: false,
     })
 }
 
 /// What a server says.
-type Judge<'a> = &'a mut dyn FnMut(&Question) -> Option<(u16, String)>;
+pub(crate) type Judge<'a> = &'a mut dyn FnMut(&Question) -> Option<(u16, String)>;
 
 /// Masks `secret`, rejects `block` and flags `hate`.
-fn judge(question: &Question) -> Option<(u16, String)> {
+pub(crate) fn judge(question: &Question) -> Option<(u16, String)> {
     let body: Value = serde_json::from_slice(&question.body).unwrap();
     if question.path == "/v1/moderations" {
         let judged = |input: &Value| json!({"flagged": input.as_str().unwrap().contains("hate")});
@@ -47,12 +48,12 @@ fn judge(question: &Question) -> Option<(u16, String)> {
     Some((200, json!({"action": action}).to_string()))
 }
 
-fn reply(said: Option<&(u16, String)>) -> Option<Reply<'_>> {
+pub(crate) fn reply(said: Option<&(u16, String)>) -> Option<Reply<'_>> {
     said.map(|(status, body)| Reply { status: *status, body: body.as_bytes() })
 }
 
 /// What the provider gets of a request.
-fn sent(exchange: &mut Exchange, body: &str, judge: Judge<'_>) -> Result<String, Refusal> {
+pub(crate) fn sent(exchange: &mut Exchange, body: &str, judge: Judge<'_>) -> Result<String, Refusal> {
     assert!(exchange.needs_body());
     let mut step = exchange.request(body.as_bytes().to_vec())?;
     loop {
@@ -66,7 +67,7 @@ fn sent(exchange: &mut Exchange, body: &str, judge: Judge<'_>) -> Result<String,
 }
 
 /// What the client gets of an answer.
-fn heard(
+pub(crate) fn heard(
     exchange: &mut Exchange,
     content_type: &str,
     body: &[u8],

@@ -7,4 +7,5 @@ mod random;
 mod requests;
 mod responses;
 mod shadow;
+mod shadow_servers;
 mod world;

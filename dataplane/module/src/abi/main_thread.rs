@@ -7,7 +7,9 @@ use std::ptr;
 use std::time::Duration;
 
 use super::callbacks::*;
-use super::{Definer, Scope, answer, buffer};
+use ai::exchange::{Question, Reply};
+
+use super::{Definer, Scope, answer, buffer, question_headers, status};
 use crate::placement::Config;
 
 /// Has a configuration woken on the main thread, from any thread. Envoy forgets it if the configuration has gone by then.
@@ -64,10 +66,25 @@ impl Scope {
             ("content-type", "application/grpc"),
             ("te", "trailers"),
         ];
-        let mut headers = headers.map(|(name, value)| ModuleHeader {
+        let headers = headers.map(|(name, value)| ModuleHeader {
             key: buffer(name.as_bytes()),
             value: buffer(value.as_bytes()),
         });
+        self.send(cluster, &mut headers.into(), message, timeout)
+    }
+
+    /// Asks a server, in the same way.
+    pub(crate) fn ask(self, question: &Question, timeout: Duration) -> Option<u64> {
+        self.send(&question.cluster, &mut question_headers(question), &question.body, timeout)
+    }
+
+    fn send(
+        self,
+        cluster: &str,
+        headers: &mut Vec<ModuleHeader>,
+        body: &[u8],
+        timeout: Duration,
+    ) -> Option<u64> {
         let mut id = 0;
         CALLING.set(self.0);
         // SAFETY: the configuration is alive, since it was woken or whoever has it does not use it after its end; `id` is ours; Envoy
@@ -79,7 +96,7 @@ impl Scope {
                 buffer(cluster.as_bytes()),
                 headers.as_mut_ptr(),
                 headers.len(),
-                buffer(message),
+                buffer(body),
                 u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
             )
         };
@@ -91,12 +108,10 @@ impl Scope {
 /// What a server has answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer<'a> {
-    /// The status of HTTP.
-    pub(crate) status: &'a [u8],
     /// The status of gRPC, where it stands in the header.
     pub(crate) grpc_status: Option<&'a [u8]>,
-    /// The length of the body in bytes.
-    pub(crate) body_length: usize,
+    /// The status of HTTP and the body.
+    pub(crate) reply: Reply<'a>,
 }
 
 /// Runs the logic of a hook of a configuration.
@@ -117,10 +132,9 @@ hook!(envoy_dynamic_module_on_http_filter_config_http_callout_done(envoy: EnvoyC
     }
     // SAFETY: Envoy says that so much is there, until the hook returns.
     let (headers, body) = unsafe { answer(result, (headers, header_count), (body, body_count)) };
-    let answer = headers.get(":status").map(|status| Answer {
-        status,
+    let answer = status(&headers).map(|status| Answer {
         grpc_status: headers.get("grpc-status"),
-        body_length: body.len(),
+        reply: Reply { status, body: &body },
     });
     guarded(config, |config| config.on_answer(Scope(envoy), id, answer));
 });

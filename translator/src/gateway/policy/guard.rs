@@ -53,7 +53,8 @@ fn check_expressions(patterns: &GuardPatterns, field: impl Fn(usize) -> String) 
 }
 
 fn check_webhook(view: &impl View, webhook: &WebhookContent) -> Result<(), Rejection> {
-    let WebhookContent { host: Written { field, value: host }, port: _, forward_headers } = webhook;
+    let WebhookContent { host: Written { field, value: host }, port: _, forward_headers, is_shadow: _ } =
+        webhook;
     if !is_allowed_host(host, view.settings()) {
         let text = format!("the host {host} is one that a proxy may not be pointed at");
         return Err(Rejection::at(Reason::UnsupportedAddress, field, text));
@@ -162,6 +163,7 @@ fn webhook(content: &WebhookContent) -> Webhook {
         cluster: server::name(&server).to_string(),
         authority: authority(&server.host, server.port),
         forward_headers: content.forward_headers.iter().map(header).collect(),
+        is_shadow: content.is_shadow,
     }
 }
 
@@ -186,6 +188,7 @@ fn judge(
         authority: authority(&server.host, server.port),
         path: moderation::PATH.to_owned(),
         model: content.model.clone(),
+        is_shadow: content.is_shadow,
         rejection: custom_response.map_or_else(
             || GuardRejection { message: FLAGGED.to_owned(), ..GuardRejection::default() },
             |response| rejection(response.clone()),
