@@ -69,7 +69,7 @@ build: ## build everything (debug)
 test: envoy redis valkey sdk ## run all tests, those with the real Envoy and the SDKs of the LLM providers included
 	$(CARGO) build --locked --workspace --bins --lib
 	CHANCERY_SDK_REQUIRED=1 CHANCERY_ENVOY=$(CURDIR)/$(ENVOY) CHANCERY_REDIS=$(CURDIR)/.tools/bin/redis-server \
-		CHANCERY_VALKEY=$(CURDIR)/.tools/bin/valkey-server $(CARGO) test --locked --workspace
+		CHANCERY_VALKEY=$(CURDIR)/.tools/bin/valkey-server $(CARGO) test --locked --workspace --no-fail-fast
 
 .PHONY: golden
 golden: ## rewrite the golden translations, and what `check` says (then read the diff)

@@ -110,20 +110,32 @@ async fn moderation_in_shadow_mode_flags_and_changes_nothing() -> Result<()> {
     verdicts(&world, "request", "masked", 2).await
 }
 
-/// A policy beside it that acts is not held up, and edits while servers are asked do no harm.
+/// Edits while servers are asked do no harm, and what nobody hears any more counts as a question without an answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_asked_may_outlive_its_backend() -> Result<()> {
     let server = GuardServer::start(None).await?;
     server.behave(Conduct::Stalls);
-    let objects = guarded("gone", &format!("request: {{{}}}", shadow("gone", server.port())));
-    let world = world(&(objects + &guarded("stays", "request: {regex: {builtins: [SSN]}}"))).await?;
-    for _ in 0..20 {
-        assert_eq!(world.post("/gone", &[], &chat("hello")).await?.status, 200);
-    }
-    server.recording().wait_for(20, DEADLINE).await?;
-    let rest = secret("key", "canary-key") + &guarded("stays", "request: {regex: {builtins: [EMAIL]}}");
-    world.fixture.save("objects.yaml", &world.placed(&rest))?;
-    // Whoever has asked for them is gone, and they count as questions without an answer.
+    let guard = |name: &str| guarded(name, &format!("request: {{{}}}", shadow(name, server.port())));
+    let world = world(&(guard("gone") + &guard("stays"))).await?;
+    let ask = async || {
+        for _ in 0..10 {
+            assert_eq!(world.post("/gone", &[], &chat("hello")).await?.status, 200);
+        }
+        server.recording().wait_for(10, DEADLINE).await?;
+        let _ = server.recording().take();
+        anyhow::Ok(())
+    };
+    ask().await?;
+    // The backends are others from now on, and the server is the same one.
+    let others = (guard("gone") + &guard("stays")).replace("openai: {", "openai: {model: other, ");
+    world.fixture.save("objects.yaml", &world.placed(&(secret("key", "canary-key") + &others)))?;
+    let begun = Instant::now();
+    verdicts(&world, "request_shadow", "unavailable", 10).await?;
+    assert!(begun.elapsed() < Duration::from_secs(9), "not since its patience has ended");
+    ask().await?;
+    // The server is gone as well.
+    let rest = guarded("stays", "request: {regex: {builtins: [EMAIL]}}");
+    world.fixture.save("objects.yaml", &world.placed(&(secret("key", "canary-key") + &rest)))?;
     verdicts(&world, "request_shadow", "unavailable", 20).await?;
     assert_eq!(world.post("/stays", &[], &chat("jane@example.com")).await?.status, 200);
     Ok(())
