@@ -110,7 +110,7 @@ pub async fn serve(args: ServeArgs) -> Result<Outcome> {
     let metrics = Metrics::register(&mut registry);
     let xds_metrics = xds::Metrics::default();
     xds_metrics.register(&mut registry);
-    let limits = limits.service(&mut registry)?;
+    let limits = limits.service(&mut registry)?.of_a_replica();
     let trust_metrics = xds_trust::Metrics::default();
     trust_metrics.register(&mut registry);
 

@@ -36,6 +36,8 @@ pub struct LimitService {
     store: Store,
     metrics: Metrics,
     lease: Duration,
+    /// Whether requests of a proxy may share a reservation.
+    lets_share: bool,
     is_store_away: Arc<AtomicBool>,
     unknown_zones: Arc<Mutex<BTreeSet<UnknownZone>>>,
 }
@@ -57,13 +59,22 @@ impl Default for LimitService {
 impl LimitService {
     /// Counts in that store.
     pub fn new(store: Store, metrics: Metrics) -> Self {
-        Self { store, metrics, lease: LEASE, is_store_away: Arc::default(), unknown_zones: Arc::default() }
+        let (is_store_away, unknown_zones) = (Arc::default(), Arc::default());
+        Self { store, metrics, lease: LEASE, lets_share: true, is_store_away, unknown_zones }
     }
 
     /// With another time than [`LEASE`] after which a reservation is charged that nobody has settled.
     #[must_use]
     pub fn with_lease(self, lease: Duration) -> Self {
         Self { lease, ..self }
+    }
+
+    /// Lets no requests share a reservation, if it counts in memory: where there are other replicas, a reservation of one connection of a proxy may
+    /// be settled on another one, which leads to another replica.
+    #[must_use]
+    pub fn of_a_replica(self) -> Self {
+        let lets_share = !matches!(self.store, Store::Memory(_));
+        Self { lets_share, ..self }
     }
 
     /// The service for tonic's transport.
@@ -177,7 +188,7 @@ impl LimitService {
         }
         let is_over = statuses.iter().any(is_over);
         let overall_code = if is_over { Code::OverLimit } else { Code::Ok }.into();
-        let shared = match is_over || is_any_over {
+        let shared = match is_over || is_any_over || !self.lets_share {
             true => None,
             false => self.share(&found, &postings, now).await,
         };

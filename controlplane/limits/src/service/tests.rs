@@ -406,6 +406,18 @@ async fn a_reservation_is_enlarged_where_much_more_is_left_in_all_budgets() {
     }
 }
 
+/// The question and the settlement may reach different replicas.
+#[tokio::test]
+async fn replicas_that_count_for_themselves_let_nobody_share() {
+    let large = budget(Counted::Tokens, 100_000);
+    let ask = async |service: &LimitService| {
+        let asked = shared(of_budget(&large, "reserve", "r1", Some(10)), "10");
+        times(&ask_at(service, "2028-02-29T12:00:00Z", vec![asked]).await.unwrap())
+    };
+    assert_eq!(ask(&LimitService::default()).await.as_deref(), Some("10"));
+    assert_eq!(ask(&LimitService::default().of_a_replica()).await, None);
+}
+
 #[tokio::test]
 async fn what_others_spend_is_not_in_the_way_of_sharing_where_each_has_the_limit_for_itself() {
     let service = LimitService::default();
