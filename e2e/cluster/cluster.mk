@@ -50,12 +50,12 @@ cluster-down: ## end the cluster of `make cluster`; nothing is left of it
 # Named, since they are no part of `make test`. The quick ones first. `--workspace`: of one package alone Cargo would select
 # other features of its dependencies, and compile them and all that stands on them once more.
 CLUSTER_TESTS := workloads cluster_lifecycle cluster_commands
-ACCEPTANCE_TESTS := validation pages cluster_seeds ai_engine cluster_refusals isolation rows parameters trust programmed deletions backends disruptions
+ACCEPTANCE_TESTS := validation pages cluster_seeds ai_engine limit_store cluster_refusals isolation rows parameters trust programmed deletions backends disruptions
 # What is held to figures of time and memory.
 SCALE_TESTS := scale
 
 .PHONY: test-cluster
-test-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) image helm-test | cluster-machine ## the tests that need a real Kubernetes (needs root)
+test-cluster: $(CLUSTER_BUILT) $(ENVOY_STAMP) valkey image helm-test | cluster-machine ## the tests that need a real Kubernetes (needs root)
 	$(CARGO) build --locked --workspace --bin mock-provider --bin chancery --bin cluster
 	$(CLUSTER) $(CARGO) test --locked --workspace $(addprefix --test ,$(CLUSTER_TESTS)) \
 		-- --nocapture --test-threads=2
