@@ -38,6 +38,21 @@ pub(crate) async fn world(objects: &str) -> Result<World> {
     World::start(&(secret("key", "canary-key") + objects), &[]).await
 }
 
+/// A world in which OpenAI's moderation is a server of ours, with the key of the Secret `judge`; the
+/// folder has its certificate.
+pub(crate) async fn moderated(objects: &str) -> Result<(GuardServer, World, TempDir)> {
+    let authority = TestAuthority::generate()?;
+    let server = GuardServer::start(Some(authority.server_config(&["api.openai.com"])?)).await?;
+    let files = TempDir::new()?;
+    let trust = files.path().join("ca.pem");
+    authority.write_certificate(&trust)?;
+    let objects = secret("key", "canary-key") + &secret("judge", "canary-judge") + objects;
+    let connect_to = format!("api.openai.com:443:{}:{}", Ipv4Addr::LOCALHOST, server.port());
+    let trust = trust.display().to_string();
+    let world = World::start(&objects, &["--upstream-ca", &trust, "--connect-to", &connect_to]).await?;
+    Ok((server, world, files))
+}
+
 /// Row A36, requests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a36_requests_pass_are_masked_or_rejected_by_a_webhook() -> Result<()> {
@@ -213,11 +228,6 @@ async fn clients_may_leave_while_a_webhook_is_asked() -> Result<()> {
 /// Row A35.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a35_moderation_rejects_what_it_flags() -> Result<()> {
-    let authority = TestAuthority::generate()?;
-    let server = GuardServer::start(Some(authority.server_config(&["api.openai.com"])?)).await?;
-    let files = TempDir::new()?;
-    let trust = files.path().join("ca.pem");
-    authority.write_certificate(&trust)?;
     let moderation = |name: &str| {
         let service = if name.starts_with("gloo") { "openai" } else { "openAIModeration" };
         let token = "authToken: {kind: SecretRef, secretRef: {name: judge}}, model: omni-moderation-latest";
@@ -233,15 +243,7 @@ async fn a35_moderation_rejects_what_it_flags() -> Result<()> {
         "lost",
         "request: {moderation: {openAIModeration: {authToken: {kind: SecretRef, secretRef: {name: nowhere}}}}}",
     );
-    let objects = secret("key", "canary-key")
-        + &secret("judge", "canary-judge")
-        + &both("judged", moderation)
-        + &plain
-        + &lost;
-    let connect_to = format!("api.openai.com:443:{}:{}", Ipv4Addr::LOCALHOST, server.port());
-    let world =
-        World::start(&objects, &["--upstream-ca", &trust.display().to_string(), "--connect-to", &connect_to])
-            .await?;
+    let (server, world, _files) = moderated(&(both("judged", moderation) + &plain + &lost)).await?;
     for path in ["/judged", "/gloojudged"] {
         let answer = world.post(path, &[], &chat("I hate you")).await?;
         assert_eq!((answer.status, answer.text().as_str()), (403, "not here"));

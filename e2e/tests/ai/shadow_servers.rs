@@ -1,17 +1,14 @@
 //! Webhooks and moderation in shadow mode through a real Envoy, in both dialects: they are asked, what they would do is counted, and
 //! nothing waits for them.
 
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use e2e::guard_server::{Conduct, GuardServer};
-use e2e::provider::TestAuthority;
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::guards::guarded;
-use crate::hooks::{both, webhook, world};
+use crate::hooks::{both, moderated, webhook, world};
 use crate::world::{DEADLINE, World, chat, said, secret, streamed};
 
 /// The webhook of a policy that has this name, in shadow mode.
@@ -76,11 +73,6 @@ async fn a_webhook_in_shadow_mode_is_asked_and_changes_nothing() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn moderation_in_shadow_mode_flags_and_changes_nothing() -> Result<()> {
-    let authority = TestAuthority::generate()?;
-    let server = GuardServer::start(Some(authority.server_config(&["api.openai.com"])?)).await?;
-    let files = TempDir::new()?;
-    let trust = files.path().join("ca.pem");
-    authority.write_certificate(&trust)?;
     let moderation = |name: &str| {
         let service = if name.starts_with("gloo") { "openai" } else { "openAIModeration" };
         let token = "authToken: {kind: SecretRef, secretRef: {name: judge}}";
@@ -88,11 +80,7 @@ async fn moderation_in_shadow_mode_flags_and_changes_nothing() -> Result<()> {
             "request: {{regex: {{builtins: [EMAIL]}}, moderation: {{mode: Shadow, {service}: {{{token}}}}}}}"
         )
     };
-    let objects =
-        secret("key", "canary-key") + &secret("judge", "canary-judge") + &both("judged", moderation);
-    let connect_to = format!("api.openai.com:443:{}:{}", Ipv4Addr::LOCALHOST, server.port());
-    let trust = trust.display().to_string();
-    let world = World::start(&objects, &["--upstream-ca", &trust, "--connect-to", &connect_to]).await?;
+    let (server, world, _files) = moderated(&both("judged", moderation)).await?;
     for path in ["/judged", "/gloojudged"] {
         for text in ["I hate jane@example.com", "I like you"] {
             let answer = world.post(path, &[], &chat(text)).await?;
