@@ -251,7 +251,7 @@ impl Policy for TrafficPolicy {
         let member = |name: &str| format!("spec.{name}");
         let mut refused: Vec<_> = self.spec.refused_members().into_iter().map(member).collect();
         let mut ignored: Vec<_> = self.spec.ignored_members().into_iter().map(member).collect();
-        let http = self.spec.http_content(&mut ignored)?;
+        let http = self.spec.http_content()?;
         let (jwt, rbac) = (self.spec.jwt_auth.as_ref(), self.spec.rbac.as_ref());
         let (basic_auth, api_keys) = (self.spec.basic_auth.as_ref(), self.spec.api_key_auth.as_ref());
         let identity = IdentityContent {

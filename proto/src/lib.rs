@@ -109,8 +109,12 @@ pub use pb::envoy::extensions::matching::input_matchers::runtime_fraction::v3 as
 pub use pb::envoy::config::ratelimit::v3 as ratelimit_config;
 pub use pb::envoy::extensions::common::aws::v3 as aws_common;
 pub use pb::envoy::extensions::common::ratelimit::v3 as ratelimit_common;
+pub use pb::envoy::extensions::compression::brotli::compressor::v3 as brotli_compressor;
+pub use pb::envoy::extensions::compression::brotli::decompressor::v3 as brotli_decompressor;
 pub use pb::envoy::extensions::compression::gzip::compressor::v3 as gzip_compressor;
 pub use pb::envoy::extensions::compression::gzip::decompressor::v3 as gzip_decompressor;
+pub use pb::envoy::extensions::compression::zstd::compressor::v3 as zstd_compressor;
+pub use pb::envoy::extensions::compression::zstd::decompressor::v3 as zstd_decompressor;
 pub use pb::envoy::extensions::dynamic_modules::v3 as dynamic_modules;
 pub use pb::envoy::extensions::filters::common::fault::v3 as fault_common;
 pub use pb::envoy::extensions::filters::common::set_filter_state::v3 as filter_state;

@@ -9,6 +9,7 @@ use crate::gateway_api::{duration, part};
 use crate::identity::BackendReference;
 use crate::identity::kgateway::ExtensionReference;
 use crate::rate_limit_service::LimitQuestion;
+use crate::traffic_policy::CompressionLibrary;
 
 /// What is done with requests to any backend. A field that is absent is not said.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,10 +42,10 @@ pub struct HttpContent {
     pub global_limit: Option<Setting<LimitQuestion>>,
     /// What a service sees, and may change.
     pub processing: Option<Setting<ProcessingContent>>,
-    /// Whether answers are compressed by gzip.
-    pub compresses_responses: Option<Setting<()>>,
-    /// Whether bodies of requests that are compressed by gzip go on as they were before.
-    pub decompresses_requests: Option<Setting<()>>,
+    /// How answers are compressed.
+    pub compresses_responses: Option<Setting<CompressorContent>>,
+    /// The forms of compression of which bodies of requests go on as they were before; sorted, each once, never none.
+    pub decompresses_requests: Option<Setting<Vec<CompressionLibrary>>>,
     /// Faults that are made for tests.
     pub fault: Option<Setting<FaultContent>>,
     /// What the path becomes.
@@ -57,6 +58,17 @@ pub struct HttpContent {
     pub mirror_host: Option<Written<MirrorHostContent>>,
     /// Whether connections may become WebSockets.
     pub websocket: Option<bool>,
+}
+
+/// How answers are compressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompressorContent {
+    /// In which forms; sorted, each once, never none.
+    pub libraries: Vec<CompressionLibrary>,
+    /// Shorter answers are not, if they tell their length.
+    pub least_bytes: u32,
+    /// The types of content that are, without parameters and in lower case; the proxy's own list if there are none.
+    pub content_types: Vec<String>,
 }
 
 /// Copies of requests for another backend, whose answers nobody sees.

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::http::Disable;
 use crate::ai::SpecError;
-use crate::policy::http::Setting;
-use crate::policy::set_members;
+use crate::policy::http::{CompressorContent, Setting};
 
 /// How bodies are compressed.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -18,7 +17,7 @@ use crate::policy::set_members;
         .message("responseCompression or requestDecompression must be set")
 )]
 pub struct Compression {
-    /// Answers are compressed for clients that take it: texts and JSON, of 30 bytes and more.
+    /// Answers are compressed for clients that take it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_compression: Option<ResponseCompression>,
     /// Bodies of requests that are compressed go on as they were before.
@@ -30,15 +29,15 @@ pub struct Compression {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ResponseCompression {
-    /// In which forms; Gzip, if absent. The others have no effect yet, and the status says so.
+    /// In which forms, of which the client's wish decides; Gzip, if absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
     pub libraries: Vec<CompressionLibrary>,
-    /// Not carried out yet: it has no effect, and the status says so.
+    /// Shorter answers are not compressed, if they tell their length; 30, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub min_content_length_bytes: Option<i32>,
-    /// Not carried out yet: it has no effect, and the status says so.
+    /// The types of content that are compressed, without parameters; texts, JSON and the like, if absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50), inner(length(min = 1, max = 256)))]
     pub content_types: Vec<String>,
@@ -50,7 +49,7 @@ pub struct ResponseCompression {
 /// Bodies of requests go on without compression.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestDecompression {
-    /// Of which forms; Gzip, if absent. The others have no effect yet, and the status says so.
+    /// Of which forms; Gzip, if absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
     pub libraries: Vec<CompressionLibrary>,
@@ -60,37 +59,33 @@ pub struct RequestDecompression {
 }
 
 /// A form of compression.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names say it; a variant's doc would reach the CRD")]
 pub enum CompressionLibrary {
-    Gzip,
     Brotli,
+    Gzip,
     Zstd,
 }
 
-/// What is done by gzip, of answers and of requests.
-type Content = (Option<Setting<()>>, Option<Setting<()>>);
+/// What is done with answers and with requests.
+type Content = (Option<Setting<CompressorContent>>, Option<Setting<Vec<CompressionLibrary>>>);
+
+/// The smallest answer that is compressed where nothing is said (Envoy's own, `CommonDirectionConfig.min_content_length`).
+const LEAST_BYTES: u32 = 30;
 
 impl Compression {
-    /// What it says; `field` holds it. What has no effect is added to `ignored`.
-    pub(super) fn content(&self, field: &str, ignored: &mut Vec<String>) -> Result<Content, SpecError> {
+    /// What it says; `field` holds it.
+    pub(super) fn content(&self, field: &str) -> Result<Content, SpecError> {
         let Self { response_compression, request_decompression } = self;
-        let response = response_compression.as_ref().map(|response| {
-            let field = format!("{field}.responseCompression");
-            let ResponseCompression { libraries, min_content_length_bytes, content_types, disable } =
-                response;
-            let others = [
-                ("minContentLengthBytes", min_content_length_bytes.is_some()),
-                ("contentTypes", !content_types.is_empty()),
-            ];
-            ignored.extend(set_members(others).map(|member| format!("{field}.{member}")));
-            by_gzip(&field, libraries, *disable, ignored)
-        });
-        let request = request_decompression.as_ref().map(|request| {
-            let RequestDecompression { libraries, disable } = request;
-            by_gzip(&format!("{field}.requestDecompression"), libraries, *disable, ignored)
-        });
-        match (response, request) {
+        let response = response_compression
+            .as_ref()
+            .map(|response| response.content(&format!("{field}.responseCompression")));
+        let request =
+            request_decompression.as_ref().map(|RequestDecompression { libraries, disable }| match disable {
+                Some(Disable {}) => Setting::Off,
+                None => Setting::On(all_of(libraries)),
+            });
+        match (response.transpose()?, request) {
             (None, None) => {
                 let message = "responseCompression or requestDecompression must be set";
                 Err(SpecError::invalid(field, message))
@@ -100,21 +95,43 @@ impl Compression {
     }
 }
 
-/// Whether something is done by gzip.
-fn by_gzip(
-    field: &str,
-    libraries: &[CompressionLibrary],
-    disable: Option<Disable>,
-    ignored: &mut Vec<String>,
-) -> Setting<()> {
-    if disable.is_some() {
-        return Setting::Off;
+impl ResponseCompression {
+    fn content(&self, field: &str) -> Result<Setting<CompressorContent>, SpecError> {
+        let Self { libraries, min_content_length_bytes, content_types, disable } = self;
+        if disable.is_some() {
+            return Ok(Setting::Off);
+        }
+        let least_bytes = match min_content_length_bytes {
+            None => LEAST_BYTES,
+            Some(bytes) => u32::try_from(*bytes).map_err(|_| {
+                SpecError::invalid(format!("{field}.minContentLengthBytes"), "must not be negative")
+            })?,
+        };
+        for (index, name) in content_types.iter().enumerate() {
+            let is_name = |byte: u8| byte.is_ascii_graphic() && !b";,\"".contains(&byte);
+            if !name.contains('/') || !name.bytes().all(is_name) {
+                let message = "is not a type of content, such as text/html; without parameters";
+                return Err(SpecError::invalid(format!("{field}.contentTypes[{index}]"), message));
+            }
+        }
+        Ok(Setting::On(CompressorContent {
+            libraries: all_of(libraries),
+            least_bytes,
+            content_types: content_types.iter().map(|name| name.to_ascii_lowercase()).collect(),
+        }))
     }
-    let others = libraries.iter().enumerate().filter(|(_, library)| **library != CompressionLibrary::Gzip);
-    ignored.extend(others.map(|(index, _)| format!("{field}.libraries[{index}]")));
-    match libraries.is_empty() || libraries.contains(&CompressionLibrary::Gzip) {
-        true => Setting::On(()),
-        false => Setting::Off,
+}
+
+/// Each once, in one order; gzip, if none is said.
+fn all_of(libraries: &[CompressionLibrary]) -> Vec<CompressionLibrary> {
+    match libraries {
+        [] => vec![CompressionLibrary::Gzip],
+        libraries => {
+            let mut all = libraries.to_vec();
+            all.sort_unstable();
+            all.dedup();
+            all
+        }
     }
 }
 
@@ -122,38 +139,60 @@ fn by_gzip(
 mod tests {
     use serde_json::{Value, json};
 
+    use super::CompressionLibrary::{Brotli, Gzip, Zstd};
     use super::*;
 
+    fn content(spec: &Value) -> Result<Content, String> {
+        let read: Compression = serde_json::from_value(spec.clone()).unwrap();
+        read.content("f").map_err(|error| error.path)
+    }
+
     #[test]
-    fn gzip_is_done_and_the_rest_is_named() {
-        for (spec, response, request, names) in [
-            (json!({"responseCompression": {}}), Some(Setting::On(())), None, vec![]),
-            (json!({"requestDecompression": {}}), None, Some(Setting::On(())), vec![]),
+    fn gzip_is_what_is_done_where_nothing_is_said() {
+        let on = |libraries: &[_], least_bytes, types: &[&str]| {
+            Some(Setting::On(CompressorContent {
+                libraries: libraries.to_vec(),
+                least_bytes,
+                content_types: types.iter().map(ToString::to_string).collect(),
+            }))
+        };
+        for (spec, response, request) in [
+            (json!({"responseCompression": {}}), on(&[Gzip], 30, &[]), None),
+            (json!({"requestDecompression": {}}), None, Some(Setting::On(vec![Gzip]))),
             (
                 json!({"responseCompression": {"disable": {}}, "requestDecompression": {"disable": {}}}),
                 Some(Setting::Off),
                 Some(Setting::Off),
-                vec![],
             ),
             (
-                json!({"responseCompression": {"libraries": ["Brotli", "Gzip"], "contentTypes": ["a/b"]}}),
-                Some(Setting::On(())),
+                json!({"responseCompression": {"libraries": ["Gzip", "Brotli", "Gzip"], "minContentLengthBytes": 0, "contentTypes": ["A/b"]}}),
+                on(&[Brotli, Gzip], 0, &["a/b"]),
                 None,
-                vec!["f.responseCompression.contentTypes", "f.responseCompression.libraries[0]"],
             ),
             (
-                json!({"requestDecompression": {"libraries": ["Zstd"]}}),
+                json!({"requestDecompression": {"libraries": ["Zstd", "Brotli"]}}),
                 None,
-                Some(Setting::Off),
-                vec!["f.requestDecompression.libraries[0]"],
+                Some(Setting::On(vec![Brotli, Zstd])),
             ),
         ] {
-            let read: Compression = serde_json::from_value(spec.clone()).unwrap();
-            let mut ignored = Vec::new();
-            assert_eq!(read.content("f", &mut ignored).unwrap(), (response, request), "{spec}");
-            assert_eq!(ignored, names, "{spec}");
+            assert_eq!(content(&spec), Ok((response, request)), "{spec}");
         }
-        let nothing: Compression = serde_json::from_value(Value::Object(Default::default())).unwrap();
-        assert_eq!(nothing.content("f", &mut Vec::new()).unwrap_err().path, "f");
+        for (spec, path) in [
+            (json!({}), "f"),
+            (
+                json!({"responseCompression": {"minContentLengthBytes": -1}}),
+                "f.responseCompression.minContentLengthBytes",
+            ),
+            (
+                json!({"responseCompression": {"contentTypes": ["a/b", "text"]}}),
+                "f.responseCompression.contentTypes[1]",
+            ),
+            (
+                json!({"responseCompression": {"contentTypes": ["a/b; q=1"]}}),
+                "f.responseCompression.contentTypes[0]",
+            ),
+        ] {
+            assert_eq!(content(&spec), Err(path.to_owned()), "{spec}");
+        }
     }
 }

@@ -294,8 +294,8 @@ fn retry_on(_: &mut SchemaGenerator) -> Schema {
 }
 
 impl TrafficPolicySpec {
-    /// What it says about requests to any backend; what of that has no effect goes to `ignored`.
-    pub(super) fn http_content(&self, ignored: &mut Vec<String>) -> Result<HttpContent, SpecError> {
+    /// What it says about requests to any backend.
+    pub(super) fn http_content(&self) -> Result<HttpContent, SpecError> {
         let timeouts = self.timeouts.as_ref();
         let limit_of = |member: &str, text: Option<&String>| {
             limit(&format!("spec.timeouts.{member}"), text.map(String::as_str))
@@ -311,7 +311,7 @@ impl TrafficPolicySpec {
         let rate_limit = self.rate_limit.as_ref().and_then(|limit| limit.local.as_ref());
         let compression = self.compression.as_ref();
         let (compresses_responses, decompresses_requests) = compression
-            .map(|compression| compression.content("spec.compression", ignored))
+            .map(|compression| compression.content("spec.compression"))
             .transpose()?
             .unwrap_or_default();
         Ok(HttpContent {

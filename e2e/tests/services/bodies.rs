@@ -115,6 +115,55 @@ async fn answers_are_compressed_for_whom_takes_it_and_requests_go_on_without() -
     Ok(())
 }
 
+/// What Envoy has compressed in one form, it takes off again: the backend gets what it has said itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compression_has_other_forms_types_and_sizes() -> Result<()> {
+    let all = "libraries: [Gzip, Brotli, Zstd]";
+    let json = "contentTypes: [application/json]";
+    let objects = [
+        policy("Gateway", "gw", &format!("compression: {{requestDecompression: {{{all}}}}}")),
+        of_route("all", &format!("compression: {{responseCompression: {{{all}, {json}}}}}")),
+        of_route("zstd", "compression: {responseCompression: {libraries: [Zstd]}, requestDecompression: {libraries: [Brotli]}}"),
+        of_route("large", "compression: {responseCompression: {minContentLengthBytes: 100000}}"),
+        of_route("other", "compression: {responseCompression: {contentTypes: [text/html]}}"),
+    ]
+    .concat();
+    let world = World::start(&["all", "zstd", "large", "other", "plain"], &objects).await?;
+    let body = "what is sent, ".repeat(10);
+    for (path, accepted, coding) in [
+        ("/all", "br", Some("br")),
+        ("/all", "zstd", Some("zstd")),
+        ("/all", "gzip", Some("gzip")),
+        ("/all", "br;q=0.1, zstd;q=0.5, gzip;q=0.2", Some("zstd")),
+        ("/all", "identity", None),
+        ("/zstd", "gzip, br", None),
+        ("/zstd", "gzip, zstd", Some("zstd")),
+        ("/large", "gzip", None),
+        ("/other", "gzip", None),
+        ("/plain", "gzip, br, zstd", None),
+    ] {
+        let answer = world.ask(Method::POST, path, &[("accept-encoding", accepted)], body.clone()).await?;
+        assert_eq!(
+            (answer.status, answer.header("content-encoding")),
+            (200, coding),
+            "{path} {accepted}: {}",
+            answer.text()
+        );
+        let Some(coding) = coding else {
+            assert_eq!(answer.echo()?.body, body, "{path} {accepted}");
+            continue;
+        };
+        let packed = [("content-encoding", coding)];
+        let echo = world.ask(Method::POST, "/plain", &packed, answer.body.clone()).await?.echo()?;
+        let said: e2e::echo::Echo = serde_json::from_str(&echo.body)?;
+        assert_eq!(said.body, body, "{path} {accepted}");
+        assert!(!echo.headers.contains_key("content-encoding"), "{path} {accepted}");
+        let kept = world.ask(Method::POST, "/zstd", &packed, answer.body).await?.echo()?;
+        assert_eq!(kept.headers.contains_key("content-encoding"), coding != "br", "{path} {accepted}");
+    }
+    Ok(())
+}
+
 fn gzip(text: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(text)?;

@@ -15,6 +15,7 @@ mod access;
 mod access_log;
 mod client_http;
 mod cluster;
+mod compression;
 mod cors;
 mod credentials;
 mod external_auth;
@@ -49,6 +50,7 @@ pub use cluster::{
     AwsSigning, ClusterIr, Credential, Discovery, Endpoint, Engine, HostPort, ModuleSource, RemoteModule,
     SubjectAltName, Trust, UpstreamHttp, UpstreamProtocol, UpstreamTls, bracketed,
 };
+pub use compression::{Coding, Compressor};
 pub use cors::{Cors, NameList, Origins};
 pub use credentials::{ApiKey, Credentials, KeyList, KeyPlace, USER_HEADER, UserList};
 pub use external_auth::{

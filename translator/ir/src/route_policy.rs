@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Access, AuthQuestion, AuthService, BucketName, ClaimSet, GlobalLimit, KeyList, KeySet, LimitService,
-    Processing, Processor, RateLimit, TokenSet, UserList,
+    Access, AuthQuestion, AuthService, BucketName, ClaimSet, Coding, Compressor, GlobalLimit, KeyList,
+    KeySet, LimitService, Processing, Processor, RateLimit, TokenSet, UserList,
 };
 
 /// What filters of the proxy do with the requests of a route. All that is absent is not done.
@@ -29,10 +29,10 @@ pub struct RoutePolicy {
     pub global_limit: Option<GlobalLimit>,
     /// How large the body of a request may be, in bytes; above zero. Requests wait until all of it is there.
     pub max_request_bytes: Option<u32>,
-    /// Whether bodies of requests that are compressed by gzip go on as they were before.
-    pub decompresses_requests: bool,
-    /// Whether answers are compressed by gzip for clients that take it.
-    pub compresses_responses: bool,
+    /// The forms of compression of which bodies of requests go on as they were before; sorted, each once.
+    pub decompresses_requests: Vec<Coding>,
+    /// How answers are compressed for clients that take it, by its name. It is one of the Gateway's [`FilterPart::Compressor`].
+    pub compresses_responses: Option<String>,
     /// What a service sees, and may change. The service is one of the Gateway's [`FilterPart::Processor`].
     pub processing: Option<Processing>,
     /// Faults that are made for tests.
@@ -135,6 +135,8 @@ pub enum FilterPart {
     LimitService(Arc<LimitService>),
     /// A service that sees requests and answers. Likewise.
     Processor(Arc<Processor>),
+    /// How answers are compressed. Likewise.
+    Compressor(Arc<Compressor>),
 }
 
 /// A bucket of tokens. Each request takes one.

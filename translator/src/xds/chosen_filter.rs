@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 
-use proto::composite::{Composite, ExecuteFilterAction};
+use proto::composite::{Composite, ExecuteFilterAction, FilterChainConfiguration};
 use proto::core::TypedExtensionConfig;
 use proto::http_rbac::Rbac;
 use proto::network_inputs::FilterStateInput;
@@ -58,8 +58,15 @@ pub(super) fn extension(
     filter: Chosen,
     branches: impl Iterator<Item = (String, &'static str, Any)>,
 ) -> TypedExtensionConfig {
+    of_branches(filter, branches.map(|(name, kind, config)| (name, execute(kind, config))))
+}
+
+/// The same with branches that are there already.
+pub(super) fn of_branches(
+    filter: Chosen,
+    branches: impl Iterator<Item = (String, OnMatch)>,
+) -> TypedExtensionConfig {
     let nothing = (NOTHING.to_owned(), execute("envoy.filters.http.rbac", pack(&Rbac::default())));
-    let branches = branches.map(|(name, kind, config)| (name, execute(kind, config)));
     chosen_by(filter.key, filter.name, branches.chain([nothing]))
 }
 
@@ -97,10 +104,28 @@ pub(super) fn note_under(key: &str, text: &str) -> Any {
     pack(&SetFilterState { on_request_headers: vec![value], ..SetFilterState::default() })
 }
 
+/// A branch that does what filters do, one after the other. None of them may wait before it lets a request go on: Envoy would leave out
+/// those behind it.
+pub(super) fn execute_all(mut filters: Vec<TypedExtensionConfig>) -> OnMatch {
+    match filters.pop() {
+        Some(only) if filters.is_empty() => {
+            action(ExecuteFilterAction { typed_config: Some(only), ..ExecuteFilterAction::default() })
+        }
+        last => {
+            filters.extend(last);
+            let chain = FilterChainConfiguration { typed_config: filters };
+            action(ExecuteFilterAction { filter_chain: Some(chain), ..ExecuteFilterAction::default() })
+        }
+    }
+}
+
 /// A branch that does what a filter does.
 pub(super) fn execute(name: &str, config: Any) -> OnMatch {
     let filter = TypedExtensionConfig { name: name.to_owned(), typed_config: Some(config) };
-    let action = ExecuteFilterAction { typed_config: Some(filter), ..ExecuteFilterAction::default() };
+    action(ExecuteFilterAction { typed_config: Some(filter), ..ExecuteFilterAction::default() })
+}
+
+fn action(action: ExecuteFilterAction) -> OnMatch {
     let action = MatchExtension { name: "filter".to_owned(), typed_config: Some(pack(&action)) };
     OnMatch { on_match: Some(OnMatchKind::Action(action)), ..OnMatch::default() }
 }

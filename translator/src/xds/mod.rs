@@ -157,6 +157,7 @@ pub(crate) fn encode_filters<'a>(
     let (mut keys, mut claims) = (Vec::new(), Vec::new());
     let (mut users, mut api_keys) = (BTreeMap::new(), BTreeMap::new());
     let (mut counting, mut processors) = (BTreeMap::new(), BTreeMap::new());
+    let mut compressors = BTreeMap::new();
     for part in parts {
         // An earlier version of a route, which is served still, may name it with other content.
         match part {
@@ -169,6 +170,7 @@ pub(crate) fn encode_filters<'a>(
             FilterPart::ApiKeys(list) => drop(api_keys.entry(&list.name).or_insert(&**list)),
             FilterPart::LimitService(service) => drop(counting.entry(&service.name).or_insert(&**service)),
             FilterPart::Processor(service) => drop(processors.entry(&service.name).or_insert(&**service)),
+            FilterPart::Compressor(compressor) => drop(compressors.insert(compressor.name(), &**compressor)),
         }
     }
     let buckets = local_rate_limit::extension(&buckets);
@@ -194,6 +196,7 @@ pub(crate) fn encode_filters<'a>(
         EncodedResource::new(XdsKind::Extension, &api_keys, Vec::new()),
         EncodedResource::new(XdsKind::Extension, &counting, counted),
         EncodedResource::new(XdsKind::Extension, &processors, seen),
+        EncodedResource::new(XdsKind::Extension, &compression::extension(compressors), Vec::new()),
     ];
     all.into_iter().chain(keys).collect()
 }

@@ -19,7 +19,7 @@
 use std::collections::HashMap;
 
 use ai_config::COUNTED_KEY;
-use ir::{Access, Credentials, Csrf, RoutePolicy};
+use ir::{Access, Coding, Credentials, Csrf, RoutePolicy};
 use proto::buffer::{Buffer, BufferPerRoute, buffer_per_route};
 use proto::composite::Composite;
 use proto::csrf::CsrfPolicy;
@@ -41,12 +41,12 @@ use crate::Settings;
 pub(super) const NAMES: [&str; 21] = [
     // It chooses the route, on which all others depend.
     engine::NAME,
-    // Answers pass it last: what others say of them is there.
-    compression::COMPRESSOR,
     // Costs nothing, and what a page of another origin has sent must not use up what is counted below.
     CSRF,
     // Before those that read it.
     chosen_filter::CHOICES,
+    // Answers pass it last: what others say of them is there.
+    compression::COMPRESSOR.name,
     // Both look something up in a list, which costs less than what tokens and services do.
     credential_filter::USERS.name,
     credential_filter::API_KEYS.name,
@@ -81,13 +81,15 @@ pub(super) const NAMES: [&str; 21] = [
 ];
 
 /// Those of which a route chooses a branch.
-const CHOSEN: [Chosen; 3] = [credential_filter::USERS, credential_filter::API_KEYS, auth_filter::FILTER];
+const CHOSEN: [Chosen; 4] =
+    [compression::COMPRESSOR, credential_filter::USERS, credential_filter::API_KEYS, auth_filter::FILTER];
 
 /// Those of which a route chooses a branch that may be another one than that which was found first.
 const CHOSEN_LATER: [Chosen; 3] = [limit_filter::FILTER, compression::DECOMPRESSOR, processor_filter::FILTER];
 
 /// Those that come apart from the listener.
-pub(super) const DISCOVERED: [&str; 7] = [
+pub(super) const DISCOVERED: [&str; 8] = [
+    compression::COMPRESSOR.name,
     credential_filter::USERS.name,
     credential_filter::API_KEYS.name,
     token_filter::NAME,
@@ -121,7 +123,6 @@ pub(super) fn build_optional_filters(settings: &Settings) -> Vec<HttpFilter> {
         key_filter::NAME => engine::of(settings).map(|_| key_filter::listener_filter()),
         chosen_filter::CHOICES => Some(disabled(name, chosen_filter::choices(&CHOSEN, &[]))),
         LATER_CHOICES => Some(disabled(name, chosen_filter::choices(&CHOSEN_LATER, &[]))),
-        compression::COMPRESSOR => Some(compression::compressor()),
         _ if name == compression::DECOMPRESSOR.name => Some(compression::decompressor()),
         fault::NAME => Some(disabled(name, fault::no_faults())),
         _ if CHOSEN.iter().chain(&CHOSEN_LATER).any(|chosen| chosen.name == name) => {
@@ -171,8 +172,9 @@ pub(super) fn apply(policy: &RoutePolicy, route: &mut Route) {
             limit.value = limit.value.max(bytes);
         }
     }
-    if *compresses_responses {
-        configs.insert(compression::COMPRESSOR.to_owned(), compression::compressing());
+    if let Some(name) = compresses_responses {
+        chosen.push((compression::COMPRESSOR, name));
+        configs.extend(enabled(&[compression::COMPRESSOR.name]));
     }
     if let Some(fault) = fault {
         configs.insert(fault::NAME.to_owned(), fault::faults(fault));
@@ -227,8 +229,9 @@ fn chosen_later(policy: &RoutePolicy, route: &mut Route) -> HashMap<String, Any>
         chosen.push((limit_filter::FILTER, limit.service.as_str()));
         configs.insert(limit_filter::FILTER.name.to_owned(), limit_filter::descriptors(limit));
     }
-    if policy.decompresses_requests {
-        chosen.push((compression::DECOMPRESSOR, compression::GZIP));
+    let codings = Coding::names(&policy.decompresses_requests);
+    if !codings.is_empty() {
+        chosen.push((compression::DECOMPRESSOR, &codings));
         configs.extend(enabled(&[compression::DECOMPRESSOR.name]));
     }
     if let Some(processing) = &policy.processing {

@@ -1,11 +1,13 @@
 //! Policies, and what routes tell about them.
 
+use std::sync::Arc;
+
 use crds::ObjectKey;
 use crds::policy::Content;
 use crds::policy::http::{Limit, RetryContent, Setting};
 use ir::{
-    AccessLogIr, ClientHttp, Cors, Csrf, DirectResponse, Fault, FollowedRedirects, HeaderModifier, Mirror,
-    MirrorHost, PathMatch, PathRewrite, RateLimit, TokenBucket, TracingIr,
+    AccessLogIr, ClientHttp, Coding, Compressor, Cors, Csrf, DirectResponse, Fault, FollowedRedirects,
+    HeaderModifier, Mirror, MirrorHost, PathMatch, PathRewrite, RateLimit, TokenBucket, TracingIr,
 };
 
 use super::asked_service::{AskedLimit, AskedProcessor};
@@ -89,8 +91,8 @@ pub(crate) struct HttpPolicy {
     pub shared_limits: Option<Vec<RateLimit>>,
     pub global_limit: Option<Setting<AskedLimit>>,
     pub processing: Option<Setting<AskedProcessor>>,
-    pub compresses_responses: Option<Setting<()>>,
-    pub decompresses_requests: Option<Setting<()>>,
+    pub compresses_responses: Option<Setting<Arc<Compressor>>>,
+    pub decompresses_requests: Option<Setting<Vec<Coding>>>,
     pub fault: Option<Setting<Fault>>,
     pub path: Option<PolicyPath>,
     pub follows: Option<FollowedRedirects>,

@@ -1,13 +1,14 @@
 //! What policies ask for requests to any backend: read into the IR's types, and merged field by field.
 
 use crds::policy::http::{
-    AbortContent, CsrfContent, FaultContent, FollowContent, HttpContent, Injected, Limit, PathContent,
-    PathRegex, RetryContent, Setting, TextMatch, TextPattern, TokenBucket, Written,
+    AbortContent, CompressorContent, CsrfContent, FaultContent, FollowContent, HttpContent, Injected, Limit,
+    PathContent, PathRegex, RetryContent, Setting, TextMatch, TextPattern, TokenBucket, Written,
 };
+use crds::traffic_policy::CompressionLibrary;
 use crds::{Kind, KindInfo, NamespacedName, ObjectKey};
 use ir::{
-    Abort, BucketName, Csrf, DirectResponse, Fault, FilterPart, FollowedRedirects, HeaderModifier,
-    HostRewrite, Mirror, MirrorHost, PathRewrite, RateLimit, RoutePolicy,
+    Abort, BucketName, Coding, Compressor, Csrf, DirectResponse, Fault, FilterPart, FollowedRedirects,
+    HeaderModifier, HostRewrite, Mirror, MirrorHost, PathRewrite, RateLimit, RoutePolicy,
 };
 
 use super::Applied;
@@ -114,8 +115,14 @@ pub(super) fn read(
             .map(|question| limit_service::read(view, policy, question))
             .transpose()?,
         processing: processing.as_ref().map(|content| processor::read(view, policy, content)).transpose()?,
-        compresses_responses: *compresses_responses,
-        decompresses_requests: *decompresses_requests,
+        compresses_responses: compresses_responses.as_ref().map(|setting| match setting {
+            Setting::Off => Setting::Off,
+            Setting::On(content) => Setting::On(read_compressor(content).into()),
+        }),
+        decompresses_requests: decompresses_requests.as_ref().map(|setting| match setting {
+            Setting::Off => Setting::Off,
+            Setting::On(libraries) => Setting::On(codings(libraries)),
+        }),
         fault: fault.as_ref().map(|setting| match setting {
             Setting::Off => Setting::Off,
             Setting::On(content) => Setting::On(read_fault(content)),
@@ -126,6 +133,25 @@ pub(super) fn read(
         mirror_host: mirror_host.as_ref().map(mirror::host).transpose()?,
         websocket: *websocket,
     })
+}
+
+fn read_compressor(
+    CompressorContent { libraries, least_bytes, content_types }: &CompressorContent,
+) -> Compressor {
+    Compressor {
+        codings: codings(libraries),
+        least_bytes: *least_bytes,
+        content_types: content_types.clone(),
+    }
+}
+
+fn codings(libraries: &[CompressionLibrary]) -> Vec<Coding> {
+    let coding = |library: &CompressionLibrary| match library {
+        CompressionLibrary::Brotli => Coding::Brotli,
+        CompressionLibrary::Gzip => Coding::Gzip,
+        CompressionLibrary::Zstd => Coding::Zstd,
+    };
+    libraries.iter().map(coding).collect()
 }
 
 fn read_fault(FaultContent { delay, abort, kbits_per_second, max_active }: &FaultContent) -> Fault {
@@ -378,8 +404,11 @@ pub(in crate::gateway) fn merged(
     out.policy.csrf = csrf;
     out.policy.max_request_bytes = on(buffer);
     out.policy.shared_limits = shared_limits.unwrap_or_default();
-    out.policy.compresses_responses = on(compresses_responses).is_some();
-    out.policy.decompresses_requests = on(decompresses_requests).is_some();
+    out.policy.decompresses_requests = on(decompresses_requests).unwrap_or_default();
+    if let Some(compressor) = on(compresses_responses) {
+        out.policy.compresses_responses = Some(compressor.name());
+        out.parts.push(FilterPart::Compressor(compressor));
+    }
     out.policy.fault = on(fault);
     if let Some(PolicyMirror { mirror, backend }) = mirror {
         out.mirror = Some(mirror);

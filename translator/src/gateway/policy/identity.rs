@@ -120,7 +120,8 @@ impl MergedIdentity {
                 | FilterPart::Keys(_)
                 | FilterPart::Claims(_)
                 | FilterPart::LimitService(_)
-                | FilterPart::Processor(_) => None,
+                | FilterPart::Processor(_)
+                | FilterPart::Compressor(_) => None,
             };
             if let Some(own) = own {
                 self.foreign_headers.remove(own);

@@ -45,6 +45,7 @@ fn encode(sample: &Sample) -> Vec<EncodedResource> {
         FilterPart::Auth(sample::auth_service().into()),
         FilterPart::LimitService(sample::limit_service().into()),
         FilterPart::Processor(sample::processor().into()),
+        FilterPart::Compressor(sample::compressor().into()),
     ];
     let parts: Vec<_> = parts.chain(services).collect();
     all.extend(sample.listeners.iter().flat_map(|(listener, _)| listener.auth_filters()).map(|name| {
@@ -93,6 +94,7 @@ fn resources_name_their_needs() {
         [
             "Extension auth/8080/0",
             "Extension chancery.api_keys",
+            "Extension chancery.compressor",
             "Extension chancery.external_auth",
             "Extension chancery.global_rate_limit",
             "Extension chancery.local_rate_limit",

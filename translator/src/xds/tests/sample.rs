@@ -6,15 +6,15 @@ use std::time::Duration;
 use ir::{
     Abort, Access, AuthProtocol, AuthService, AuthServiceName, Balancing, Bind, BodyMode, Breakers,
     BucketName, ClaimDemand, ClaimRule, ClaimSetName, ClaimValue, ClientHttp, ClusterIr, ClusterName,
-    Clusters, Counted, Credential, Csrf, DescriptorEntry, Destination, DirectResponse, Discovery, Endpoint,
-    EscapedSlashes, Fault, FilterChainIr, FilterName, Forward, GlobalLimit, HeaderMatch, HeaderModifier,
-    HostPort, HostRewrite, Hostname, HttpChain, Injected, Keepalive, KeyDemand, KeySetName, LimitEntry,
-    LimitHeader, LimitService, LimitServiceName, ListenerIr, ListenerName, MessageMode, MirrorHost,
-    Observability, PathMatch, PathRewrite, Processing, ProcessingMode, Processor, ProcessorName, Protocol,
-    QueryParamMatch, RateLimit, Redacted, Redirect, RedirectPath, Rewrite, Rights, RightsRule, RouteAction,
-    RouteAfter, RouteIr, RouteMatch, RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr, SecretName,
-    SecretValue, Sender, SlowStart, StringMatch, SubjectAltName, Target, TextMatch, TextPattern, Timeouts,
-    TokenDemand, Transport, Trust, Tuning, UpstreamHttp, UpstreamProtocol, UpstreamTls,
+    Clusters, Coding, Compressor, Counted, Credential, Csrf, DescriptorEntry, Destination, DirectResponse,
+    Discovery, Endpoint, EscapedSlashes, Fault, FilterChainIr, FilterName, Forward, GlobalLimit, HeaderMatch,
+    HeaderModifier, HostPort, HostRewrite, Hostname, HttpChain, Injected, Keepalive, KeyDemand, KeySetName,
+    LimitEntry, LimitHeader, LimitService, LimitServiceName, ListenerIr, ListenerName, MessageMode,
+    MirrorHost, Observability, PathMatch, PathRewrite, Processing, ProcessingMode, Processor, ProcessorName,
+    Protocol, QueryParamMatch, RateLimit, Redacted, Redirect, RedirectPath, Rewrite, Rights, RightsRule,
+    RouteAction, RouteAfter, RouteIr, RouteMatch, RouteName, RoutePolicy, RouteTableId, Scheme, SecretIr,
+    SecretName, SecretValue, Sender, SlowStart, StringMatch, SubjectAltName, Target, TextMatch, TextPattern,
+    Timeouts, TokenDemand, Transport, Trust, Tuning, UpstreamHttp, UpstreamProtocol, UpstreamTls,
 };
 use limit_rule::Rules;
 
@@ -69,6 +69,14 @@ pub(super) fn plain_forward(destinations: Vec<Destination>) -> Forward {
         follows: None,
         mirror_host: MirrorHost::Same,
         websocket: None,
+    }
+}
+
+pub(super) fn compressor() -> Compressor {
+    Compressor {
+        codings: Coding::ALL.to_vec(),
+        least_bytes: 100,
+        content_types: vec!["text/html".to_owned()],
     }
 }
 
@@ -347,8 +355,8 @@ fn matches_and_edits() -> Vec<RouteIr> {
         rate_limit: Some(BucketName::new("a policy", "a route")),
         global_limit: Some(global_limit()),
         max_request_bytes: Some(1024),
-        decompresses_requests: true,
-        compresses_responses: true,
+        decompresses_requests: Coding::ALL.to_vec(),
+        compresses_responses: Some(compressor().name()),
         processing: Some(Processing {
             processor: processor().name,
             mode: processor().mode,
