@@ -106,13 +106,29 @@ with_opaque_members! {
         /// How much may be under way at the same time; what goes beyond is answered with 503.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub circuit_breakers: Option<CircuitBreakers>,
-    }
-    refused {
-        upstream_proxy_protocol "upstreamProxyProtocol",
+        /// Each connection begins with the addresses of the client's connection (PROXY protocol), before TLS.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub upstream_proxy_protocol: Option<UpstreamProxyProtocol>,
     }
     ignored {
         dns "dns",
     }
+}
+
+/// The addresses of clients' connections, as backends are told them.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamProxyProtocol {
+    /// The version of the protocol; V1, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<ProxyProtocolVersion>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it; a variant's doc would reach the CRD")]
+pub enum ProxyProtocolVersion {
+    V1,
+    V2,
 }
 
 /// A backend that a policy applies to.
@@ -264,9 +280,8 @@ pub enum WellKnownAuthorities {
 impl BackendConfigPolicySpec {
     /// The fields that are set and must be carried out, and are not.
     pub fn refused(&self) -> Vec<String> {
-        let own = self.refused_members().into_iter().map(|name| format!("spec.{name}"));
         let tls = self.tls.iter().flat_map(|tls| tls.refused_members());
-        own.chain(tls.map(|name| format!("spec.tls.{name}"))).collect()
+        tls.map(|name| format!("spec.tls.{name}")).collect()
     }
 
     /// The fields that are set and have no effect.

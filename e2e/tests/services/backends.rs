@@ -152,7 +152,7 @@ async fn a_request_takes_no_longer_than_its_policy_says() -> Result<()> {
 }
 
 /// A route to a backend of the test's own, at this port, and a policy for it.
-async fn raw(port: u16, members: &str) -> Result<Fixture> {
+pub(super) async fn raw(port: u16, members: &str) -> Result<Fixture> {
     let objects = [
         gateway("gw", "PORT"),
         http_route("r", "", "backendRefs: [{name: main, port: 80}]"),

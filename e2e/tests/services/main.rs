@@ -10,5 +10,6 @@ mod limits;
 mod options;
 mod processing;
 mod processor;
+mod proxy_protocol;
 mod redirects;
 mod world;

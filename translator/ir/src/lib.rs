@@ -96,5 +96,5 @@ pub use secret::{Certificate, Redacted, SecretIr, SecretValue};
 pub use tracing::{MetadataOf, SpanAttribute, SpanExport, SpanSampler, SpanShares, SpanValue, TracingIr};
 pub use tuning::{
     Balancing, Breakers, ConnectionUse, HashKey, HashSource, HashTable, HealthCheck, HealthQuestion,
-    Http1Tuning, Http2Tuning, Keepalive, Outliers, SlowStart, Tuning,
+    Http1Tuning, Http2Tuning, Keepalive, Outliers, ProxyProtocol, SlowStart, Tuning,
 };

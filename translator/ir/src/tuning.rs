@@ -33,6 +33,17 @@ pub struct Tuning {
     pub outliers: Option<Outliers>,
     /// How much may be under way at the same time.
     pub breakers: Breakers,
+    /// How each connection tells the addresses of the client's, before TLS; absent: not at all.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum ProxyProtocol {
+    /// A line of text.
+    V1,
+    /// Bytes.
+    V2,
 }
 
 /// When connections are probed. What is absent is the proxy's usual way.

@@ -18,6 +18,7 @@ use proto::hcm::{HttpConnectionManager, HttpFilter, http_filter};
 use proto::jwt_authn::JwtAuthentication;
 use proto::jwt_authn::jwt_provider::JwksSourceSpecifier;
 use proto::listener::{Listener, filter};
+use proto::proxy_protocol_upstream::ProxyProtocolUpstreamTransport;
 use proto::ratelimit::RateLimit;
 use proto::route::route_action::ClusterSpecifier;
 use proto::route::{Route, RouteAction, RouteConfiguration, route};
@@ -83,7 +84,10 @@ fn of_cluster(cluster: &Cluster) -> Vec<Reference> {
         .flat_map(|options| options.http_filters)
         .filter_map(|filter| credential(&filter))
         .map(|name| (XdsKind::Secret, name));
-    let context = cluster.transport_socket.as_ref().and_then(unpack_socket::<UpstreamTlsContext>);
+    let socket = cluster.transport_socket.as_ref();
+    let inner = socket.and_then(unpack_socket::<ProxyProtocolUpstreamTransport>);
+    let inner = inner.and_then(|outer| outer.transport_socket);
+    let context = inner.as_ref().or(socket).and_then(unpack_socket::<UpstreamTlsContext>);
     let tls = context.and_then(|context| context.common_tls_context).map(secrets_of_tls);
     sorted(endpoints.chain(credentials).chain(tls.unwrap_or_default()))
 }

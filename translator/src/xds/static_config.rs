@@ -10,6 +10,7 @@ use proto::generic_credential::Generic;
 use proto::hcm::http_connection_manager::RouteSpecifier;
 use proto::hcm::{HttpConnectionManager, HttpFilter, http_filter};
 use proto::listener::{Filter, Listener, filter};
+use proto::proxy_protocol_upstream::ProxyProtocolUpstreamTransport;
 use proto::tls::common_tls_context::ValidationContextType;
 use proto::tls::{CommonTlsContext, DownstreamTlsContext, UpstreamTlsContext};
 use proto::upstream_http::HttpProtocolOptions;
@@ -76,8 +77,9 @@ fn inline_endpoints(cluster: &Cluster, resources: &XdsResources) -> Cluster {
         cluster.load_assignment = Some(assignment);
     }
     if let Some(socket) = &mut cluster.transport_socket {
-        edit_socket(socket, |context: &mut UpstreamTlsContext| {
-            context.common_tls_context.iter_mut().for_each(name_secrets);
+        edit_socket(socket, name_secrets_upstream);
+        edit_socket(socket, |outer: &mut ProxyProtocolUpstreamTransport| {
+            outer.transport_socket.iter_mut().for_each(|inner| edit_socket(inner, name_secrets_upstream));
         });
     }
     for any in cluster.typed_extension_protocol_options.values_mut() {
@@ -92,6 +94,10 @@ fn edit_socket<M: prost::Name + Default>(socket: &mut TransportSocket, change: i
     if let Some(transport_socket::ConfigType::TypedConfig(any)) = &mut socket.config_type {
         edit(any, change);
     }
+}
+
+fn name_secrets_upstream(context: &mut UpstreamTlsContext) {
+    context.common_tls_context.iter_mut().for_each(name_secrets);
 }
 
 fn name_secrets(context: &mut CommonTlsContext) {

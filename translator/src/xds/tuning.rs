@@ -3,18 +3,25 @@
 use std::time::Duration;
 
 use ir::{
-    Balancing, Breakers, HashKey, HashSource, HashTable, HealthCheck, HealthQuestion, Outliers, SlowStart,
-    Tuning, UpstreamProtocol,
+    Balancing, Breakers, HashKey, HashSource, HashTable, HealthCheck, HealthQuestion, Outliers,
+    ProxyProtocol, SlowStart, Tuning, UpstreamProtocol,
 };
 use proto::cluster::circuit_breakers::Thresholds;
 use proto::cluster::load_balancing_policy::Policy;
 use proto::cluster::{Cluster, LoadBalancingPolicy, OutlierDetection};
 use proto::core::health_check::{GrpcHealthCheck, HealthChecker, HttpHealthCheck};
-use proto::core::{HealthCheck as EnvoyCheck, RequestMethod, RuntimeDouble, TypedExtensionConfig};
+use proto::core::proxy_protocol_config::Version;
+use proto::core::transport_socket::ConfigType;
+use proto::core::{
+    HealthCheck as EnvoyCheck, ProxyProtocolConfig, RequestMethod, RuntimeDouble, TransportSocket,
+    TypedExtensionConfig,
+};
 use proto::lb_common::{ConsistentHashingLbConfig, SlowStartConfig};
 use proto::least_request::LeastRequest;
 use proto::maglev::Maglev;
+use proto::proxy_protocol_upstream::ProxyProtocolUpstreamTransport;
 use proto::random::Random;
+use proto::raw_buffer::RawBuffer;
 use proto::ring_hash::RingHash;
 use proto::ring_hash::ring_hash::HashFunction;
 use proto::round_robin::RoundRobin;
@@ -23,6 +30,7 @@ use proto::route::route_action::hash_policy::{
     ConnectionProperties, Cookie, CookieAttribute, Header, PolicySpecifier,
 };
 use proto::types::{CodecClientType, Percent};
+use proto::wkt::Any;
 use proto::{bool_value, duration, pack, u32_value, u64_value};
 
 use super::NO_RUNTIME_KEY;
@@ -62,6 +70,28 @@ pub(super) fn apply(tuning: &Tuning, protocol: UpstreamProtocol, cluster: &mut C
     }
     cluster.health_checks = tuning.health_check.iter().map(|check| health_check(check, protocol)).collect();
     cluster.outlier_detection = tuning.outliers.as_ref().map(outliers);
+    if let Some(version) = tuning.proxy_protocol {
+        cluster.transport_socket = Some(told_addresses(version, cluster.transport_socket.take()));
+    }
+}
+
+/// A transport socket that tells the addresses of the client's connection, and then does what another one does.
+fn told_addresses(version: ProxyProtocol, socket: Option<TransportSocket>) -> TransportSocket {
+    let plain = || transport_socket("envoy.transport_sockets.raw_buffer", pack(&RawBuffer::default()));
+    let version = match version {
+        ProxyProtocol::V1 => Version::V1,
+        ProxyProtocol::V2 => Version::V2,
+    };
+    let config = ProxyProtocolUpstreamTransport {
+        config: Some(ProxyProtocolConfig { version: version.into(), ..ProxyProtocolConfig::default() }),
+        transport_socket: Some(socket.unwrap_or_else(plain)),
+        ..ProxyProtocolUpstreamTransport::default()
+    };
+    transport_socket("envoy.transport_sockets.upstream_proxy_protocol", pack(&config))
+}
+
+fn transport_socket(name: &str, config: Any) -> TransportSocket {
+    TransportSocket { name: name.to_owned(), config_type: Some(ConfigType::TypedConfig(config)) }
 }
 
 /// Has HTTP spoken as a policy says.

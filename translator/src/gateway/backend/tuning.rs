@@ -5,13 +5,13 @@ use std::time::Duration;
 use crds::backend_config_policy::{
     BackendConfigPolicySpec, CircuitBreakers, CommonHttpProtocolOptions, GrpcHealthCheck, HashCookie,
     HashPolicy, HealthCheck, Http1ProtocolOptions, Http2ProtocolOptions, HttpHealthCheck, HttpMethod,
-    LeastRequest, LoadBalancer, Maglev, OutlierDetection, RingHash, RoundRobin, SameSite, SlowStart,
-    TcpKeepalive,
+    LeastRequest, LoadBalancer, Maglev, OutlierDetection, ProxyProtocolVersion, RingHash, RoundRobin,
+    SameSite, SlowStart, TcpKeepalive,
 };
 use crds::{ObjectKey, gateway_api, header};
 use ir::{
     Balancing, Breakers, ConnectionUse, HashKey, HashSource, HashTable, HealthQuestion, Http1Tuning,
-    Http2Tuning, Keepalive, Outliers, Tuning,
+    Http2Tuning, Keepalive, Outliers, ProxyProtocol, Tuning,
 };
 use serde_json::Value;
 
@@ -63,6 +63,10 @@ pub(super) fn read(spec: &BackendConfigPolicySpec, backend: &ObjectKey) -> Resul
         health_check: spec.health_check.as_deref().map(|check| health_check(check, backend)).transpose()?,
         outliers: spec.outlier_detection.as_ref().map(outliers).transpose()?,
         breakers: spec.circuit_breakers.as_ref().map(breakers).transpose()?.unwrap_or_default(),
+        proxy_protocol: spec.upstream_proxy_protocol.map(|spec| match spec.version {
+            None | Some(ProxyProtocolVersion::V1) => ProxyProtocol::V1,
+            Some(ProxyProtocolVersion::V2) => ProxyProtocol::V2,
+        }),
     })
 }
 
