@@ -2,8 +2,11 @@
 //! address of its own on loopback, so that tests run side by side.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -285,11 +288,22 @@ pub fn own_place() -> Result<(IpAddr, u16, u16)> {
         let offset = (start * 2 + NEXT.fetch_add(2, Ordering::Relaxed)) % 12_000;
         let port = 20_000 + offset;
         let is_free = |last: u8, port: u16| TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), port)).is_ok();
-        if [1, 2].iter().all(|last| is_free(*last, port) && is_free(*last, port + 1)) {
+        if claims(port) && [1, 2].iter().all(|last| is_free(*last, port) && is_free(*last, port + 1)) {
             return Ok((IpAddr::V4(Ipv4Addr::LOCALHOST), port, port + 1));
         }
     }
     anyhow::bail!("no free port from 20000 to 32000 on 127.0.0.1 and 127.0.0.2")
+}
+
+/// Whether no other test has this port: Envoys share a port without an error, and each would get some of the other one's requests. A
+/// name in the kernel is the claim, so that it also holds between processes, and ends with this one.
+fn claims(port: u16) -> bool {
+    static CLAIMS: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+    let name = format!("chancery-test-port-{port}");
+    let claim = UnixAddress::from_abstract_name(name).and_then(|name| UnixListener::bind_addr(&name));
+    let is_ours = claim.is_ok();
+    CLAIMS.lock().unwrap_or_else(PoisonError::into_inner).extend(claim);
+    is_ours
 }
 
 fn with_port(content: &str, port: u16) -> String {
