@@ -697,7 +697,7 @@ hook!(envoy_dynamic_module_on_http_filter_http_callout_done(envoy: EnvoyFilter, 
 
 mod main_thread;
 
-pub(crate) use main_thread::{Answer, Waker};
+pub(crate) use main_thread::{Answer, Waker, Wakers};
 
 // Hooks of what this filter does not use. Envoy loads no module without them.
 hook!(envoy_dynamic_module_on_http_filter_scheduled(_f: EnvoyFilter, _m: *const c_void, _event: u64) {});

@@ -3,16 +3,13 @@
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use ai::exchange::{Consultation, Reply};
 use ai::guard::Verdict;
 
-use crate::abi::{Scope, Waker};
+use crate::abi::{Scope, Waker, Wakers};
 use crate::metrics;
-
-/// How long a server may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::provider::PATIENCE;
 
 /// So many questions may be open. Further ones are not asked: a server that is slow costs the proxy no more than that.
 const MOST_OPEN: usize = 1024;
@@ -25,22 +22,22 @@ struct Consulting {
     waiting: Vec<Consultation>,
     asked: HashMap<(Scope, u64), Consultation>,
     /// One for each configuration that can ask.
-    wakers: Vec<Waker>,
+    wakers: Wakers,
 }
 
 /// From now on a configuration can ask.
 pub(crate) fn begin(waker: Waker) {
-    consulting().wakers.push(waker);
+    consulting().wakers.add(waker);
 }
 
 /// The configuration ends, and hears no answers.
 pub(crate) fn end(scope: Scope) {
     let mut consulting = consulting();
-    consulting.wakers.retain(|waker| waker.scope() != scope);
+    consulting.wakers.remove(scope);
     let lost: Vec<_> = consulting.asked.extract_if(|(of, _), _| *of == scope).collect();
     // Whoever was woken was perhaps this one.
-    if let (false, Some(waker)) = (consulting.waiting.is_empty(), consulting.wakers.first()) {
-        waker.wake();
+    if !consulting.waiting.is_empty() {
+        consulting.wakers.wake();
     }
     drop(consulting);
     lost.iter().for_each(|(_, consultation)| count(consultation, None));
@@ -55,9 +52,7 @@ pub(crate) fn ask(consultations: Vec<Consultation>) {
     let room = MOST_OPEN.saturating_sub(consulting.waiting.len() + consulting.asked.len());
     let mut consultations = consultations.into_iter();
     consulting.waiting.extend(consultations.by_ref().take(room));
-    if let Some(waker) = consulting.wakers.first() {
-        waker.wake();
-    }
+    consulting.wakers.wake();
     drop(consulting);
     consultations.for_each(|consultation| count(&consultation, None));
 }

@@ -54,7 +54,7 @@ const MAX_HELD_ANSWER: usize = 16 * 1024 * 1024;
 const BEARER: &[u8] = b"Bearer ";
 
 /// How long a server that is asked about a prompt or an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Policies of routes that are kept parsed. A route table that changes brings new ones, so there must be an end.
 const MAX_POLICIES: usize = 1024;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use ai::keys::settling::{PATH, Settling, TIMEOUT, is_settled};
 use ai::keys::sharing::LINGER;
 
-use crate::abi::{Answer, Scope, Waker};
+use crate::abi::{Answer, Scope, Waker, Wakers};
 use crate::spending::{Running, running};
 
 /// Told when something is to be waited for, where nothing was.
@@ -19,7 +19,7 @@ static CLOCK: Condvar = Condvar::new();
 pub(crate) struct Clock {
     settling: Settling<(Scope, u64)>,
     /// One for each configuration that can tell the service.
-    wakers: Vec<Waker>,
+    wakers: Wakers,
     /// When the thread looks next.
     at: Option<Instant>,
     is_running: bool,
@@ -50,8 +50,8 @@ impl Running {
         self.clock.settling.add(settlements, now);
         let tells = self.clock.settling.next();
         let is_due = tells.is_some_and(|at| at <= now);
-        if is_due && let Some(waker) = self.clock.wakers.first() {
-            waker.wake();
+        if is_due {
+            self.clock.wakers.wake();
         }
         // Whoever was woken may be gone before it comes to that.
         let tells = tells.map(|at| if is_due { now + LINGER } else { at });
@@ -61,13 +61,13 @@ impl Running {
 
 /// From now on a configuration can tell the service what requests have shared.
 pub(crate) fn begin(waker: Waker) {
-    running().clock.wakers.push(waker);
+    running().clock.wakers.add(waker);
 }
 
 /// The configuration ends.
 pub(crate) fn end(scope: Scope) {
     let (mut running, now) = (running(), Instant::now());
-    running.clock.wakers.retain(|waker| waker.scope() != scope);
+    running.clock.wakers.remove(scope);
     running.clock.settling.forget(|(of, _)| *of == scope, now);
     if running.clock.settling.next().is_some() {
         running.wait(now);

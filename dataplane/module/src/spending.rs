@@ -42,10 +42,10 @@ impl Spending {
     /// metadata of the stream.
     pub(crate) fn begin(stream: &mut Stream, account: Arc<Account>, reserved: Reservation) -> Arc<Self> {
         let name: Arc<str> = request_name().into();
-        let shared_by = account.shared_by();
+        let shared_by = account.can_share().then(|| account.shared_by());
         let mut all = running();
-        let can_share = account.can_share() && all.can_settle();
-        let (member, question) = all.sharing.begin(&shared_by, &name, reserved, can_share, Instant::now());
+        let shared_by = shared_by.filter(|_| all.can_settle());
+        let (member, question) = all.sharing.begin(shared_by.as_deref(), &name, reserved, Instant::now());
         drop(all);
         stream.set_metadata(SPENDING_NAMESPACE, &account.begun(&name, reserved, question));
         let spending = Arc::new(Self {

@@ -1,4 +1,4 @@
-//! What TLS with clients and TLS with backends have in common.
+//! Transport sockets, and what TLS with clients and TLS with backends have in common.
 
 use proto::core::{TransportSocket, transport_socket};
 use proto::pack;
@@ -10,9 +10,14 @@ const TLS: &str = "envoy.transport_sockets.tls";
 
 /// A transport socket with that context.
 pub(super) fn tls_socket<M: prost::Name>(context: &M) -> TransportSocket {
+    named_socket(TLS, context)
+}
+
+/// The transport socket that Envoy finds under this name.
+pub(super) fn named_socket<M: prost::Name>(name: &str, config: &M) -> TransportSocket {
     TransportSocket {
-        name: TLS.to_owned(),
-        config_type: Some(transport_socket::ConfigType::TypedConfig(pack(context))),
+        name: name.to_owned(),
+        config_type: Some(transport_socket::ConfigType::TypedConfig(pack(config))),
     }
 }
 

@@ -11,7 +11,6 @@ use proto::cluster::load_balancing_policy::Policy;
 use proto::cluster::{Cluster, LoadBalancingPolicy, OutlierDetection};
 use proto::core::health_check::{GrpcHealthCheck, HealthChecker, HttpHealthCheck};
 use proto::core::proxy_protocol_config::Version;
-use proto::core::transport_socket::ConfigType;
 use proto::core::{
     HealthCheck as EnvoyCheck, ProxyProtocolConfig, RequestMethod, RuntimeDouble, TransportSocket,
     TypedExtensionConfig,
@@ -30,11 +29,11 @@ use proto::route::route_action::hash_policy::{
     ConnectionProperties, Cookie, CookieAttribute, Header, PolicySpecifier,
 };
 use proto::types::{CodecClientType, Percent};
-use proto::wkt::Any;
 use proto::{bool_value, duration, pack, u32_value, u64_value};
 
 use super::NO_RUNTIME_KEY;
 use super::header_case::kept_case;
+use super::tls_socket::named_socket;
 
 /// Has a cluster do what a policy says, but for how HTTP is spoken.
 pub(super) fn apply(tuning: &Tuning, protocol: UpstreamProtocol, cluster: &mut Cluster) {
@@ -77,7 +76,7 @@ pub(super) fn apply(tuning: &Tuning, protocol: UpstreamProtocol, cluster: &mut C
 
 /// A transport socket that tells the addresses of the client's connection, and then does what another one does.
 fn told_addresses(version: ProxyProtocol, socket: Option<TransportSocket>) -> TransportSocket {
-    let plain = || transport_socket("envoy.transport_sockets.raw_buffer", pack(&RawBuffer::default()));
+    let plain = || named_socket("envoy.transport_sockets.raw_buffer", &RawBuffer::default());
     let version = match version {
         ProxyProtocol::V1 => Version::V1,
         ProxyProtocol::V2 => Version::V2,
@@ -87,11 +86,7 @@ fn told_addresses(version: ProxyProtocol, socket: Option<TransportSocket>) -> Tr
         transport_socket: Some(socket.unwrap_or_else(plain)),
         ..ProxyProtocolUpstreamTransport::default()
     };
-    transport_socket("envoy.transport_sockets.upstream_proxy_protocol", pack(&config))
-}
-
-fn transport_socket(name: &str, config: Any) -> TransportSocket {
-    TransportSocket { name: name.to_owned(), config_type: Some(ConfigType::TypedConfig(config)) }
+    named_socket("envoy.transport_sockets.upstream_proxy_protocol", &config)
 }
 
 /// Has HTTP spoken as a policy says.

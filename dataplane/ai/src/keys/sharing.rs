@@ -134,20 +134,17 @@ impl Member {
 }
 
 impl Sharing {
-    /// A request begins. `account` says the budgets in which it is counted, `name` is that of no other request, `part` is what it
-    /// may come to. `can_share` is false where the service has to hear of each request.
+    /// A request begins. `account` says the budgets in which it is counted, `None` where the service has to hear of each request;
+    /// `name` is that of no other request, `part` is what it may come to.
     pub fn begin(
         &mut self,
-        account: &str,
+        account: Option<&str>,
         name: &str,
         part: Reservation,
-        can_share: bool,
         now: Instant,
     ) -> (Member, Question) {
         let member = |of| Member { name: name.into(), part, of };
-        if !can_share {
-            return (member(Part::Alone), Question::Own);
-        }
+        let Some(account) = account else { return (member(Part::Alone), Question::Own) };
         let account: Arc<str> = match self.accounts.get_key_value(account) {
             Some((known, _)) => Arc::clone(known),
             None => account.into(),

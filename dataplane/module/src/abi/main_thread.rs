@@ -32,14 +32,35 @@ impl Waker {
     }
 
     /// Has [`Config::on_wake`] called.
-    pub(crate) fn wake(&self) {
+    fn wake(&self) {
         // SAFETY: the scheduler is ours until it is dropped.
         unsafe { envoy_dynamic_module_callback_http_filter_config_scheduler_commit(self.scheduler, 0) }
     }
+}
 
-    /// The configuration that it wakes.
-    pub(crate) fn scope(&self) -> Scope {
-        self.scope
+/// Those of all configurations that can do something. One of them is enough for it.
+#[derive(Debug, Default)]
+pub(crate) struct Wakers(Vec<Waker>);
+
+impl Wakers {
+    /// One more.
+    pub(crate) fn add(&mut self, waker: Waker) {
+        self.0.push(waker);
+    }
+
+    /// The configuration ends.
+    pub(crate) fn remove(&mut self, scope: Scope) {
+        self.0.retain(|waker| waker.scope != scope);
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Has one of them woken, if there is one.
+    pub(crate) fn wake(&self) {
+        self.0.iter().take(1).for_each(Waker::wake);
     }
 }
 

@@ -13,7 +13,7 @@ fn tokens(tokens: u64) -> Reservation {
 
 /// A request of the account `a` begins.
 fn begin(sharing: &mut Sharing, name: &str, part: Reservation, now: Instant) -> (Member, Question) {
-    sharing.begin("a", name, part, true, now)
+    sharing.begin(Some("a"), name, part, now)
 }
 
 /// A request ends: whether it settles what it had reserved for itself.
@@ -80,7 +80,7 @@ fn requests_that_run_beside_others_share() {
     assert_eq!(question, Question::Shared(TIMES));
     let (waits, question) = begin(&mut sharing, "3", PART, now);
     assert_eq!(question, Question::Own, "one asks at a time");
-    let (other, question) = sharing.begin("b", "4", PART, true, now);
+    let (other, question) = sharing.begin(Some("b"), "4", PART, now);
     assert_eq!(question, Question::Own, "other budgets");
     sharing.granted(&mut asks, 3, now);
     let (shares, question) = begin(&mut sharing, "5", PART, now);
@@ -146,11 +146,11 @@ fn who_gets_no_answer_lets_others_ask() {
     assert!(end(&mut sharing, refused, 0, now));
     let (asks, question) = begin(&mut sharing, "3", PART, now);
     assert_eq!(question, Question::Shared(TIMES));
-    let (alone, question) = sharing.begin("a", "4", PART, false, now);
+    let (alone, question) = sharing.begin(None, "4", PART, now);
     assert_eq!(question, Question::Own);
     let of_others = [Reservation::default(), tokens(MOST_SHARED / TIMES + 1)].map(|part| {
-        let (beside, _) = sharing.begin("c", "5", PART, true, now);
-        let (member, question) = sharing.begin("c", "6", part, true, now);
+        let (beside, _) = sharing.begin(Some("c"), "5", PART, now);
+        let (member, question) = sharing.begin(Some("c"), "6", part, now);
         assert_eq!(question, Question::Own, "nothing, and too much");
         assert!(end(&mut sharing, beside, 1, now));
         member
@@ -241,7 +241,7 @@ fn what_is_settled_is_what_was_spent() {
             let account = *random.pick(&["a", "a", "b"]);
             let part = tokens(random.next() % 50);
             let (member, question) =
-                sharing.begin(account, &number.to_string(), part, random.below(9) > 0, now);
+                sharing.begin((random.below(9) > 0).then_some(account), &number.to_string(), part, now);
             if question != Question::None {
                 reserved.insert(number.to_string(), part.tokens);
                 questions += 1;
